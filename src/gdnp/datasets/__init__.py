@@ -1,0 +1,99 @@
+"""Data sets by name, from files, and drawn from a known Gaussian population."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from sklearn import datasets as sklearn_datasets
+
+from gdnp.datasets.dataset import Dataset
+from gdnp.datasets.fetch import (
+    FILES,
+    ChecksumError,
+    DataNotFoundError,
+    data_dir,
+    fetch_a9a,
+    fetch_file,
+    fetch_mushrooms,
+)
+from gdnp.datasets.files import load_csv, load_file, load_libsvm, load_parquet
+from gdnp.datasets.gaussian import gaussian_design, gaussian_parameters
+
+__all__ = [
+    "DATASETS",
+    "FILES",
+    "ChecksumError",
+    "DataNotFoundError",
+    "Dataset",
+    "data_dir",
+    "fetch_a9a",
+    "fetch_file",
+    "fetch_mushrooms",
+    "gaussian_design",
+    "gaussian_parameters",
+    "load",
+    "load_breast_cancer",
+    "load_csv",
+    "load_file",
+    "load_libsvm",
+    "load_parquet",
+]
+
+
+def load_breast_cancer() -> Dataset:
+    """breast_cancer, which comes with scikit-learn: 569 tumours, 30 measurements on very unequal scales.
+
+    Returns
+    -------
+    Dataset
+        X dense, y = +1 for benign and -1 for malignant.
+    """
+    bunch = sklearn_datasets.load_breast_cancer()
+    raw = Dataset("breast_cancer", bunch.data, bunch.target, tuple(map(str, bunch.feature_names)))
+    return replace(raw, y=raw.signs())
+
+
+DATASETS: dict[str, Callable[..., Dataset]] = {
+    "a9a": fetch_a9a,
+    "a9a.t": partial(fetch_a9a, "test"),
+    "breast_cancer": load_breast_cancer,
+    "gaussian": gaussian_design,
+    "mushrooms": fetch_mushrooms,
+}
+
+
+def load(
+    name_or_path: str | os.PathLike[str], *, target: str | None = None, n_features: int | None = None
+) -> Dataset:
+    """Load a data set of ``DATASETS`` by its name, or a file by its path.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        A registered name comes first: write ``./a9a`` for a file of that name here.
+    target, n_features
+        For a file, see `load_file`.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    FileNotFoundError
+        For neither a name nor a file; `DataNotFoundError` for a name whose file is not to be had.
+    ValueError
+        For an option of files with a registered name, and whatever `load_file` refuses.
+    """
+    name = os.fspath(name_or_path)
+    if name in DATASETS:
+        if target is not None or n_features is not None:
+            raise ValueError(f"target and n_features are for files. Got them for the data set {name!r}.")
+        return DATASETS[name]()
+    if not Path(name).exists():
+        raise FileNotFoundError(f"Data must be a file or one of {', '.join(DATASETS)}. Got {name!r}.")
+    return load_file(name, target=target, n_features=n_features)

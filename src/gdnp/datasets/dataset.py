@@ -1,0 +1,53 @@
+"""What every loader returns: a matrix, a target and their names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+FloatArray = NDArray[np.float64]
+
+__all__ = ["Dataset"]
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A named design matrix with its target.
+
+    Attributes
+    ----------
+    name : str
+        A registered name, or the name of the file.
+    X : ndarray or CSR matrix of shape (n, d)
+        float64, one row an observation.
+    y : ndarray of shape (n,)
+        {-1, +1} for the registered sets; for a file the labels or numbers as they stand there.
+    feature_names : tuple of str, optional
+        d names, where the source has them.
+    """
+
+    name: str
+    X: FloatArray | csr_matrix
+    y: NDArray[np.float64 | np.bool_ | np.str_]
+    feature_names: tuple[str, ...] | None = None
+
+    def signs(self) -> FloatArray:
+        """Target as {-1, +1}, the larger of the two labels in sorted order being +1.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+
+        Raises
+        ------
+        ValueError
+            When there are not exactly two classes.
+        """
+        labels = np.unique(self.y)
+        if len(labels) != 2:
+            shown = ", ".join(map(str, labels[:5])) + (", ..." if len(labels) > 5 else "")
+            raise ValueError(f"{self.name} should have exactly two classes. Got {len(labels)}: {shown}.")
+        return np.where(self.y == labels[1], 1.0, -1.0)

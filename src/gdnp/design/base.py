@@ -1,0 +1,166 @@
+"""The one way to touch data: a sum over row blocks, added up in an order that threads do not change."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdnp.design.threads import available_cores, ordered_map, single_threaded_blas
+
+FloatArray = NDArray[np.float64]
+P = TypeVar("P")
+
+__all__ = ["Block", "DesignMatrix"]
+
+LANES = 16
+"""Partial sums of a reduction. Fixed, so that results repeat bit for bit on any number of threads."""
+LANE_FLOATS = 1 << 23
+"""Partial sums together hold at most about this many numbers, at least two of them."""
+SERIAL_ENTRIES = 1 << 17
+"""Below this many stored entries a thread costs more than it saves."""
+
+
+class Block(ABC):
+    """Some consecutive rows of X in float64, read only when a product asks for them."""
+
+    @abstractmethod
+    def dot(self, v: FloatArray) -> FloatArray:
+        """X_b v for v of shape (d,) or (d, k)."""
+
+    @abstractmethod
+    def tdot(self, r: FloatArray) -> FloatArray:
+        """X_bᵀ r for r of shape (rows,) or (rows, k)."""
+
+    @abstractmethod
+    def gram(self, weight: FloatArray) -> FloatArray:
+        """X_bᵀ diag(weight) X_b, shape (d, d)."""
+
+    @abstractmethod
+    def centred_gram(
+        self, weight: FloatArray, scale: FloatArray | None
+    ) -> tuple[FloatArray, Callable[[FloatArray], FloatArray], FloatArray]:
+        """Weighted column means, products with the centred block, and its scatter.
+
+        Parameters
+        ----------
+        weight : ndarray of shape (rows,)
+            Non-negative, summing to one over the block.
+        scale : ndarray of shape (d,) or None
+            Powers of two that the columns are multiplied by first.
+
+        Returns
+        -------
+        mean : ndarray of shape (d,)
+        tdot : callable
+            r -> (X_b - mean)ᵀ r for r of shape (rows, k).
+        scatter : ndarray of shape (d, d)
+            (X_b - mean)ᵀ diag(weight) (X_b - mean).
+        """
+
+    @abstractmethod
+    def centred_squares(
+        self, weight: FloatArray, scale: FloatArray | None
+    ) -> tuple[FloatArray, Callable[[FloatArray], FloatArray], FloatArray]:
+        """As ``centred_gram``, with the diagonal of the scatter alone, shape (d,)."""
+
+    @abstractmethod
+    def column_max(self) -> FloatArray:
+        """max |x| of each column of the block, shape (d,)."""
+
+
+def _add(total: Any, part: Any) -> Any:
+    for k, term in enumerate(part):
+        total[k] += term
+    return total
+
+
+class DesignMatrix(ABC):
+    """X (n x d), owned by one backend and seen by everyone else as a sum over row blocks.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        Threads of a pass; None means all available cores. Results do not depend on it.
+    """
+
+    n_samples: int
+    n_features: int
+
+    def __init__(self, n_jobs: int | None = None) -> None:
+        if n_jobs is not None and n_jobs == 0:
+            raise ValueError(
+                "n_jobs must be a positive number of threads, a negative one as in joblib, "
+                "or None for all cores. Got 0."
+            )
+        cores = available_cores()
+        self.n_jobs = cores if n_jobs is None else n_jobs if n_jobs > 0 else max(1, cores + 1 + n_jobs)
+
+    @property
+    def offset(self) -> FloatArray:
+        """What the blocks already have taken off the columns of X, shape (d,)."""
+        return np.zeros(self.n_features)
+
+    @property
+    @abstractmethod
+    def bounds(self) -> Sequence[tuple[int, int]]:
+        """First row and last row + 1 of every block; depends on the shape of X alone."""
+
+    @abstractmethod
+    def block(self, k: int) -> Block:
+        """The k-th block."""
+
+    @property
+    @abstractmethod
+    def n_entries(self) -> int:
+        """Stored entries: what a pass reads."""
+
+    @property
+    @abstractmethod
+    def gram_passes(self) -> float:
+        """Multiplications of a Gram XᵀX in units of a pass (d/2 for dense X)."""
+
+    def reduce(
+        self,
+        kernel: Callable[..., P],
+        *rows: FloatArray | None,
+        merge: Callable[[P, P], P] = _add,
+        partial_size: int = 1,
+    ) -> P:
+        """Sum of ``kernel(block, *row slices)`` over the blocks.
+
+        Parameters
+        ----------
+        kernel : callable
+            Given a ``Block`` and the matching slices of `rows`, to which it may write. Returns a list of
+            arrays and floats that nobody else holds (they are added up in place), or whatever `merge` takes.
+        *rows : ndarray of shape (n,) or (n, k), or None
+            Row vectors; None is passed on as None.
+        merge : callable
+            Adds two partial results.
+        partial_size : int
+            Numbers in one partial result; large ones get fewer partial sums to keep memory bounded.
+        """
+        bounds = self.bounds
+        lanes = min(LANES, len(bounds), max(2, LANE_FLOATS // partial_size))
+        edges = [len(bounds) * lane // lanes for lane in range(lanes + 1)]
+
+        def lane_sum(lane: int) -> P:
+            total: P | None = None
+            for k in range(edges[lane], edges[lane + 1]):
+                low, high = bounds[k]
+                part = kernel(self.block(k), *(None if row is None else row[low:high] for row in rows))
+                total = part if total is None else merge(total, part)
+            assert total is not None
+            return total
+
+        serial = self.n_jobs == 1 or self.n_entries < SERIAL_ENTRIES or lanes == 1
+        with single_threaded_blas():
+            parts = iter(ordered_map(lane_sum, range(lanes), 1 if serial else self.n_jobs))
+            total = next(parts)
+            for part in parts:
+                total = merge(total, part)
+        return total

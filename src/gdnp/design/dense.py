@@ -1,0 +1,114 @@
+"""Dense X: any numeric dtype, any memory order, never copied as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdnp.design.base import Block, DesignMatrix, FloatArray
+
+__all__ = ["DenseBlock", "DenseDesign"]
+
+BLOCK_FLOATS = 1 << 18
+"""2 MiB of float64: a block stays in a core's cache between the product with X and the one with Xᵀ."""
+
+
+class DenseBlock(Block):
+    """Rows of an array, converted to float64 (and shifted) when first used."""
+
+    def __init__(self, rows: NDArray[np.generic], offset: FloatArray | None = None) -> None:
+        self._rows = rows
+        self._offset = offset
+
+    @cached_property
+    def values(self) -> FloatArray:
+        """The rows in float64: a view where they already are."""
+        rows = np.asarray(self._rows, dtype=np.float64)
+        return rows if self._offset is None else rows - self._offset
+
+    def dot(self, v: FloatArray) -> FloatArray:  # noqa: D102
+        return np.asarray(self.values @ v)
+
+    def tdot(self, r: FloatArray) -> FloatArray:  # noqa: D102
+        return np.asarray(self.values.T @ r)
+
+    def gram(self, weight: FloatArray) -> FloatArray:  # noqa: D102
+        if np.min(weight, initial=0.0) < 0.0:
+            return np.asarray(self.values.T @ (self.values * weight[:, None]))
+        root = self.values * np.sqrt(weight)[:, None]
+        return np.asarray(root.T @ root)  # the same array twice: half the work (syrk)
+
+    def _centred(
+        self, weight: FloatArray, scale: FloatArray | None
+    ) -> tuple[FloatArray, FloatArray, Callable[[FloatArray], FloatArray]]:
+        values = self.values if scale is None else self.values * scale
+        mean = np.asarray(weight @ values)
+        centred = values - mean
+        return mean, centred, lambda r: np.asarray(centred.T @ r)
+
+    def centred_gram(  # noqa: D102
+        self, weight: FloatArray, scale: FloatArray | None
+    ) -> tuple[FloatArray, Callable[[FloatArray], FloatArray], FloatArray]:
+        mean, centred, tdot = self._centred(weight, scale)
+        root = centred * np.sqrt(weight)[:, None]
+        return mean, tdot, np.asarray(root.T @ root)
+
+    def centred_squares(  # noqa: D102
+        self, weight: FloatArray, scale: FloatArray | None
+    ) -> tuple[FloatArray, Callable[[FloatArray], FloatArray], FloatArray]:
+        mean, centred, tdot = self._centred(weight, scale)
+        return mean, tdot, np.asarray(weight @ np.square(centred))
+
+    def column_max(self) -> FloatArray:  # noqa: D102
+        return np.asarray(np.max(np.abs(self.values), axis=0, initial=0.0))
+
+
+class DenseDesign(DesignMatrix):
+    """X as a two-dimensional array.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, d)
+        Real and finite. Stored as it is; blocks of it are read in float64.
+    n_jobs : int or None
+        Threads of a pass; None means all cores.
+    offset : ndarray of shape (d,) or None
+        Taken off the columns as they are read, where taking it off the products would cancel.
+    """
+
+    def __init__(
+        self, X: NDArray[np.generic], n_jobs: int | None = None, *, offset: FloatArray | None = None
+    ) -> None:
+        super().__init__(n_jobs)
+        self._X = X
+        self._offset = offset
+        self.n_samples, self.n_features = X.shape
+        rows = max(64, 1 << ((BLOCK_FLOATS // max(1, self.n_features)).bit_length() - 1))
+        self._bounds = [(low, min(low + rows, self.n_samples)) for low in range(0, self.n_samples, rows)]
+
+    @property
+    def offset(self) -> FloatArray:  # noqa: D102
+        return np.zeros(self.n_features) if self._offset is None else self._offset
+
+    @property
+    def bounds(self) -> list[tuple[int, int]]:  # noqa: D102
+        return self._bounds
+
+    def block(self, k: int) -> DenseBlock:  # noqa: D102
+        low, high = self._bounds[k]
+        return DenseBlock(self._X[low:high], self._offset)
+
+    @property
+    def n_entries(self) -> int:  # noqa: D102
+        return self.n_samples * self.n_features
+
+    @property
+    def gram_passes(self) -> float:  # noqa: D102
+        return self.n_features / 2.0
+
+    def shifted(self, offset: FloatArray) -> DenseDesign:
+        """The same X with `offset` taken off its columns as they are read."""
+        return DenseDesign(self._X, self.n_jobs, offset=offset)

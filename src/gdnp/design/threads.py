@@ -1,0 +1,67 @@
+"""Threads over row blocks, with a single-threaded BLAS inside each, so that a sum never depends on either."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, TypeVar
+
+from threadpoolctl import ThreadpoolController
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+__all__ = ["available_cores", "ordered_map", "single_threaded_blas"]
+
+_lock = threading.Lock()
+_depth = 0
+_limiter: Any = None
+
+
+def available_cores() -> int:
+    """Cores this process may run on (its affinity, where the system has one)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    import scipy.linalg  # noqa: F401  SciPy brings its own BLAS, which must be loaded to be found
+
+    return ThreadpoolController()
+
+
+@cache
+def _pool(n_jobs: int, pid: int) -> ThreadPoolExecutor:
+    """One pool for each size and process: threads do not survive a fork."""
+    return ThreadPoolExecutor(n_jobs, thread_name_prefix="gdnp")
+
+
+@contextmanager
+def single_threaded_blas() -> Iterator[None]:
+    """Hold every BLAS at one thread; re-entrant, and shared by concurrent fits."""
+    global _depth, _limiter
+    with _lock:
+        if _depth == 0:
+            _limiter = _controller().limit(limits=1, user_api="blas")
+        _depth += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _depth -= 1
+            if _depth == 0:
+                _limiter.restore_original_limits()
+                _limiter = None
+
+
+def ordered_map(function: Callable[[T], R], items: Iterable[T], n_jobs: int) -> Iterable[R]:
+    """``map(function, items)`` on `n_jobs` threads, results in the order of the items."""
+    if n_jobs == 1:
+        return map(function, items)
+    return _pool(n_jobs, os.getpid()).map(function, items)

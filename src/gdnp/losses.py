@@ -1,0 +1,267 @@
+"""Pointwise losses φ with φ', φ'' and their bounds; no loss here ever sees data.
+
+A loss acts on one number per row, the *argument* t. For a classification loss t = z = -y(xᵀw + b),
+so a correct and confident prediction has a very negative t; for a regression loss t = r = y - xᵀw - b.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+FloatArray = NDArray[np.float64]
+
+__all__ = [
+    "EVALUATIONS",
+    "LOSSES",
+    "LogLoss",
+    "Loss",
+    "Probit",
+    "PseudoHuber",
+    "Sigmoid",
+    "SquaredError",
+    "get_loss",
+    "hinge",
+    "zero_one",
+]
+
+
+class Loss(ABC):
+    """A twice differentiable function φ of one real argument (Assumption 3 of the paper).
+
+    A loss of your own is a subclass with three methods and the class attributes below; pass an instance
+    wherever a name is accepted. All methods take and return float64 arrays of one shape.
+
+    Attributes
+    ----------
+    name : str
+        What the loss is called in messages and in ``LOSSES``.
+    task : {"classification", "regression"}
+        What the argument t is: ``-y (xᵀw + b)`` with y in {-1, +1}, or ``y - xᵀw - b``.
+    convex : bool
+        Whether φ'' >= 0 everywhere.
+    increasing : bool
+        Whether φ' > 0 everywhere, so that data which is separable has no finite minimiser.
+    max_gradient : float
+        sup |φ'| (Φ of Assumption 3; ``inf`` where there is none).
+    max_curvature : float
+        sup |φ''|.
+    """
+
+    name: ClassVar[str]
+    task: ClassVar[Literal["classification", "regression"]]
+    convex: ClassVar[bool]
+    increasing: ClassVar[bool] = False
+    max_gradient: ClassVar[float]
+    max_curvature: ClassVar[float]
+
+    @abstractmethod
+    def value(self, t: FloatArray) -> FloatArray:
+        """φ(t)."""
+
+    @abstractmethod
+    def gradient(self, t: FloatArray) -> FloatArray:
+        """φ'(t)."""
+
+    @abstractmethod
+    def curvature(self, t: FloatArray) -> FloatArray:
+        """φ''(t)."""
+
+    def value_and_gradient(self, t: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """φ(t) and φ'(t); override where the two share work."""
+        return self.value(t), self.gradient(t)
+
+
+@dataclass(frozen=True)
+class SquaredError(Loss):
+    """φ(r) = r²/2: least squares, half of Eq. 10."""
+
+    name = "squared_error"
+    task = "regression"
+    convex = True
+    max_gradient: ClassVar[float] = math.inf
+    max_curvature: ClassVar[float] = 1.0
+
+    def value(self, t: FloatArray) -> FloatArray:
+        """r²/2."""
+        return 0.5 * t * t
+
+    def gradient(self, t: FloatArray) -> FloatArray:
+        """r."""
+        return t.copy()
+
+    def curvature(self, t: FloatArray) -> FloatArray:
+        """1."""
+        return np.ones_like(t)
+
+
+@dataclass(frozen=True)
+class PseudoHuber(Loss):
+    """φ(r) = δ² (√(1 + (r/δ)²) - 1): quadratic within about δ of zero, slope δ far from it.
+
+    Parameters
+    ----------
+    delta : float
+        δ > 0, in the units of the target.
+    """
+
+    delta: float = 1.0
+
+    name = "pseudo_huber"
+    task = "regression"
+    convex = True
+    max_curvature: ClassVar[float] = 1.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.delta) and self.delta > 0):
+            raise ValueError(
+                f"PseudoHuber needs a finite delta > 0 (in units of the target). Got {self.delta!r}."
+            )
+
+    @property
+    def max_gradient(self) -> float:  # type: ignore[override]
+        """Sup |φ'| = δ."""
+        return self.delta
+
+    def value(self, t: FloatArray) -> FloatArray:
+        """Written as t²/(1 + √(1 + (t/δ)²)), which does not cancel near zero."""
+        return t * t / (1.0 + np.hypot(1.0, t / self.delta))
+
+    def gradient(self, t: FloatArray) -> FloatArray:
+        """t/√(1 + (t/δ)²)."""
+        return t / np.hypot(1.0, t / self.delta)
+
+    def curvature(self, t: FloatArray) -> FloatArray:
+        """(1 + (t/δ)²)^(-3/2)."""
+        return np.hypot(1.0, t / self.delta) ** -3.0
+
+
+@dataclass(frozen=True)
+class LogLoss(Loss):
+    """φ(z) = log(1 + eᶻ), the softplus: logistic regression."""
+
+    name = "log_loss"
+    task = "classification"
+    convex = True
+    increasing = True
+    max_gradient: ClassVar[float] = 1.0
+    max_curvature: ClassVar[float] = 0.25
+
+    def value(self, t: FloatArray) -> FloatArray:
+        """max(z, 0) + log(1 + e^(-|z|))."""
+        return np.maximum(t, 0.0) + np.log1p(np.exp(-np.abs(t)))
+
+    def gradient(self, t: FloatArray) -> FloatArray:
+        """1/(1 + e^(-z))."""
+        return _logistic(t, np.exp(-np.abs(t)))
+
+    def curvature(self, t: FloatArray) -> FloatArray:
+        """e^(-|z|)/(1 + e^(-|z|))²."""
+        e = np.exp(-np.abs(t))
+        return e / np.square(1.0 + e)
+
+    def value_and_gradient(self, t: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """One exponential for both."""
+        e = np.exp(-np.abs(t))
+        return np.maximum(t, 0.0) + np.log1p(e), _logistic(t, e)
+
+
+@dataclass(frozen=True)
+class Sigmoid(Loss):
+    """φ(z) = 1/(1 + e^(-z)), a smooth 0-1 loss: bounded, so far outliers cost at most 1. Not convex."""
+
+    name = "sigmoid"
+    task = "classification"
+    convex = False
+    increasing = True
+    max_gradient: ClassVar[float] = 0.25
+    max_curvature: ClassVar[float] = math.sqrt(3.0) / 18.0
+
+    def value(self, t: FloatArray) -> FloatArray:
+        """1/(1 + e^(-z))."""
+        return _logistic(t, np.exp(-np.abs(t)))
+
+    def gradient(self, t: FloatArray) -> FloatArray:
+        """e^(-|z|)/(1 + e^(-|z|))²."""
+        e = np.exp(-np.abs(t))
+        return e / np.square(1.0 + e)
+
+    def curvature(self, t: FloatArray) -> FloatArray:
+        """-sign(z) e^(-|z|) (1 - e^(-|z|))/(1 + e^(-|z|))³."""
+        e = np.exp(-np.abs(t))
+        return np.copysign(1.0, -t) * e * -np.expm1(-np.abs(t)) / (1.0 + e) ** 3
+
+    def value_and_gradient(self, t: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """One exponential for both."""
+        e = np.exp(-np.abs(t))
+        return _logistic(t, e), e / np.square(1.0 + e)
+
+
+@dataclass(frozen=True)
+class Probit(Loss):
+    """φ(z) = Φ(z), the normal cdf as a smooth 0-1 loss (not probit regression's -log Φ). Not convex."""
+
+    name = "probit"
+    task = "classification"
+    convex = False
+    increasing = True
+    max_gradient: ClassVar[float] = 1.0 / math.sqrt(2.0 * math.pi)
+    max_curvature: ClassVar[float] = math.exp(-0.5) / math.sqrt(2.0 * math.pi)
+
+    def value(self, t: FloatArray) -> FloatArray:
+        """Φ(z)."""
+        return np.asarray(ndtr(t), dtype=np.float64)
+
+    def gradient(self, t: FloatArray) -> FloatArray:
+        """The normal density."""
+        return np.exp(-0.5 * t * t) / math.sqrt(2.0 * math.pi)
+
+    def curvature(self, t: FloatArray) -> FloatArray:
+        """-z times the normal density."""
+        return -t * self.gradient(t)
+
+
+def _logistic(t: FloatArray, e: FloatArray) -> FloatArray:
+    """1/(1 + e^(-t)) given e = e^(-|t|), accurate in both tails."""
+    return np.where(t >= 0.0, 1.0, e) / (1.0 + e)
+
+
+def zero_one(t: FloatArray) -> FloatArray:
+    """The 0-1 loss of z = -y(xᵀw + b): 1 where z >= 0 (a tie counts as an error). Evaluation only."""
+    return (np.asarray(t) >= 0.0).astype(np.float64)
+
+
+def hinge(t: FloatArray) -> FloatArray:
+    """The hinge loss max(0, 1 + z) of z = -y(xᵀw + b). Evaluation only."""
+    return np.maximum(0.0, 1.0 + np.asarray(t, dtype=np.float64))
+
+
+LOSSES: dict[str, Loss] = {
+    loss.name: loss for loss in (SquaredError(), PseudoHuber(), LogLoss(), Sigmoid(), Probit())
+}
+EVALUATIONS = {"zero_one": zero_one, "hinge": hinge}
+
+
+def get_loss(loss: str | Loss) -> Loss:
+    """The loss of that name, or the instance itself.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not in ``LOSSES``.
+    TypeError
+        For anything that is neither a name nor a ``Loss``.
+    """
+    if isinstance(loss, Loss):
+        return loss
+    if not isinstance(loss, str):
+        raise TypeError(f"loss must be a name or a gdnp.losses.Loss. Got {type(loss).__name__}.")
+    if loss not in LOSSES:
+        raise ValueError(f"loss must be one of {sorted(LOSSES)} or a gdnp.losses.Loss. Got {loss!r}.")
+    return LOSSES[loss]

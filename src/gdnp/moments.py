@@ -1,0 +1,226 @@
+"""First and second moments of the data (Eqs. 1-3), centred, weighted, additive over row blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdnp.design import Block, DesignMatrix
+
+FloatArray = NDArray[np.float64]
+
+__all__ = ["Moments"]
+
+SQUARES_LOST = (1e-250, 1e250)
+"""Second moments outside this range have lost digits to underflow, or overflowed, in float64."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Weighted moments of rows x with targets y, merged pairwise as in Chan, Golub and LeVeque (1983).
+
+    Nothing is ever summed uncentred, so a column with an offset of 1e3 and a scale of 1e-8 keeps its
+    variance. Columns are held multiplied by `scale`, powers of two and so without rounding, so that entries
+    of 1e150 or 1e-160 have squares; ``scale`` is 1 wherever that is not needed.
+
+    Attributes
+    ----------
+    weight : float
+        Σ s_i.
+    mean : ndarray of shape (d,)
+        E[x], times `scale`.
+    S : ndarray of shape (d, d) or (d,)
+        Cov(x), or its diagonal alone where d is too large for a Gram; times `scale` on either side.
+    U : ndarray of shape (d, K)
+        Cov(x, y_k), one column for each target; times `scale`. The paper's u (Eq. 1) is -U for centred x.
+    mean_y, var_y : ndarray of shape (K,)
+        E[y_k] and Var(y_k).
+    scale : ndarray of shape (d,)
+        Powers of two.
+    """
+
+    weight: float
+    mean: FloatArray
+    S: FloatArray
+    U: FloatArray
+    mean_y: FloatArray
+    var_y: FloatArray
+    scale: FloatArray
+
+    @classmethod
+    def of(
+        cls,
+        design: DesignMatrix,
+        targets: FloatArray,
+        weight: FloatArray | None = None,
+        *,
+        second: Literal["full", "diagonal"] = "full",
+    ) -> Moments:
+        """The moments of a design, in one pass (two where entries are extreme).
+
+        Parameters
+        ----------
+        design : DesignMatrix of shape (n, d)
+        targets : ndarray of shape (n,) or (n, K)
+        weight : ndarray of shape (n,) or None
+            Non-negative sample weights; None counts every row once.
+        second : {"full", "diagonal"}
+            Whether S is a matrix (n d² multiplications) or its diagonal.
+
+        Raises
+        ------
+        ValueError
+            When X has NaN or infinite entries.
+        """
+        size = design.n_features * (design.n_features if second == "full" else 2)
+        targets = targets.reshape(design.n_samples, -1)
+
+        def reduce(scale: FloatArray | None) -> Moments:
+            def kernel(block: Block, y: FloatArray, s: FloatArray | None) -> Moments:
+                return _block_moments(block, y, s, scale, second)
+
+            return design.reduce(kernel, targets, weight, merge=_merge, partial_size=size)
+
+        found = reduce(None)
+        variance = found.variance
+        lost = ~((variance > SQUARES_LOST[0]) & (variance < SQUARES_LOST[1]))
+        if not lost.any():
+            return found
+        largest = design.reduce(lambda block: block.column_max(), merge=np.maximum)
+        bad = np.flatnonzero(~np.isfinite(largest))
+        if bad.size:
+            raise ValueError(
+                f"X must be finite. Got NaN or infinity in {bad.size} column(s), the first being "
+                f"{bad[:5].tolist()}; drop or impute those rows."
+            )
+        exponent = np.frexp(largest)[1]
+        extreme = lost & (largest > 0.0) & (np.abs(exponent) > 100)
+        if not extreme.any():
+            return found
+        return reduce(np.ldexp(1.0, np.where(extreme, -exponent, 0)))
+
+    @property
+    def variance(self) -> FloatArray:
+        """The diagonal of S, shape (d,), times `scale` squared."""
+        return np.diagonal(self.S) if self.S.ndim == 2 else self.S
+
+    def second_moment(self) -> FloatArray:
+        """E[x xᵀ] (or its diagonal) about zero, times `scale` on either side."""
+        return self.S + _outer(self.mean, self.S.ndim)
+
+    def rescaled(self, scale: FloatArray) -> Moments:
+        """The same moments with columns held times `scale` (powers of two: exact, short of overflow)."""
+        factor = scale / self.scale
+        both = np.multiply.outer(factor, factor) if self.S.ndim == 2 else factor * factor
+        return replace(
+            self, mean=self.mean * factor, S=self.S * both, U=self.U * factor[:, None], scale=scale
+        )
+
+    def __add__(self, other: Moments) -> Moments:
+        """Moments of the rows of both; up to rounding those of one pass over all rows.
+
+        Raises
+        ------
+        ValueError
+            When the two do not describe the same columns and targets.
+        """
+        _check_compatible(self, other)
+        return _merge(self, other.rescaled(self.scale))
+
+    def __sub__(self, other: Moments) -> Moments:
+        """Moments of the rows of self without those of other. Loses digits, unlike a sum.
+
+        Raises
+        ------
+        ValueError
+            When the two do not describe the same columns and targets, or when `other` cannot be a part of
+            self: no weight is left, or what is left is not positive semidefinite beyond rounding.
+        """
+        _check_compatible(self, other)
+        left = self.weight - other.weight
+        if not left > 0.0:
+            raise ValueError(
+                f"the rows taken away must weigh less than the whole, {self.weight:g}. "
+                f"Got {other.weight:g}; subtract a part of the same data."
+            )
+        other = other.rescaled(self.scale)
+        mean = self.mean + (other.weight / left) * (self.mean - other.mean)
+        mean_y = self.mean_y + (other.weight / left) * (self.mean_y - other.mean_y)
+        a, b = self.weight / left, other.weight / left
+        q = other.weight / self.weight
+        shift, shift_y = mean - other.mean, mean_y - other.mean_y
+        difference = Moments(
+            weight=left,
+            mean=mean,
+            S=a * self.S - b * other.S - q * _outer(shift, self.S.ndim),
+            U=a * self.U - b * other.U - q * np.outer(shift, shift_y),
+            mean_y=mean_y,
+            var_y=a * self.var_y - b * other.var_y - q * shift_y**2,
+            scale=self.scale,
+        )
+        _check_semidefinite(difference, self)
+        return difference
+
+
+def _block_moments(
+    block: Block, y: FloatArray, s: FloatArray | None, scale: FloatArray | None, second: str
+) -> Moments:
+    weight = float(len(y)) if s is None else float(s.sum())
+    share = np.full(len(y), 1.0 / len(y)) if s is None else s / weight if weight > 0.0 else np.zeros(len(y))
+    mean_y = share @ y
+    centred_y = y - mean_y
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        centre = block.centred_gram if second == "full" else block.centred_squares
+        mean, tdot, S = centre(share, scale)
+        U = tdot(share[:, None] * centred_y)
+    return Moments(
+        weight, mean, S, U, mean_y, share @ centred_y**2, np.ones(len(mean)) if scale is None else scale
+    )
+
+
+def _outer(v: FloatArray, ndim: int) -> FloatArray:
+    return np.outer(v, v) if ndim == 2 else v * v
+
+
+def _merge(a: Moments, b: Moments) -> Moments:
+    weight = a.weight + b.weight
+    if weight == 0.0:
+        return a
+    p, q = a.weight / weight, b.weight / weight
+    shift, shift_y = b.mean - a.mean, b.mean_y - a.mean_y
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        return Moments(
+            weight=weight,
+            mean=a.mean + q * shift,
+            S=p * a.S + q * b.S + p * q * _outer(shift, a.S.ndim),
+            U=p * a.U + q * b.U + p * q * np.outer(shift, shift_y),
+            mean_y=a.mean_y + q * shift_y,
+            var_y=p * a.var_y + q * b.var_y + p * q * shift_y**2,
+            scale=a.scale,
+        )
+
+
+def _check_compatible(a: Moments, b: Moments) -> None:
+    if a.S.shape != b.S.shape or a.U.shape != b.U.shape:
+        raise ValueError(
+            f"moments must describe the same columns and targets: S {a.S.shape} and U {a.U.shape}. "
+            f"Got S {b.S.shape} and U {b.U.shape}; compute both from the same features."
+        )
+
+
+def _check_semidefinite(difference: Moments, whole: Moments) -> None:
+    """Refuse an S below zero by more than the rounding of the whole, measured in the whole's own scale."""
+    sd = np.sqrt(whole.variance)
+    sd = np.where(sd > 0.0, sd, 1.0)
+    ratio = difference.variance / sd**2
+    if difference.S.ndim == 2:
+        ratio = np.linalg.eigvalsh(difference.S / np.outer(sd, sd))
+    rounding = 1e3 * np.finfo(float).eps * len(sd) * whole.weight / difference.weight
+    if not np.min(ratio) >= -rounding:
+        raise ValueError(
+            "what is left after subtracting moments must be positive semidefinite. Got an eigenvalue of "
+            f"{np.min(ratio):.2g} in units of the variance; subtract a part of the same data."
+        )

@@ -1,0 +1,168 @@
+"""Length-direction decoupled descent: metric x step size x length. Every preset of the paper is a choice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdnp.interface import Objective
+from gdnp.metric import Covariance, Identity, Metric, OperatorCovariance
+from gdnp.solvers.lengths import ROUNDING, FixedLength, Length, LengthRule, NewtonLength
+from gdnp.solvers.state import State
+from gdnp.solvers.step_sizes import StepSize
+
+FloatArray = NDArray[np.float64]
+
+__all__ = ["DecoupledDescent", "DecoupledState"]
+
+HALVINGS = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoupledState(State):
+    """w and g of w̃ = g w/‖w‖ (Eq. 9), beside the point they make.
+
+    Attributes
+    ----------
+    metric : Metric
+        M of ‖·‖; never changes within a run.
+    direction : ndarray of shape (d,)
+        w, not normalised.
+    length : Length
+        g, γ.
+    """
+
+    metric: Metric
+    direction: FloatArray
+    length: Length
+
+    @cached_property
+    def norm(self) -> float:
+        """‖w‖."""
+        return self.metric.norm(self.direction)
+
+    @cached_property
+    def projected_gradient(self) -> FloatArray:
+        """(I - M w wᵀ/‖w‖²) ∇f(w̃): the gradient less its part that only changes the length."""
+        gradient, w = self.point.gradient, self.direction
+        return np.asarray(gradient - (float(gradient @ w) / self.norm**2) * self.metric.apply(w))
+
+    @cached_property
+    def direction_gradient(self) -> FloatArray:
+        """∇_w f(w, g) = (g/‖w‖)(I - M w wᵀ/‖w‖²) ∇f(w̃)."""
+        return (self.length.g / self.norm) * self.projected_gradient
+
+    @cached_property
+    def length_gradient(self) -> float:
+        """∂f/∂g = wᵀ∇f(w̃)/‖w‖."""
+        return float(self.point.gradient @ self.direction) / self.norm
+
+    @cached_property
+    def directional_gap(self) -> float:
+        """‖projected gradient‖ in M⁻¹ over |E φ' |: √Δρ of Theorem 2 up to a factor, whatever the length."""
+        scale = abs(self.point.mean_gradient)
+        gap = self.metric.dual_norm(self.projected_gradient)
+        return gap / scale if scale > 0.0 else 0.0 if gap == 0.0 else float("inf")
+
+
+@dataclass(frozen=True)
+class DecoupledDescent:
+    """w ← w - s A ∇_w f(w, g), then g by its own rule (Algorithm 1 and its relatives).
+
+    Parameters
+    ----------
+    name : str
+        The preset.
+    metric : {"covariance", "identity"}
+        S (Batch Normalization) or I (Weight Normalization). With a ridge α, S becomes S + (α/c₂) I with
+        c₂ = E φ'' at the fitted start, since that is where the critical points then lie.
+    step_size : StepSize
+        s.
+    length : LengthRule
+        What follows a direction step.
+    preconditioned : bool
+        A = M⁻¹ instead of I.
+    guarded : bool
+        Take a step only if f after the length fit does not rise beyond rounding; otherwise fall back to the
+        safe step and halve it. (f at the old length would cut the theorem's own path.) A guarded method also
+        fits g at the start; another starts with the length of w₀, or with g = 1 where no start is given.
+    direction_tol : float or None
+        Keep g until the directional gap is below this, and only then use `length` (GDNP_seq).
+    """
+
+    name: str
+    metric: Literal["covariance", "identity"]
+    step_size: StepSize
+    length: LengthRule
+    preconditioned: bool = False
+    guarded: bool = True
+    direction_tol: float | None = None
+
+    def init(self, objective: Objective, start: FloatArray | None) -> DecoupledState:
+        """The state at w₀ = `start`, by default u, for which ρ(w₀) ≠ 0 unless u = 0."""
+        w = objective.u if start is None else start
+        metric: Metric = Identity(objective.n_features)
+        if self.metric == "covariance":
+            objective.cost.charge(objective.gram_passes)
+            metric = objective.covariance
+        if isinstance(metric, Covariance):
+            w = metric.project(w)
+        g = 1.0 if start is None else metric.norm(w)
+        state = DecoupledState(point=objective.origin, metric=metric, direction=w, length=Length(g))
+        if not state.norm > 0.0:
+            return replace(state, stalled=True)
+        first = NewtonLength() if self.guarded else FixedLength()
+        state = self.moved(objective, state, w, first)
+        if objective.alpha > 0.0 and isinstance(metric, Covariance | OperatorCovariance):
+            c2 = state.point.mean_curvature
+            ridge = objective.alpha / (c2 if c2 > 0.0 else objective.loss.max_curvature)
+            state = self.moved(objective, replace(state, metric=metric.shifted(ridge)), w, first)
+        return state
+
+    def step(self, objective: Objective, state: State) -> DecoupledState:
+        """One direction step and one length step."""
+        assert isinstance(state, DecoupledState)
+        if self.direction_tol is not None and state.directional_gap <= self.direction_tol:
+            return self.moved(objective, state, state.direction, self.length)
+        rule = FixedLength() if self.direction_tol is not None else self.length
+        gradient = state.direction_gradient
+        descent = state.metric.solve(gradient) if self.preconditioned else gradient
+        ceiling = state.point.value + ROUNDING * abs(state.point.value)
+        for s in self._trials(objective, state):
+            moved = self.moved(objective, state, state.direction - s * descent, rule)
+            if not self.guarded or moved.point.value <= ceiling:
+                return moved
+        return replace(state, stalled=True)
+
+    def _trials(self, objective: Objective, state: DecoupledState) -> Iterator[float]:
+        """The rule's step; then, for a guarded method, the safe one, halved as often as needed."""
+        largest = 1.0 if self.preconditioned else state.metric.largest
+        s = self.step_size(objective, state, largest)
+        if not self.guarded:
+            yield s
+            return
+        if np.isfinite(s) and s >= 0.0:
+            yield s
+        if s == 0.0 or state.length.g == 0.0:
+            return
+        curvature = largest * state.length.g**2 * objective.loss.max_curvature
+        safe = state.norm**2 / curvature
+        for halving in range(HALVINGS):
+            yield (min(s, safe) if s > 0.0 else safe) * 0.5**halving
+
+    def moved(
+        self, objective: Objective, state: DecoupledState, w: FloatArray, rule: LengthRule
+    ) -> DecoupledState:
+        """The state at direction w, its length found by `rule`."""
+        line = objective.origin.line(w / state.metric.norm(w))
+        length = rule.fit(line, state)
+        point = line.point(length.g, length.intercept)
+        unbounded = objective.loss.increasing and objective.alpha == 0.0 and point.separates
+        return replace(
+            state, point=point, direction=w, length=length, length_diverges=length.diverges or unbounded
+        )

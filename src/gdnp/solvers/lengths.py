@@ -1,0 +1,207 @@
+"""The length slot: how g (and the intercept γ, if it is a variable) follows the direction w."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdnp.interface import Jet, Line
+
+if TYPE_CHECKING:
+    from gdnp.solvers.decoupled import DecoupledState
+
+FloatArray = NDArray[np.float64]
+
+__all__ = [
+    "LENGTH_CAP",
+    "Bisection",
+    "FixedLength",
+    "GradientSteps",
+    "Length",
+    "LengthRule",
+    "NewtonLength",
+    "SimultaneousStep",
+]
+
+LENGTH_CAP = 1e6
+"""|g| is the spread of the predictions in units of the loss; beyond this the loss is its 0-1 limit."""
+ROUNDING = 64 * np.finfo(np.float64).eps
+
+
+@dataclass(frozen=True)
+class Length:
+    """A length g, the intercept γ found with it, and whether g ran into the cap."""
+
+    g: float
+    intercept: float = 0.0
+    diverges: bool = False
+
+
+class LengthRule(Protocol):
+    """Finds g on the line g w/‖w‖ from the origin."""
+
+    def fit(self, line: Line, state: DecoupledState) -> Length:
+        """The length on `line`, searched from that of `state`, the state before the direction moved."""
+        ...
+
+
+@dataclass(frozen=True)
+class FixedLength:
+    """Keep g: GDNP_seq before its direction is found."""
+
+    def fit(self, line: Line, state: DecoupledState) -> Length:
+        """The length of `state`."""
+        return state.length
+
+
+@dataclass(frozen=True)
+class GradientSteps:
+    """A few gradient steps on (g, γ), as the paper's experiments run GDNP (section 4.4).
+
+    Parameters
+    ----------
+    count : int
+        How many.
+    step : float
+        η of g ← g - η ∂f/∂g. At most 1/sup φ'' is safe, since E[(xᵀw)²/‖w‖²] = 1.
+    """
+
+    count: int
+    step: float
+
+    def fit(self, line: Line, state: DecoupledState) -> Length:
+        """The length of `state` after ``count`` steps."""
+        g, c = state.length.g, state.length.intercept
+        for _ in range(self.count):
+            gradient = line.jet(g, c).gradient
+            g, c = g - self.step * float(gradient[0]), c - self.step * float(gradient[1])
+        return _capped(g, c)
+
+
+@dataclass(frozen=True)
+class SimultaneousStep:
+    """One gradient step on (g, γ) from the point where the direction takes its own (simple BN and WN).
+
+    Parameters
+    ----------
+    step : float
+        η of g ← g - η ∂f/∂g.
+    """
+
+    step: float
+
+    def fit(self, line: Line, state: DecoupledState) -> Length:
+        """The length of `state` after one step along the gradient of `state`."""
+        return _capped(
+            state.length.g - self.step * state.length_gradient,
+            state.length.intercept - self.step * state.point.intercept_gradient,
+        )
+
+
+@dataclass(frozen=True)
+class NewtonLength:
+    """The nearest minimiser over (g, γ), by Newton's method with a curvature of the right sign.
+
+    Parameters
+    ----------
+    max_iter : int
+    """
+
+    max_iter: int = 100
+
+    def fit(self, line: Line, state: DecoupledState) -> Length:
+        """The minimiser reached from the length of `state`."""
+        g, c = state.length.g, state.length.intercept
+        jet = line.jet(g, c)
+        for _ in range(self.max_iter):
+            step = _newton_step(jet, limit=2.0 * max(1.0, abs(g)))
+            scale, slope = 1.0, float(jet.gradient @ step)
+            if slope >= 0.0:
+                break
+            trial = line.jet(g + step[0], c + step[1])
+            while trial.value > jet.value + 1e-4 * scale * slope + ROUNDING * abs(jet.value) and scale > 1e-9:
+                scale *= 0.5
+                trial = line.jet(g + scale * step[0], c + scale * step[1])
+            g, c, jet = g + scale * float(step[0]), c + scale * float(step[1]), trial
+            if abs(g) >= LENGTH_CAP or scale * np.abs(step).max() <= 1e-9 * max(abs(g), abs(c), 1e-9):
+                break
+        return _capped(g, c)
+
+
+@dataclass(frozen=True)
+class Bisection:
+    """Algorithm 3: bisection on ∂f/∂g = E[φ'(gξ) ξ], ξ = zᵀw/‖w‖.
+
+    The bracket [-1, 1] is doubled until the derivative changes its sign from - to +; without such a change
+    up to the cap there is no finite length, and g is the better end. With an intercept, f is profiled over
+    γ at every g.
+
+    Parameters
+    ----------
+    steps : int
+        T_s, the number of halvings.
+    """
+
+    steps: int = 60
+
+    def fit(self, line: Line, state: DecoupledState) -> Length:
+        """The root, from the bracket around 0 whatever the length of `state`."""
+        c = state.length.intercept
+
+        def slope(g: float) -> float:
+            nonlocal c
+            c = _profile_intercept(line, g, c)
+            return float(line.jet(g, c).gradient[0])
+
+        high = 1.0
+        while not slope(-high) < 0.0 < slope(high):
+            high *= 2.0
+            if high > LENGTH_CAP:
+                ends = [
+                    (line.jet(g, _profile_intercept(line, g, c)).value, g) for g in (LENGTH_CAP, -LENGTH_CAP)
+                ]
+                g = min(ends)[1]
+                return Length(g, _profile_intercept(line, g, c), diverges=True)
+        low = -high
+        for _ in range(self.steps):
+            middle = 0.5 * (low + high)
+            if slope(middle) < 0.0:
+                low = middle
+            else:
+                high = middle
+        g = 0.5 * (low + high)
+        return Length(g, _profile_intercept(line, g, c))
+
+
+def _capped(g: float, c: float) -> Length:
+    if abs(g) < LENGTH_CAP or not np.isfinite(g):
+        return Length(g, c)
+    return Length(float(np.copysign(LENGTH_CAP, g)), c, diverges=True)
+
+
+def _newton_step(jet: Jet, limit: float) -> FloatArray:
+    """-|H|⁻¹∇ with |H| the absolute value of the Hessian, at most `limit` long in g."""
+    values, vectors = np.linalg.eigh(jet.hessian)
+    along = vectors.T @ jet.gradient
+    floor = np.abs(along) / (10.0 * limit)
+    step = -vectors @ np.divide(along, np.maximum(np.abs(values), floor), out=np.zeros(2), where=along != 0.0)
+    return np.asarray(step * min(1.0, limit / max(np.abs(step[0]), 1e-300)))
+
+
+def _profile_intercept(line: Line, g: float, c: float) -> float:
+    """The γ that minimises f at this g; `c` itself where γ is no variable."""
+    for _ in range(50):
+        jet = line.jet(g, c)
+        if jet.gradient[1] == 0.0:
+            return c
+        only_c = Jet(jet.value, jet.gradient * [0.0, 1.0], jet.hessian * [[0.0, 0.0], [0.0, 1.0]])
+        step, scale = float(_newton_step(only_c, limit=2.0 * max(1.0, abs(c)))[1]), 1.0
+        while line.jet(g, c + scale * step).value > jet.value + ROUNDING * abs(jet.value) and scale > 1e-9:
+            scale *= 0.5
+        c += scale * step
+        if abs(scale * step) <= 1e-10 * max(1.0, abs(c)):
+            return c
+    return c

@@ -1,0 +1,69 @@
+"""The step-size slot of the direction: constant, or the adaptive step of Theorem 2 (Eqs. 17-18)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from gdnp.interface import Objective
+
+if TYPE_CHECKING:
+    from gdnp.solvers.decoupled import DecoupledState
+
+__all__ = ["AdaptiveStep", "ConstantStep", "StepSize"]
+
+
+class StepSize(Protocol):
+    """s of w ← w - s ∇_w f."""
+
+    def __call__(self, objective: Objective, state: DecoupledState, largest: float) -> float:
+        """The step at `state`; `largest` is λ_max of the (preconditioned) metric."""
+        ...
+
+
+@dataclass(frozen=True)
+class ConstantStep:
+    """The same s at every iteration."""
+
+    step: float
+
+    def __call__(self, objective: Objective, state: DecoupledState, largest: float) -> float:
+        """``step``."""
+        return self.step
+
+
+@dataclass(frozen=True)
+class AdaptiveStep:
+    """Eq. 17: s = -‖w‖³/(L g h), with h(w, g) in one of three forms.
+
+    Parameters
+    ----------
+    h : {"stein", "printed", "curvature"}
+        "stein", the form that makes Theorem 2 true: h = c₁ (uᵀw) with
+        c₁ = E φ' - (uᵀw̃) E φ''. "printed", Eq. 18 as printed: h = E φ' (uᵀw) - E φ'' (uᵀw)². "curvature",
+        what "stein" becomes at an exact length, s = ‖w‖²/(L g² E φ''); it needs neither u nor Stein's
+        lemma, and is used whenever there is an intercept.
+    damping : float
+        s is multiplied by this.
+    """
+
+    h: Literal["stein", "printed", "curvature"] = "stein"
+    damping: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.h not in ("stein", "printed", "curvature"):
+            raise ValueError(f"h must be 'stein', 'printed' or 'curvature'. Got {self.h!r}.")
+
+    def __call__(self, objective: Objective, state: DecoupledState, largest: float) -> float:
+        """The step; 0 where h = 0, since the direction is then stationary."""
+        point, g, norm = state.point, state.length.g, state.norm
+        if self.h == "curvature" or objective.fit_intercept:
+            numerator, denominator = norm**2, largest * g**2 * point.mean_curvature
+        else:
+            uw = float(objective.u @ state.direction)
+            if self.h == "printed":
+                h = point.mean_gradient * uw - point.mean_curvature * uw**2
+            else:
+                h = objective.stein_coefficient(point) * uw
+            numerator, denominator = -(norm**3), largest * g * h
+        return self.damping * numerator / denominator if denominator != 0.0 else 0.0

@@ -1,0 +1,208 @@
+"""Every loss of the registry, and one written by a user, against 50 digits and against its own claims."""
+
+import math
+import warnings
+from dataclasses import dataclass
+from functools import cache
+
+import mpmath as mp
+import numpy as np
+import pytest
+
+from gdnp.losses import EVALUATIONS, LOSSES, Loss, PseudoHuber, get_loss, hinge, zero_one
+
+EPS = np.finfo(float).eps
+TINY = 1e-300
+MAGNITUDES = [0.0, 1e-8, 1e-3, 0.1, 1.0, 3.0, 10.0, 36.0, 100.0, 700.0, 1000.0]
+POINTS = sorted({sign * t for t in MAGNITUDES for sign in (1.0, -1.0)})
+
+
+@dataclass(frozen=True)
+class SmoothHinge(Loss):
+    """φ(t) = t + √(1 + t²), a user's own loss: three methods and five attributes."""
+
+    name = "smooth_hinge"
+    task = "classification"
+    convex = True
+    max_gradient = 2.0
+    max_curvature = 1.0
+
+    def value(self, t):
+        root = np.hypot(1.0, t)
+        return np.where(t > 0.0, t + root, 1.0 / (root + np.abs(t)))
+
+    def gradient(self, t):
+        return self.value(t) / np.hypot(1.0, t)
+
+    def curvature(self, t):
+        return np.hypot(1.0, t) ** -3.0
+
+
+def pseudo_huber(delta):
+    return lambda t: mp.mpf(delta) ** 2 * (mp.sqrt(1 + (t / mp.mpf(delta)) ** 2) - 1)
+
+
+REFERENCES = [
+    (LOSSES["squared_error"], lambda t: t * t / 2),
+    (LOSSES["pseudo_huber"], pseudo_huber(1)),
+    (PseudoHuber(0.01), pseudo_huber(0.01)),
+    (PseudoHuber(250.0), pseudo_huber(250.0)),
+    (LOSSES["log_loss"], lambda t: mp.log1p(mp.exp(t))),
+    (LOSSES["sigmoid"], lambda t: 1 / (1 + mp.exp(-t))),
+    (LOSSES["probit"], mp.ncdf),
+    (SmoothHinge(), lambda t: t + mp.sqrt(1 + t * t)),
+]
+PARAMETERS = [pytest.param(*pair, id=f"{pair[0].name}-{i}") for i, pair in enumerate(REFERENCES)]
+every_loss = pytest.mark.parametrize(("loss", "reference"), PARAMETERS)
+
+
+@cache
+def exactly(function, t, order):
+    """The derivative of that order, in digits enough to tell 1 - 1e-300 from 1."""
+    with mp.workdps(50 if 0 < abs(t) <= 10 else 350):
+        t = mp.mpf(t)
+        return function(t) if order == 0 else mp.diff(function, t, order)
+
+
+def derivative(loss, order):
+    return (loss.value, loss.gradient, loss.curvature)[order]
+
+
+def test_the_reference_list_covers_the_registry():
+    assert set(LOSSES.values()) <= {loss for loss, _ in REFERENCES}
+    assert all(name == loss.name for name, loss in LOSSES.items())
+
+
+@every_loss
+@pytest.mark.parametrize("order", [0, 1, 2])
+@pytest.mark.parametrize("t", POINTS)
+def test_agrees_with_mpmath_to_rounding(loss, reference, order, t):
+    computed = float(derivative(loss, order)(np.array([t]))[0])
+    exact = exactly(reference, t, order)
+    # What a half-ulp error in t alone would do: e^(-t²/2) at t = 36 is worth no more than 1e-13.
+    conditioning = float(abs(t * exactly(reference, t, order + 1)))
+    assert abs(mp.mpf(computed) - exact) <= 8.0 * EPS * (float(abs(exact)) + conditioning) + TINY
+
+
+@pytest.mark.parametrize("name", ["log_loss", "sigmoid"])
+def test_exponential_tails_keep_full_relative_accuracy(name):
+    reference = {loss.name: function for loss, function in REFERENCES}[name]
+    for t in (-1.0, -36.0, -300.0, -690.0):
+        for order in range(3):
+            computed = float(derivative(LOSSES[name], order)(np.array([t]))[0])
+            assert computed == pytest.approx(float(exactly(reference, t, order)), rel=4 * EPS, abs=0.0)
+
+
+def test_probit_is_accurate_far_in_the_tail():
+    for t in np.linspace(-37.0, -5.0, 33):
+        exact = float(mp.ncdf(mp.mpf(t)))
+        assert float(LOSSES["probit"].value(np.array([t]))[0]) == pytest.approx(exact, rel=1e-12, abs=0.0)
+
+
+@every_loss
+def test_derivatives_match_central_differences(loss, reference):
+    t = np.linspace(-9.0, 9.0, 361)
+    h = 1e-5
+    assert loss.gradient(t) == pytest.approx((loss.value(t + h) - loss.value(t - h)) / (2 * h), abs=2e-6)
+    difference = (loss.gradient(t + h) - loss.gradient(t - h)) / (2 * h)
+    # The error of the difference is φ'''' h²/6, large where a small δ bends the loss sharply.
+    assert loss.curvature(t) == pytest.approx(difference, abs=2e-6)
+
+
+@every_loss
+@pytest.mark.parametrize("bound", ["max_gradient", "max_curvature"])
+def test_bounds_are_never_exceeded_and_nearly_attained(loss, reference, bound):
+    t = np.concatenate([np.linspace(-12.0, 12.0, 24001), np.linspace(-1e4, 1e4, 2001)])
+    size = np.abs(loss.gradient(t) if bound == "max_gradient" else loss.curvature(t)).max()
+    claimed = getattr(loss, bound)
+    if math.isinf(claimed):
+        assert size == np.abs(t).max()
+    else:
+        assert 0.999 * claimed <= size <= claimed * (1.0 + 4.0 * EPS)
+
+
+@every_loss
+def test_convex_says_whether_the_curvature_is_never_negative(loss, reference):
+    curvature = loss.curvature(np.linspace(-30.0, 30.0, 6001))
+    assert bool((curvature >= 0.0).all()) is loss.convex
+
+
+@every_loss
+def test_value_and_gradient_are_the_two(loss, reference):
+    t = np.array(POINTS)
+    value, gradient = loss.value_and_gradient(t)
+    np.testing.assert_array_equal(value, loss.value(t))
+    np.testing.assert_array_equal(gradient, loss.gradient(t))
+
+
+@every_loss
+def test_no_floating_point_warning_and_nothing_but_finite_numbers(loss, reference):
+    t = np.linspace(-1000.0, 1000.0, 4001)
+    before = t.copy()
+    with warnings.catch_warnings(), np.errstate(over="raise", invalid="raise", divide="raise"):
+        warnings.simplefilter("error")
+        results = [loss.value(t), loss.gradient(t), loss.curvature(t), *loss.value_and_gradient(t)]
+    for result in results:
+        assert result.shape == t.shape
+        assert result.dtype == np.float64
+        assert np.isfinite(result).all()
+        assert not np.shares_memory(result, t)
+    np.testing.assert_array_equal(t, before)
+
+
+@every_loss
+def test_nan_comes_through(loss, reference):
+    assert np.isnan(loss.value_and_gradient(np.array([np.nan]))).all()
+
+
+def test_pseudo_huber_is_quadratic_inside_delta_and_linear_outside():
+    loss = PseudoHuber(1e3)
+    assert float(loss.value(np.array([1.0]))[0]) == pytest.approx(0.5, rel=1e-6)
+    assert float(loss.gradient(np.array([1e9]))[0]) == pytest.approx(1e3, rel=1e-9)
+    assert loss.max_gradient == 1e3
+
+
+def test_losses_are_values():
+    assert PseudoHuber(2.0) == PseudoHuber(2.0) != PseudoHuber(3.0)
+    assert hash(PseudoHuber(2.0)) == hash(PseudoHuber(2.0))
+
+
+@pytest.mark.parametrize("delta", [0.0, -1.0, math.inf, math.nan])
+def test_pseudo_huber_refuses_a_delta_that_is_no_scale(delta):
+    with pytest.raises(ValueError, match=r"finite delta > 0 .* Got"):
+        PseudoHuber(delta)
+
+
+def test_get_loss_takes_names_and_instances():
+    own = SmoothHinge()
+    assert get_loss(own) is own
+    assert all(get_loss(name) is loss for name, loss in LOSSES.items())
+
+
+def test_get_loss_names_the_choices():
+    with pytest.raises(ValueError, match=r"loss must be one of \['log_loss', .*Got 'logloss'"):
+        get_loss("logloss")
+    with pytest.raises(TypeError, match=r"a name or a gdnp\.losses\.Loss\. Got int"):
+        get_loss(3)
+
+
+def test_a_loss_without_its_three_methods_cannot_be_made():
+    class Half(Loss):
+        def value(self, t):
+            return t
+
+    with pytest.raises(TypeError, match="abstract"):
+        Half()
+
+
+def test_evaluation_losses():
+    t = np.array([-2.0, -1.0, -0.5, 0.0, 3.0])
+    np.testing.assert_array_equal(zero_one(t), [0.0, 0.0, 0.0, 1.0, 1.0])
+    np.testing.assert_array_equal(hinge(t), [0.0, 0.0, 0.5, 1.0, 4.0])
+    assert {"zero_one": zero_one, "hinge": hinge} == EVALUATIONS
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "probit"])
+def test_bounded_losses_are_smooth_zero_one_losses(name):
+    t = np.array([-1000.0, -40.0, 0.0, 40.0, 1000.0])
+    assert LOSSES[name].value(t) == pytest.approx([0.0, 0.0, 0.5, 1.0, 1.0], abs=1e-15)
