@@ -5,7 +5,7 @@ import math
 import mpmath as mp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdnp.losses import LOSSES
@@ -122,6 +122,7 @@ def test_rule_is_refined_at_the_scale_asked_for(delta):
     assert weights @ np.hypot(1.0, nodes / delta) ** -3.0 == pytest.approx(float(exact), rel=1e-11)
 
 
+@settings(derandomize=True, database=None, deadline=None)
 @given(
     st.floats(-1e6, 1e6, allow_subnormal=False),
     st.floats(0.0, 1e12, allow_subnormal=False),
@@ -134,8 +135,17 @@ def test_rule_has_the_moments_of_its_gaussian(mean, variance, scale):
     assert nodes.size < 3000
     assert weights.sum() == pytest.approx(1.0, abs=1e-13)
     assert weights @ (nodes - mean) == pytest.approx(0.0, abs=1e-13 * (sd + abs(mean)))
-    # A point mass stands for standard deviations below the rounding of the mean.
-    assert weights @ (nodes - mean) ** 2 == pytest.approx(variance, rel=1e-11, abs=(3e-16 * mean) ** 2)
+    # Nodes are rounded like the mean, and a point mass stands for what is below its rounding.
+    assert weights @ (nodes - mean) ** 2 == pytest.approx(
+        variance, rel=1e-11, abs=1e-15 * abs(mean) * sd + (3e-16 * mean) ** 2
+    )
+
+
+@pytest.mark.parametrize("sd", [1e-8, 1e-3, 1.0])
+def test_rule_far_from_zero_resolves_a_narrow_gaussian(sd):
+    nodes, weights = gaussian_rule(1e6, sd * sd)
+    assert weights.sum() == pytest.approx(1.0, abs=1e-14)
+    assert weights @ (nodes - 1e6) ** 2 == pytest.approx(sd * sd, abs=1e-10 * sd)
 
 
 def test_rule_of_a_point_mass_is_one_node():
@@ -172,7 +182,7 @@ def test_least_squares_needs_no_distribution(rng):
     f = LeastSquares(u, S)
     assert f.r == pytest.approx(4.0)
     assert f.at(-f.optimal_direction).value == pytest.approx(f.rho_star)
-    assert f.at(np.zeros(5)).line(-f.optimal_direction).jet(1.0).gradient[0] == pytest.approx(0.0, abs=1e-13)
+    assert f.origin.line(-f.optimal_direction).jet(1.0).gradient[0] == pytest.approx(0.0, abs=1e-13)
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3])
@@ -213,7 +223,7 @@ def test_jet_along_a_ray_keeps_its_digits_at_any_length(rng, loss, g):
     curvature = f.loss.curvature(nodes) * (nodes / g) ** 2
     exact, terms = weights @ curvature, weights @ np.abs(curvature)
     for line, t in (
-        (f.at(np.zeros(5)).line(w), g),
+        (f.origin.line(w), g),
         (f.at(g * w).line(w), 0.0),
         (f.at(3.0 * w).line(-w), 3.0 - g),
     ):
@@ -225,8 +235,8 @@ def test_curvature_at_the_origin_is_that_of_a_point_mass(rng, loss):
     u, S = problem(rng)
     f, d = Halfspace(u, S, loss), rng.standard_normal(5)
     curvature = float(f.loss.curvature(np.zeros(1))[0]) * (d @ S @ d)
-    assert f.at(np.zeros(5)).line(d).jet(0.0).hessian[0, 0] == pytest.approx(curvature, rel=1e-13, abs=1e-15)
-    assert f.at(np.zeros(5)).line(np.zeros(5)).jet(2.0).hessian[0, 0] == 0.0
+    assert f.origin.line(d).jet(0.0).hessian[0, 0] == pytest.approx(curvature, rel=1e-13, abs=1e-15)
+    assert f.origin.line(np.zeros(5)).jet(2.0).hessian[0, 0] == 0.0
 
 
 def test_probit_has_its_closed_form(rng):
@@ -337,7 +347,9 @@ def test_objectives_know_their_moments(rng):
         np.testing.assert_array_equal(f.covariance.apply(u), f.S @ u)
         assert (f.n_features, f.alpha, f.fit_intercept) == (5, 0.0, False)
         f.at(u).line(f.at(u).gradient).jet(1.0)
-        assert f.cost.passes == 0.0
+        assert f.cost.passes == f.gram_passes == 0.0
+        assert f.origin.coef.tolist() == [0.0] * 5
+        assert f.raw_intercept(u, 0.0) == 0.0
         assert not f.at(u).separates
         assert f.at(u).intercept == f.at(u).intercept_gradient == 0.0
     assert LeastSquares(u, S).loss is LOSSES["squared_error"]
@@ -361,7 +373,7 @@ def test_diverged_points_have_the_value_nan(rng):
         point = f.at(np.full(5, np.nan))
         assert math.isnan(point.value)
         assert np.isnan(point.gradient).all()
-        assert math.isnan(f.at(np.zeros(5)).line(np.ones(5)).jet(np.nan).value)
+        assert math.isnan(f.origin.line(np.ones(5)).jet(np.nan).value)
 
 
 @pytest.mark.parametrize(

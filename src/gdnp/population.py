@@ -65,6 +65,20 @@ class _Population(ABC):
         return Covariance(self.S)
 
     @property
+    def gram_passes(self) -> float:
+        """0: S is given."""
+        return 0.0
+
+    @cached_property
+    def origin(self) -> _Point:
+        """The handle of w̃ = 0."""
+        return self.at(np.zeros(self.n_features))
+
+    def raw_intercept(self, coef: FloatArray, intercept: float) -> float:
+        """`intercept`: x has mean zero."""
+        return intercept
+
+    @property
     def rho_star(self) -> float:
         """ρ* = -r, the least value of ρ."""
         return -self.r
@@ -89,7 +103,7 @@ class _Population(ABC):
 
     @abstractmethod
     def _restriction(self, point: _Point, d: FloatArray) -> Callable[[float], Moments]:
-        """T ↦ E φ, E φ' ζ, E φ'' ζ² at w̃ + t d, where ζ = zᵀd: f and its derivatives in t, no ridge."""
+        """The map from t to E φ, E φ' ζ, E φ'' ζ² at w̃ + t d, ζ = zᵀd: f's derivatives in t without ridge."""
 
 
 class Halfspace(_Population):
