@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -72,13 +73,14 @@ class Objective:
     ) -> None:
         self.loss = get_loss(loss)
         self.design: DesignMatrix = as_design(X, n_jobs)
-        self.y = _targets(y, self.design.n_samples, self.loss)
-        self.weight = _weights(sample_weight, self.y, self.loss)
+        y = _targets(y, self.design.n_samples, self.loss)
+        self.weight = _weights(sample_weight, y, self.loss)
+        self.target = -y if self.loss.task == "classification" else y
         self.alpha = _ridge(alpha)
         self.fit_intercept = fit_intercept
         self.center = center
         self.cost = Cost()
-        self.moments = Moments.of(self.design, self.y, self.weight, second="diagonal")
+        self.moments = Moments.of(self.design, self.target, self.weight, second="diagonal")
         self._center_far_columns()
 
     def _center_far_columns(self) -> None:
@@ -87,7 +89,7 @@ class Objective:
         far = np.abs(moments.mean) > FAR_FROM_ZERO * np.sqrt(moments.variance)
         if self.center and isinstance(self.design, DenseDesign) and far.any():
             self.design = self.design.shifted(moments.mean / moments.scale)
-            self.moments = Moments.of(self.design, self.y, self.weight, second="diagonal")
+            self.moments = Moments.of(self.design, self.target, self.weight, second="diagonal")
 
     @property
     def n_features(self) -> int:
@@ -114,7 +116,7 @@ class Objective:
         """Eq. 1: u = E[-y x], shape (d,), x and y centred when `center`."""
         moments = self.moments
         U = moments.U[:, 0] if self.center else moments.U[:, 0] + moments.mean * moments.mean_y[0]
-        return -U / moments.scale
+        return U / moments.scale if self.loss.task == "classification" else -U / moments.scale
 
     @cached_property
     def covariance(self) -> Covariance | OperatorCovariance:
@@ -124,7 +126,7 @@ class Objective:
             moments = self.moments.rescaled(ones)
             diagonal = moments.S if self.center else moments.second_moment()
             return OperatorCovariance(self._covariance_product, diagonal)
-        full = Moments.of(self.design, self.y, self.weight).rescaled(ones)
+        full = Moments.of(self.design, self.target, self.weight).rescaled(ones)
         return Covariance(full.S if self.center else full.second_moment())
 
     @property
@@ -136,7 +138,7 @@ class Objective:
     def origin(self) -> _Point:
         """The handle of w̃ = 0, γ = 0, which needs no pass."""
         regression = self.loss.task == "regression"
-        margins = self.y if regression else np.broadcast_to(0.0, self.y.shape)
+        margins = self.target if regression else np.broadcast_to(0.0, self.target.shape)
         return _Point(self, np.zeros(self.n_features), 0.0, margins)
 
     def _covariance_product(self, w: FloatArray) -> FloatArray:
@@ -145,11 +147,17 @@ class Objective:
         offset = float(self.shift @ w)
 
         def kernel(block: Block, s: FloatArray | None) -> list[Any]:
-            r = _weighted(block.dot(w) - offset, s, self.n_samples)
+            r = block.dot(w) - offset
+            if s is not None:
+                r *= s
             return [block.tdot(r), float(r.sum())]
 
-        product, total = self.design.reduce(kernel, self.weight, partial_size=self.n_features)
-        return np.asarray(product - total * self.shift)
+        return self._centred(self.design.reduce(kernel, self.weight, partial_size=self.n_features))
+
+    def _centred(self, sums: list[Any]) -> FloatArray:
+        """(X - shift)ᵀr from Xᵀr and Σr, divided by n where the rows weigh the same."""
+        product = np.asarray(sums[0] - sums[1] * self.shift)
+        return product / self.n_samples if self.weight is None else product
 
     def at(self, coef: FloatArray, intercept: float = 0.0) -> _Point:
         """The handle of (w̃, γ); its value and gradient come with it, in one pass.
@@ -171,16 +179,22 @@ class Objective:
         margins = np.empty(self.n_samples)
 
         def kernel(block: Block, y: FloatArray, s: FloatArray | None, t: FloatArray) -> list[Any]:
-            t[:] = self._argument(y, block.dot(coef) + offset)
-            value, gradient = self.loss.value_and_gradient(t)
-            gradient = _weighted(gradient, s, self.n_samples)
-            r = self._backward(y, gradient)
-            return [_total(value, s, self.n_samples), block.tdot(r), float(r.sum()), float(gradient.sum())]
+            eta = block.dot(coef)
+            eta += offset
+            return self._backward_pass(block, y, s, self._argument(y, eta, out=t))
 
-        sums = self.design.reduce(kernel, self.y, self.weight, margins, partial_size=self.n_features)
+        sums = self.design.reduce(kernel, self.target, self.weight, margins, partial_size=self.n_features)
         point = _Point(self, coef, intercept, margins)
-        point.__dict__.update(value=self._with_ridge(sums[0], coef), _sums=(sums[1], sums[2], sums[3]))
+        point.__dict__["_sums"] = sums
         return point
+
+    def _backward_pass(self, block: Block, y: FloatArray, s: FloatArray | None, t: FloatArray) -> list[Any]:
+        """Xᵀr and Σr for r = ∂(Σ s φ(t))/∂(xᵀw̃), the second half of a pass."""
+        r = self.loss.gradient(t)
+        r = self._backward(y, r, out=r)
+        if s is not None:
+            r *= s
+        return [block.tdot(r), float(r.sum())]
 
     def stein_coefficient(self, point: _Point) -> float:
         """c₁ of ∇f = c₁ u + c₂ S w̃ under Assumption 2, with averages over the data.
@@ -197,12 +211,19 @@ class Objective:
         """b of xᵀw̃ + b for raw columns, given γ for centred ones: γ - E[x]ᵀw̃."""
         return intercept - float(self.column_mean @ coef) if self.center else intercept
 
-    def _argument(self, y: FloatArray, eta: FloatArray) -> FloatArray:
-        return -y * eta if self.loss.task == "classification" else y - eta
+    def _argument(self, y: FloatArray, eta: FloatArray, out: FloatArray) -> FloatArray:
+        """T of the loss at the predictions eta; `target` holds -y in classification."""
+        return (np.multiply if self.loss.task == "classification" else np.subtract)(y, eta, out=out)
 
-    def _backward(self, y: FloatArray, r: FloatArray) -> FloatArray:
-        """r ∂t/∂η."""
-        return -y * r if self.loss.task == "classification" else -r
+    def _backward(self, y: FloatArray, r: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """R ∂t/∂η."""
+        if self.loss.task == "classification":
+            return np.multiply(y, r, out=out)
+        return np.negative(r, out=out)
+
+    def _mean(self, values: FloatArray, s: FloatArray | None) -> float:
+        """The part of E that a slice of the rows contributes."""
+        return float(values.sum()) / self.n_samples if s is None else float(values @ s)
 
     def _with_ridge(self, risk: float, coef: FloatArray) -> float:
         return float(risk) + 0.5 * self.alpha * float(coef @ coef)
@@ -220,52 +241,45 @@ class _Point:
     @cached_property
     def value(self) -> float:
         """f; a sum over the cached arguments."""
-        o = self.objective
-
-        def kernel(_: Block, t: FloatArray, s: FloatArray | None) -> list[Any]:
-            return [_total(o.loss.value(t), s, o.n_samples)]
-
-        return o._with_ridge(o.design.reduce(kernel, self.margins, o.weight)[0], self.coef)
+        return self.objective._with_ridge(self._mean_of(self.objective.loss.value), self.coef)
 
     @cached_property
-    def _sums(self) -> tuple[FloatArray, float, float]:
-        """Xᵀr, Σr and E φ' with r the weighted derivatives of φ by xᵀw̃; half a pass."""
-        o = self.objective
-        o.cost.charge(0.5)
-
-        def kernel(block: Block, y: FloatArray, s: FloatArray | None, t: FloatArray) -> list[Any]:
-            gradient = _weighted(o.loss.gradient(t), s, o.n_samples)
-            r = o._backward(y, gradient)
-            return [block.tdot(r), float(r.sum()), float(gradient.sum())]
-
-        sums = o.design.reduce(kernel, o.y, o.weight, self.margins, partial_size=o.n_features)
-        return sums[0], sums[1], sums[2]
-
-    @cached_property
-    def gradient(self) -> FloatArray:
-        """∇f(w̃), shape (d,)."""
-        product, total, _ = self._sums
-        return np.asarray(product - total * self.objective.shift + self.objective.alpha * self.coef)
-
-    @property
-    def intercept_gradient(self) -> float:
-        """∂f/∂γ."""
-        return self._sums[1] if self.objective.fit_intercept else 0.0
-
-    @property
     def mean_gradient(self) -> float:
-        """E φ'."""
-        return self._sums[2]
+        """E φ'; a sum over the cached arguments."""
+        return self._mean_of(self.objective.loss.gradient)
 
     @cached_property
     def mean_curvature(self) -> float:
         """E φ''; a sum over the cached arguments."""
+        return self._mean_of(self.objective.loss.curvature)
+
+    def _mean_of(self, function: Callable[[FloatArray], FloatArray]) -> float:
         o = self.objective
 
-        def kernel(_: Block, t: FloatArray, s: FloatArray | None) -> list[Any]:
-            return [_total(o.loss.curvature(t), s, o.n_samples)]
+        def kernel(t: FloatArray, s: FloatArray | None) -> list[Any]:
+            return [o._mean(function(t), s)]
 
-        return float(o.design.reduce(kernel, self.margins, o.weight)[0])
+        return float(o.design.reduce_rows(kernel, self.margins, o.weight)[0])
+
+    @cached_property
+    def _sums(self) -> list[Any]:
+        """Xᵀr and Σr with r the weighted derivatives of φ by xᵀw̃; half a pass."""
+        o = self.objective
+        o.cost.charge(0.5)
+        return o.design.reduce(o._backward_pass, o.target, o.weight, self.margins, partial_size=o.n_features)
+
+    @cached_property
+    def gradient(self) -> FloatArray:
+        """∇f(w̃), shape (d,)."""
+        return self.objective._centred(self._sums) + self.objective.alpha * self.coef
+
+    @cached_property
+    def intercept_gradient(self) -> float:
+        """∂f/∂γ."""
+        o = self.objective
+        if not o.fit_intercept:
+            return 0.0
+        return float(self._sums[1]) / (o.n_samples if o.weight is None else 1.0)
 
     @cached_property
     def separates(self) -> bool:
@@ -281,10 +295,12 @@ class _Point:
         slope = np.empty(o.n_samples)
 
         def kernel(block: Block, y: FloatArray, q: FloatArray) -> list[Any]:
-            q[:] = o._backward(y, block.dot(direction) - offset)
+            eta = block.dot(direction)
+            eta -= offset
+            o._backward(y, eta, out=q)
             return []
 
-        o.design.reduce(kernel, o.y, slope)
+        o.design.reduce(kernel, o.target, slope)
         return _Line(self, direction, slope)
 
 
@@ -302,26 +318,25 @@ class _Line:
         """Value, gradient and Hessian in (t, c)."""
         o = self.origin.objective
 
-        def kernel(
-            _: Block, y: FloatArray, s: FloatArray | None, start: FloatArray, q: FloatArray
-        ) -> list[Any]:
-            e = o._backward(y, np.ones_like(y))
-            at = start + t * q + c * e
+        def kernel(y: FloatArray, s: FloatArray | None, start: FloatArray, q: FloatArray) -> list[Any]:
+            e = o._backward(y, np.ones_like(y)) if o.fit_intercept else None
+            at = start + t * q
+            if e is not None and c != 0.0:
+                at += c * e
             value, first = o.loss.value_and_gradient(at)
-            first, second = _weighted(first, s, o.n_samples), _weighted(o.loss.curvature(at), s, o.n_samples)
-            return [
-                _total(value, s, o.n_samples),
-                np.array([first @ q, first @ e]),
-                np.array([second @ (q * q), second @ (q * e), second.sum()]),
-            ]
+            second = o.loss.curvature(at)
+            mean = o._mean
+            gradient = [mean(first * q, s), 0.0]
+            h = [mean(second * q * q, s), 0.0, 0.0]
+            if e is not None:
+                gradient[1], h[1], h[2] = mean(first * e, s), mean(second * q * e, s), mean(second, s)
+            return [mean(value, s), np.array(gradient), np.array(h)]
 
         origin = self.origin
-        value, gradient, h = o.design.reduce(kernel, o.y, o.weight, origin.margins, self.slope)
+        value, gradient, h = o.design.reduce_rows(kernel, o.target, o.weight, origin.margins, self.slope)
         ww, wd, dd = self._ridge
         value = float(value) + 0.5 * o.alpha * (ww + t * (2.0 * wd + t * dd))
         gradient = gradient + np.array([o.alpha * (wd + t * dd), 0.0])
-        if not o.fit_intercept:
-            gradient, h = gradient * [1.0, 0.0], h * [1.0, 0.0, 0.0]
         return Jet(value, gradient, np.array([[h[0] + o.alpha * dd, h[1]], [h[1], h[2]]]))
 
     def values(self, t: FloatArray, c: float = 0.0) -> FloatArray:
@@ -329,13 +344,11 @@ class _Line:
         o = self.origin.objective
         steps = np.atleast_1d(np.asarray(t, dtype=np.float64))
 
-        def kernel(
-            _: Block, y: FloatArray, s: FloatArray | None, start: FloatArray, q: FloatArray
-        ) -> list[Any]:
-            base = start + c * o._backward(y, np.ones_like(y))
-            return [np.array([_total(o.loss.value(base + step * q), s, o.n_samples) for step in steps])]
+        def kernel(y: FloatArray, s: FloatArray | None, start: FloatArray, q: FloatArray) -> list[Any]:
+            base = start + c * o._backward(y, np.ones_like(y)) if c != 0.0 else start
+            return [np.array([o._mean(o.loss.value(base + step * q), s) for step in steps])]
 
-        risk = o.design.reduce(kernel, o.y, o.weight, self.origin.margins, self.slope)[0]
+        risk = o.design.reduce_rows(kernel, o.target, o.weight, self.origin.margins, self.slope)[0]
         ww, wd, dd = self._ridge
         return np.asarray(risk + 0.5 * o.alpha * (ww + steps * (2.0 * wd + steps * dd)))
 
@@ -344,16 +357,8 @@ class _Line:
         o, origin = self.origin.objective, self.origin
         margins = origin.margins + t * self.slope
         if c != 0.0:
-            margins += c * o._backward(o.y, np.ones_like(o.y))
+            margins += c * o._backward(o.target, np.ones_like(o.target))
         return _Point(o, origin.coef + t * self.direction, origin.intercept + c, margins)
-
-
-def _weighted(values: FloatArray, s: FloatArray | None, n: int) -> FloatArray:
-    return np.asarray(values * (1.0 / n) if s is None else values * s)
-
-
-def _total(values: FloatArray, s: FloatArray | None, n: int) -> float:
-    return float(values.sum()) / n if s is None else float(values @ s)
 
 
 def _targets(y: Any, n: int, loss: Loss) -> FloatArray:

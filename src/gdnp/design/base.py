@@ -20,6 +20,8 @@ LANES = 16
 """Partial sums of a reduction. Fixed, so that results repeat bit for bit on any number of threads."""
 LANE_FLOATS = 1 << 23
 """Partial sums together hold at most about this many numbers, at least two of them."""
+ROWS = 1 << 15
+"""Rows of a sum that does not look at X."""
 SERIAL_ENTRIES = 1 << 17
 """Below this many stored entries a thread costs more than it saves."""
 
@@ -146,21 +148,44 @@ class DesignMatrix(ABC):
         """
         bounds = self.bounds
         lanes = min(LANES, len(bounds), max(2, LANE_FLOATS // partial_size))
-        edges = [len(bounds) * lane // lanes for lane in range(lanes + 1)]
+
+        def part(k: int) -> P:
+            low, high = bounds[k]
+            return kernel(self.block(k), *(None if row is None else row[low:high] for row in rows))
+
+        return self._ordered_sum(part, len(bounds), lanes, merge, self.n_entries)
+
+    def reduce_rows(self, kernel: Callable[..., list[Any]], *rows: FloatArray | None) -> list[Any]:
+        """Sum of ``kernel(*row slices)`` over the rows, without a look at X; see ``reduce``.
+
+        The slices are longer than a block: a kernel of many small array operations would otherwise spend its
+        time handing the interpreter lock from thread to thread.
+        """
+        n = self.n_samples
+        count = -(-n // ROWS)
+
+        def part(k: int) -> list[Any]:
+            low, high = k * n // count, (k + 1) * n // count
+            return kernel(*(None if row is None else row[low:high] for row in rows))
+
+        return self._ordered_sum(part, count, min(LANES, count), _add, n)
+
+    def _ordered_sum(
+        self, part: Callable[[int], P], count: int, lanes: int, merge: Callable[[P, P], P], entries: int
+    ) -> P:
+        """part(0) + ... + part(count - 1): consecutive parts within a lane, then the lanes in order."""
+        edges = [count * lane // lanes for lane in range(lanes + 1)]
 
         def lane_sum(lane: int) -> P:
-            total: P | None = None
-            for k in range(edges[lane], edges[lane + 1]):
-                low, high = bounds[k]
-                part = kernel(self.block(k), *(None if row is None else row[low:high] for row in rows))
-                total = part if total is None else merge(total, part)
-            assert total is not None
+            total = part(edges[lane])
+            for k in range(edges[lane] + 1, edges[lane + 1]):
+                total = merge(total, part(k))
             return total
 
-        serial = self.n_jobs == 1 or self.n_entries < SERIAL_ENTRIES or lanes == 1
+        serial = self.n_jobs == 1 or lanes == 1 or entries < SERIAL_ENTRIES
         with single_threaded_blas():
             parts = iter(ordered_map(lane_sum, range(lanes), 1 if serial else self.n_jobs))
             total = next(parts)
-            for part in parts:
-                total = merge(total, part)
+            for other in parts:
+                total = merge(total, other)
         return total

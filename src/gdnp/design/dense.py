@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +21,15 @@ class DenseBlock(Block):
     def __init__(self, rows: NDArray[np.generic], offset: FloatArray | None = None) -> None:
         self._rows = rows
         self._offset = offset
+        self._values: FloatArray | None = None
 
-    @cached_property
+    @property
     def values(self) -> FloatArray:
-        """The rows in float64: a view where they already are."""
-        rows = np.asarray(self._rows, dtype=np.float64)
-        return rows if self._offset is None else rows - self._offset
+        """The rows in float64: a view where they already are, converted once otherwise."""
+        if self._values is None:
+            rows = np.asarray(self._rows, dtype=np.float64)
+            self._values = rows if self._offset is None else rows - self._offset
+        return self._values
 
     def dot(self, v: FloatArray) -> FloatArray:  # noqa: D102
         return np.asarray(self.values @ v)
