@@ -183,6 +183,11 @@ class Objective(Protocol):
         """The handle of a point; value and gradient are known after one pass."""
         ...
 
+    @property
+    def length_cap(self) -> float:
+        """Largest |g|; a search that gets there has found no finite length."""
+        ...
+
     def raw_intercept(self, coef: FloatArray, intercept: float) -> float:
         """b of xᵀw̃ + b for raw columns, given γ for the objective's own."""
         ...

@@ -97,11 +97,12 @@ def gdnp_inner(*, inner_steps: int = 10, inner_step: float | None = None) -> Dec
     inner_steps : int
         Gradient steps on g for each direction step.
     inner_step : float or None
-        Their size; None is 4, safe for the log loss (sup φ'' = 1/4) and for flatter ones.
+        Their size; None is 1/sup φ''.
     """
-    step = 4.0 if inner_step is None else inner_step
-    _check_positive("gdnp_inner", inner_steps=inner_steps, inner_step=step)
-    return DecoupledDescent("gdnp_inner", "covariance", AdaptiveStep(), GradientSteps(inner_steps, step))
+    _check_positive("gdnp_inner", inner_steps=inner_steps, inner_step=inner_step)
+    return DecoupledDescent(
+        "gdnp_inner", "covariance", AdaptiveStep(), GradientSteps(inner_steps, inner_step)
+    )
 
 
 def gdnp_seq(*, fraction: float = 0.1, direction_tol: float = 1e-8) -> DecoupledDescent:
@@ -125,16 +126,25 @@ def gdnp_seq(*, fraction: float = 0.1, direction_tol: float = 1e-8) -> Decoupled
     )
 
 
-def batch_norm_gd(*, step: float = 1.0) -> DecoupledDescent:
-    """Simple Batch Normalization: one gradient step of one constant size on (w, g), in the metric S."""
+def batch_norm_gd(*, step: float | None = None) -> DecoupledDescent:
+    """Simple Batch Normalization: one gradient step of one constant size on (w, g), in the metric S.
+
+    Parameters
+    ----------
+    step : float or None
+        For w and for g; None is 1/(L sup φ'') for w and 1/sup φ'' for g.
+    """
     _check_positive("batch_norm_gd", step=step)
     return DecoupledDescent(
         "batch_norm_gd", "covariance", ConstantStep(step), SimultaneousStep(step), guarded=False
     )
 
 
-def weight_norm_gd(*, step: float = 1.0) -> DecoupledDescent:
-    """Weight Normalization (Salimans and Kingma 2016): the same in the metric I. No rate is claimed."""
+def weight_norm_gd(*, step: float | None = None) -> DecoupledDescent:
+    """Weight Normalization (Salimans and Kingma 2016): as ``batch_norm_gd``, in the metric I.
+
+    No rate is claimed for it: the argument behind Theorem 2 needs the metric S.
+    """
     _check_positive("weight_norm_gd", step=step)
     return DecoupledDescent(
         "weight_norm_gd", "identity", ConstantStep(step), SimultaneousStep(step), guarded=False
@@ -199,7 +209,7 @@ def get_method(method: Method | str) -> Method:
     return METHODS[method]()
 
 
-def _check_positive(preset: str, **values: float) -> None:
+def _check_positive(preset: str, **values: float | None) -> None:
     for name, value in values.items():
-        if not (math.isfinite(value) and value > 0):
+        if value is not None and not (math.isfinite(value) and value > 0):
             raise ValueError(f"{preset}: {name} must be finite and positive. Got {value!r}.")

@@ -14,6 +14,8 @@ FloatArray = NDArray[np.float64]
 
 __all__ = ["METRICS", "Covariance", "Diagonal", "Identity", "Metric", "OperatorCovariance"]
 
+RANK_TOLERANCE = 64.0
+
 
 class Metric(ABC):
     """A positive semidefinite matrix M and the norm ‖w‖ = (wᵀ M w)^½ it gives.
@@ -164,7 +166,8 @@ class Covariance(Metric):
     def _spectrum(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Eigenvalues and eigenvectors of D S D on its range, and an orthonormal basis of the kernel of S."""
         values, vectors = np.linalg.eigh(self.S * np.outer(self._unit, self._unit))
-        cut = len(values) * np.finfo(float).eps * max(values[-1], 0.0)
+        # Sums over rows leave S an error of some eps max|S|, which D magnifies in columns of small variance.
+        cut = RANK_TOLERANCE * len(values) * np.finfo(float).eps * max(values[-1], 0.0)
         kept = values > cut
         if np.min(values, initial=0.0) < -1e3 * cut - 1e-300:
             raise ValueError(

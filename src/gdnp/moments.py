@@ -85,22 +85,23 @@ class Moments:
             return design.reduce(kernel, targets, weight, merge=_merge, partial_size=size)
 
         found = reduce(None)
-        variance = found.variance
-        lost = ~((variance > SQUARES_LOST[0]) & (variance < SQUARES_LOST[1]))
-        if not lost.any():
-            return found
-        largest = design.reduce(lambda block: block.column_max(), merge=np.maximum)
-        bad = np.flatnonzero(~np.isfinite(largest))
-        if bad.size:
-            raise ValueError(
-                f"X must be finite. Got NaN or infinity in {bad.size} column(s), the first being "
-                f"{bad[:5].tolist()}; drop or impute those rows."
-            )
-        exponent = np.frexp(largest)[1]
-        extreme = lost & (largest > 0.0) & (np.abs(exponent) > 100)
-        if not extreme.any():
-            return found
-        return reduce(np.ldexp(1.0, np.where(extreme, -exponent, 0)))
+        lost = ~((found.variance > SQUARES_LOST[0]) & (found.variance < SQUARES_LOST[1]))
+        if lost.any():
+            scale = _power_of_two_scale(design, lost)
+            found = found if scale is None else reduce(scale)
+        return found._without_constant_columns()
+
+    def _without_constant_columns(self) -> Moments:
+        """Exact zeros for columns whose variance is the rounding of their mean."""
+        constant = self.variance <= (8.0 * np.finfo(np.float64).eps * self.mean) ** 2
+        if not constant.any():
+            return self
+        S, U = self.S.copy(), self.U.copy()
+        U[constant] = 0.0
+        S[constant] = 0.0
+        if S.ndim == 2:
+            S[:, constant] = 0.0
+        return replace(self, S=S, U=U)
 
     @property
     def variance(self) -> FloatArray:
@@ -179,6 +180,20 @@ def _block_moments(
     return Moments(
         weight, mean, S, U, mean_y, share @ centred_y**2, np.ones(len(mean)) if scale is None else scale
     )
+
+
+def _power_of_two_scale(design: DesignMatrix, lost: NDArray[np.bool_]) -> FloatArray | None:
+    """Scales that bring the `lost` columns near 1; None where their size is not what lost their digits."""
+    largest = design.reduce(lambda block: block.column_max(), merge=np.maximum)
+    bad = np.flatnonzero(~np.isfinite(largest))
+    if bad.size:
+        raise ValueError(
+            f"X must be finite. Got NaN or infinity in {bad.size} column(s), the first being "
+            f"{bad[:5].tolist()}; drop or impute those rows."
+        )
+    exponent = np.frexp(largest)[1]
+    extreme = lost & (largest > 0.0) & (np.abs(exponent) > 100)
+    return np.ldexp(1.0, np.where(extreme, -exponent, 0)) if extreme.any() else None
 
 
 def _outer(v: FloatArray, ndim: int) -> FloatArray:

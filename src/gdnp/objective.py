@@ -134,6 +134,15 @@ class Objective:
         """What forming S costs, in passes; 0 where it is never formed."""
         return self.design.gram_passes if self.n_features <= LARGEST_GRAM else 0.0
 
+    @property
+    def length_cap(self) -> float:
+        """Largest |g|: 1e6, or for a non-convex loss what still leaves rows where the loss bends.
+
+        Of n Gaussian predictions with spread g about 0.8 n/g lie within 1 of zero; with fewer than ten of
+        them for each coordinate the gradient is noise, and soon exactly 0.
+        """
+        return 1e6 if self.loss.convex else max(10.0, 0.08 * self.n_samples / self.n_features)
+
     @cached_property
     def origin(self) -> _Point:
         """The handle of w̃ = 0, γ = 0, which needs no pass."""

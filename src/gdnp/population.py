@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Halfspace", "LeastSquares"]
 
+LENGTH_CAP = 1e6
+
 Moments = tuple[float, float, float]
 
 
@@ -73,6 +75,11 @@ class _Population(ABC):
     def origin(self) -> _Point:
         """The handle of w̃ = 0."""
         return self.at(np.zeros(self.n_features))
+
+    @property
+    def length_cap(self) -> float:
+        """1e6, up to where the quadrature is tested."""
+        return LENGTH_CAP
 
     def raw_intercept(self, coef: FloatArray, intercept: float) -> float:
         """`intercept`: x has mean zero."""

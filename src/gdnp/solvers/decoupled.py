@@ -35,11 +35,14 @@ class DecoupledState(State):
         w, not normalised.
     length : Length
         g, γ.
+    fraction : float
+        Of the rule's step that a guarded method took last.
     """
 
     metric: Metric
     direction: FloatArray
     length: Length
+    fraction: float = 1.0
 
     @cached_property
     def norm(self) -> float:
@@ -88,9 +91,9 @@ class DecoupledDescent:
     preconditioned : bool
         A = M⁻¹ instead of I.
     guarded : bool
-        Take a step only if f after the length fit does not rise beyond rounding; otherwise fall back to the
-        safe step and halve it. (f at the old length would cut the theorem's own path.) A guarded method also
-        fits g at the start; another starts with the length of w₀, or with g = 1 where no start is given.
+        Take a step only if f after the length fit does not rise beyond rounding, and halve it otherwise;
+        where the rule gives none, halve from 1/sup φ''. (f at the old length would cut the theorem's own
+        path.) A guarded method also fits g at the start; another starts with the length of w₀.
     direction_tol : float or None
         Keep g until the directional gap is below this, and only then use `length` (GDNP_seq).
     """
@@ -104,7 +107,7 @@ class DecoupledDescent:
     direction_tol: float | None = None
 
     def init(self, objective: Objective, start: FloatArray | None) -> DecoupledState:
-        """The state at w₀ = `start`, by default u, for which ρ(w₀) ≠ 0 unless u = 0."""
+        """The state at w₀ = `start`, by default u with ‖u‖_S = 1, where ρ(w₀) ≠ 0 unless u = 0."""
         w = objective.u if start is None else start
         metric: Metric = Identity(objective.n_features)
         if self.metric == "covariance":
@@ -112,8 +115,11 @@ class DecoupledDescent:
             metric = objective.covariance
         if isinstance(metric, Covariance):
             w = metric.project(w)
-        g = 1.0 if start is None else metric.norm(w)
-        state = DecoupledState(point=objective.origin, metric=metric, direction=w, length=Length(g))
+        if start is None:
+            w = w / (objective.covariance.norm(w) or 1.0)
+        state = DecoupledState(
+            point=objective.origin, metric=metric, direction=w, length=Length(metric.norm(w))
+        )
         if not state.norm > 0.0:
             return replace(state, stalled=True)
         first = NewtonLength() if self.guarded else FixedLength()
@@ -133,34 +139,31 @@ class DecoupledDescent:
         gradient = state.direction_gradient
         descent = state.metric.solve(gradient) if self.preconditioned else gradient
         ceiling = state.point.value + ROUNDING * abs(state.point.value)
-        for s in self._trials(objective, state):
+        for fraction, s in self._trials(objective, state):
             moved = self.moved(objective, state, state.direction - s * descent, rule)
             if not self.guarded or moved.point.value <= ceiling:
-                return moved
+                return replace(moved, fraction=fraction)
         return replace(state, stalled=True)
 
-    def _trials(self, objective: Objective, state: DecoupledState) -> Iterator[float]:
-        """The rule's step; then, for a guarded method, the safe one, halved as often as needed."""
+    def _trials(self, objective: Objective, state: DecoupledState) -> Iterator[tuple[float, float]]:
+        """Fractions of the rule's step, and the steps; one alone where nothing is guarded."""
         largest = 1.0 if self.preconditioned else state.metric.largest
         s = self.step_size(objective, state, largest)
-        if not self.guarded:
-            yield s
+        if not self.guarded or s == 0.0:
+            yield 1.0, s
             return
-        if np.isfinite(s) and s >= 0.0:
-            yield s
-        if s == 0.0 or state.length.g == 0.0:
-            return
-        curvature = largest * state.length.g**2 * objective.loss.max_curvature
-        safe = state.norm**2 / curvature
+        if not 0.0 < s < np.inf:
+            s = state.norm**2 / (largest * state.length.g**2 * objective.loss.max_curvature)
+        first = min(1.0, 2.0 * state.fraction)
         for halving in range(HALVINGS):
-            yield (min(s, safe) if s > 0.0 else safe) * 0.5**halving
+            yield first * 0.5**halving, first * 0.5**halving * s
 
     def moved(
         self, objective: Objective, state: DecoupledState, w: FloatArray, rule: LengthRule
     ) -> DecoupledState:
         """The state at direction w, its length found by `rule`."""
         line = objective.origin.line(w / state.metric.norm(w))
-        length = rule.fit(line, state)
+        length = rule.fit(objective, line, state)
         point = line.point(length.g, length.intercept)
         unbounded = objective.loss.increasing and objective.alpha == 0.0 and point.separates
         return replace(

@@ -77,10 +77,10 @@ class GradientDescent:
         if step is None or self.momentum == "constant":
             objective.cost.charge(objective.gram_passes)
             largest, smallest = _curvature_range(objective)
-            step = 1.0 / largest if step is None else step
+            step = 1.0 / (largest or 1.0) if step is None else step
         beta = 0.0
         if self.momentum == "constant":
-            q = math.sqrt(smallest / largest)
+            q = math.sqrt(smallest / (largest or 1.0))
             beta = (1.0 - q) / (1.0 + q)
         elif not isinstance(self.momentum, str):
             beta = self.momentum

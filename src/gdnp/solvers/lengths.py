@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gdnp.interface import Jet, Line
+from gdnp.interface import Jet, Line, Objective
 
 if TYPE_CHECKING:
     from gdnp.solvers.decoupled import DecoupledState
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 
 __all__ = [
-    "LENGTH_CAP",
+    "ROUNDING",
     "Bisection",
     "FixedLength",
     "GradientSteps",
@@ -26,8 +26,6 @@ __all__ = [
     "SimultaneousStep",
 ]
 
-LENGTH_CAP = 1e6
-"""|g| is the spread of the predictions in units of the loss; beyond this the loss is its 0-1 limit."""
 ROUNDING = 64 * np.finfo(np.float64).eps
 
 
@@ -43,7 +41,7 @@ class Length:
 class LengthRule(Protocol):
     """Finds g on the line g w/‖w‖ from the origin."""
 
-    def fit(self, line: Line, state: DecoupledState) -> Length:
+    def fit(self, objective: Objective, line: Line, state: DecoupledState) -> Length:
         """The length on `line`, searched from that of `state`, the state before the direction moved."""
         ...
 
@@ -52,7 +50,7 @@ class LengthRule(Protocol):
 class FixedLength:
     """Keep g: GDNP_seq before its direction is found."""
 
-    def fit(self, line: Line, state: DecoupledState) -> Length:
+    def fit(self, objective: Objective, line: Line, state: DecoupledState) -> Length:
         """The length of `state`."""
         return state.length
 
@@ -65,20 +63,21 @@ class GradientSteps:
     ----------
     count : int
         How many.
-    step : float
-        η of g ← g - η ∂f/∂g. At most 1/sup φ'' is safe, since E[(xᵀw)²/‖w‖²] = 1.
+    step : float or None
+        η of g ← g - η ∂f/∂g; None is 1/sup φ'', safe because E[(xᵀw)²/‖w‖²] = 1.
     """
 
     count: int
-    step: float
+    step: float | None = None
 
-    def fit(self, line: Line, state: DecoupledState) -> Length:
+    def fit(self, objective: Objective, line: Line, state: DecoupledState) -> Length:
         """The length of `state` after ``count`` steps."""
         g, c = state.length.g, state.length.intercept
+        step = safe_step(objective) if self.step is None else self.step
         for _ in range(self.count):
             gradient = line.jet(g, c).gradient
-            g, c = g - self.step * float(gradient[0]), c - self.step * float(gradient[1])
-        return _capped(g, c)
+            g, c = g - step * float(gradient[0]), c - step * float(gradient[1])
+        return _capped(objective, g, c)
 
 
 @dataclass(frozen=True)
@@ -87,17 +86,19 @@ class SimultaneousStep:
 
     Parameters
     ----------
-    step : float
-        η of g ← g - η ∂f/∂g.
+    step : float or None
+        η of g ← g - η ∂f/∂g; None is 1/sup φ''.
     """
 
-    step: float
+    step: float | None = None
 
-    def fit(self, line: Line, state: DecoupledState) -> Length:
+    def fit(self, objective: Objective, line: Line, state: DecoupledState) -> Length:
         """The length of `state` after one step along the gradient of `state`."""
+        step = safe_step(objective) if self.step is None else self.step
         return _capped(
-            state.length.g - self.step * state.length_gradient,
-            state.length.intercept - self.step * state.point.intercept_gradient,
+            objective,
+            state.length.g - step * state.length_gradient,
+            state.length.intercept - step * state.point.intercept_gradient,
         )
 
 
@@ -112,23 +113,26 @@ class NewtonLength:
 
     max_iter: int = 100
 
-    def fit(self, line: Line, state: DecoupledState) -> Length:
-        """The minimiser reached from the length of `state`."""
+    def fit(self, objective: Objective, line: Line, state: DecoupledState) -> Length:
+        """The minimiser reached from the length of `state`; diverging where f is flat before one is found."""
         g, c = state.length.g, state.length.intercept
         jet = line.jet(g, c)
         for _ in range(self.max_iter):
             step = _newton_step(jet, limit=2.0 * max(1.0, abs(g)))
-            scale, slope = 1.0, float(jet.gradient @ step)
-            if slope >= 0.0:
-                break
-            trial = line.jet(g + step[0], c + step[1])
+            slope = float(jet.gradient @ step)
+            size = float(np.abs(step).max()) / max(abs(g), abs(c), 1e-9)
+            if size <= 1e-9 or slope >= 0.0:
+                return _capped(objective, g, c)
+            if -slope <= 1e-3 * ROUNDING * abs(jet.value) and size > 1e-3:
+                return Length(g, c, diverges=True)
+            scale, trial = 1.0, line.jet(g + step[0], c + step[1])
             while trial.value > jet.value + 1e-4 * scale * slope + ROUNDING * abs(jet.value) and scale > 1e-9:
                 scale *= 0.5
                 trial = line.jet(g + scale * step[0], c + scale * step[1])
             g, c, jet = g + scale * float(step[0]), c + scale * float(step[1]), trial
-            if abs(g) >= LENGTH_CAP or scale * np.abs(step).max() <= 1e-9 * max(abs(g), abs(c), 1e-9):
+            if abs(g) >= objective.length_cap:
                 break
-        return _capped(g, c)
+        return _capped(objective, g, c)
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,7 @@ class Bisection:
 
     steps: int = 60
 
-    def fit(self, line: Line, state: DecoupledState) -> Length:
+    def fit(self, objective: Objective, line: Line, state: DecoupledState) -> Length:
         """The root, from the bracket around 0 whatever the length of `state`."""
         c = state.length.intercept
 
@@ -159,12 +163,8 @@ class Bisection:
         high = 1.0
         while not slope(-high) < 0.0 < slope(high):
             high *= 2.0
-            if high > LENGTH_CAP:
-                ends = [
-                    (line.jet(g, _profile_intercept(line, g, c)).value, g) for g in (LENGTH_CAP, -LENGTH_CAP)
-                ]
-                g = min(ends)[1]
-                return Length(g, _profile_intercept(line, g, c), diverges=True)
+            if high > objective.length_cap:
+                return _better_end(line, objective.length_cap, c)
         low = -high
         for _ in range(self.steps):
             middle = 0.5 * (low + high)
@@ -176,10 +176,24 @@ class Bisection:
         return Length(g, _profile_intercept(line, g, c))
 
 
-def _capped(g: float, c: float) -> Length:
-    if abs(g) < LENGTH_CAP or not np.isfinite(g):
+def safe_step(objective: Objective) -> float:
+    """1/sup φ'': a safe gradient step on a coordinate of second moment 1."""
+    return 1.0 / objective.loss.max_curvature
+
+
+def _capped(objective: Objective, g: float, c: float) -> Length:
+    if abs(g) < objective.length_cap or not np.isfinite(g):
         return Length(g, c)
-    return Length(float(np.copysign(LENGTH_CAP, g)), c, diverges=True)
+    return Length(float(np.copysign(objective.length_cap, g)), c, diverges=True)
+
+
+def _better_end(line: Line, cap: float, c: float) -> Length:
+    """The one of -cap and cap with the smaller f."""
+    ends = []
+    for g in (cap, -cap):
+        intercept = _profile_intercept(line, g, c)
+        ends.append((line.jet(g, intercept).value, Length(g, intercept, diverges=True)))
+    return min(ends, key=lambda end: end[0])[1]
 
 
 def _newton_step(jet: Jet, limit: float) -> FloatArray:

@@ -230,9 +230,14 @@ class _Run:
         return float(np.hypot(self.objective.covariance.dual_norm(point.gradient), point.intercept_gradient))
 
     def _unbounded(self, state: State) -> bool:
-        """Whether the length has no finite minimiser: capped, or every row on the right side."""
-        separated = self.objective.loss.increasing and self.objective.alpha == 0.0 and state.point.separates
-        return state.length_diverges or separated
+        """Whether the length has no finite minimiser, so that a small gradient means nothing.
+
+        It was capped, or every row is on the right side, or a bounded loss is in its 0-1 limit.
+        """
+        o, loss = self.objective, self.objective.loss
+        separated = loss.increasing and state.point.separates
+        saturated = not loss.convex and self.history[-1].length > o.length_cap
+        return state.length_diverges or (o.alpha == 0.0 and (separated or saturated))
 
 
 def _checked_start(w0: FloatArray | None, d: int) -> FloatArray | None:

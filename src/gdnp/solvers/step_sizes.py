@@ -23,13 +23,22 @@ class StepSize(Protocol):
 
 @dataclass(frozen=True)
 class ConstantStep:
-    """The same s at every iteration."""
+    """The same s at every iteration.
 
-    step: float
+    Parameters
+    ----------
+    step : float or None
+        s; None is 1/(λ_max(S) sup φ''), safe where ‖w‖ = |g|.
+    """
+
+    step: float | None = None
 
     def __call__(self, objective: Objective, state: DecoupledState, largest: float) -> float:
         """``step``."""
-        return self.step
+        if self.step is not None:
+            return self.step
+        curvature = objective.covariance.largest * objective.loss.max_curvature
+        return 1.0 / curvature if curvature > 0.0 else 1.0
 
 
 @dataclass(frozen=True)
