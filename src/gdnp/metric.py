@@ -270,7 +270,9 @@ class OperatorCovariance(Metric):
     def solve(self, v: FloatArray) -> FloatArray:
         """By conjugate gradients, to a relative residual of 1e-8 or 500 products."""
         scale = Diagonal(self._diagonal + self._ridge)
-        precondition = LinearOperator(self._operator.shape, matvec=lambda r: scale.solve(np.ravel(r)))
+        precondition = LinearOperator(
+            self._operator.shape, matvec=lambda r: scale.solve(np.ravel(r)), dtype=np.float64
+        )
         return np.asarray(cg(self._operator, v, rtol=1e-8, maxiter=500, M=precondition)[0])
 
     def shifted(self, ridge: float) -> OperatorCovariance:

@@ -117,13 +117,14 @@ class NewtonLength:
         """The minimiser reached from the length of `state`; diverging where f is flat before one is found."""
         g, c = state.length.g, state.length.intercept
         jet = line.jet(g, c)
+        noise = ROUNDING * abs(objective.origin.value)
         for _ in range(self.max_iter):
             step = _newton_step(jet, limit=2.0 * max(1.0, abs(g)))
             slope = float(jet.gradient @ step)
             size = float(np.abs(step).max()) / max(abs(g), abs(c), 1e-9)
             if size <= 1e-9 or slope >= 0.0:
                 return _capped(objective, g, c)
-            if -slope <= 1e-3 * ROUNDING * abs(jet.value) and size > 1e-3:
+            if -slope <= 1e-3 * noise and size > 1e-3:
                 return Length(g, c, diverges=True)
             scale, trial = 1.0, line.jet(g + step[0], c + step[1])
             while trial.value > jet.value + 1e-4 * scale * slope + ROUNDING * abs(jet.value) and scale > 1e-9:
@@ -131,8 +132,8 @@ class NewtonLength:
                 trial = line.jet(g + scale * step[0], c + scale * step[1])
             g, c, jet = g + scale * float(step[0]), c + scale * float(step[1]), trial
             if abs(g) >= objective.length_cap:
-                break
-        return _capped(objective, g, c)
+                return _capped(objective, g, c)
+        return Length(g, c, diverges=True)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,250 @@
+"""One look for every figure: legible in print, in grey and to the colour-blind; saved whole or not at all.
+
+matplotlib is imported by the functions that draw, with its file backends only: no display is needed and no
+global state is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t as student
+
+from gdnp.datasets.files import require
+from gdnp.paper.store import replacing
+
+FloatArray = NDArray[np.float64]
+
+__all__ = [
+    "LEVEL",
+    "STYLES",
+    "Band",
+    "LineStyle",
+    "band",
+    "draw_band",
+    "new_figure",
+    "on_grid",
+    "save",
+    "shared_legend",
+]
+
+LEVEL = 0.90
+"""Confidence of the interval of the mean."""
+RC = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8.5,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 9.0,
+    "xtick.labelsize": 8.0,
+    "ytick.labelsize": 8.0,
+    "legend.fontsize": 8.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "axes.edgecolor": "#444444",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 4.5,
+    "legend.frameon": False,
+    "figure.dpi": 200,
+    "savefig.dpi": 200,
+    "pdf.fonttype": 42,  # letters stay letters
+    "svg.hashsalt": "gdnp",
+}
+
+
+@dataclass(frozen=True)
+class LineStyle:
+    """How a method looks everywhere: colour (Okabe and Ito), dashes and a marker, each enough by itself."""
+
+    color: str
+    dashes: str | tuple[float, tuple[float, ...]] = "-"
+    marker: str = ""
+    width: float = 1.5
+
+
+STYLES: dict[str, LineStyle] = {
+    "gd_safe": LineStyle("#7a7a7a", (0, (1, 1.2)), "", 1.3),
+    "gd": LineStyle("#7a7a7a", "-", "s"),
+    "agd": LineStyle("#000000", "-", "o"),
+    "weight_norm_gd": LineStyle("#e69f00", (0, (5, 1.5)), "^"),
+    "batch_norm_gd": LineStyle("#56b4e9", (0, (3, 1, 1, 1)), "v"),
+    "gdnp_inner": LineStyle("#d55e00", "-", "D"),
+    "gdnp": LineStyle("#0072b2", (0, (4, 1.2)), "X"),
+    "gdnp_metric": LineStyle("#009e73", "-", "P"),
+    "two_step": LineStyle("#cc79a7", (0, (1, 1)), "*"),
+}
+
+
+@dataclass(frozen=True)
+class Band:
+    """What several runs have in common at each abscissa, on the scale that is drawn.
+
+    Attributes
+    ----------
+    mean, low, high : ndarray of shape (m,)
+        The mean and its confidence interval (Student's t).
+    bottom, top : ndarray of shape (m,)
+        5th and 95th percentile of the runs.
+    """
+
+    mean: FloatArray
+    low: FloatArray
+    high: FloatArray
+    bottom: FloatArray
+    top: FloatArray
+
+
+def band(runs: FloatArray, *, log: bool = True) -> Band:
+    """Mean, 90 % confidence interval of the mean, and 5-95 % band of the runs.
+
+    Parameters
+    ----------
+    runs : ndarray of shape (k, m)
+        One row a run.
+    log : bool
+        Average logarithms (the geometric mean), as a logarithmic axis shows them; positive values only.
+
+    Returns
+    -------
+    Band
+    """
+    values = np.log10(runs) if log else np.asarray(runs, dtype=np.float64)
+    k = len(values)
+    mean = values.mean(axis=0)
+    half = np.zeros_like(mean)
+    if k > 1:
+        half = student.ppf(0.5 + LEVEL / 2.0, k - 1) * values.std(axis=0, ddof=1) / np.sqrt(k)
+    bottom, top = np.percentile(values, [5.0, 95.0], axis=0)
+    found = (mean, mean - half, mean + half, bottom, top)
+    return Band(*(10.0**value for value in found)) if log else Band(*found)
+
+
+def on_grid(x: FloatArray, y: FloatArray, grid: FloatArray) -> FloatArray:
+    """The last value reached at each abscissa of `grid`; NaN before the first.
+
+    Parameters
+    ----------
+    x : ndarray of shape (m,)
+        Non-decreasing.
+    y : ndarray of shape (m,)
+    grid : ndarray of shape (p,)
+
+    Returns
+    -------
+    ndarray of shape (p,)
+    """
+    index = np.searchsorted(x, grid, side="right") - 1
+    return np.where(index >= 0, np.asarray(y)[np.maximum(index, 0)], np.nan)
+
+
+@contextmanager
+def new_figure(rows: int, columns: int, *, width: float, height: float) -> Iterator[tuple[Any, Any]]:
+    """A figure with a grid of axes in the house style.
+
+    Parameters
+    ----------
+    rows, columns : int
+    width, height : float
+        Inches, as printed.
+
+    Yields
+    ------
+    figure : matplotlib.figure.Figure
+    axes : ndarray of Axes of shape (rows, columns)
+    """
+    matplotlib = require("matplotlib", "Drawing figures")
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context():
+        matplotlib.rcParams.update(matplotlib.rcParamsDefault | {"backend": matplotlib.rcParams["backend"]})
+        matplotlib.rcParams.update(RC)
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def draw_band(axis: Any, x: FloatArray, found: Band, name: str, label: str, *, marker_at: float = 0.0) -> Any:
+    """Draw a mean with its two bands in the style of a method.
+
+    Parameters
+    ----------
+    axis : Axes
+    x : ndarray of shape (m,)
+    found : Band
+    name : str
+        A key of ``STYLES``.
+    label : str
+    marker_at : float
+        Offset of the first marker as a share of their spacing, so that markers of curves that coincide do
+        not cover each other.
+
+    Returns
+    -------
+    matplotlib.lines.Line2D
+    """
+    style = STYLES[name]
+    axis.fill_between(x, found.bottom, found.top, color=style.color, alpha=0.10, linewidth=0)
+    axis.fill_between(x, found.low, found.high, color=style.color, alpha=0.22, linewidth=0)
+    spacing = max(1, len(x) // 6)
+    (line,) = axis.plot(
+        x,
+        found.mean,
+        color=style.color,
+        linestyle=style.dashes,
+        linewidth=style.width,
+        marker=style.marker or None,
+        markevery=(int(spacing * marker_at), spacing),
+        markeredgecolor="none" if style.marker == "*" else "white",
+        markeredgewidth=0.4,
+        markersize=6.0 if style.marker == "*" else 4.5,
+        label=label,
+    )
+    return line
+
+
+def shared_legend(figure: Any, lines: Sequence[Any], *, columns: int) -> None:
+    """One legend under all the axes.
+
+    Parameters
+    ----------
+    figure : Figure
+    lines : sequence of Line2D
+    columns : int
+    """
+    figure.legend(
+        handles=list(lines), loc="outside lower center", ncols=columns, handlelength=3.2, columnspacing=1.6
+    )
+
+
+def save(figure: Any, path: Path) -> list[Path]:
+    """Write a figure as PNG and as PDF, each whole or not at all.
+
+    Parameters
+    ----------
+    figure : Figure
+    path : Path
+        Without a suffix.
+
+    Returns
+    -------
+    list of Path
+    """
+    written = []
+    for suffix, metadata in ((".png", {"Software": None}), (".pdf", {"CreationDate": None})):
+        target = path.with_name(path.name + suffix)
+        with replacing(target) as beside:
+            figure.savefig(beside, metadata=metadata)
+        written.append(target)
+    return written

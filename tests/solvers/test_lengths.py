@@ -1,0 +1,103 @@
+"""Length rules on the population, where the root is known, and on data, where it may not exist."""
+
+import numpy as np
+import pytest
+
+from gdnp import Objective, methods
+from gdnp.datasets import gaussian_parameters
+from gdnp.population import Halfspace
+from gdnp.solvers.decoupled import DecoupledState
+from gdnp.solvers.lengths import Bisection, FixedLength, GradientSteps, Length, NewtonLength, SimultaneousStep
+
+
+def state_on(objective, w, g=0.7, intercept=0.0):
+    metric = objective.covariance
+    line = objective.origin.line(w / metric.norm(w))
+    state = DecoupledState(
+        point=line.point(g, intercept), metric=metric, direction=w, length=Length(g, intercept)
+    )
+    return line, state
+
+
+@pytest.fixture
+def halfspace():
+    return Halfspace(*gaussian_parameters(4, kappa=30.0, r=0.5, seed=3), "log_loss")
+
+
+@pytest.mark.parametrize("rule", [NewtonLength(), Bisection(60), GradientSteps(4000)])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_root_is_the_lda_length(halfspace, rng, rule, sign):
+    """Oracle: g* = -2m/(1 - m²), m = uᵀw/‖w‖_S; negative or positive as w points."""
+    w = sign * rng.standard_normal(4)
+    m = float(halfspace.u @ w) / halfspace.covariance.norm(w)
+    line, state = state_on(halfspace, w)
+    found = rule.fit(halfspace, line, state)
+    assert found.g == pytest.approx(-2.0 * m / (1.0 - m * m), rel=1e-7)
+    assert not found.diverges
+
+
+@pytest.mark.parametrize("rule", [NewtonLength(), Bisection(60)])
+@pytest.mark.parametrize("loss", ["sigmoid", "probit"])
+def test_no_root_is_a_status(rng, rule, loss):
+    """A bounded loss has no finite length under Assumption 2: ∂f/∂g has the sign of m for every g."""
+    halfspace = Halfspace(*gaussian_parameters(4, kappa=30.0, r=0.5, seed=3), loss)
+    for sign in (1.0, -1.0):
+        w = sign * halfspace.optimal_direction
+        line, state = state_on(halfspace, w, g=-0.5 * sign)
+        found = rule.fit(halfspace, line, state)
+        assert found.diverges
+        assert found.g == -sign * halfspace.length_cap
+
+
+def test_bisection_halves_its_error(halfspace, rng):
+    """Algorithm 3: the bracket is 2^(k+1) wide and halves with every step."""
+    w = rng.standard_normal(4)
+    line, state = state_on(halfspace, w)
+    exact = NewtonLength().fit(halfspace, line, state).g
+    bracket = 2.0 ** max(0, int(np.ceil(np.log2(abs(exact)))))
+    errors = [abs(Bisection(steps).fit(halfspace, line, state).g - exact) for steps in range(1, 40)]
+    assert all(error <= bracket * 0.5**steps for steps, error in enumerate(errors, start=1))
+    assert errors[-1] < 1e-9
+
+
+def test_steps_are_the_gradient_steps_they_say(halfspace, rng):
+    w = rng.standard_normal(4)
+    line, state = state_on(halfspace, w, g=0.3)
+    slope = float(line.jet(0.3).gradient[0])
+    assert state.length_gradient == pytest.approx(slope, rel=1e-12)
+    assert SimultaneousStep(0.2).fit(halfspace, line, state).g == pytest.approx(0.3 - 0.2 * slope)
+    assert GradientSteps(1, 0.2).fit(halfspace, line, state).g == pytest.approx(0.3 - 0.2 * slope)
+    assert GradientSteps(1).fit(halfspace, line, state).g == pytest.approx(0.3 - 4.0 * slope)
+    assert FixedLength().fit(halfspace, line, state) is state.length
+
+
+@pytest.mark.parametrize("rule", [NewtonLength(), Bisection(60)])
+@pytest.mark.parametrize("loss", ["log_loss", "squared_error", "pseudo_huber"])
+@pytest.mark.parametrize("alpha", [0.0, 0.1])
+def test_length_and_intercept_are_stationary_together(rng, rule, loss, alpha):
+    X, w = rng.standard_normal((150, 3)) + 2.0, rng.standard_normal(3)
+    y = np.where(X @ w + rng.standard_normal(150) > 3.0, 1.0, -1.0)
+    objective = Objective(X, y, loss, fit_intercept=True, alpha=alpha)
+    line, state = state_on(objective, w)
+    found = rule.fit(objective, line, state)
+    np.testing.assert_allclose(line.jet(found.g, found.intercept).gradient, 0.0, atol=1e-8)
+    assert found.intercept != 0.0
+
+
+@pytest.mark.parametrize("rule", [NewtonLength(), Bisection(60)])
+def test_separable_rows_have_no_length(rng, rule):
+    X = rng.standard_normal((80, 2))
+    y = np.where(X[:, 0] > 0.0, 1.0, -1.0)
+    for alpha in (0.0, 1e-3):
+        objective = Objective(X, y, center=False, alpha=alpha)
+        line, state = state_on(objective, np.array([1.0, 0.0]))
+        assert rule.fit(objective, line, state).diverges == (alpha == 0.0)
+
+
+def test_a_bounded_loss_on_rows_stops_where_its_gradient_would_vanish(rng):
+    X = rng.standard_normal((2000, 3))
+    y = np.where(X[:, 0] + 0.5 * rng.standard_normal(2000) > 0.0, 1.0, -1.0)
+    objective = Objective(X, y, "sigmoid")
+    result = methods.gdnp().init(objective, np.array([1.0, 0.0, 0.0]))
+    assert abs(result.length.g) <= objective.length_cap == pytest.approx(0.08 * 2000 / 3)
+    assert np.abs(result.point.gradient).max() > 1e-8

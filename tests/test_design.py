@@ -1,0 +1,161 @@
+"""Every design is the same X: reductions against plain NumPy, on any dtype, order, format and thread."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+import gdnp.design.base as base
+import gdnp.design.dense as dense
+import gdnp.design.sparse as sparse
+from gdnp.design import DESIGNS, DenseDesign, SparseDesign, as_design
+from gdnp.design.threads import available_cores, single_threaded_blas
+
+
+@pytest.fixture
+def X(rng):
+    X = rng.standard_normal((700, 6)) * (rng.random((700, 6)) < 0.4)
+    X[:, 2] += 5.0  # a column without zeros
+    X[:, 5] = 0.0
+    return X
+
+
+@pytest.fixture
+def small_blocks(monkeypatch):
+    monkeypatch.setattr(dense, "BLOCK_FLOATS", 400)
+    monkeypatch.setattr(sparse, "BLOCK_ENTRIES", 300)
+    monkeypatch.setattr(sparse, "DENSE_ROWS_FLOATS", 100)
+    monkeypatch.setattr(base, "SERIAL_ENTRIES", 1)
+    monkeypatch.setattr(base, "ROWS", 50)
+
+
+def int64_csr(X):
+    X = sp.csr_array(X)
+    return sp.csr_array((X.data, X.indices.astype(np.int64), X.indptr.astype(np.int64)), X.shape)
+
+
+FORMS = {
+    "c_order": np.ascontiguousarray,
+    "fortran": np.asfortranarray,
+    "strided": lambda X: np.repeat(X, 2, axis=1)[:, ::2],
+    "read_only": lambda X: np.lib.stride_tricks.as_strided(X, writeable=False),
+    "csr": sp.csr_array,
+    "csc": sp.csc_array,
+    "coo": sp.coo_array,
+    "csr_matrix": sp.csr_matrix,
+    "int64_indices": int64_csr,
+}
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2, 3])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.usefixtures("small_blocks")
+def test_reductions_equal_numpy(X, rng, form, n_jobs):
+    design = as_design(FORMS[form](X), n_jobs)
+    w, r, h = rng.standard_normal(6), rng.standard_normal(700), rng.standard_normal(700)
+    out = np.empty(700)
+
+    def kernel(block, r, h, out):
+        out[:] = block.dot(w)
+        return [block.tdot(r), block.gram(h), block.gram(h**2), float(r.sum())]
+
+    products = design.reduce(kernel, r, h, out)
+    np.testing.assert_allclose(out, X @ w, rtol=1e-12)
+    for got, expected in zip(
+        products, [X.T @ r, X.T @ (X * h[:, None]), X.T @ (X * h[:, None] ** 2), r.sum()], strict=True
+    ):
+        np.testing.assert_allclose(got, expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("form", ["c_order", "csr"])
+@pytest.mark.usefixtures("small_blocks")
+def test_sums_do_not_depend_on_threads(X, rng, form):
+    r = rng.standard_normal(700)
+
+    def sums(n_jobs):
+        design = as_design(FORMS[form](X), n_jobs)
+        rows = design.reduce_rows(lambda r: [float(np.exp(r).sum())], r)
+        return design.reduce(lambda block, r: [block.tdot(r)], r)[0].tobytes(), rows
+
+    assert sums(1) == sums(2) == sums(5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.int8, np.uint8, np.int64, bool])
+def test_other_dtypes_are_read_in_float64_and_stored_as_they_are(rng, dtype):
+    X = (rng.standard_normal((50, 3)) * 3).astype(dtype)
+    design = as_design(X)
+    w = rng.standard_normal(3)
+    out = np.empty(50)
+    design.reduce(lambda block, out: [np.copyto(out, block.dot(w))][:0], out)
+    np.testing.assert_allclose(out, X.astype(np.float64) @ w, rtol=1e-14)
+    assert design._X is X
+
+
+@pytest.mark.parametrize("density", [0.02, 0.6])
+def test_both_sparse_gram_methods_agree(rng, density):
+    X = sp.random_array((400, 30), density=density, rng=rng, format="csr")
+    h = rng.random(400)
+    block = SparseDesign(X).block(0)
+    assert block._sparse_product_is_cheaper == (density < 0.1)
+    full = X.toarray()
+    np.testing.assert_allclose(block.gram(h), full.T @ (full * h[:, None]), atol=1e-12)
+
+
+def test_offset_is_taken_off_entries(rng):
+    X = 1e6 + 1e-6 * rng.integers(-100, 100, (300, 2))
+    shifted = DenseDesign(X).shifted(X.mean(axis=0))
+    np.testing.assert_array_equal(shifted.block(0).values, X - X.mean(axis=0))
+    np.testing.assert_array_equal(shifted.offset, X.mean(axis=0))
+
+
+def test_gram_cost_in_passes():
+    assert DenseDesign(np.ones((10, 8))).gram_passes == 4.0
+    X = sp.csr_array(np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 0.0]]))
+    for form in (X, X.tocsc()):
+        assert SparseDesign(form).gram_passes == (4 + 1) / (2 * 3)
+
+
+def test_empty_sparse_matrix_is_one_block():
+    design = SparseDesign(sp.csr_array((5, 2)))
+    assert design.reduce(lambda block: [block.tdot(np.ones(block._rows.shape[0]))])[0].tolist() == [0.0, 0.0]
+
+
+def test_blas_limit_is_reentrant_and_restored():
+    from threadpoolctl import threadpool_info
+
+    def threads():
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    before = threads()
+    with single_threaded_blas(), single_threaded_blas():
+        assert set(threads()) == {1}
+    assert threads() == before
+
+
+def test_n_jobs_as_in_joblib():
+    X = np.ones((2, 2))
+    assert as_design(X).n_jobs == available_cores()
+    assert as_design(X, -1).n_jobs == available_cores()
+    assert as_design(X, 3).n_jobs == 3
+    with pytest.raises(ValueError, match=r"n_jobs must be .* Got 0"):
+        as_design(X, 0)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (np.ones(3), r"two dimensions.*Got shape \(3,\)"),
+        (np.ones((0, 3)), r"at least one row and one column. Got shape \(0, 3\)"),
+        (np.ones((3, 0)), r"at least one row and one column"),
+        (np.array([["a", "b"]]), r"real numbers. Got dtype <U1"),
+        (np.ones((2, 2), dtype=complex), r"real numbers. Got dtype complex128"),
+        (np.array([[1, None]], dtype=object), r"real numbers. Got dtype object"),
+    ],
+)
+def test_what_is_no_design_is_refused(X, message):
+    with pytest.raises(ValueError, match=message):
+        as_design(X)
+
+
+def test_a_design_passes_through():
+    design = DESIGNS["dense"](np.ones((2, 2)))
+    assert as_design(design) is design
