@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gdnp.design import Block, DesignMatrix
+from gdnp.design.base import Second
 
 FloatArray = NDArray[np.float64]
 
@@ -57,7 +57,7 @@ class Moments:
         targets: FloatArray,
         weight: FloatArray | None = None,
         *,
-        second: Literal["full", "diagonal"] = "full",
+        second: Second = "full",
     ) -> Moments:
         """The moments of a design, in one pass (two where entries are extreme).
 
@@ -167,16 +167,14 @@ class Moments:
 
 
 def _block_moments(
-    block: Block, y: FloatArray, s: FloatArray | None, scale: FloatArray | None, second: str
+    block: Block, y: FloatArray, s: FloatArray | None, scale: FloatArray | None, second: Second
 ) -> Moments:
     weight = float(len(y)) if s is None else float(s.sum())
     share = np.full(len(y), 1.0 / len(y)) if s is None else s / weight if weight > 0.0 else np.zeros(len(y))
     mean_y = share @ y
     centred_y = y - mean_y
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        centre = block.centred_gram if second == "full" else block.centred_squares
-        mean, tdot, S = centre(share, scale)
-        U = tdot(share[:, None] * centred_y)
+        mean, S, U = block.centred_moments(share, centred_y, scale, second)
     return Moments(
         weight, mean, S, U, mean_y, share @ centred_y**2, np.ones(len(mean)) if scale is None else scale
     )

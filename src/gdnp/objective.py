@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdnp.design import Block, DenseDesign, DesignMatrix, as_design
-from gdnp.interface import Cost, Jet
+from gdnp.interface import Cost, Jet, Point
 from gdnp.losses import Loss, get_loss
 from gdnp.metric import Covariance, OperatorCovariance
 from gdnp.moments import Moments
@@ -189,7 +189,8 @@ class Objective:
 
         def kernel(block: Block, y: FloatArray, s: FloatArray | None, t: FloatArray) -> list[Any]:
             eta = block.dot(coef)
-            eta += offset
+            if offset != 0.0:
+                eta += offset
             return self._backward_pass(block, y, s, self._argument(y, eta, out=t))
 
         sums = self.design.reduce(kernel, self.target, self.weight, margins, partial_size=self.n_features)
@@ -203,9 +204,9 @@ class Objective:
         r = self._backward(y, r, out=r)
         if s is not None:
             r *= s
-        return [block.tdot(r), float(r.sum())]
+        return [block.tdot(r), np.add.reduce(r)]
 
-    def stein_coefficient(self, point: _Point) -> float:
+    def stein_coefficient(self, point: Point) -> float:
         """c₁ of ∇f = c₁ u + c₂ S w̃ under Assumption 2, with averages over the data.
 
         Stein's lemma gives c₁ = E φ' - (uᵀw̃) E φ'' in classification and, for jointly Gaussian (x, y),
@@ -364,7 +365,8 @@ class _Line:
     def point(self, t: float, c: float = 0.0) -> _Point:
         """The handle at (t, c); no pass over X until its gradient is asked for."""
         o, origin = self.origin.objective, self.origin
-        margins = origin.margins + t * self.slope
+        margins = t * self.slope
+        margins += origin.margins
         if c != 0.0:
             margins += c * o._backward(o.target, np.ones_like(o.target))
         return _Point(o, origin.coef + t * self.direction, origin.intercept + c, margins)
@@ -383,9 +385,8 @@ def _targets(y: Any, n: int, loss: Loss) -> FloatArray:
     if not np.isfinite(targets).all():
         raise ValueError("y must be finite. Got NaN or infinity; drop those rows.")
     if loss.task == "classification":
-        labels = np.unique(targets)
-        if not np.isin(labels, (-1.0, 1.0)).all():
-            shown = ", ".join(f"{label:g}" for label in labels[:5])
+        if not (np.abs(targets) == 1.0).all():
+            shown = ", ".join(f"{label:g}" for label in np.unique(targets)[:5])
             raise ValueError(f"y must be -1 or +1 for {loss.name}. Got {shown}; map the two classes to them.")
     return targets
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +13,15 @@ from gdnp.design.threads import available_cores, ordered_map, single_threaded_bl
 
 FloatArray = NDArray[np.float64]
 P = TypeVar("P")
+Second = Literal["full", "diagonal"]
 
-__all__ = ["Block", "DesignMatrix"]
+__all__ = ["Block", "DesignMatrix", "Second"]
 
 LANES = 16
 """Partial sums of a reduction. Fixed, so that results repeat bit for bit on any number of threads."""
 LANE_FLOATS = 1 << 23
 """Partial sums together hold at most about this many numbers, at least two of them."""
-ROWS = 1 << 15
+ROWS = 1 << 14
 """Rows of a sum that does not look at X."""
 SERIAL_ENTRIES = 1 << 17
 """Below this many stored entries a thread costs more than it saves."""
@@ -42,32 +43,30 @@ class Block(ABC):
         """X_bᵀ diag(weight) X_b, shape (d, d)."""
 
     @abstractmethod
-    def centred_gram(
-        self, weight: FloatArray, scale: FloatArray | None
-    ) -> tuple[FloatArray, Callable[[FloatArray], FloatArray], FloatArray]:
-        """Weighted column means, products with the centred block, and its scatter.
+    def centred_moments(
+        self, weight: FloatArray, targets: FloatArray, scale: FloatArray | None, second: Second
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Weighted means, covariance and covariance with targets, nothing summed uncentred.
 
         Parameters
         ----------
         weight : ndarray of shape (rows,)
             Non-negative, summing to one over the block.
+        targets : ndarray of shape (rows, k)
+            Centred already.
         scale : ndarray of shape (d,) or None
             Powers of two that the columns are multiplied by first.
+        second : {"full", "diagonal"}
+            Whether the covariance is a matrix or its diagonal.
 
         Returns
         -------
         mean : ndarray of shape (d,)
-        tdot : callable
-            r -> (X_b - mean)ᵀ r for r of shape (rows, k).
-        scatter : ndarray of shape (d, d)
+        S : ndarray of shape (d, d) or (d,)
             (X_b - mean)ᵀ diag(weight) (X_b - mean).
+        U : ndarray of shape (d, k)
+            (X_b - mean)ᵀ diag(weight) targets.
         """
-
-    @abstractmethod
-    def centred_squares(
-        self, weight: FloatArray, scale: FloatArray | None
-    ) -> tuple[FloatArray, Callable[[FloatArray], FloatArray], FloatArray]:
-        """As ``centred_gram``, with the diagonal of the scatter alone, shape (d,)."""
 
     @abstractmethod
     def column_max(self) -> FloatArray:

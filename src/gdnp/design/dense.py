@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
-from gdnp.design.base import Block, DesignMatrix, FloatArray
+from gdnp.design.base import Block, DesignMatrix, FloatArray, Second
 
 __all__ = ["DenseBlock", "DenseDesign"]
 
@@ -43,26 +41,17 @@ class DenseBlock(Block):
         root = self.values * np.sqrt(weight)[:, None]
         return np.asarray(root.T @ root)  # the same array twice: half the work (syrk)
 
-    def _centred(
-        self, weight: FloatArray, scale: FloatArray | None
-    ) -> tuple[FloatArray, FloatArray, Callable[[FloatArray], FloatArray]]:
+    def centred_moments(  # noqa: D102
+        self, weight: FloatArray, targets: FloatArray, scale: FloatArray | None, second: Second
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
         values = self.values if scale is None else self.values * scale
         mean = np.asarray(weight @ values)
         centred = values - mean
-        return mean, centred, lambda r: np.asarray(centred.T @ r)
-
-    def centred_gram(  # noqa: D102
-        self, weight: FloatArray, scale: FloatArray | None
-    ) -> tuple[FloatArray, Callable[[FloatArray], FloatArray], FloatArray]:
-        mean, centred, tdot = self._centred(weight, scale)
-        root = centred * np.sqrt(weight)[:, None]
-        return mean, tdot, np.asarray(root.T @ root)
-
-    def centred_squares(  # noqa: D102
-        self, weight: FloatArray, scale: FloatArray | None
-    ) -> tuple[FloatArray, Callable[[FloatArray], FloatArray], FloatArray]:
-        mean, centred, tdot = self._centred(weight, scale)
-        return mean, tdot, np.asarray(weight @ np.square(centred))
+        U = np.asarray(centred.T @ (weight[:, None] * targets))
+        if second == "diagonal":
+            return mean, np.asarray(weight @ np.square(centred, out=centred)), U
+        centred *= np.sqrt(weight)[:, None]
+        return mean, np.asarray(centred.T @ centred), U
 
     def column_max(self) -> FloatArray:  # noqa: D102
         return np.asarray(np.max(np.abs(self.values), axis=0, initial=0.0))

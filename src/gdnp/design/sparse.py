@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from gdnp.design.base import Block, DesignMatrix, FloatArray
+from gdnp.design.base import Block, DesignMatrix, FloatArray, Second
 from gdnp.design.dense import DenseBlock
 
 __all__ = ["SparseBlock", "SparseDesign"]
@@ -57,12 +56,12 @@ class SparseBlock(Block):
             total += block.gram(weight[piece])
         return total
 
-    def _shifted(
-        self, weight: FloatArray, scale: FloatArray | None
-    ) -> tuple[Any, FloatArray, FloatArray, Callable[[FloatArray], FloatArray]]:
-        """Rows less an offset on the columns that have no zero here, the offset, and the mean of the rest.
+    def centred_moments(
+        self, weight: FloatArray, targets: FloatArray, scale: FloatArray | None, second: Second
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """As the base class says; columns that have no zero here are shifted by their first entry.
 
-        Only such a column can be nearly constant far from zero, where a centred sum would cancel.
+        Only such a column can be nearly constant far from zero, where taking the mean off the sums cancels.
         """
         rows = sp.csr_array(self._rows, dtype=np.float64, copy=scale is not None)
         if scale is not None:
@@ -74,25 +73,12 @@ class SparseBlock(Block):
             offset[full] = rows[[0]].toarray()[0, full]
             rows = sp.csr_array((rows.data - offset[rows.indices], rows.indices, rows.indptr), rows.shape)
         mean = np.asarray(rows.T @ weight)
-
-        def tdot(r: FloatArray) -> FloatArray:
-            return np.asarray(rows.T @ r - np.multiply.outer(mean, r.sum(axis=0)))
-
-        return rows, offset, mean, tdot
-
-    def centred_gram(  # noqa: D102
-        self, weight: FloatArray, scale: FloatArray | None
-    ) -> tuple[FloatArray, Callable[[FloatArray], FloatArray], FloatArray]:
-        rows, offset, mean, tdot = self._shifted(weight, scale)
-        scatter = SparseBlock(rows).gram(weight) - np.outer(mean, mean)
-        return mean + offset, tdot, scatter
-
-    def centred_squares(  # noqa: D102
-        self, weight: FloatArray, scale: FloatArray | None
-    ) -> tuple[FloatArray, Callable[[FloatArray], FloatArray], FloatArray]:
-        rows, offset, mean, tdot = self._shifted(weight, scale)
-        squares = np.asarray(rows.multiply(rows).T @ weight)
-        return mean + offset, tdot, np.maximum(squares - mean * mean, 0.0)
+        weighted = weight[:, None] * targets
+        U = np.asarray(rows.T @ weighted - np.multiply.outer(mean, weighted.sum(axis=0)))
+        if second == "diagonal":
+            squares = np.asarray(rows.multiply(rows).T @ weight)
+            return mean + offset, np.maximum(squares - mean * mean, 0.0), U
+        return mean + offset, SparseBlock(rows).gram(weight) - np.outer(mean, mean), U
 
     def column_max(self) -> FloatArray:  # noqa: D102
         return np.asarray(abs(self._rows).max(axis=0).toarray(), dtype=np.float64).ravel()

@@ -17,6 +17,8 @@ FloatArray = NDArray[np.float64]
 
 __all__ = ["Progress", "Result", "minimize"]
 
+COLUMNS = ("passes", "seconds", "objective", "gradient_norm", "length")
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -133,7 +135,7 @@ def minimize(
         state = run.measured(lambda: method.init(objective, start))
         run.record(state)
         status = run.judge(state)
-        while status is None and len(run.history) <= max_iter:
+        while status is None and run.n_iter < max_iter:
             moved = run.measured(lambda state=state: method.step(objective, state))  # type: ignore[misc]
             if not run.record(moved):
                 status = Status.NON_FINITE
@@ -153,11 +155,17 @@ class _Run:
         self.method = method
         self.tol = tol
         self.callback = callback
-        self.history: list[Progress] = []
+        self.last: Progress | None = None
+        self.history: dict[str, list[float]] = {column: [] for column in COLUMNS}
         self.seconds = 0.0
         self.passes = objective.cost.passes
         with objective.cost.free():
             self.scale = self._gradient_norm(objective.origin)
+
+    @property
+    def n_iter(self) -> int:
+        """Steps recorded; -1 before the start is."""
+        return len(self.history["passes"]) - 1
 
     def measured(self, move: Callable[[], State]) -> State:
         """The state that `move` makes, timed, with the value and gradient that it left to be computed."""
@@ -173,7 +181,7 @@ class _Run:
         passes = objective.cost.passes - self.passes
         with objective.cost.free():
             row = Progress(
-                iteration=len(self.history),
+                iteration=self.n_iter + 1,
                 passes=passes,
                 seconds=self.seconds,
                 objective=point.value,
@@ -183,10 +191,12 @@ class _Run:
             )
         finite = bool(np.isfinite([row.objective, row.gradient_norm, row.length]).all())
         if finite:
-            self.history.append(row)
+            self.last = row
+            for column, values in self.history.items():
+                values.append(getattr(row, column))
             if self.callback is not None:
                 self.callback(row)
-        elif not self.history:
+        elif self.last is None:
             raise ValueError(
                 f"{self.method.name}: the objective must be finite at the start. "
                 f"Got f = {row.objective:g}; scale the data or the start."
@@ -197,7 +207,7 @@ class _Run:
         """The status that ends the run here, if any."""
         unbounded = self._unbounded(state)
         with self.objective.cost.free():
-            gap = self.history[-1].gradient_norm / self.scale if self.scale > 0.0 else 0.0
+            gap = self.history["gradient_norm"][-1] / self.scale if self.scale > 0.0 else 0.0
             if state.length_diverges:
                 gap = state.directional_gap
         if gap <= self.tol:
@@ -208,7 +218,8 @@ class _Run:
 
     def result(self, state: State, status: Status | None) -> Result:
         """The result; without a status, the iterations ran out."""
-        last, point, metric = self.history[-1], state.point, self.objective.covariance
+        assert self.last is not None
+        last, point, metric = self.last, state.point, self.objective.covariance
         if status is None:
             status = Status.LENGTH_DIVERGES if self._unbounded(state) else Status.MAX_ITER
         return Result(
@@ -219,11 +230,8 @@ class _Run:
             objective=last.objective,
             gradient_norm=last.gradient_norm,
             status=status,
-            n_iter=len(self.history) - 1,
-            history={
-                name: np.array([getattr(row, name) for row in self.history])
-                for name in ("passes", "seconds", "objective", "gradient_norm", "length")
-            },
+            n_iter=self.n_iter,
+            history={column: np.array(values) for column, values in self.history.items()},
         )
 
     def _gradient_norm(self, point: Point) -> float:
@@ -236,7 +244,7 @@ class _Run:
         """
         o, loss = self.objective, self.objective.loss
         separated = loss.increasing and state.point.separates
-        saturated = not loss.convex and self.history[-1].length > o.length_cap
+        saturated = not loss.convex and self.history["length"][-1] > o.length_cap
         return state.length_diverges or (o.alpha == 0.0 and (separated or saturated))
 
 
