@@ -60,7 +60,7 @@ def test_diagonal_alone(data, form):
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
 def test_small_variance_far_from_zero(form):
-    """An offset of 1e3 and a scale of 1e-8: an uncentred sum has no correct digit, often not even the sign."""
+    """An offset of 1e3, a scale of 1e-8: an uncentred sum has no correct digit, often not even the sign."""
     steps = np.tile([-1.0, 0.0, 2.0, 1.0], 100)
     column = 1e3 + 1e-8 * steps
     exact = [Fraction(float(x)) for x in column]

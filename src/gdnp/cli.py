@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print('gdnp: the command line needs typer and rich: pip install "gdnp[cli]".', file=sys.stderr)
         return FAILURE
     # ClickException: of click, or of the copy of it that newer versions of typer bring.
-    refused: type[Exception] = typer.BadParameter.__mro__[2]
+    refused: Any = typer.BadParameter.__mro__[2]
     try:
         with _interrupt_on_sigterm():
             chosen = _application(typer, given)(args=given, prog_name="gdnp", standalone_mode=False)
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         return _say(str(error), USAGE)
     except refused as error:
-        return _say(_sentence(error), USAGE)
+        return _say(error.format_message(), USAGE)
     except KeyboardInterrupt as error:
         return _say(_stopped(error, given), INTERRUPTED)
     except FileNotFoundError as error:
@@ -232,7 +232,7 @@ def _print_table(console: "Console", table: "Table") -> None:
         title=table.title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False
     )
     for k, column in enumerate(table.columns):
-        shown.add_column(column, justify="left" if k == 0 else "right")
+        shown.add_column(column, justify="left" if k == 0 else "right", no_wrap=k == 0)
     for row in table.rows:
         shown.add_row(*row)
     console.print(shown)

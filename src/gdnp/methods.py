@@ -27,6 +27,7 @@ from gdnp.interface import Objective
 from gdnp.solvers.decoupled import DecoupledDescent, DecoupledState
 from gdnp.solvers.first_order import GradientDescent
 from gdnp.solvers.lengths import Bisection, GradientSteps, NewtonLength, SimultaneousStep
+from gdnp.solvers.nonconvex import NonconvexAGD
 from gdnp.solvers.state import Method
 from gdnp.solvers.step_sizes import AdaptiveStep, ConstantStep
 from gdnp.solvers.two_step import TwoStep
@@ -34,6 +35,7 @@ from gdnp.solvers.two_step import TwoStep
 __all__ = [
     "METHODS",
     "agd",
+    "agd_nonconvex",
     "batch_norm_gd",
     "gd",
     "gdnp",
@@ -176,6 +178,58 @@ def agd(
     return GradientDescent("agd", step, momentum)
 
 
+def agd_nonconvex(
+    *,
+    step: float | None = None,
+    momentum: float | None = None,
+    curvature: float | None = None,
+    escape: float | None = None,
+    epsilon: float | None = None,
+    hessian_lipschitz: float | None = None,
+    radius: float | None = None,
+    wait: int | None = None,
+    seed: int = 0,
+) -> NonconvexAGD:
+    """Accelerated gradient descent for non-convex objectives (Jin, Netrapalli and Jordan 2017).
+
+    Where the momentum meets negative curvature it is exploited, and where the gradient is small a seeded
+    perturbation leaves saddle points. None stands for the value of the analysis, from the smoothness ℓ.
+
+    Parameters
+    ----------
+    step : float or None
+        η; None is 1/(4ℓ), ℓ = L sup φ'' + α.
+    momentum : float or None
+        1 - θ, in [0, 1); None is 1 - 1/(4√κ), κ = ℓ/√(ρε).
+    curvature : float or None
+        γ, the negative curvature that counts; None is θ²/η.
+    escape : float or None
+        s, the length of an exploiting step; None is γ/(4ρ).
+    epsilon : float or None
+        ε, the Euclidean gradient norm to be reached; None is 1e-4 ℓ²/ρ.
+    hessian_lipschitz : float or None
+        ρ; None is ℓ√L.
+    radius : float or None
+        r of the perturbation; None is ηε, 0 is no perturbation.
+    wait : int or None
+        T, the least number of iterations between two perturbations; None is ⌈3√κ log(40 κ √d)⌉.
+    seed : int
+        Of the perturbations.
+    """
+    return NonconvexAGD(
+        "agd_nonconvex",
+        step,
+        momentum,
+        curvature,
+        escape,
+        epsilon,
+        hessian_lipschitz,
+        radius,
+        wait,
+        seed,
+    )
+
+
 def two_step() -> TwoStep:
     """Scaled least squares (Erdogdu, Bayati and Dicker 2016): the strongest simple baseline."""
     return TwoStep()
@@ -193,6 +247,7 @@ METHODS: dict[str, Callable[..., Method]] = {
         weight_norm_gd,
         gd,
         agd,
+        agd_nonconvex,
         two_step,
     )
 }

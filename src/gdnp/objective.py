@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -11,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdnp.design import Block, DenseDesign, DesignMatrix, as_design
-from gdnp.interface import Cost, Jet, Point
+from gdnp.interface import Cost, Point
 from gdnp.losses import Loss, get_loss
 from gdnp.metric import Covariance, OperatorCovariance
 from gdnp.moments import Moments
+from gdnp.points import DataPoint
+from gdnp.validation import checked_ridge, checked_targets, checked_weights
 
 FloatArray = NDArray[np.float64]
 
@@ -73,10 +73,10 @@ class Objective:
     ) -> None:
         self.loss = get_loss(loss)
         self.design: DesignMatrix = as_design(X, n_jobs)
-        y = _targets(y, self.design.n_samples, self.loss)
-        self.weight = _weights(sample_weight, y, self.loss)
+        y = checked_targets(y, self.design.n_samples, self.loss)
+        self.weight = checked_weights(sample_weight, y, self.loss)
         self.target = -y if self.loss.task == "classification" else y
-        self.alpha = _ridge(alpha)
+        self.alpha = checked_ridge(alpha)
         self.fit_intercept = fit_intercept
         self.center = center
         self.cost = Cost()
@@ -144,11 +144,11 @@ class Objective:
         return 1e6 if self.loss.convex else max(10.0, 0.08 * self.n_samples / self.n_features)
 
     @cached_property
-    def origin(self) -> _Point:
+    def origin(self) -> DataPoint:
         """The handle of w̃ = 0, γ = 0, which needs no pass."""
         regression = self.loss.task == "regression"
         margins = self.target if regression else np.broadcast_to(0.0, self.target.shape)
-        return _Point(self, np.zeros(self.n_features), 0.0, margins)
+        return DataPoint(self, np.zeros(self.n_features), 0.0, margins)
 
     def _covariance_product(self, w: FloatArray) -> FloatArray:
         """S w = E[x (xᵀw)] without S, in one pass."""
@@ -161,14 +161,14 @@ class Objective:
                 r *= s
             return [block.tdot(r), float(r.sum())]
 
-        return self._centred(self.design.reduce(kernel, self.weight, partial_size=self.n_features))
+        return self.centred(self.design.reduce(kernel, self.weight, partial_size=self.n_features))
 
-    def _centred(self, sums: list[Any]) -> FloatArray:
+    def centred(self, sums: list[Any]) -> FloatArray:
         """(X - shift)ᵀr from Xᵀr and Σr, divided by n where the rows weigh the same."""
         product = np.asarray(sums[0] - sums[1] * self.shift)
         return product / self.n_samples if self.weight is None else product
 
-    def at(self, coef: FloatArray, intercept: float = 0.0) -> _Point:
+    def at(self, coef: FloatArray, intercept: float = 0.0) -> DataPoint:
         """The handle of (w̃, γ); its value and gradient come with it, in one pass.
 
         Parameters
@@ -191,17 +191,17 @@ class Objective:
             eta = block.dot(coef)
             if offset != 0.0:
                 eta += offset
-            return self._backward_pass(block, y, s, self._argument(y, eta, out=t))
+            return self.backward_pass(block, y, s, self.argument(y, eta, out=t))
 
         sums = self.design.reduce(kernel, self.target, self.weight, margins, partial_size=self.n_features)
-        point = _Point(self, coef, intercept, margins)
+        point = DataPoint(self, coef, intercept, margins)
         point.__dict__["_sums"] = sums
         return point
 
-    def _backward_pass(self, block: Block, y: FloatArray, s: FloatArray | None, t: FloatArray) -> list[Any]:
+    def backward_pass(self, block: Block, y: FloatArray, s: FloatArray | None, t: FloatArray) -> list[Any]:
         """Xᵀr and Σr for r = ∂(Σ s φ(t))/∂(xᵀw̃), the second half of a pass."""
         r = self.loss.gradient(t)
-        r = self._backward(y, r, out=r)
+        r = self.backward(y, r, out=r)
         if s is not None:
             r *= s
         return [block.tdot(r), np.add.reduce(r)]
@@ -221,196 +221,20 @@ class Objective:
         """b of xᵀw̃ + b for raw columns, given γ for centred ones: γ - E[x]ᵀw̃."""
         return intercept - float(self.column_mean @ coef) if self.center else intercept
 
-    def _argument(self, y: FloatArray, eta: FloatArray, out: FloatArray) -> FloatArray:
+    def argument(self, y: FloatArray, eta: FloatArray, out: FloatArray) -> FloatArray:
         """T of the loss at the predictions eta; `target` holds -y in classification."""
         return (np.multiply if self.loss.task == "classification" else np.subtract)(y, eta, out=out)
 
-    def _backward(self, y: FloatArray, r: FloatArray, out: FloatArray | None = None) -> FloatArray:
+    def backward(self, y: FloatArray, r: FloatArray, out: FloatArray | None = None) -> FloatArray:
         """R ∂t/∂η."""
         if self.loss.task == "classification":
             return np.multiply(y, r, out=out)
         return np.negative(r, out=out)
 
-    def _mean(self, values: FloatArray, s: FloatArray | None) -> float:
+    def mean(self, values: FloatArray, s: FloatArray | None) -> float:
         """The part of E that a slice of the rows contributes."""
         return float(values.sum()) / self.n_samples if s is None else float(values @ s)
 
-    def _with_ridge(self, risk: float, coef: FloatArray) -> float:
+    def with_ridge(self, risk: float, coef: FloatArray) -> float:
+        """E φ + α/2 ‖w̃‖²."""
         return float(risk) + 0.5 * self.alpha * float(coef @ coef)
-
-
-class _Point:
-    """A point of an ``Objective``: holds the n arguments t, and computes the rest when first asked."""
-
-    def __init__(self, objective: Objective, coef: FloatArray, intercept: float, margins: FloatArray) -> None:
-        self.objective = objective
-        self.coef = coef
-        self.intercept = intercept
-        self.margins = margins
-
-    @cached_property
-    def value(self) -> float:
-        """f; a sum over the cached arguments."""
-        return self.objective._with_ridge(self._mean_of(self.objective.loss.value), self.coef)
-
-    @cached_property
-    def mean_gradient(self) -> float:
-        """E φ'; a sum over the cached arguments."""
-        return self._mean_of(self.objective.loss.gradient)
-
-    @cached_property
-    def mean_curvature(self) -> float:
-        """E φ''; a sum over the cached arguments."""
-        return self._mean_of(self.objective.loss.curvature)
-
-    def _mean_of(self, function: Callable[[FloatArray], FloatArray]) -> float:
-        o = self.objective
-
-        def kernel(t: FloatArray, s: FloatArray | None) -> list[Any]:
-            return [o._mean(function(t), s)]
-
-        return float(o.design.reduce_rows(kernel, self.margins, o.weight)[0])
-
-    @cached_property
-    def _sums(self) -> list[Any]:
-        """Xᵀr and Σr with r the weighted derivatives of φ by xᵀw̃; half a pass."""
-        o = self.objective
-        o.cost.charge(0.5)
-        return o.design.reduce(o._backward_pass, o.target, o.weight, self.margins, partial_size=o.n_features)
-
-    @cached_property
-    def gradient(self) -> FloatArray:
-        """∇f(w̃), shape (d,)."""
-        return self.objective._centred(self._sums) + self.objective.alpha * self.coef
-
-    @cached_property
-    def intercept_gradient(self) -> float:
-        """∂f/∂γ."""
-        o = self.objective
-        if not o.fit_intercept:
-            return 0.0
-        return float(self._sums[1]) / (o.n_samples if o.weight is None else 1.0)
-
-    @cached_property
-    def separates(self) -> bool:
-        """Whether t < 0 in every row of positive weight."""
-        t, s = self.margins, self.objective.weight
-        return bool((t < 0.0).all() if s is None else (t[s > 0.0] < 0.0).all())
-
-    def line(self, direction: FloatArray) -> _Line:
-        """The restriction of f to w̃ + t `direction`; half a pass."""
-        o = self.objective
-        o.cost.charge(0.5)
-        offset = float(o.shift @ direction)
-        slope = np.empty(o.n_samples)
-
-        def kernel(block: Block, y: FloatArray, q: FloatArray) -> list[Any]:
-            eta = block.dot(direction)
-            eta -= offset
-            o._backward(y, eta, out=q)
-            return []
-
-        o.design.reduce(kernel, o.target, slope)
-        return _Line(self, direction, slope)
-
-
-class _Line:
-    """f along w̃ + t d and γ + c: n slopes beside the n arguments, and no pass over X."""
-
-    def __init__(self, origin: _Point, direction: FloatArray, slope: FloatArray) -> None:
-        self.origin = origin
-        self.direction = direction
-        self.slope = slope
-        coef = origin.coef
-        self._ridge = (float(coef @ coef), float(coef @ direction), float(direction @ direction))
-
-    def jet(self, t: float, c: float = 0.0) -> Jet:
-        """Value, gradient and Hessian in (t, c)."""
-        o = self.origin.objective
-
-        def kernel(y: FloatArray, s: FloatArray | None, start: FloatArray, q: FloatArray) -> list[Any]:
-            e = o._backward(y, np.ones_like(y)) if o.fit_intercept else None
-            at = start + t * q
-            if e is not None and c != 0.0:
-                at += c * e
-            value, first = o.loss.value_and_gradient(at)
-            second = o.loss.curvature(at)
-            mean = o._mean
-            gradient = [mean(first * q, s), 0.0]
-            h = [mean(second * q * q, s), 0.0, 0.0]
-            if e is not None:
-                gradient[1], h[1], h[2] = mean(first * e, s), mean(second * q * e, s), mean(second, s)
-            return [mean(value, s), np.array(gradient), np.array(h)]
-
-        origin = self.origin
-        value, gradient, h = o.design.reduce_rows(kernel, o.target, o.weight, origin.margins, self.slope)
-        ww, wd, dd = self._ridge
-        value = float(value) + 0.5 * o.alpha * (ww + t * (2.0 * wd + t * dd))
-        gradient = gradient + np.array([o.alpha * (wd + t * dd), 0.0])
-        return Jet(value, gradient, np.array([[h[0] + o.alpha * dd, h[1]], [h[1], h[2]]]))
-
-    def values(self, t: FloatArray, c: float = 0.0) -> FloatArray:
-        """f at several step lengths, in one round over the rows."""
-        o = self.origin.objective
-        steps = np.atleast_1d(np.asarray(t, dtype=np.float64))
-
-        def kernel(y: FloatArray, s: FloatArray | None, start: FloatArray, q: FloatArray) -> list[Any]:
-            base = start + c * o._backward(y, np.ones_like(y)) if c != 0.0 else start
-            return [np.array([o._mean(o.loss.value(base + step * q), s) for step in steps])]
-
-        risk = o.design.reduce_rows(kernel, o.target, o.weight, self.origin.margins, self.slope)[0]
-        ww, wd, dd = self._ridge
-        return np.asarray(risk + 0.5 * o.alpha * (ww + steps * (2.0 * wd + steps * dd)))
-
-    def point(self, t: float, c: float = 0.0) -> _Point:
-        """The handle at (t, c); no pass over X until its gradient is asked for."""
-        o, origin = self.origin.objective, self.origin
-        margins = t * self.slope
-        margins += origin.margins
-        if c != 0.0:
-            margins += c * o._backward(o.target, np.ones_like(o.target))
-        return _Point(o, origin.coef + t * self.direction, origin.intercept + c, margins)
-
-
-def _targets(y: Any, n: int, loss: Loss) -> FloatArray:
-    y = np.asarray(y)
-    if y.shape != (n,):
-        raise ValueError(f"y must have one entry per row of X, shape ({n},). Got shape {y.shape}.")
-    try:
-        targets: FloatArray = y.astype(np.float64, copy=False)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"y must hold numbers. Got dtype {y.dtype}; encode the labels as -1 and +1."
-        ) from error
-    if not np.isfinite(targets).all():
-        raise ValueError("y must be finite. Got NaN or infinity; drop those rows.")
-    if loss.task == "classification":
-        if not (np.abs(targets) == 1.0).all():
-            shown = ", ".join(f"{label:g}" for label in np.unique(targets)[:5])
-            raise ValueError(f"y must be -1 or +1 for {loss.name}. Got {shown}; map the two classes to them.")
-    return targets
-
-
-def _weights(sample_weight: Any, y: FloatArray, loss: Loss) -> FloatArray | None:
-    """Weights divided by their sum, or None for equal ones."""
-    s = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    if s is not None:
-        if s.shape != y.shape:
-            raise ValueError(f"sample_weight must have one entry per row, {y.shape}. Got shape {s.shape}.")
-        if not (np.isfinite(s).all() and (s >= 0.0).all() and 0.0 < s.sum() < math.inf):
-            raise ValueError(
-                "sample_weight must be finite and non-negative with a positive sum. "
-                f"Got minimum {s.min():g} and sum {s.sum():g}."
-            )
-        s = s / s.sum()
-    if loss.task == "classification":
-        present = y if s is None else y[s > 0.0]
-        if np.ptp(present) == 0.0:
-            raise ValueError(f"y must have rows of both classes for {loss.name}. Got {present[0]:g} alone.")
-    return s
-
-
-def _ridge(alpha: float) -> float:
-    if not (math.isfinite(alpha) and alpha >= 0.0):
-        raise ValueError(f"alpha must be finite and non-negative. Got {alpha!r}.")
-    return float(alpha)

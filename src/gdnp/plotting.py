@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
+from gdnp._files import replacing
 from gdnp.datasets.files import require
-from gdnp.paper.store import replacing
 
 FloatArray = NDArray[np.float64]
 
@@ -32,6 +32,7 @@ __all__ = [
     "on_grid",
     "save",
     "shared_legend",
+    "titled",
 ]
 
 LEVEL = 0.90
@@ -43,6 +44,7 @@ RC = {
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
+    "axes.titlepad": 15.0,
     "axes.labelsize": 9.0,
     "xtick.labelsize": 8.0,
     "ytick.labelsize": 8.0,
@@ -76,8 +78,8 @@ class LineStyle:
 
 
 STYLES: dict[str, LineStyle] = {
-    "gd_safe": LineStyle("#7a7a7a", (0, (1, 1.2)), "", 1.3),
-    "gd": LineStyle("#7a7a7a", "-", "s"),
+    "gd_safe": LineStyle("#888888", (0, (1, 1.2)), "", 1.3),
+    "gd": LineStyle("#888888", "-", "s"),
     "agd": LineStyle("#000000", "-", "o"),
     "weight_norm_gd": LineStyle("#e69f00", (0, (5, 1.5)), "^"),
     "batch_norm_gd": LineStyle("#56b4e9", (0, (3, 1, 1, 1)), "v"),
@@ -214,8 +216,29 @@ def draw_band(axis: Any, x: FloatArray, found: Band, name: str, label: str, *, m
     return line
 
 
+def titled(axis: Any, title: str, subtitle: str) -> None:
+    """A bold title at the left with a light line under it.
+
+    Parameters
+    ----------
+    axis : Axes
+    title, subtitle : str
+    """
+    axis.set_title(title).set_in_layout(False)  # it may reach over the next axes, which have none
+    note = axis.annotate(
+        subtitle,
+        xy=(0.0, 1.0),
+        xycoords="axes fraction",
+        xytext=(0.0, 4.0),
+        textcoords="offset points",
+        color="#555555",
+        fontsize=8.0,
+    )
+    note.set_in_layout(False)
+
+
 def shared_legend(figure: Any, lines: Sequence[Any], *, columns: int) -> None:
-    """One legend under all the axes.
+    """One legend under all the axes, with what the two bands mean.
 
     Parameters
     ----------
@@ -223,8 +246,19 @@ def shared_legend(figure: Any, lines: Sequence[Any], *, columns: int) -> None:
     lines : sequence of Line2D
     columns : int
     """
+    from matplotlib.patches import Patch
+
+    bands = [
+        Patch(color="#555555", alpha=0.3, linewidth=0, label=f"{100 * LEVEL:.0f} % interval of mean"),
+        Patch(color="#555555", alpha=0.12, linewidth=0, label="5-95 % of runs"),
+    ]
     figure.legend(
-        handles=list(lines), loc="outside lower center", ncols=columns, handlelength=3.2, columnspacing=1.6
+        handles=[*lines, *bands],
+        loc="outside lower center",
+        ncols=columns,
+        handlelength=2.8,
+        columnspacing=1.5,
+        labelspacing=0.35,
     )
 
 
@@ -241,6 +275,8 @@ def save(figure: Any, path: Path) -> list[Path]:
     -------
     list of Path
     """
+    figure.draw_without_rendering()  # the layout is found here, once for both files
+    figure.set_layout_engine("none")
     written = []
     for suffix, metadata in ((".png", {"Software": None}), (".pdf", {"CreationDate": None})):
         target = path.with_name(path.name + suffix)

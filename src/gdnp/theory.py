@@ -350,8 +350,8 @@ def predicted_iterations(condition: float, epsilon: float, rank: int | None = No
     """Iterations to Δρ <= ε Δρ₀ as the bounds predict them, under Assumption 2.
 
     Gradient: (1 - 1/κ)^{2T} <= ε. Conjugate gradients from 0, where Δρ₀ = r: the best multiple of v_T is no
-    further from S⁻¹u than v_T, so Δρ <= ‖v_T - S⁻¹u‖²_S <= 4 q^{2T} r with q = (√κ - 1)/(√κ + 1); at most `rank`
-    steps. Metric: one step is exact.
+    further from S⁻¹u than v_T, so Δρ <= ‖v_T - S⁻¹u‖²_S <= 4 q^{2T} r with q = (√κ - 1)/(√κ + 1); in exact
+    arithmetic at most `rank` steps. Metric: one step is exact.
 
     Parameters
     ----------
