@@ -20,7 +20,10 @@ from gdnp.paper import EXPERIMENTS
 from gdnp.paper.figure2 import Figure2, Profile
 
 REFUSED = "http://127.0.0.1:9"  # the discard port: nobody answers
-TINY = Profile(data=("gaussian",), rows=200, starts=2, max_iter=6, grid=(1.0, 4.0))
+METHODS = ("gd", "agd", "gdnp_inner")
+TINY = Figure2(
+    quick=Profile(data=("gaussian",), rows=200, starts=2, max_iter=6, grid=(1.0, 4.0)), methods=METHODS
+)
 
 SCRIPT = """
 import sys
@@ -28,7 +31,8 @@ from gdnp.cli import main
 from gdnp.paper import EXPERIMENTS
 from gdnp.paper.figure2 import Figure2, Profile
 EXPERIMENTS["figure2"] = Figure2(
-    quick=Profile(data=("gaussian",), rows={rows}, starts=4, max_iter={max_iter}, grid=(1.0, 4.0))
+    quick=Profile(data=("gaussian",), rows={rows}, starts=4, max_iter={max_iter}, grid=(1.0, 4.0)),
+    methods={methods},
 )
 if __name__ == "__main__":
     sys.exit(main())
@@ -37,7 +41,7 @@ if __name__ == "__main__":
 
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch, tmp_path):
-    monkeypatch.setitem(EXPERIMENTS, "figure2", Figure2(quick=TINY))
+    monkeypatch.setitem(EXPERIMENTS, "figure2", TINY)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GDNP_DEBUG", raising=False)
 
@@ -173,7 +177,10 @@ def test_unknown_data(capsys):
 
 def test_missing_data_offline(capsys, offline):
     assert _reproduce("--data", "a9a") == 3
-    message = _one_sentence(capsys)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    message = captured.err.splitlines()[-1]  # after the note of each download that is tried
+    assert re.match("gdnp: a9a .* no mirror served it", message)
     assert "sha256 f5d5ffd8" in message
     assert "GDNP_DATA" in message
 
@@ -255,7 +262,7 @@ def start(tmp_path):
 
     def run(*arguments, rows=200, max_iter=6, **environment):
         script = tmp_path / "tiny.py"
-        script.write_text(SCRIPT.format(rows=rows, max_iter=max_iter))
+        script.write_text(SCRIPT.format(rows=rows, max_iter=max_iter, methods=METHODS))
         process = subprocess.Popen(
             [sys.executable, "-W", "error", str(script), "reproduce", "figure2", *arguments],
             stdout=subprocess.PIPE,
@@ -287,7 +294,7 @@ def _wait_for_parts(process, folder, count):
     ("jobs", "stop"), [("1", signal.SIGINT), ("2", signal.SIGINT), ("2", signal.SIGTERM)]
 )
 def test_interrupted_run_goes_on_where_it_was(start, tmp_path, jobs, stop):
-    size = {"rows": 3000, "max_iter": 60}
+    size = {"rows": 2000, "max_iter": 150}
     process = start("--jobs", jobs, "--force", **size)
     parts = tmp_path / "gdnp-results" / "figure2-quick" / "parts"
     _wait_for_parts(process, parts, 3)

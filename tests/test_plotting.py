@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
 import sys
 
 import matplotlib
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from PIL import Image
 from scipy import stats
 
@@ -26,6 +28,11 @@ def drawn(tmp_path, rng):
         titled(axes[0, 0], "Title", "and a note")
         shared_legend(figure, [line], columns=2)
         yield save(figure, tmp_path / "plot")
+
+
+@pytest.mark.parametrize("module", ["gdnp.plotting", "gdnp.paper", "gdnp.cli"])
+def test_module_can_be_imported_first(module):
+    subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
 
 
 def test_interval_is_students(rng):
@@ -75,7 +82,7 @@ def test_pdf_is_whole_and_keeps_letters(drawn):
 
 
 def test_failed_save_leaves_the_old_figure(drawn):
-    class Broken:
+    class Broken(Figure):
         def savefig(self, path, **kwargs):
             path.write_bytes(b"half")
             raise OSError("disk full")

@@ -23,8 +23,8 @@ from gdnp.paper.claims.problems import (
     states,
 )
 from gdnp.population import Halfspace, LeastSquares
-from gdnp.solvers.decoupled import DecoupledDescent
-from gdnp.solvers.lengths import Bisection, FixedLength
+from gdnp.solvers.decoupled import DecoupledDescent, DecoupledState
+from gdnp.solvers.lengths import Bisection, FixedLength, Length
 from gdnp.solvers.step_sizes import AdaptiveStep
 
 every_loss = pytest.mark.parametrize("loss", EVERY_LOSS, ids=lambda loss: loss.name)
@@ -136,7 +136,7 @@ def test_a_stationary_start_is_refused():
     "call", [theory.rayleigh_quotient, theory.directional_gap, theory.identity_15, theory.lda_length]
 )
 def test_no_direction_is_refused(call):
-    with pytest.raises(ValueError, match="positive length in the metric. Got ‖w‖_S = 0"):
+    with pytest.raises(ValueError, match=r"positive length in the metric\. Got ‖w‖_S = 0"):
         call(np.array([0.5, 0.0]), Covariance(np.eye(2)), np.zeros(2))
 
 
@@ -168,12 +168,13 @@ def test_gradient_splits_exactly_and_certifies_the_gap(problem, loss, g):
 
 @finite_length
 def test_lemma_1_critical_points_lie_on_the_line(loss):
+    count = 0
     for seed in range(3):
         u, S, _ = population(seed, d=4)
-        found = critical_points(Halfspace(u, S, loss), 5, seed=seed)
-        assert found
-        for coef in found:
+        for coef in critical_points(Halfspace(u, S, loss), 5, seed=seed):
             assert theory.sin_squared(u, Covariance(S), coef) < 1e-12
+            count += 1
+    assert count >= 3
 
 
 def test_lemma_1_needs_curvature():
@@ -212,9 +213,7 @@ def test_lda_oracle():
     np.testing.assert_allclose(best, -2 * np.linalg.solve(S - np.outer(u, u), u), rtol=1e-10)
     slope = f.origin.line(w / metric.norm(w)).jet(theory.lda_length(u, metric, w)).gradient[0]
     assert slope == pytest.approx(0.0, abs=1e-12)
-    assert theory.lda_length(u, metric, best) == pytest.approx(
-        -metric.norm(best), rel=1e-12
-    ) or theory.lda_length(u, metric, best) == pytest.approx(metric.norm(best), rel=1e-12)
+    assert theory.lda_length(u, metric, best) == pytest.approx(metric.norm(best), rel=1e-12)
 
 
 @finite_length
@@ -244,14 +243,14 @@ def test_gdnp_takes_the_least_squares_steps(loss):
 
 
 @quick
-@given(problems(), st.sampled_from(EVERY_LOSS), st.floats(0.05, 5.0))
-def test_step_17_is_step_13_at_any_length(problem, loss, g):
+@given(problems(), st.sampled_from(EVERY_LOSS), st.floats(0.05, 5.0), st.sampled_from([-1.0, 1.0]))
+def test_step_17_is_step_13_at_any_length(problem, loss, g, sign):
     u, S, w = problem
-    metric = Covariance(S)
-    w = metric.join(w, g)
+    f, metric = Halfspace(u, S, loss), Covariance(S)
     fixed = DecoupledDescent("fixed", "covariance", AdaptiveStep(), FixedLength(), guarded=False)
-    after = states(fixed, Halfspace(u, S, loss), w, 1)[1]
-    assert relative(after.direction, theory.rayleigh_step(u, metric, w)) < 1e-8
+    point = f.at(metric.join(w, sign * g))  # g is not ‖w‖_S: there the printed h is right as well
+    state = DecoupledState(point=point, metric=metric, direction=w, length=Length(sign * g))
+    assert relative(fixed.step(f, state).direction, theory.rayleigh_step(u, metric, w)) < 1e-8
 
 
 def test_least_squares_presets_agree():
@@ -424,7 +423,9 @@ def test_predicted_iterations_suffice(kappa):
     assert theory.directional_gap(u, metric, w) <= epsilon * first * (1 + 1e-9)
     v, residual = np.zeros(12), u
     p = residual
-    for _ in range(min(predicted.conjugate_gradient, 12)):
+    for _ in range(predicted.conjugate_gradient):
+        if residual @ residual < 1e-28:
+            break
         step = (residual @ residual) / (p @ S @ p)
         v, new = v + step * p, residual - step * (S @ p)
         p, residual = new + (new @ new) / (residual @ residual) * p, new

@@ -36,7 +36,7 @@ class Loss(ABC):
     """A twice differentiable function φ of one real argument (Assumption 3 of the paper).
 
     A loss of your own is a subclass with three methods and the class attributes below; pass an instance
-    wherever a name is accepted. All methods take and return float64 arrays of one shape.
+    wherever a name is accepted. All methods take and return float64 arrays of one shape, and return new ones.
 
     Attributes
     ----------

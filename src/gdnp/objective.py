@@ -222,11 +222,11 @@ class Objective:
         return intercept - float(self.column_mean @ coef) if self.center else intercept
 
     def argument(self, y: FloatArray, eta: FloatArray, out: FloatArray) -> FloatArray:
-        """T of the loss at the predictions eta; `target` holds -y in classification."""
+        """Arguments t of the loss at the predictions `eta`; `target` holds -y in classification."""
         return (np.multiply if self.loss.task == "classification" else np.subtract)(y, eta, out=out)
 
     def backward(self, y: FloatArray, r: FloatArray, out: FloatArray | None = None) -> FloatArray:
-        """R ∂t/∂η."""
+        """Derivatives r by t turned into derivatives by the predictions: r ∂t/∂η."""
         if self.loss.task == "classification":
             return np.multiply(y, r, out=out)
         return np.negative(r, out=out)

@@ -123,7 +123,7 @@ def test_run_claims_reports_each_outcome(made_up):
 
 @pytest.mark.usefixtures("made_up")
 def test_unknown_claims_are_refused():
-    with pytest.raises(ValueError, match="a claim must be one of fine, wrong, absent. Got 'eq-99'"):
+    with pytest.raises(ValueError, match=r"a claim must be one of fine, wrong, absent\. Got 'eq-99'"):
         run_claims(["fine", "eq-99"])
 
 
@@ -137,7 +137,7 @@ def test_missing_data_is_never_a_verdict(name, monkeypatch, tmp_path):
 
 
 def test_ids_are_unique():
-    with pytest.raises(ValueError, match="claim ids must be unique. Got 'eq-7' twice"):
+    with pytest.raises(ValueError, match=r"claim ids must be unique\. Got 'eq-7' twice"):
         registry.claim("eq-7", "", source="", section="", recorded=Verdict.HOLDS, scope="")(lambda: None)
 
 

@@ -119,13 +119,13 @@ def test_constant_column_is_left_at_zero(tmp_path):
 def test_unusable_data_are_refused_before_anything_is_written(tmp_path):
     three = tmp_path / "three.csv"
     three.write_text("a,y\n1,0\n2,1\n3,2\n")
-    with pytest.raises(ValueError, match="exactly two classes. Got 3"):
+    with pytest.raises(ValueError, match=r"exactly two classes\. Got 3"):
         reproduce(TINY, Options(data=(str(three),)), tmp_path / "out")
     wide = tmp_path / "wide.svm"
     wide.write_text("+1 2049:1\n-1 1:1\n")
     with pytest.raises(ValueError, match=r"at most 2048 columns.*Got 2049"):
         reproduce(TINY, Options(data=(str(wide),)), tmp_path / "out")
-    with pytest.raises(ValueError, match="different names. Got gaussian, gaussian"):
+    with pytest.raises(ValueError, match=r"different names\. Got gaussian, gaussian"):
         reproduce(TINY, Options(data=("gaussian", "gaussian")), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

@@ -1,0 +1,26 @@
+"""The experiments of the paper as commands: each computes, writes data files, summarises and draws.
+
+``EXPERIMENTS`` is the registry behind ``gdnp reproduce``.
+"""
+
+from __future__ import annotations
+
+from gdnp.paper.experiment import Experiment, Options, Outcome, Stopped, Table, redraw, reproduce
+from gdnp.paper.figure2 import Figure2
+from gdnp.paper.store import Part, Store, StoreError
+
+__all__ = [
+    "EXPERIMENTS",
+    "Experiment",
+    "Options",
+    "Outcome",
+    "Part",
+    "Stopped",
+    "Store",
+    "StoreError",
+    "Table",
+    "redraw",
+    "reproduce",
+]
+
+EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in (Figure2(),)}

@@ -1,0 +1,34 @@
+"""Every statement of sections 2 to 4 as a claim with a check that computes its verdict.
+
+One module for each part of the paper; importing this package fills the registry in the paper's order.
+"""
+
+from gdnp.paper.claims import (  # noqa: I001 - the order of the paper
+    reparametrisation,
+    least_squares,
+    landscape,
+    algorithm,
+    bound,
+    experiments,
+)
+from gdnp.paper.claims.registry import CLAIMS, Claim, ClaimResult, Measurement, Verdict, judge, run_claims
+from gdnp.paper.claims.verdicts import record, recorded_results, verdicts_markdown
+
+__all__ = [
+    "CLAIMS",
+    "Claim",
+    "ClaimResult",
+    "Measurement",
+    "Verdict",
+    "algorithm",
+    "bound",
+    "experiments",
+    "judge",
+    "landscape",
+    "least_squares",
+    "record",
+    "recorded_results",
+    "reparametrisation",
+    "run_claims",
+    "verdicts_markdown",
+]

@@ -1,0 +1,135 @@
+"""The page of verdicts, written from the registry and from the numbers recorded in ``recorded.json``.
+
+The numbers are recorded rather than measured each time, so that the page is the same on every machine; the
+tests measure afresh and compare.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import groupby
+from pathlib import Path
+
+from gdnp.paper.claims.registry import CLAIMS, ClaimResult, Measurement, Verdict, run_claims
+
+__all__ = ["record", "recorded_results", "verdicts_markdown"]
+
+RECORDED = Path(__file__).with_name("recorded.json")
+ROUNDING = 1e-5
+"""Bounds at or below this are tolerances for zero: the digits of what stays below them mean nothing."""
+
+PHRASES = {
+    Verdict.HOLDS: "hold",
+    Verdict.HOLDS_WITH_CORRECTION: "hold with a correction",
+    Verdict.FAILS_OUTSIDE_SCOPE: "fail outside their scope",
+}
+
+HEAD = """\
+# Verdicts
+
+Each statement of sections 2 to 4 of *Exponential convergence rates for Batch Normalization* (Kohler et al.,
+AISTATS 2019), and each correction to one, with what came out when it was checked.
+{counts}.
+
+Each row is a test that anyone can run: `gdnp reproduce theorems` measures all of them (`--check` exits with
+status 5 when a verdict differs from the one recorded here), and so does `pytest tests/paper/test_claims.py`.
+Verdicts are computed from the measurements: a statement *holds with a correction* only where the printed form
+was seen to fail and the corrected one to hold; it *fails outside its scope* where a counterexample was seen.
+*Measured* is the number that decides and *bound* what it was compared with: a statement holds where the first
+does not exceed the second. Claims are at α = 0 unless they are about the ridge; *derived* marks statements
+that are ours.
+
+<!-- Written by `python -m gdnp.paper.claims`: do not edit by hand. -->
+"""
+
+
+def recorded_results() -> list[ClaimResult]:
+    """The recorded measurements, in the order of the registry.
+
+    Raises
+    ------
+    ValueError
+        When the record does not have exactly the claims of the registry.
+    """
+    entries = json.loads(RECORDED.read_text(encoding="utf-8"))
+    if list(entries) != list(CLAIMS):
+        odd = sorted(set(entries) ^ set(CLAIMS)) or "the same claims in another order"
+        raise ValueError(f"{RECORDED.name} should have every claim once. Got {odd}: record the claims again.")
+    return [
+        ClaimResult(CLAIMS[name], Measurement(**{**entry, "verdict": Verdict(entry["verdict"])}))
+        for name, entry in entries.items()
+    ]
+
+
+def record() -> None:
+    """Measure every claim and write ``recorded.json``.
+
+    Raises
+    ------
+    ValueError
+        When a verdict is not the one its claim declares, or a data set is missing.
+    """
+    results = run_claims()
+    bad = [f"{result.claim.id}: {result.outcome}" for result in results if not result.agrees]
+    if bad:
+        raise ValueError(f"only verdicts that claims declare can be recorded. Got {'; '.join(bad)}.")
+    entries = {}
+    for result in results:
+        found = result.measurement
+        assert found is not None
+        entries[result.claim.id] = {
+            "measured": found.measured if found.measured.is_integer() else float(f"{found.measured:.2g}"),
+            "bound": float(f"{found.bound:.3g}"),
+            "verdict": found.verdict.value,
+            "evidence": found.evidence,
+            "counterexample": found.counterexample,
+        }
+    RECORDED.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def verdicts_markdown() -> str:
+    """The text of ``docs/verdicts.md``."""
+    results = recorded_results()
+    verdicts = [result.claim.recorded for result in results]
+    counts = ", ".join(f"{verdicts.count(verdict)} {phrase}" for verdict, phrase in PHRASES.items())
+    parts = [HEAD.format(counts=f"Of {len(results)}, {counts}"), *_table(results)]
+    for section, group in groupby(results, key=lambda result: result.claim.section):
+        parts.append(f"\n## {section}\n")
+        parts += [_details(result) for result in group]
+    return "\n".join(parts).rstrip("\n") + "\n"
+
+
+def _table(results: list[ClaimResult]) -> list[str]:
+    rows = ["| claim | source | verdict | measured | bound |", "|---|---|---|---|---|"]
+    for result in results:
+        claim, found = result.claim, result.measurement
+        assert found is not None
+        rows.append(
+            f"| [{claim.id}](#{claim.id}) | {_cell(claim.source)} | {result.outcome} "
+            f"| {_measured(found)} | {found.bound:g} |"
+        )
+    return rows
+
+
+def _measured(found: Measurement) -> str:
+    tiny = found.bound <= ROUNDING and found.measured <= found.bound
+    return f"{found.measured:.3g}" if not tiny or found.bound == 0.0 else f"below {found.bound:g}"
+
+
+def _details(result: ClaimResult) -> str:
+    claim, found = result.claim, result.measurement
+    assert found is not None
+    lines = [
+        f"### {claim.id}\n",
+        f"{_cell(claim.statement)} *({_cell(claim.source)})*\n",
+        f"- **{result.outcome}**. {_cell(found.evidence)}",
+        f"- Scope: {_cell(claim.scope)}.",
+    ]
+    if found.counterexample:
+        lines.append(f"- Where it fails: {_cell(found.counterexample)}")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    """Text in which Markdown finds no column and no emphasis."""
+    return text.replace("|", "\\|").replace("*", "\\*").replace("_", "\\_")

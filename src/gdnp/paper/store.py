@@ -1,0 +1,268 @@
+"""What an experiment found, as files: each part saved whole when it is done, the summary written last.
+
+A folder holds ``settings.json``, ``environment.json``, ``parts/*.json`` and, once everything is there,
+``summary.json``. Every file is written beside its place and then renamed, so that whatever bears a final
+name is complete. A part is found again by the hash of its full configuration: a run that was killed goes on
+from its finished parts, and a part of another configuration is never taken for one of this.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import platform
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gdnp._files import replacing
+from gdnp.design.threads import available_cores
+
+__all__ = ["Part", "Store", "StoreError", "environment", "plain", "write_json"]
+
+FIGURES = ("*.png", "*.pdf", "*.html")
+Json = Any
+"""None, bool, int, float, str, or lists and dicts of them."""
+
+
+class StoreError(RuntimeError):
+    """A folder cannot be used for this result; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One piece of an experiment that is computed, saved and reused as a whole.
+
+    Parameters
+    ----------
+    name : str
+        Unique within the experiment, pieces separated by ``/``.
+    function : callable
+        ``function(config, *results of needs) -> dict`` of arrays, numbers and strings. It must be importable
+        by name (it may run in another process) and depend on nothing else.
+    config : dict
+        All that the result depends on, as JSON.
+    needs : tuple of Part
+        Parts whose results the function is given.
+    cost : float
+        Expected work in units of your own, for the estimate of the time left.
+    """
+
+    name: str
+    function: Callable[..., dict[str, Any]]
+    config: Mapping[str, Json]
+    needs: tuple[Part, ...] = ()
+    cost: float = field(default=1.0, compare=False)
+
+    @property
+    def key(self) -> str:
+        """Hash of the configuration, those of the needed parts included."""
+        whole = {"name": self.name, "config": plain(self.config), "needs": [part.key for part in self.needs]}
+        text = json.dumps(whole, sort_keys=True, allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def filename(self) -> str:
+        """Readable, and different for every configuration."""
+        return f"{self.name.replace('/', '.')}-{self.key[:12]}.json"
+
+
+class Store:
+    """The folder of one result.
+
+    Parameters
+    ----------
+    directory : path
+        Created when something is saved.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        self.directory = Path(directory)
+        self.parts = self.directory / "parts"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the summary, which is written last, is there."""
+        return (self.directory / "summary.json").is_file()
+
+    @property
+    def settings(self) -> dict[str, Json] | None:
+        """The configuration that the folder was made for; None where there is none."""
+        return _read_json(self.directory / "settings.json")
+
+    @property
+    def summary(self) -> dict[str, Json]:
+        """The summary of a finished result.
+
+        Raises
+        ------
+        StoreError
+            When there is none.
+        """
+        found = _read_json(self.directory / "summary.json")
+        if found is None:
+            raise StoreError(
+                f"{self.directory} should hold a finished result. Got no readable summary.json there."
+            )
+        return found
+
+    def begin(self, settings: Mapping[str, Json], *, force: bool = False) -> bool:
+        """Claim the folder for a configuration.
+
+        Parameters
+        ----------
+        settings : dict
+            The configuration, as JSON.
+        force : bool
+            Delete what is there of a result, finished or not, figures included.
+
+        Returns
+        -------
+        bool
+            Whether a finished result of exactly this configuration is already there.
+
+        Raises
+        ------
+        StoreError
+            When the folder holds a finished result of another configuration, or files that are not ours.
+        """
+        settings, found = plain(settings), self.settings
+        if found is None and self.directory.is_dir() and any(self.directory.iterdir()):
+            raise StoreError(
+                f"{self.directory} should be empty or hold results of gdnp. Got other files there: "
+                "choose another folder with --out."
+            )
+        if force:
+            self._clear()
+        elif self.finished and found == settings:
+            return True
+        elif self.finished:
+            raise StoreError(
+                f"{self.directory} holds a finished result with {_difference(found, settings)}: "
+                "choose another folder with --out, or --force to delete it."
+            )
+        self.parts.mkdir(parents=True, exist_ok=True)
+        write_json(self.directory / "settings.json", settings, indent=1)
+        return False
+
+    def load(self, part: Part) -> dict[str, Json] | None:
+        """The saved result of a part, or None where it is missing or of another configuration."""
+        document = _read_json(self.parts / part.filename)
+        if document is None or document.get("key") != part.key or document["config"] != plain(part.config):
+            return None
+        result: dict[str, Json] = document["result"]
+        return result
+
+    def save(self, part: Part, result: Mapping[str, Any]) -> dict[str, Json]:
+        """Save a part whole, and return its result as `load` would."""
+        document = {
+            "part": part.name,
+            "key": part.key,
+            "config": plain(part.config),
+            "needs": {needed.name: needed.key for needed in part.needs},
+            "result": plain(result),
+        }
+        write_json(self.parts / part.filename, document)
+        found: dict[str, Json] = document["result"]
+        return found
+
+    def finish(self, summary: Mapping[str, Any], seed: int) -> dict[str, Json]:
+        """Write the environment and then the summary, which marks the result as finished."""
+        write_json(self.directory / "environment.json", environment(seed), indent=1)
+        document: dict[str, Json] = plain(summary)
+        write_json(self.directory / "summary.json", document, indent=1)
+        return document
+
+    def _clear(self) -> None:
+        """Delete a result, the mark of a finished one first; the settings stay, to be written over."""
+        old = [self.directory / name for name in ("summary.json", "environment.json")]
+        for pattern in FIGURES:
+            old += self.directory.glob(pattern)
+        for path in old:
+            path.unlink(missing_ok=True)
+        shutil.rmtree(self.parts, ignore_errors=True)
+
+
+def environment(seed: int) -> dict[str, Json]:
+    """What a result was made with.
+
+    Parameters
+    ----------
+    seed : int
+        The seed of the run.
+
+    Returns
+    -------
+    dict
+        Versions, platform, number of cores, seed and date (UTC).
+    """
+    packages: dict[str, str | None] = {}
+    for name in ("gdnp", "numpy", "scipy", "scikit-learn", "matplotlib"):
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            packages[name] = None
+    return {
+        "packages": packages,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "cores": available_cores(),
+        "seed": seed,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def plain(value: Any) -> Json:
+    """A value as JSON: arrays as lists, and NaN and infinity, which JSON lacks, as null."""
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    elif isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def write_json(path: Path, document: Any, *, indent: int | None = None) -> None:
+    """Write a JSON file whole or not at all; floats are read back exactly.
+
+    Parameters
+    ----------
+    path : Path
+    document : JSON
+    indent : int, optional
+        For people.
+    """
+    with replacing(path) as beside:
+        text = json.dumps(document, indent=indent, allow_nan=False, ensure_ascii=False)
+        beside.write_text(text + "\n", encoding="utf-8")
+
+
+def _read_json(path: Path) -> dict[str, Json] | None:
+    """The document, or None for a file that is missing or damaged."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _difference(found: Mapping[str, Json] | None, wanted: Mapping[str, Json]) -> str:
+    """Names of the settings in which two configurations differ."""
+    if found is None:
+        return "settings that cannot be read"
+    names = [name for name in sorted({*found, *wanted}) if found.get(name) != wanted.get(name)]
+    return f"other settings ({', '.join(names)})"
