@@ -352,7 +352,7 @@ def test_objectives_know_their_moments(rng):
         assert f.raw_intercept(u, 0.0) == 0.0
         assert not f.at(u).separates
         assert f.at(u).intercept == f.at(u).intercept_gradient == 0.0
-    assert LeastSquares(u, S).loss is LOSSES["squared_error"]
+    assert (LeastSquares(u, S).loss.name, LeastSquares(u, S).loss.max_curvature) == ("squared_error", 2.0)
     assert Halfspace(u, S, "probit").loss is LOSSES["probit"]
 
 

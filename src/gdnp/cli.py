@@ -1,6 +1,7 @@
 """The command ``gdnp``: data on stdout, progress and messages on stderr, one sentence for every error.
 
-Exit codes: 0 done, 1 failure, 2 wrong usage, 3 data missing, 130 interrupted.
+Exit codes: 0 done, 1 failure, 2 wrong usage, 3 data missing, 5 a claim failed (``reproduce --check``),
+130 interrupted.
 """
 
 import json
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-OK, FAILURE, USAGE, DATA_MISSING, INTERRUPTED = 0, 1, 2, 3, 130
+OK, FAILURE, USAGE, DATA_MISSING, CLAIM_FAILED, INTERRUPTED = 0, 1, 2, 3, 5, 130
 RESULTS = Path("gdnp-results")
 LINE_EVERY = 5.0
 """Seconds between lines of progress where stderr is not a terminal."""
@@ -30,6 +31,10 @@ LINE_EVERY = 5.0
 
 class UsageError(Exception):
     """Options that do not go together."""
+
+
+class ClaimFailed(Exception):
+    """A verdict is not the recorded one."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,6 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(str(error), USAGE)
     except refused as error:
         return _say(error.format_message(), USAGE)
+    except ClaimFailed as error:
+        return _say(str(error), CLAIM_FAILED)
     except KeyboardInterrupt as error:
         return _say(_stopped(error, given), INTERRUPTED)
     except FileNotFoundError as error:
@@ -129,9 +136,13 @@ def _application(typer: Any, given: list[str]) -> Any:
         jobs: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
         as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
         force: Annotated[bool, typer.Option("--force", help="Delete a finished result there.")] = False,
+        check: Annotated[
+            bool, typer.Option("--check", help="Exit with 5 if a verdict differs from the recorded one.")
+        ] = False,
     ) -> Action:
         if source is None:
-            return partial(_reproduce, name, tuple(data or ()), full, out, seed, jobs, as_json, force)
+            options = (name, tuple(data or ()), full, out, seed, jobs, as_json, force)
+            return partial(_reproduce, *options, check)
         if full or force or data or seed or jobs:
             raise UsageError("--from draws what is there: it goes with --out and --json only.")
         elsewhere = any(word == "--out" or word.startswith("--out=") for word in given)
@@ -177,6 +188,7 @@ def _reproduce(
     jobs: int | None,
     as_json: bool,
     force: bool,
+    check: bool,
 ) -> None:
     from gdnp.paper import EXPERIMENTS, Options, reproduce
 
@@ -189,6 +201,9 @@ def _reproduce(
         for experiment in chosen
     }
     _print_outcomes(outcomes, as_json)
+    different = [name for o in outcomes.values() for name in o.summary.get("disagreements", ())]
+    if check and different:
+        raise ClaimFailed(f"every verdict should be the recorded one. Got others for {', '.join(different)}.")
 
 
 def _redraw(name: str, source: Path, directory: Path | None, as_json: bool) -> None:
@@ -236,6 +251,8 @@ def _print_table(console: "Console", table: "Table") -> None:
     for row in table.rows:
         shown.add_row(*row)
     console.print(shown)
+    if table.note:
+        console.print(table.note, markup=False)
 
 
 def _print_findings(console: "Console", label: str, findings: list[str]) -> None:

@@ -8,7 +8,7 @@ they are and for columns of unit variance; the others (r, rank, angles, separabi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -16,14 +16,15 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.linalg import eigvalsh_tridiagonal
-from scipy.optimize import linprog
 from scipy.optimize import minimize as scipy_minimize
 from scipy.special import ndtr
 from scipy.stats import kurtosis, normaltest, skew
 
+from gdnp import diagnose_words as words
 from gdnp.datasets import Dataset
 from gdnp.metric import Covariance, OperatorCovariance
-from gdnp.objective import LARGEST_GRAM, Objective
+from gdnp.objective import Objective
+from gdnp.separability import Separability, chosen, separability_of
 from gdnp.solvers import Status, minimize
 from gdnp.theory import PredictedIterations, predicted_iterations, sin_squared
 
@@ -37,14 +38,8 @@ RIDGE = 1e-4
 """Ridge on columns of unit variance, where the log loss alone has no minimum or none that can be reached."""
 STEPS = 300
 LANCZOS_STEPS = 100
-LARGEST_PROGRAM = 3_000_000
-"""Entries of X up to which linear programs decide separability; no more than LARGEST_GRAM columns either."""
-STRICT = 1e-6
-"""Margin, on columns of unit variance, above which a linear program counts as having a row on one side."""
 LARGEST_DEVIATION = 1e100
 """Its square still has a square in float64."""
-FAR = 10.0
-"""Standard deviations between a column and zero that are worth a sentence."""
 
 
 @dataclass(frozen=True)
@@ -86,26 +81,6 @@ class Gaussianity:
     excess_kurtosis: float
     distance: float
     p_value: float | None
-
-
-@dataclass(frozen=True)
-class Separability:
-    """Whether a hyperplane has the rows on their right sides.
-
-    Attributes
-    ----------
-    kind : {"complete", "partial", "none", "not decided"}
-        Partial: some rows strictly, the others on the hyperplane itself; the log loss has no minimum then
-        either.
-    rows : int or None
-        Rows strictly on their side, where known.
-    columns : tuple of str
-        Columns that do alone what `kind` says.
-    """
-
-    kind: str
-    rows: int | None
-    columns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -207,48 +182,7 @@ class Diagnosis:
 
     def sections(self) -> list[tuple[str, list[tuple[str, str]]]]:
         """Titles, and under each the rows of a table: what, and its value."""
-        about = " at least" if self.estimated else ""
-        layout = "sparse" if self.sparse else "dense"
-        stored = f", {self.entries:,} stored numbers" if self.sparse else ""
-        rank = "not computed (too many columns)" if self.rank is None else f"{self.rank:,} of {self.d:,}"
-        data = [
-            ("rows x columns", f"{self.n:,} x {self.d:,}, {layout}{stored}"),
-            ("larger label", f"{100.0 * self.positive:.3g} % of the rows"),
-            ("constant columns", _listed(self.constant) or "none"),
-            ("largest |mean|/sd", f"{self.offset:.3g} ({self.offset_column})"),
-            ("rank of S", rank),
-            ("r = uᵀS⁻¹u", f"{self.r:.4g} (R² of least squares on the labels: {self.r_squared:.3g})"),
-        ]
-        spectra = [
-            (name, f"L {s.largest:.3g}, μ {s.smallest:.3g}, κ{about} {_shown(s.condition)}")
-            for name, s in (("columns as they are", self.raw), ("columns of unit variance", self.scaled))
-        ]
-        bounds = (
-            "from the eigenvalues seen" if self.estimated else "upper bounds; Gaussian data, exact arithmetic"
-        )
-        predicted = [
-            (name, _iterations(s, at_least=self.estimated))
-            for name, s in (("columns as they are", self.raw), ("columns of unit variance", self.scaled))
-        ]
-        shapes = [("z along u", _shape(self.along_u)), ("z along the fit", _shape(self.along_fit))]
-        shown = (
-            "undefined"
-            if self.fit.cosine is None
-            else f"{self.fit.angle:.3g}° (cosine {self.fit.cosine:.5f})"
-        )
-        fit = [
-            ("fitted", f"{self.fit.what} (relative gradient {self.fit.relative_gradient:.0e})"),
-            ("angle to S⁻¹u, in S", shown),
-            ("error on these rows", f"{100.0 * self.fit.training_error:.3g} %"),
-            ("separable", _separable(self.separability, self.n)),
-        ]
-        return [
-            ("Data", data),
-            ("Eigenvalues of S", spectra),
-            (f"Predicted iterations to {EPSILON:g} ({bounds})", predicted),
-            ("Is z Gaussian?", shapes),
-            ("The fitted direction", fit),
-        ]
+        return words.sections(self)
 
     def lines(self) -> list[str]:
         """Plain text for people."""
@@ -311,7 +245,7 @@ def diagnose(dataset: Dataset, *, n_jobs: int | None = None) -> Diagnosis:
     raw, scaled = _spectra(S, u, unit)
     solution = S.solve(u)
     r = float(u @ solution)
-    separability = _separability(X, y, objective.column_mean, unit, names)
+    separability = separability_of(X, y, objective.column_mean, unit, names)
     fit, coef, separates = _fit(X, y, objective, unit, separability.kind, -solution, n_jobs)
     if separates:
         alone = separability.columns if separability.kind == "complete" else ()
@@ -323,7 +257,7 @@ def diagnose(dataset: Dataset, *, n_jobs: int | None = None) -> Diagnosis:
         "sparse": sp.issparse(X),
         "entries": objective.design.n_entries,
         "positive": float(np.mean(y > 0.0)),
-        "constant": _chosen(names, ~varies),
+        "constant": chosen(names, ~varies),
         "offset": float(offsets.max()),
         "offset_column": names[int(offsets.argmax())],
         "rank": rank,
@@ -338,8 +272,8 @@ def diagnose(dataset: Dataset, *, n_jobs: int | None = None) -> Diagnosis:
         "fit": fit,
     }
     found = Diagnosis(**facts, findings=(), solver="", advice="")
-    solver, advice = _advice(found, objective.gram_passes)
-    return replace(found, findings=tuple(_findings(found)), solver=solver, advice=advice)
+    solver, advice = words.advice(found, objective.gram_passes)
+    return replace(found, findings=tuple(words.findings(found)), solver=solver, advice=advice)
 
 
 # --- eigenvalues
@@ -409,69 +343,6 @@ def _gaussianity(objective: Objective, direction: FloatArray) -> Gaussianity | N
         distance=float(max((steps[1:] - cdf).max(), (cdf - steps[:-1]).max())),
         p_value=float(normaltest(t).pvalue) if len(t) >= 20 else None,
     )
-
-
-# --- separability
-
-
-def _separability(
-    X: Any, y: FloatArray, mean: FloatArray, unit: FloatArray, names: Sequence[str]
-) -> Separability:
-    weak, strict = _single_columns(X, y)
-    if strict.any():
-        return Separability("complete", len(y), _chosen(names, strict))
-    columns = _chosen(names, weak & (unit > 0.0))
-    entries = X.nnz if sp.issparse(X) else X.size
-    if entries > LARGEST_PROGRAM or X.shape[1] > LARGEST_GRAM:
-        return Separability("partial" if columns else "not decided", None, columns)
-    rows = _separated_rows(X, y, mean, unit)
-    if rows is None:
-        return Separability("partial" if columns else "not decided", None, columns)
-    if rows == len(y):
-        return Separability("complete", rows, ())
-    return Separability("partial" if rows else "none", rows, columns)
-
-
-def _single_columns(X: Any, y: FloatArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Columns whose values in one class do not go beyond those in the other: at most touching, and apart."""
-    extremes = []
-    for label in (-1.0, 1.0):
-        if sp.issparse(X):
-            part = sp.csr_matrix(X)[y == label]
-            extremes += [part.min(axis=0).toarray().ravel(), part.max(axis=0).toarray().ravel()]
-        else:
-            mine = (y == label)[:, None]
-            extremes += [
-                np.min(X, axis=0, where=mine, initial=np.inf),
-                np.max(X, axis=0, where=mine, initial=-np.inf),
-            ]
-    low, high, other_low, other_high = extremes
-    varies = np.minimum(low, other_low) < np.maximum(high, other_high)
-    weak = ((high <= other_low) | (other_high <= low)) & varies
-    return weak, (high < other_low) | (other_high < low)
-
-
-def _separated_rows(X: Any, y: FloatArray, mean: FloatArray, unit: FloatArray) -> int | None:
-    """Rows that some hyperplane has strictly on their sides while it has no row on the wrong one.
-
-    Each linear program maximises Σ y(xᵀw + b) under y(xᵀw + b) >= 0 and |w|, |b| <= 1. Rows that come out
-    positive stay so when later solutions are added with small factors, and are left out from then on: the
-    last program finds nothing, or no row is left. None where a program did not end.
-    """
-    # Centring moves b alone, but keeps columns far from zero in the range of the programs' tolerances.
-    scaled = X @ sp.diags_array(unit) if sp.issparse(X) else (X - mean) * unit
-    rows = sp.csr_matrix(sp.hstack([sp.csr_matrix(scaled), np.ones((len(y), 1))])).multiply(y[:, None])
-    rows = sp.csr_matrix(rows)
-    while rows.shape[0]:
-        total = np.asarray(rows.sum(axis=0)).ravel()
-        found = linprog(-total, A_ub=-rows, b_ub=np.zeros(rows.shape[0]), bounds=(-1.0, 1.0), method="highs")
-        if found.status != 0:
-            return None
-        left = rows @ found.x <= STRICT
-        if left.all():
-            break
-        rows = rows[left]
-    return len(y) - int(rows.shape[0])
 
 
 # --- the fitted direction
@@ -567,248 +438,6 @@ def _described(
         training_error=float(0.5 * np.mean(np.sign(point.margins) + 1.0)),
     )
     return fit, coef, point.separates
-
-
-# --- in words
-
-
-def _findings(found: Diagnosis) -> list[str]:
-    """Sentences for someone who has the data and not the paper."""
-    return [
-        sentence
-        for sentence in (
-            _about_separability(found),
-            _about_condition(found),
-            _about_signal(found),
-            _about_rank(found),
-            _about_offsets(found),
-            _about_direction(found),
-            _about_shape(found),
-            _about_classes(found),
-        )
-        if sentence
-    ]
-
-
-def _about_separability(found: Diagnosis) -> str:
-    kind, columns = found.separability.kind, _listed(found.separability.columns)
-    cure = "Add a ridge (alpha > 0): it makes the solution finite and unique."
-    if kind == "complete":
-        alone = (
-            f" One column is enough ({columns}): check that it does not give the label away."
-            if columns
-            else ""
-        )
-        return (
-            f"A hyperplane classifies all {found.n:,} rows correctly, so the log loss has no minimum: its "
-            f"coefficients grow for as long as a solver runs.{alone} {cure}"
-        )
-    if kind == "partial":
-        rows = "some rows" if found.separability.rows is None else f"{found.separability.rows:,} rows"
-        where = f" ({columns}: there one class stops where the other begins)" if columns else ""
-        return (
-            f"The classes overlap, but {rows} can be pushed to their side for ever without touching the "
-            f"rest{where}: some coefficients of the log loss grow without end while the others settle. {cure}"
-        )
-    if kind == "not decided":
-        return "Whether a hyperplane separates the classes was not decided: too many numbers for that test."
-    return ""
-
-
-def _about_condition(found: Diagnosis) -> str:
-    raw, scaled = found.raw, found.scaled
-    if raw.iterations is None or scaled.iterations is None or raw.condition is None:
-        return (
-            "The condition number of the columns is beyond what double precision resolves (about 1e15): "
-            "gradient descent on them will not converge. Bring the columns to one scale, or use a solver in "
-            "the metric of the data, which does not depend on their units."
-        )
-    about = "at least " if found.estimated else ""
-    up_to = "" if found.estimated else "up to "
-    before, after = raw.iterations, scaled.iterations
-    text = f"κ is {about}{_shown(raw.condition)}: "
-    text += f"gradient descent needs {up_to}{_several(before.gradient, 'iteration')}"
-    if before.gradient <= 100:
-        return f"{text}. The columns are well conditioned; any solver will do."
-    text += f", conjugate gradients {up_to}{_count(before.conjugate_gradient)}"
-    if after.gradient < 0.3 * before.gradient:
-        both = f"{_count(after.gradient)} and {_count(after.conjugate_gradient)}"
-        text += f" (once every column has unit variance, {both})"
-    else:
-        text += "; scaling the columns does not help, since they are correlated rather than of unequal units"
-    return f"{text}. A step in the metric of the data does not depend on κ."
-
-
-def _about_signal(found: Diagnosis) -> str:
-    if found.separability.kind == "complete":
-        return ""
-    share = 100.0 * found.r_squared
-    if share < 0.1:
-        return (
-            f"A linear fit explains {share:.2g} % of the labels' variance: hardly any linear signal, "
-            "whatever the solver. Look for other features."
-        )
-    chance = 100.0 * min((found.d if found.rank is None else found.rank) / max(found.n - 1, 1), 1.0)
-    if share < 3.0 * chance:
-        return (
-            f"A linear fit explains {share:.3g} % of the labels' variance, of which about {chance:.2g} % is "
-            f"what as many columns of pure noise would explain with {found.n:,} rows: check the fit on other "
-            "rows, and add a ridge."
-        )
-    return ""
-
-
-def _about_rank(found: Diagnosis) -> str:
-    varying = found.d - len(found.constant)
-    parts = []
-    if found.constant:
-        never = "never varies: drop it" if len(found.constant) == 1 else "never vary: drop them"
-        parts.append(f"{_several(len(found.constant), 'column')} {never} ({_listed(found.constant)}).")
-    if found.n <= varying:
-        parts.append(
-            f"There are fewer rows than columns that vary ({found.n:,} and {varying:,}), so infinitely many "
-            "coefficients predict the same: a ridge picks one."
-        )
-    elif found.rank is not None and found.rank < varying:
-        parts.append(
-            f"{varying - found.rank:,} of the {varying:,} columns that vary can be computed from the others "
-            "(dummy variables that add up to one, sums, duplicates): predictions are unique and coefficients "
-            "are not. Drop columns or add a ridge; S is treated on its range here, without jitter."
-        )
-    return " ".join(parts)
-
-
-def _about_offsets(found: Diagnosis) -> str:
-    if found.offset <= FAR:
-        return ""
-    return (
-        f"{found.offset_column} lies {found.offset:.3g} standard deviations away from zero, where the paper "
-        "assumes mean zero. gdnp centres by itself; for other solvers, centre the columns first, since an "
-        "offset alone slows them down."
-    )
-
-
-def _about_direction(found: Diagnosis) -> str:
-    angle = found.fit.angle
-    if angle is None:
-        return "There is no linear signal at all: E[y (x - E x)] = 0, or the fit is zero."
-    start = f"S⁻¹u, which takes one linear solve, is {angle:.2g}° from the fitted direction"
-    if angle <= 5.0:
-        return f"{start}: nearly the solution already, as the theory for Gaussian data has it."
-    if angle <= 30.0:
-        return (
-            f"{start}: a good start and not the solution. Methods that stop there (scaled least squares) "
-            "keep this gap."
-        )
-    return f"{start}: the theory for Gaussian data says little here; judge by the fit itself."
-
-
-def _about_shape(found: Diagnosis) -> str:
-    shape = found.along_fit
-    if shape is None:
-        return ""
-    if shape.p_value is not None and shape.p_value >= 0.01:
-        return "Along the fitted direction z cannot be told from a Gaussian, which Assumption 2 asks for."
-    mild = abs(shape.skewness) < 0.5 and abs(shape.excess_kurtosis) < 1.0 and shape.distance < 0.05
-    many = " (with so many rows the test finds any departure)" if mild and found.n > 5000 else ""
-    if mild:
-        return f"Along the fitted direction z is nearly Gaussian{many}: rates for Gaussian data are a guide."
-    return (
-        f"Along the fitted direction z is not Gaussian (skewness {shape.skewness:.2g}, excess kurtosis "
-        f"{shape.excess_kurtosis:.2g}; probabilities are off by up to {shape.distance:.2g}): predicted "
-        "iterations are a guide, not a promise, and GDNP's step is guarded for this reason."
-    )
-
-
-def _about_classes(found: Diagnosis) -> str:
-    rare = min(found.positive, 1.0 - found.positive)
-    if rare >= 0.02:
-        return ""
-    return (
-        f"The rarer class has {100.0 * rare:.2g} % of the rows: an accuracy of {100.0 * (1.0 - rare):.4g} % "
-        "means nothing. Look at the ranking of the rows, or weigh the classes."
-    )
-
-
-def _advice(found: Diagnosis, gram_passes: float) -> tuple[str, str]:
-    """The cheapest method by passes over the data, and why."""
-    ridge = "" if found.separability.kind == "none" else ", with a ridge (alpha > 0)"
-    if found.estimated:
-        return "agd", (
-            f"{found.d:,} columns are too many to hold S. Scale the columns to unit variance (without "
-            "centring, so that sparse data stay sparse) and use an accelerated first-order method"
-            f"{ridge}."
-        )
-    gradient = found.raw.iterations.gradient if found.raw.iterations else None
-    steps = max(found.fit.iterations, 1)
-    if gradient is not None and gradient < gram_passes + steps:
-        return "gd", (
-            f"Gradient descent gets there in at most {_several(gradient, 'pass')} over the data{ridge}; "
-            f"forming S costs as much as {_count(gram_passes)}. With momentum (agd) it is faster still."
-        )
-    settled = "took" if found.fit.converged else "had not quite settled after"
-    seen = f"The fit above {settled} {_several(steps, 'step')} (Gaussian data: 1 for the direction)."
-    rival = "cannot get there" if gradient is None else f"may need {_several(gradient, 'iteration')}"
-    return "gdnp_metric", (
-        f"Take steps in the metric of the data{ridge}. {seen} Plain gradient descent {rival}; forming S "
-        f"once costs as much as {_several(gram_passes, 'pass')} over the data."
-    )
-
-
-# --- numbers in words
-
-
-def _iterations(spectrum: Spectrum, *, at_least: bool) -> str:
-    if spectrum.iterations is None:
-        return "GD and CG: not predictable, κ is not resolved; metric step: 1"
-    about = "at least " if at_least else ""
-    found = spectrum.iterations
-    return (
-        f"GD {about}{_count(found.gradient)}, CG {about}{_count(found.conjugate_gradient)}, "
-        f"metric step {found.metric}"
-    )
-
-
-def _shape(shape: Gaussianity | None) -> str:
-    if shape is None:
-        return "does not vary"
-    p = "too few rows to test" if shape.p_value is None else f"p {_p_value(shape.p_value)}"
-    return (
-        f"skewness {shape.skewness:+.2f}, excess kurtosis {shape.excess_kurtosis:+.2f}, "
-        f"off by {shape.distance:.3f} at most, {p}"
-    )
-
-
-def _p_value(p: float) -> str:
-    return "below 1e-10" if p < 1e-10 else f"{p:.2g}"
-
-
-def _separable(found: Separability, n: int) -> str:
-    if found.kind == "partial":
-        return f"partly: {'some' if found.rows is None else f'{found.rows:,}'} of {n:,} rows"
-    return {"complete": "yes", "none": "no", "not decided": "not decided"}[found.kind]
-
-
-def _shown(value: float | None) -> str:
-    return "not resolved (above 1e15)" if value is None else f"{value:.3g}"
-
-
-def _count(value: float) -> str:
-    return f"{round(value):,}" if value < 1e6 else f"{value:.1e}"
-
-
-def _several(count: float, noun: str) -> str:
-    ending = "" if _count(count) == "1" else "es" if noun.endswith("s") else "s"
-    return f"{_count(count)} {noun}{ending}"
-
-
-def _chosen(names: Sequence[str], mask: NDArray[np.bool_]) -> tuple[str, ...]:
-    return tuple(name for name, kept in zip(names, mask, strict=True) if kept)
-
-
-def _listed(names: Sequence[str], most: int = 4) -> str:
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 def _plain(value: Any) -> Any:

@@ -138,10 +138,10 @@ class Objective:
     def length_cap(self) -> float:
         """Largest |g|: 1e6, or for a non-convex loss what still leaves rows where the loss bends.
 
-        Of n Gaussian predictions with spread g about 0.8 n/g lie within 1 of zero; with fewer than ten of
+        Of n Gaussian predictions with spread g about 0.8 n/g lie within 1 of zero; with fewer than four of
         them for each coordinate the gradient is noise, and soon exactly 0.
         """
-        return 1e6 if self.loss.convex else max(10.0, 0.08 * self.n_samples / self.n_features)
+        return 1e6 if self.loss.convex else max(10.0, 0.2 * self.n_samples / self.n_features)
 
     @cached_property
     def origin(self) -> DataPoint:

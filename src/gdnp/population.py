@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,7 +20,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from gdnp.interface import Cost, FloatArray, Jet
 from gdnp.interface import Point as AnyPoint
-from gdnp.losses import LOSSES, Loss, get_loss
+from gdnp.losses import Loss, SquaredError, get_loss
 from gdnp.quadrature import gaussian_rule
 
 if TYPE_CHECKING:
@@ -218,6 +218,12 @@ class Halfspace(_Population):
         return moments
 
 
+class _SquareOfOnePlus(SquaredError):
+    """What step sizes need to know of φ(t) = (1 + t)² - 1."""
+
+    max_curvature: ClassVar[float] = 2.0
+
+
 class LeastSquares(_Population):
     """f(w̃) = 2uᵀw̃ + w̃ᵀSw̃ + α/2 ‖w̃‖² (Eq. 10), with gradient 2(u + S w̃) + α w̃.
 
@@ -237,7 +243,7 @@ class LeastSquares(_Population):
     Attributes
     ----------
     loss : Loss
-        ``LOSSES["squared_error"]``.
+        ``squared_error``, with twice its curvature.
     optimal_direction : ndarray of shape (d,)
         S⁻¹u; the minimiser at α = 0 is -S⁻¹u.
     r : float
@@ -258,7 +264,7 @@ class LeastSquares(_Population):
     """
 
     def __init__(self, u: ArrayLike, S: ArrayLike, *, alpha: float = 0.0) -> None:
-        super().__init__(u, S, LOSSES["squared_error"], alpha)
+        super().__init__(u, S, _SquareOfOnePlus(), alpha)
 
     def stein_coefficient(self, point: AnyPoint) -> float:
         """c₁ = 2(1 + a) - 2a, which is c₂ = 2 and is not computed by cancellation."""

@@ -29,6 +29,15 @@ def test_acceleration_is_nesterovs_recursion(momentum):
     np.testing.assert_allclose(result.coef, y, rtol=1e-12)
 
 
+@pytest.mark.parametrize("method", ["gd", "agd", "batch_norm_gd", "weight_norm_gd", "rayleigh_gd", "gdnp"])
+def test_default_steps_are_safe_on_equation_10(method):
+    """The Hessian of f = 2uᵀw + wᵀSw is 2S."""
+    objective = LeastSquares(np.array([0.3, 0.2]), np.diag([1.0, 0.2]))
+    result = gdnp.minimize(objective, method, np.ones(2), max_iter=500)
+    assert result.status is gdnp.Status.CONVERGED
+    np.testing.assert_allclose(result.coef, -objective.optimal_direction, atol=1e-7)
+
+
 def test_safe_steps_and_constant_momentum_come_from_the_spectrum(rng):
     X, w = rng.standard_normal((200, 3)) * [1.0, 0.3, 0.1], rng.standard_normal(3)
     y = np.where(X @ w + rng.standard_normal(200) > 0.0, 1.0, -1.0)

@@ -6,8 +6,11 @@
 from __future__ import annotations
 
 from gdnp.paper.experiment import Experiment, Options, Outcome, Stopped, Table, redraw, reproduce
+from gdnp.paper.figure1 import Figure1
 from gdnp.paper.figure2 import Figure2
 from gdnp.paper.store import Part, Store, StoreError
+from gdnp.paper.table1 import Table1
+from gdnp.paper.theorems import Theorems
 
 __all__ = [
     "EXPERIMENTS",
@@ -23,4 +26,4 @@ __all__ = [
     "reproduce",
 ]
 
-EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in (Figure2(),)}
+EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in (Figure2(), Theorems())}

@@ -130,7 +130,8 @@ def _arrows(points: FloatArray, color: str, shares: tuple[float, ...]) -> dict[s
         x += [*rounded(points[k - 1 : k + 1, 0]), None]
         y += [*rounded(points[k - 1 : k + 1, 1]), None]
     size = [0, 12, 0] * len(shares)
-    marker = {"symbol": "arrow", "angleref": "previous", "size": size, "color": color, "opacity": 1.0}
+    marker: dict[str, Any] = {"symbol": "arrow", "angleref": "previous", "size": size, "color": color}
+    marker["line"] = {"width": 0}
     return {
         "type": "scatter",
         "x": x,

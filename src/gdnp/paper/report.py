@@ -175,8 +175,8 @@ def _read(folder: Path) -> _Result:
         environment=_json(folder / "environment.json"),
     )
     experiment = EXPERIMENTS.get(name)
-    if experiment is None:
-        return found
+    if experiment is None or settings.get("gdnp", version("gdnp")) != version("gdnp"):
+        return found  # of another version, whose summary and parts may be other ones
     figures = _interactive(experiment, settings, store)
     return _Result(**{**vars(found), "tables": experiment.tables(summary), "figures": figures})
 
@@ -340,7 +340,8 @@ def _experiment(result: _Result, figures: list[Figure], directory: Path) -> str:
     if not shown:
         shown = [_image(path, result.title) for path in result.images]
     if shown:
-        parts.append(f'<div class="figures">{"".join(shown)}</div>')
+        three = " three" if len(shown) % 3 == 0 and len(shown) % 2 else ""
+        parts.append(f'<div class="figures{three}">{"".join(shown)}</div>')
     if result.images:
         parts.append(_files(result, directory))
     findings = {

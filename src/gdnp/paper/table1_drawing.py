@@ -16,8 +16,8 @@ from gdnp.plotting import STYLES, LineStyle, new_figure, save, titled
 __all__ = ["draw"]
 
 NONCONVEX = LineStyle("#cc79a7", (0, (4, 1.2)), "^")
-FASTEST = 0.2
-"""A linear axis shows the methods up to the slowest that is within 1/FASTEST of the quickest."""
+SLOWEST = 3.0
+"""A linear axis shows whole those methods that need at most this many times the median of all."""
 
 
 def draw(settings: Settings, summary: Mapping[str, Any], path: Path) -> list[Path]:
@@ -91,7 +91,7 @@ def _draw_method(axis: Any, name: str, entry: Mapping[str, Any]) -> Any:
 
 
 def _ceiling(panel: Mapping[str, Any]) -> float:
-    """The largest count of the methods that are not far slower than the quickest."""
+    """The largest count of the methods that are not far slower than most."""
     tops = sorted(
         max(known)
         for entry in panel["methods"].values()
@@ -99,5 +99,4 @@ def _ceiling(panel: Mapping[str, Any]) -> float:
     )
     if not tops:
         return 1.0
-    shown = [top for top in tops if top * FASTEST <= tops[0]]
-    return 1.08 * max(shown)
+    return 1.08 * max(top for top in tops if top <= SLOWEST * tops[(len(tops) - 1) // 2])

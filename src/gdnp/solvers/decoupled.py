@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gdnp.interface import Objective
 from gdnp.metric import Covariance, Identity, Metric, OperatorCovariance
-from gdnp.solvers.lengths import ROUNDING, FixedLength, Length, LengthRule, NewtonLength
+from gdnp.solvers.lengths import ROUNDING, FixedLength, Length, LengthRule
 from gdnp.solvers.state import State
 from gdnp.solvers.step_sizes import StepSize
 
@@ -111,7 +111,8 @@ class DecoupledDescent:
         w = objective.u if start is None else start
         metric: Metric = Identity(objective.n_features)
         if self.metric == "covariance":
-            objective.cost.charge(objective.gram_passes)
+            if self.preconditioned or self.step_size.needs_spectrum:
+                objective.cost.charge(objective.gram_passes)
             metric = objective.covariance
         if isinstance(metric, Covariance):
             w = metric.project(w)
@@ -122,7 +123,7 @@ class DecoupledDescent:
         )
         if not state.norm > 0.0:
             return replace(state, stalled=True)
-        first = NewtonLength() if self.guarded else FixedLength()
+        first = self.length if self.guarded else FixedLength()
         state = self.moved(objective, state, w, first)
         if objective.alpha > 0.0 and isinstance(metric, Covariance | OperatorCovariance):
             c2 = state.point.mean_curvature

@@ -77,7 +77,7 @@ class GradientSteps:
         for _ in range(self.count):
             gradient = line.jet(g, c).gradient
             g, c = g - step * float(gradient[0]), c - step * float(gradient[1])
-        return _capped(objective, g, c)
+        return Length(g, c)
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,7 @@ class SimultaneousStep:
     def fit(self, objective: Objective, line: Line, state: DecoupledState) -> Length:
         """The length of `state` after one step along the gradient of `state`."""
         step = safe_step(objective) if self.step is None else self.step
-        return _capped(
-            objective,
+        return Length(
             state.length.g - step * state.length_gradient,
             state.length.intercept - step * state.point.intercept_gradient,
         )
@@ -158,7 +157,8 @@ class Bisection:
 
         def slope(g: float) -> float:
             nonlocal c
-            c = _profile_intercept(line, g, c)
+            if objective.fit_intercept:
+                c = _profile_intercept(line, g, c)
             return float(line.jet(g, c).gradient[0])
 
         high = 1.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from gdnp.interface import Objective
 
@@ -15,6 +15,11 @@ __all__ = ["AdaptiveStep", "ConstantStep", "StepSize"]
 
 class StepSize(Protocol):
     """s of w ← w - s ∇_w f."""
+
+    @property
+    def needs_spectrum(self) -> bool:
+        """Whether λ_max(S) enters, which has its price: ‖w‖_S and S w alone need no more than a pass has."""
+        ...
 
     def __call__(self, objective: Objective, state: DecoupledState, largest: float) -> float:
         """The step at `state`; `largest` is λ_max of the (preconditioned) metric."""
@@ -32,6 +37,11 @@ class ConstantStep:
     """
 
     step: float | None = None
+
+    @property
+    def needs_spectrum(self) -> bool:
+        """Only where the step is not given."""
+        return self.step is None
 
     def __call__(self, objective: Objective, state: DecoupledState, largest: float) -> float:
         """``step``."""
@@ -58,6 +68,8 @@ class AdaptiveStep:
 
     h: Literal["stein", "printed", "curvature"] = "stein"
     damping: float = 1.0
+
+    needs_spectrum: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.h not in ("stein", "printed", "curvature"):
