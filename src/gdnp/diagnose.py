@@ -32,8 +32,6 @@ FloatArray = NDArray[np.float64]
 
 __all__ = ["Diagnosis", "Fit", "Gaussianity", "Separability", "Spectrum", "diagnose"]
 
-EPSILON = 1e-6
-"""Accuracy that iterations are predicted for."""
 RIDGE = 1e-4
 """Ridge on columns of unit variance, where the log loss alone has no minimum or none that can be reached."""
 STEPS = 300
@@ -295,7 +293,7 @@ def _spectra(
 def _spectrum(largest: float, smallest: float, rank: int | None = None) -> Spectrum:
     resolved = smallest > 8.0 * np.finfo(float).eps * largest
     condition = largest / smallest if resolved else None
-    iterations = None if condition is None else predicted_iterations(max(condition, 1.0), EPSILON, rank)
+    iterations = None if condition is None else predicted_iterations(max(condition, 1.0), words.EPSILON, rank)
     return Spectrum(largest, smallest, condition, iterations)
 
 
@@ -361,7 +359,7 @@ def _fit(
     S = objective.covariance
     separates = False
     if separable in ("none", "not decided") and isinstance(S, Covariance):
-        result = minimize(objective, "gdnp_metric", max_iter=STEPS, tol=EPSILON)
+        result = minimize(objective, "gdnp_metric", max_iter=STEPS, tol=words.EPSILON)
         separates = result.status is Status.LENGTH_DIVERGES
         if not separates:
             gradient = result.gradient_norm / _start_norm(objective)
@@ -372,7 +370,7 @@ def _fit(
     ridge = _scaled_objective(X, y, unit, n_jobs)
     what = f"log loss with intercept and a ridge of {RIDGE:g} on columns of unit variance"
     if isinstance(S, Covariance):
-        result = minimize(ridge, "gdnp_metric", max_iter=STEPS, tol=EPSILON)
+        result = minimize(ridge, "gdnp_metric", max_iter=STEPS, tol=words.EPSILON)
         gradient = result.gradient_norm / _start_norm(ridge)
         what = f"{what}, {result.n_iter} steps of gdnp_metric"
         coef, intercept, count = result.coef, result.intercept, result.n_iter
@@ -404,7 +402,7 @@ def _quasi_newton(objective: Objective) -> tuple[FloatArray, float, int, float]:
 
     start = np.zeros(objective.n_features + 1)
     first = float(np.linalg.norm(both(start)[1])) or 1.0
-    options = {"maxiter": STEPS, "gtol": EPSILON * first / math.sqrt(len(start)), "ftol": 0.0}
+    options = {"maxiter": STEPS, "gtol": words.EPSILON * first / math.sqrt(len(start)), "ftol": 0.0}
     found = scipy_minimize(both, start, jac=True, method="L-BFGS-B", options=options)
     coef, intercept = found.x[:-1], objective.raw_intercept(found.x[:-1], float(found.x[-1]))
     return coef, intercept, int(found.nit), float(np.linalg.norm(found.jac)) / first
@@ -431,7 +429,7 @@ def _described(
     fit = Fit(
         what=what,
         iterations=iterations,
-        converged=gradient <= EPSILON,
+        converged=gradient <= words.EPSILON,
         relative_gradient=gradient,
         cosine=cosine,
         angle=angle,

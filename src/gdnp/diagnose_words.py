@@ -10,7 +10,7 @@ from gdnp.separability import Separability
 if TYPE_CHECKING:
     from gdnp.diagnose import Diagnosis, Gaussianity, Spectrum
 
-__all__ = ["advice", "findings", "sections"]
+__all__ = ["EPSILON", "advice", "findings", "sections"]
 
 EPSILON = 1e-6
 """Accuracy that iterations are predicted for."""

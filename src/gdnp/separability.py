@@ -46,6 +46,22 @@ class Separability:
 def separability_of(
     X: Any, y: FloatArray, mean: FloatArray, unit: FloatArray, names: Sequence[str]
 ) -> Separability:
+    """Whether some hyperplane separates the rows with y = 1 from those with y = -1, wholly or in part.
+
+    Parameters
+    ----------
+    X : ndarray or sparse matrix of shape (n, d)
+    y : ndarray of shape (n,)
+        -1 and +1, both present.
+    mean, unit : ndarray of shape (d,)
+        Of the columns: their means, and 1/sd or 0 for one that is constant.
+    names : sequence of str
+        Of the columns.
+
+    Returns
+    -------
+    Separability
+    """
     weak, strict = _single_columns(X, y)
     if strict.any():
         return Separability("complete", len(y), chosen(names, strict))
@@ -104,4 +120,5 @@ def _separated_rows(X: Any, y: FloatArray, mean: FloatArray, unit: FloatArray) -
 
 
 def chosen(names: Sequence[str], mask: NDArray[np.bool_]) -> tuple[str, ...]:
+    """The names where `mask` is true."""
     return tuple(name for name, kept in zip(names, mask, strict=True) if kept)

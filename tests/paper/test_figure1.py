@@ -93,7 +93,7 @@ def test_length_flow_ends_at_the_minimum_along_the_ray():
 def test_hausdorff_of_shifted_and_of_refined_curves():
     t = np.linspace(0.0, 1.0, 11)
     line = np.column_stack([t, 0.0 * t])
-    assert hausdorff(line, line + [0.0, 0.3]) == pytest.approx(0.3)
+    assert hausdorff(line, line + np.array([0.0, 0.3])) == pytest.approx(0.3)
     assert hausdorff(line, line[::10]) == pytest.approx(0.0, abs=1e-15)
     assert hausdorff(line, line[:6]) == pytest.approx(0.5)
 
@@ -180,7 +180,7 @@ def test_data_of_the_users_own(tmp_path, rng):
 
 
 def test_refuses_what_it_cannot_show(tmp_path):
-    with pytest.raises(ValueError, match="one data set. Got 2"):
+    with pytest.raises(ValueError, match=r"one data set. Got 2"):
         TINY.settings(Options(data=("gaussian", "breast_cancer")))
     with pytest.raises(ValueError, match="--columns chooses columns of --data FILE"):
         TINY.settings(WithColumns(columns=("1", "2")))

@@ -175,7 +175,7 @@ def test_seconds_and_numbers_are_finite(outcome):
 
 
 def test_refuses_other_data():
-    with pytest.raises(ValueError, match="about Gaussian data, where .* Got a9a: leave --data out"):
+    with pytest.raises(ValueError, match=r"about Gaussian data, where .* Got a9a: leave --data out"):
         TINY.settings(Options(data=("a9a",)))
     assert TINY.settings(Options(data=("gaussian",)))[0] == "table1-quick"
 

@@ -12,7 +12,7 @@ from gdnp.datasets import gaussian_design
 from gdnp.interface import Cost, Jet
 from gdnp.losses import get_loss
 from gdnp.metric import Covariance
-from gdnp.population import LeastSquares
+from gdnp.population import Halfspace, LeastSquares
 
 
 @dataclass
@@ -198,13 +198,13 @@ def test_intercept_is_a_coordinate(rng):
 
 
 def test_defaults_are_those_of_the_analysis():
-    objective = LeastSquares([0.3, 0.2], np.diag([4.0, 1.0]), alpha=1.0)
+    objective = Halfspace([0.3, 0.2], np.diag([16.0, 1.0]), "log_loss", alpha=1.0)
     p = methods.agd_nonconvex().resolved(objective)
-    smoothness, rho = 5.0, 10.0
+    smoothness, rho = 5.0, 20.0  # 16/4 + 1, and that times √16
     theta = 1.0 / (4.0 * np.sqrt(smoothness / np.sqrt(rho * p.epsilon)))
     assert p.epsilon == pytest.approx(1e-4 * smoothness**2 / rho)
     assert (p.step, p.momentum) == pytest.approx((1.0 / 20.0, 1.0 - theta))
-    assert (p.curvature, p.escape) == pytest.approx((theta**2 * 20.0, theta**2 * 20.0 / 40.0))
+    assert (p.curvature, p.escape) == pytest.approx((theta**2 * 20.0, theta**2 * 20.0 / 80.0))
 
 
 @pytest.mark.parametrize(

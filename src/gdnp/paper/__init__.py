@@ -26,4 +26,6 @@ __all__ = [
     "reproduce",
 ]
 
-EXPERIMENTS: dict[str, Experiment] = {experiment.name: experiment for experiment in (Figure2(), Theorems())}
+EXPERIMENTS: dict[str, Experiment] = {
+    experiment.name: experiment for experiment in (Figure1(), Figure2(), Table1(), Theorems())
+}

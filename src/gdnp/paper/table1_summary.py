@@ -312,9 +312,7 @@ def tables(summary: Mapping[str, Any]) -> list[Table]:
         "method",
         "printed order",
         "law in the end",
-        "iterations a decade",
-        "p in the end",
-        "p over all",
+        "p over all ε",
         *(f"N({eps:.0e})" for eps in SHOWN),
         f"passes({SHOWN[0]:.0e})",
         f"s({SHOWN[0]:.0e})",
@@ -327,18 +325,24 @@ def tables(summary: Mapping[str, Any]) -> list[Table]:
 
 def _row(entry: Mapping[str, Any]) -> tuple[str, ...]:
     whole, fine = entry["laws"]["all"], entry["laws"]["fine"]
-    names = {"log": "linear", "power": "power"}
     return (
         entry["label"],
         entry["printed"],
-        names.get(fine["better"], fine["better"]),
-        _interval(fine, "log", "per_decade", ".4g"),
-        _interval(fine, "power", "exponent", ".2f"),
+        _law_cell(fine if "power" in fine else whole),
         _interval(whole, "power", "exponent", ".2f"),
         *(_cell(entry, "iterations", eps, "{:.0f}") for eps in SHOWN),
         _cell(entry, "passes", SHOWN[0], "{:.0f}"),
         _cell(entry, "seconds", SHOWN[0], "{:.2g}"),
     )
+
+
+def _law_cell(laws: Mapping[str, Any]) -> str:
+    """The better law with its coefficient, in few characters."""
+    if "power" not in laws:
+        return "too few points"
+    linear = f"{_interval(laws, 'log', 'per_decade', '.4g')} a decade"
+    power = f"p = {_interval(laws, 'power', 'exponent', '.2f')}"
+    return {"log": linear, "power": power, "either": f"{linear}, or {power}"}.get(laws["better"], "neither")
 
 
 def _interval(laws: Mapping[str, Any], law: str, name: str, form: str) -> str:
@@ -351,8 +355,8 @@ def _interval(laws: Mapping[str, Any], law: str, name: str, form: str) -> str:
 def _cell(entry: Mapping[str, Any], column: str, eps: float, form: str) -> str:
     value = _at(entry, column, eps)
     if value is None:
-        return "not reached"
-    return "none" if column == "passes" and value == 0.0 else form.format(value)
+        return "not yet"
+    return "-" if column == "passes" and value == 0.0 else form.format(value)
 
 
 def write_markdown(summary: Mapping[str, Any], path: Path) -> Path:
