@@ -61,7 +61,7 @@ def test_units_of_the_columns_change_nothing_but_the_raw_eigenvalues(rng):
     assert b.raw.condition is None  # 1e24: beyond float64, and said to be
     assert "beyond what double precision resolves" in said(b)
     for x, y in ((a.r, b.r), (a.fit.angle, b.fit.angle), (a.scaled.condition, b.scaled.condition)):
-        assert y == pytest.approx(x, rel=1e-5)
+        assert y == pytest.approx(x, rel=1e-3)  # the fit stops at a relative gradient of 1e-6
     assert (a.rank, a.separability) == (b.rank, b.separability)
 
 

@@ -54,9 +54,7 @@ def _plane(settings: Settings, results: Results, loss: str) -> Figure:
         ground = _level_sets(results[f"{world}/levels/{loss}"])
         layout = _plane_axes(settings, paths)
         views.append((WORLD_LABELS[world], [ground, *_paths(paths, paths["losses"][loss])], layout))
-    return switched(
-        f"{LABELS[loss]}: paths of GD and GDNP_seq", _plane_caption(settings, results, loss), views
-    )
+    return switched(LABELS[loss].capitalize(), _plane_caption(settings, results, loss), views)
 
 
 def _level_sets(levels: Mapping[str, Any]) -> dict[str, Any]:
@@ -385,10 +383,10 @@ def _rate_axes(panel: Mapping[str, Any], column: str, scale: str) -> dict[str, A
     if scale == "linear":
         quickest = min((value for value in most if value > 0.0), default=1.0)
         top = max(value for value in most if value <= 5.0 * quickest)
-        return {"xaxis": x, "yaxis": {**y, "range": [0.0, 1.05 * top], "autorange": False}}
+        return {"xaxis": x, "yaxis": {**y, "range": [0.0, 1.05 * top], "autorange": False, "dtick": None}}
     known = [v for entry in panel["methods"].values() for v in entry[column] if v is not None and v > 0.0]
     low, high = float(np.log10(min(known, default=1.0))), float(np.log10(max(known, default=10.0)))
-    return {"xaxis": x, "yaxis": {**y, "range": [low - 0.15, high + 0.15], "autorange": False}}
+    return {"xaxis": x, "yaxis": {**y, "range": [low - 0.15, high + 0.15], "autorange": False, "dtick": 1}}
 
 
 INTERACTIVE: dict[str, Callable[[Settings, Results], list[Figure]]] = {

@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 from gdnp._files import replacing
 from gdnp.datasets.files import require
-from gdnp.paper.claims import ClaimResult, Verdict, recorded_results
+from gdnp.paper.claims import CLAIMS, ClaimResult, Measurement, Verdict, recorded_results
 from gdnp.paper.experiment import Experiment, Options, Outcome, Table
 from gdnp.paper.interactive_figures import INTERACTIVE
 from gdnp.paper.store import Store, StoreError
@@ -128,7 +128,7 @@ def write_report(
     directory : path
         Where the page goes.
     claims : sequence of ClaimResult, optional
-        Verdicts measured now; by default those on record.
+        Verdicts measured now; by default those of a result of ``theorems``, else those on record.
 
     Returns
     -------
@@ -144,7 +144,8 @@ def write_report(
     directory = Path(directory)
     folders = find_results(directory) if outcomes is None else [_folder(entry) for entry in outcomes]
     results = [_read(folder) for folder in folders]
-    verdicts = list(recorded_results() if claims is None else claims)
+    verdicts = list(claims or _measured(results) or recorded_results())
+    results = [result for result in results if "claims" not in result.summary]
     directory.mkdir(parents=True, exist_ok=True)
     with replacing(directory / NAME) as beside:
         beside.write_text(_page(results, verdicts, directory), encoding="utf-8")
@@ -200,6 +201,28 @@ def _json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _measured(results: Sequence[_Result]) -> list[ClaimResult]:
+    """The verdicts of a result of ``theorems``, as far as the claims are still in the registry."""
+    entries = [entry for result in results for entry in result.summary.get("claims", ())]
+    return [
+        ClaimResult(
+            CLAIMS[entry["id"]],
+            None
+            if entry["measured"] is None
+            else Measurement(
+                entry["measured"],
+                entry["bound"],
+                Verdict(entry["verdict"]),
+                entry["evidence"],
+                entry["counterexample"],
+            ),
+            entry["evidence"],
+        )
+        for entry in entries
+        if entry["id"] in CLAIMS
+    ]
 
 
 # --- the page

@@ -69,10 +69,9 @@ def _draw_method(axis: Any, name: str, entry: Mapping[str, Any]) -> Any:
     eps = np.array([point[0] for point in found])
     counts = np.array([point[1] for point in found])
     laws = entry["laws"]["fine"]
-    law = {"log": LogLaw, "power": PowerLaw}.get(laws["better"])
-    if law is not None:
+    if laws["better"] in ("log", "power"):
         fine = np.geomspace(*laws["range"], 100)
-        values = law(**laws[laws["better"]])(fine)
+        values = LogLaw(**laws["log"])(fine) if laws["better"] == "log" else PowerLaw(**laws["power"])(fine)
         axis.plot(fine[values > 0.0], values[values > 0.0], color=style.color, linewidth=4.0, alpha=0.25)
     spacing = 1 if len(eps) < 15 else 4
     (line,) = axis.plot(
@@ -99,4 +98,4 @@ def _ceiling(panel: Mapping[str, Any]) -> float:
     )
     if not tops:
         return 1.0
-    return 1.08 * max(top for top in tops if top <= SLOWEST * tops[(len(tops) - 1) // 2])
+    return 1.08 * float(max(top for top in tops if top <= SLOWEST * tops[(len(tops) - 1) // 2]))
