@@ -1,0 +1,390 @@
+"""The production solver: quasi-Newton in the metric of the curvature, from the paper's two steps as a start.
+
+1. Direction H₀⁻¹u and then its length, searched together with the intercept: on a sample of rows where there
+   are many more rows than columns, in which case the sample's problem is solved.
+2. L-BFGS in the metric H of the curvature at that point (a Gram weighted by φ'', from rows drawn in proportion
+   to φ'' where there are many). The unit step costs one reading of X; another step is searched on cached
+   margins, which costs none. H is taken afresh when, at the rate seen, that is the shorter way to the end.
+3. Newton's equations by conjugate gradients in H. Their solution is the last step and the dual point of the
+   certificate at once.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdnp.solvers.certificates import Certificate, duality_gap, provable
+from gdnp.solvers.conjugate import newton_step
+from gdnp.solvers.curvature import (
+    Curvature,
+    DiagonalCurvature,
+    FullCurvature,
+    KernelCurvature,
+    SaddleFreeCurvature,
+)
+from gdnp.solvers.lbfgs import Memory
+from gdnp.solvers.line_search import DECREASE, search
+from gdnp.solvers.state import Status
+from gdnp.standardized import Place, Standardized
+
+FloatArray = NDArray[np.float64]
+
+__all__ = ["Outcome", "Row", "solve"]
+
+LARGEST_MATRIX = 2048
+"""Columns (or rows) up to which a metric is held as a matrix."""
+ROWS_PER_COLUMN = 64
+"""Rows of a sample for each column: its Hessian is then within about a quarter of that of all rows."""
+SMALLEST_SAMPLE = 4096
+SAMPLED_FROM = 4
+"""A sample is solved first when there are this many times more rows."""
+ENTER = 30.0
+"""The last Newton step starts when the estimated suboptimality is within this factor of the tolerance."""
+OVERHEAD = 4e4
+"""Entries that could be read in the time of one pass over nothing."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the history."""
+
+    passes: float
+    seconds: float
+    objective: float
+    gradient_norm: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What ``solve`` found.
+
+    Attributes
+    ----------
+    place : Place
+    certificate : Certificate
+    history : list of Row
+    metric : Curvature
+        The last one.
+    """
+
+    place: Place
+    certificate: Certificate
+    history: list[Row]
+    metric: Curvature
+
+
+def solve(
+    problem: Standardized,
+    *,
+    tol: float = 1e-8,
+    max_iter: int = 1000,
+    start: FloatArray | None = None,
+    monitor: Callable[[Row], object] | None = None,
+    prove: bool = True,
+) -> Outcome:
+    """Minimise a standardised objective.
+
+    Parameters
+    ----------
+    problem : Standardized
+    tol : float
+        Relative suboptimality.
+    max_iter : int
+        Iterations at most.
+    start : ndarray of shape (d + 1,) or None
+        x = (v, γ); None starts with the paper's two steps.
+    monitor : callable or None
+        Called with every row of the history.
+    prove : bool
+        False ends at the Newton decrement of the metric, without conjugate gradients or certificate.
+    """
+    with np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
+        return _Run(problem, tol, max_iter, monitor, prove).run(start)
+
+
+class _Metrics:
+    """Makes metrics of curvature for one problem, and knows what the next one costs in passes."""
+
+    def __init__(self, problem: Standardized) -> None:
+        self.problem = problem
+        n, d = problem.n, problem.d
+        self.kind = "full"
+        if n < d // 2 and n <= LARGEST_MATRIX:
+            self.kind = "kernel"
+        elif d > LARGEST_MATRIX:
+            self.kind = "diagonal"
+        self.rows = n
+        if self.kind == "full" and max(SMALLEST_SAMPLE, ROWS_PER_COLUMN * d) < 0.6 * n:
+            self.rows = max(SMALLEST_SAMPLE, ROWS_PER_COLUMN * d)
+        self._kernel: FloatArray | None = None
+
+    @property
+    def cost(self) -> float:
+        """Passes that the next metric takes the time of."""
+        if self.kind != "full":
+            return 1.0 if self.kind == "diagonal" else 2.0
+        design = self.problem.design
+        reading = 1.5 * design.n_entries + 12.0 * self.problem.n
+        gram = 1.5 * design.n_entries * design.gram_work * self.rows / self.problem.n
+        return (OVERHEAD + gram) / (OVERHEAD + reading)
+
+    def at(self, margins: FloatArray) -> Curvature:
+        """The metric where the margins are these. The next sample is twice as large."""
+        problem = self.problem
+        c = problem.curvature(margins)
+        if self.kind == "diagonal":
+            return DiagonalCurvature(problem.diagonal(np.abs(c)), problem.ridge)
+        if self.kind == "kernel":
+            return self._kernel_metric(np.abs(c))
+        if self.rows < problem.n:
+            problem, c = self._sample(c)
+            self.rows *= 2
+            if self.rows > 0.6 * self.problem.n:
+                self.rows = self.problem.n
+        if self.problem.loss.convex:
+            return FullCurvature(problem.gram(c), problem.ridge)
+        return SaddleFreeCurvature(problem.gram(c, central=False), problem.ridge, problem.fit_intercept)
+
+    def _sample(self, c: FloatArray) -> tuple[Standardized, FloatArray]:
+        """Rows drawn in proportion to |c|, so that each stands for as much curvature as any other."""
+        problem = self.problem
+        index, share = _draw(np.abs(c), self.rows)
+        part = problem.rows(index, share)
+        part.cost = problem.cost
+        problem.cost.charge((self.rows / problem.n - 1.0) * problem.design.gram_passes * 0.0)
+        return part, np.copysign(share, c[index])
+
+    def _kernel_metric(self, c: FloatArray) -> Curvature:
+        problem = self.problem
+        ridge = np.maximum(problem.ridge, 1e-8)
+        if self._kernel is None:
+            self._kernel = problem.kernel(1.0 / ridge)
+        return KernelCurvature(problem, self._kernel, ridge, c)
+
+
+def _draw(mass: FloatArray, count: int) -> tuple[NDArray[np.intp], FloatArray]:
+    """`count` rows drawn with replacement in proportion to `mass`, and the mass that each stands for."""
+    edges = np.cumsum(mass)
+    points = np.random.default_rng(0).random(count)
+    points.sort()
+    index = np.searchsorted(edges, points * edges[-1])
+    return np.minimum(index, len(mass) - 1), np.full(count, edges[-1] / count)
+
+
+class _Run:
+    """The moving parts of one run."""
+
+    def __init__(
+        self,
+        problem: Standardized,
+        tol: float,
+        max_iter: int,
+        monitor: Callable[[Row], object] | None,
+        prove: bool,
+    ) -> None:
+        self.problem, self.tol, self.max_iter = problem, tol, max_iter
+        self.monitor, self.prove = monitor, prove
+        self.metrics = _Metrics(problem)
+        self.memory = Memory()
+        self.history: list[Row] = []
+        self.decrements: list[float] = []
+        self.begin = time.perf_counter()
+        self.provable = provable(problem)
+        self.floor = 0.0
+
+    # Start
+
+    def run(self, start: FloatArray | None) -> Outcome:
+        """The whole run."""
+        self.place, self.metric = self._decoupled_start() if start is None else self._warm_start(start)
+        self.floor = 1e-15 * self.place.value
+        return self._iterate()
+
+    def _warm_start(self, start: FloatArray) -> tuple[Place, Curvature]:
+        place = self.problem.at(start)
+        return place, self.metrics.at(place.margins)
+
+    def _decoupled_start(self) -> tuple[Place, Curvature]:
+        problem, metrics = self.problem, self.metrics
+        x, margins = problem.constant()
+        if metrics.rows * SAMPLED_FROM <= problem.n and problem.loss.convex:
+            return self._sampled_start(x, margins)
+        metrics.rows, rows = problem.n if metrics.cost < 2.0 else metrics.rows, metrics.rows
+        place = problem.place(x, margins)
+        metric = metrics.at(margins)
+        metrics.rows = rows
+        direction = -metric.solve(place.gradient)
+        slope = float(direction @ place.gradient)
+        if not slope < 0.0:
+            return place, metric
+        q = problem.slope(direction)
+        t = self._length(place, direction, q, slope)
+        margins = margins + t * q
+        place = problem.place(x + t * direction, margins)
+        return place, metric if metrics.kind == "diagonal" else metrics.at(margins)
+
+    def _sampled_start(self, x: FloatArray, margins: FloatArray) -> tuple[Place, Curvature]:
+        """The solution and the metric of rows drawn in proportion to |φ'| at the constant prediction."""
+        problem = self.problem
+        r = np.abs(problem.loss.gradient(margins))
+        problem.weighted(r, problem.weight)
+        index, share = _draw(r, self.metrics.rows)
+        weight = share / np.abs(problem.loss.gradient(margins[index]))
+        part = problem.rows(index, weight / weight.sum())
+        solved = solve(part, tol=0.05 / ROWS_PER_COLUMN, max_iter=20, prove=False)
+        problem.cost.charge(part.cost.passes * part.n / problem.n)
+        place = problem.at(solved.place.x)
+        return place, self.metrics.at(place.margins)
+
+    def _length(self, place: Place, direction: FloatArray, q: FloatArray, slope: float) -> float:
+        return search(lambda t: self.problem.line(place, direction, q, t), place.value, slope)
+
+    # Iterations
+
+    def _iterate(self) -> Outcome:
+        enter = ENTER
+        stuck = False
+        for _ in range(self.max_iter):
+            p = -self.memory.solve(self.place.gradient, self.metric.solve)
+            slope = float(p @ self.place.gradient)
+            decrement = -0.5 * slope
+            if not decrement >= 0.0:
+                decrement = 0.0
+            self._record(decrement)
+            if self._separated():
+                return self._outcome(Status.LENGTH_DIVERGES, decrement, "newton_decrement")
+            target = enter * self.tol * self._scale(self.place.value)
+            if decrement <= target or stuck:
+                if not self.prove:
+                    return self._outcome(Status.CONVERGED, decrement, "newton_decrement")
+                ended = self._finish(stuck)
+                if ended is not None:
+                    return ended
+                enter, stuck = 0.01 * enter, False
+                continue
+            if self._stale(decrement, target):
+                self._refresh()
+                continue
+            if not self._step(p, slope):
+                stuck = not self._refresh(force=True)
+        return self._outcome(Status.MAX_ITER, decrement, "newton_decrement")
+
+    def _step(self, p: FloatArray, slope: float) -> bool:
+        """The unit step if it is a good one, else one searched on cached margins."""
+        problem, old = self.problem, self.place
+        new = problem.at(old.x + p)
+        after = float(new.gradient @ p)
+        if not (new.value <= old.value + DECREASE * slope and abs(after) <= 0.5 * abs(slope)):
+            q = new.margins - old.margins
+            if not np.isfinite(q).all():
+                q = problem.slope(p)
+            t = self._length(old, p, q, slope)
+            if t == 0.0:
+                return False
+            new = problem.place(old.x + t * p, old.margins + t * q)
+        self.memory.add(new.x - old.x, new.gradient - old.gradient)
+        self.place = new
+        self.fresh = False
+        return True
+
+    def _stale(self, decrement: float, target: float) -> bool:
+        """Whether at the rate seen lately a new metric is the shorter way to `target`."""
+        self.decrements.append(decrement)
+        cost, seen = self.metrics.cost, self.decrements
+        if len(seen) < 2 or (len(seen) == 2 and cost > 1.5):
+            return False
+        last = min(2, len(seen) - 1)
+        rate = (seen[-1] / seen[-1 - last]) ** (1.0 / last)
+        if rate >= 1.0:
+            return True
+        remaining = math.log(target / decrement) / math.log(rate)
+        return remaining > cost + 2.0
+
+    def _refresh(self, *, force: bool = False) -> bool:
+        """A metric of the curvature here; False when there is nothing new to be had."""
+        if force and getattr(self, "fresh", False):
+            return False
+        self.metric = self.metrics.at(self.place.margins)
+        self.memory.clear()
+        self.decrements.clear()
+        self.fresh = True
+        return True
+
+    # End
+
+    def _scale(self, value: float) -> float:
+        """What suboptimality is relative to."""
+        return max(value, self.floor)
+
+    def _finish(self, stuck: bool) -> Outcome | None:
+        """A Newton step that certifies its own end, or None when there is more to do."""
+        problem, place = self.problem, self.place
+        scale = self._scale(place.value)
+        ridge = problem.ridge
+
+        def proving(residual: FloatArray, decrement: float) -> bool:
+            return 0.5 * float(residual[:-1] @ (residual[:-1] / ridge)) <= 0.1 * self.tol * scale
+
+        def solving(residual: FloatArray, decrement: float) -> bool:
+            return float(residual @ self.metric.solve(residual)) <= 0.02 * decrement
+
+        def metric_solve(g: FloatArray) -> FloatArray:
+            return self.memory.solve(g, self.metric.solve)
+
+        newton = newton_step(
+            problem,
+            place,
+            problem.curvature(place.margins),
+            metric_solve,
+            proving if self.provable else solving,
+            max_iter=100,
+        )
+        if self.provable:
+            moved, gap = duality_gap(problem, place, newton)
+            kind = "duality_gap"
+        else:
+            moved = problem.place(place.x + newton.step, place.margins + newton.slope)
+            gap, kind = newton.decrement, "newton_decrement"
+        if moved.value <= place.value + 1e-12 * abs(place.value):
+            self.place = moved
+        bound = self._scale(self.place.value - gap)
+        if gap <= self.tol * bound:
+            return self._outcome(Status.CONVERGED, gap, kind)
+        if stuck:
+            return self._outcome(Status.STALLED, gap, kind)
+        self._refresh()
+        return None
+
+    def _separated(self) -> bool:
+        problem = self.problem
+        if not problem.loss.increasing or np.any(problem.ridge * (problem.scale > 0.0) > 0.0):
+            return False
+        margins = self.place.margins
+        return bool(
+            (margins < 0.0).all() if problem.weight is None else (margins[problem.weight > 0.0] < 0.0).all()
+        )
+
+    def _record(self, decrement: float) -> None:
+        row = Row(
+            self.problem.cost.passes,
+            time.perf_counter() - self.begin,
+            self.place.value,
+            math.sqrt(2.0 * decrement),
+        )
+        self.history.append(row)
+        if self.monitor is not None:
+            self.monitor(row)
+
+    def _outcome(self, status: Status, gap: float, kind: str) -> Outcome:
+        g = self.place.gradient
+        norm = math.sqrt(max(float(g @ self.metric.solve(g)), 0.0))
+        relative = gap / self._scale(self.place.value - gap) if gap > 0.0 else 0.0
+        certificate = Certificate(status, relative, norm, kind, self.place.value)
+        self._record(0.5 * norm**2)
+        return Outcome(self.place, certificate, self.history, self.metric)
