@@ -68,7 +68,9 @@ class SparseBlock(Block):
     def _pieces(self) -> list[tuple[slice, DenseBlock]]:
         rows = self._rows.tocsr()
         n, d = rows.shape
-        step = max(16, DENSE_ROWS_FLOATS // max(1, d))
+        step = max(
+            DENSE_ROWS_FLOATS // max(1, d), d // 2
+        )  # at least that many, to outweigh adding d² numbers
         pieces = (slice(low, min(low + step, n)) for low in range(0, n, step))
         return [(piece, DenseBlock(_piece(rows, piece.start, piece.stop).toarray())) for piece in pieces]
 
@@ -206,7 +208,7 @@ class SparseDesign(DesignMatrix):
     @cached_property
     def gram_work(self) -> float:  # noqa: D102
         dense = self.n_samples * self.n_features * (1.5 + self.n_features / 24.0)
-        sparse = SPARSE_PRODUCT_COST / 24.0 * _row_square_sum(self._X)
+        sparse = SPARSE_PRODUCT_COST / 16.0 * _row_square_sum(self._X)
         return float(min(dense, sparse) / max(1.0, 1.5 * self._X.nnz))
 
     @cached_property

@@ -39,11 +39,13 @@ __all__ = ["Outcome", "Row", "solve"]
 
 LARGEST_MATRIX = 2048
 """Columns (or rows) up to which a metric is held as a matrix."""
-ROWS_PER_COLUMN = 64
-"""Rows of a sample for each column: its Hessian is then within about a quarter of that of all rows."""
-SMALLEST_SAMPLE = 4096
-SAMPLED_FROM = 4
-"""A sample is solved first when there are this many times more rows."""
+ROWS_PER_COLUMN = 16
+"""Rows of the first metric for each column: H is then within about a half of that of all rows."""
+GROWTH = 4
+"""How many times more rows each next metric is made from."""
+SMALLEST_SAMPLE = 1024
+SAMPLE_RATIO = 8
+"""A sample is solved first when there are this many times more rows than it has."""
 ENTER = 30.0
 """The last Newton step starts when the estimated suboptimality is within this factor of the tolerance."""
 OVERHEAD = 4e4
@@ -120,15 +122,19 @@ class _Metrics:
         elif d > LARGEST_MATRIX:
             self.kind = "diagonal"
         self.rows = n
-        if self.kind == "full" and max(SMALLEST_SAMPLE, ROWS_PER_COLUMN * d) < 0.6 * n:
-            self.rows = max(SMALLEST_SAMPLE, ROWS_PER_COLUMN * d)
+        if self.kind == "full":
+            affordable = 0.5 * n / problem.design.gram_work
+            self._limit(int(max(SMALLEST_SAMPLE, ROWS_PER_COLUMN * d, affordable)))
         self._kernel: FloatArray | None = None
+
+    def _limit(self, rows: int) -> None:
+        self.rows = rows if rows < 0.5 * self.problem.n else self.problem.n
 
     @property
     def cost(self) -> float:
-        """Passes that the next metric takes the time of."""
+        """Passes that the next metric takes the time of, and that the memory lost with the old one is worth."""
         if self.kind != "full":
-            return 1.0 if self.kind == "diagonal" else 2.0
+            return 20.0 if self.kind == "diagonal" else 2.0
         design = self.problem.design
         reading = 1.5 * design.n_entries + 12.0 * self.problem.n
         gram = 1.5 * design.n_entries * design.gram_work * self.rows / self.problem.n
@@ -144,9 +150,7 @@ class _Metrics:
             return self._kernel_metric(np.abs(c))
         if self.rows < problem.n:
             problem, c = self._sample(c)
-            self.rows *= 2
-            if self.rows > 0.6 * self.problem.n:
-                self.rows = self.problem.n
+            self._limit(GROWTH * self.rows)
         if self.problem.loss.convex:
             return FullCurvature(problem.gram(c), problem.ridge)
         return SaddleFreeCurvature(problem.gram(c, central=False), problem.ridge, problem.fit_intercept)
@@ -156,8 +160,7 @@ class _Metrics:
         problem = self.problem
         index, share = _draw(np.abs(c), self.rows)
         part = problem.rows(index, share)
-        part.cost = problem.cost
-        problem.cost.charge((self.rows / problem.n - 1.0) * problem.design.gram_passes * 0.0)
+        problem.cost.charge(part.n / problem.n * part.design.gram_passes)
         return part, np.copysign(share, c[index])
 
     def _kernel_metric(self, c: FloatArray) -> Curvature:
@@ -213,10 +216,11 @@ class _Run:
     def _decoupled_start(self) -> tuple[Place, Curvature]:
         problem, metrics = self.problem, self.metrics
         x, margins = problem.constant()
-        if metrics.rows * SAMPLED_FROM <= problem.n and problem.loss.convex:
-            return self._sampled_start(x, margins)
-        metrics.rows, rows = problem.n if metrics.cost < 2.0 else metrics.rows, metrics.rows
+        sample = max(SAMPLE_RATIO * SMALLEST_SAMPLE, 4 * ROWS_PER_COLUMN * problem.d) // 2
+        if metrics.kind == "full" and SAMPLE_RATIO * sample <= problem.n and problem.loss.convex:
+            return self._sampled_start(x, margins, sample)
         place = problem.place(x, margins)
+        rows = metrics.rows
         metric = metrics.at(margins)
         metrics.rows = rows
         direction = -metric.solve(place.gradient)
@@ -229,15 +233,15 @@ class _Run:
         place = problem.place(x + t * direction, margins)
         return place, metric if metrics.kind == "diagonal" else metrics.at(margins)
 
-    def _sampled_start(self, x: FloatArray, margins: FloatArray) -> tuple[Place, Curvature]:
+    def _sampled_start(self, x: FloatArray, margins: FloatArray, sample: int) -> tuple[Place, Curvature]:
         """The solution and the metric of rows drawn in proportion to |φ'| at the constant prediction."""
         problem = self.problem
         r = np.abs(problem.loss.gradient(margins))
         problem.weighted(r, problem.weight)
-        index, share = _draw(r, self.metrics.rows)
+        index, share = _draw(r, sample)
         weight = share / np.abs(problem.loss.gradient(margins[index]))
         part = problem.rows(index, weight / weight.sum())
-        solved = solve(part, tol=0.05 / ROWS_PER_COLUMN, max_iter=20, prove=False)
+        solved = solve(part, tol=1e-3, max_iter=20, prove=False)
         problem.cost.charge(part.cost.passes * part.n / problem.n)
         place = problem.at(solved.place.x)
         return place, self.metrics.at(place.margins)
@@ -297,7 +301,7 @@ class _Run:
         """Whether at the rate seen lately a new metric is the shorter way to `target`."""
         self.decrements.append(decrement)
         cost, seen = self.metrics.cost, self.decrements
-        if len(seen) < 2 or (len(seen) == 2 and cost > 1.5):
+        if len(seen) < 2 or len(seen) < 0.5 * cost + 1.0:  # a metric must first have paid for itself
             return False
         last = min(2, len(seen) - 1)
         rate = (seen[-1] / seen[-1 - last]) ** (1.0 / last)
