@@ -10,6 +10,7 @@ only ever read in row blocks: the centre and the scale act on d-vectors.
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -323,6 +324,12 @@ class Standardized:
         return np.asarray(self.scale * (product - float(r.sum()) * self.centre))
 
     # Parts and ends
+
+    def with_loss(self, loss: Loss) -> Standardized:
+        """The same data, coordinates and ledger under another loss."""
+        other = copy.copy(self)
+        other.loss = loss
+        return other
 
     def rows(self, index: NDArray[np.intp], weight: FloatArray) -> Standardized:
         """The same coordinates on some rows, with weights of their own."""

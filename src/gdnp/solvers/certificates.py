@@ -6,8 +6,8 @@ D(a) = Σ s_i (a_i base_i - φ*(a_i)) - ½ ‖Xᵀ(s σ a)‖²_{R⁻¹} <= min 
     f(v, γ) - D(a) = Σ s_i [φ(t_i) + φ*(a_i) - a_i t_i] + ½ ‖R v + Xᵀ(s σ a)‖²_{R⁻¹},
 
 a sum of terms that are never negative, so nothing cancels. The customary a = φ'(t) makes the first sum 0 and
-leaves ‖∇f‖²_{R⁻¹}/2, which is useless where R is small. Here a = φ'(t) + φ''(t) ∘ (X δ) with δ the Newton step:
-then the second term is the residual of Newton's equations, and the first is of fourth order in δ.
+leaves ‖∇f‖²_{R⁻¹}/2, which is useless where R is small. Here a = φ'(t) + φ''(t) ∘ (X δ) with δ the Newton
+step: then the second term is the residual of Newton's equations, and the first is of fourth order in δ.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from gdnp.design import Block
 from gdnp.solvers.conjugate import NewtonStep
@@ -25,7 +27,9 @@ from gdnp.standardized import Place, Standardized
 
 FloatArray = NDArray[np.float64]
 
-__all__ = ["Certificate", "duality_gap", "provable"]
+Kind = Literal["duality_gap", "newton_decrement", "gradient_norm"]
+
+__all__ = ["Certificate", "Kind", "duality_gap", "provable", "smallest_curvature"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Certificate:
     status: Status
     gap: float
     gradient_norm: float
-    kind: Literal["duality_gap", "newton_decrement", "gradient_norm"]
+    kind: Kind
     objective: float
     smallest_curvature: float | None = None
     zero_one_error: float | None = None
@@ -144,3 +148,31 @@ def duality_gap(problem: Standardized, place: Place, newton: NewtonStep) -> tupl
     residual = problem.finished(both[:, 1], float(sums[1]), x)[:-1]
     gap = excess + 0.5 * float(residual @ (residual / problem.ridge))
     return Place(x, moved, value + problem.penalty(x), gradient), float(gap)
+
+
+def smallest_curvature(problem: Standardized, place: Place, as_matrix: bool) -> tuple[float, FloatArray]:
+    """The smallest eigenvalue of ∇²f in standardised coordinates and its eigenvector.
+
+    From the matrix, or by Lanczos iterations on products with it, each a pass over X.
+    """
+    c = problem.curvature(place.margins)
+    d = problem.d
+    if as_matrix:
+        gram = problem.gram(c, central=False)
+        matrix = np.zeros((d + 1, d + 1))
+        matrix[:d, :d] = gram.scatter
+        np.einsum("ii->i", matrix)[:d] += problem.ridge
+        matrix[d, :d] = matrix[:d, d] = gram.first
+        matrix[d, d] = gram.total if problem.fit_intercept else 1.0
+        values, vectors = eigh(matrix, subset_by_index=(0, 0))
+        return float(values[0]), vectors[:, 0]
+    buffer = np.empty(problem.n)
+    operator = LinearOperator(
+        (d + 1, d + 1), matvec=lambda p: problem.hessian_product(c, np.ravel(p), buffer), dtype=np.float64
+    )
+    start = np.random.default_rng(0).standard_normal(d + 1)
+    try:
+        values, vectors = eigsh(operator, k=1, which="SA", v0=start, maxiter=200, tol=1e-3)
+    except ArpackNoConvergence:
+        return 0.0, start
+    return float(values[0]), vectors[:, 0]

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gdnp.solvers.certificates import Certificate, duality_gap, provable
+from gdnp.losses import zero_one
+from gdnp.solvers.certificates import Certificate, Kind, duality_gap, provable, smallest_curvature
 from gdnp.solvers.conjugate import newton_step
 from gdnp.solvers.curvature import (
     Curvature,
@@ -35,7 +36,7 @@ from gdnp.standardized import Place, Standardized
 
 FloatArray = NDArray[np.float64]
 
-__all__ = ["Outcome", "Row", "solve"]
+__all__ = ["Monitor", "Outcome", "Row", "certify", "solve"]
 
 LARGEST_MATRIX = 2048
 """Columns (or rows) up to which a metric is held as a matrix."""
@@ -48,6 +49,10 @@ SAMPLE_RATIO = 8
 """A sample is solved first when there are this many times more rows than it has."""
 ENTER = 30.0
 """The last Newton step starts when the estimated suboptimality is within this factor of the tolerance."""
+LONGEST_NEWTON = 100
+"""Conjugate gradient iterations of the last step."""
+CURVATURE_ROUNDING = 1e-9
+"""An eigenvalue this far below zero, where columns have unit variance, is not called negative."""
 OVERHEAD = 4e4
 """Entries that could be read in the time of one pass over nothing."""
 
@@ -60,6 +65,9 @@ class Row:
     seconds: float
     objective: float
     gradient_norm: float
+
+
+Monitor = Callable[[Row, FloatArray], object]
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,7 @@ def solve(
     tol: float = 1e-8,
     max_iter: int = 1000,
     start: FloatArray | None = None,
-    monitor: Callable[[Row], object] | None = None,
+    monitor: Monitor | None = None,
     prove: bool = True,
 ) -> Outcome:
     """Minimise a standardised objective.
@@ -102,12 +110,30 @@ def solve(
     start : ndarray of shape (d + 1,) or None
         x = (v, γ); None starts with the paper's two steps.
     monitor : callable or None
-        Called with every row of the history.
+        Called with every row of the history and x there.
     prove : bool
         False ends at the Newton decrement of the metric, without conjugate gradients or certificate.
     """
     with np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
         return _Run(problem, tol, max_iter, monitor, prove).run(start)
+
+
+def certify(problem: Standardized, place: Place, status: Status, tol: float) -> Certificate:
+    """The certificate of a place that some other solver came to.
+
+    Its status is CONVERGED if and only if the gap is within `tol`, whatever `status` was said.
+    """
+    with np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
+        run = _Run(problem, tol, 1, None, True)
+        run.place, run.metric = place, run.metrics.at(place.margins)
+        run.floor = 1e-15 * place.value
+        moved, gap, kind, _ = run._newton()
+        gap += max(place.value - moved.value, 0.0)
+        if gap <= tol * run._scale(place.value - gap):
+            status = Status.CONVERGED
+        elif status is Status.CONVERGED:
+            status = Status.MAX_ITER
+        return run._outcome(status, gap, kind).certificate
 
 
 class _Metrics:
@@ -151,7 +177,7 @@ class _Metrics:
         if self.rows < problem.n:
             problem, c = self._sample(c)
             self._limit(GROWTH * self.rows)
-        if self.problem.loss.convex:
+        if problem.loss.convex:
             return FullCurvature(problem.gram(c), problem.ridge)
         return SaddleFreeCurvature(problem.gram(c, central=False), problem.ridge, problem.fit_intercept)
 
@@ -188,7 +214,7 @@ class _Run:
         problem: Standardized,
         tol: float,
         max_iter: int,
-        monitor: Callable[[Row], object] | None,
+        monitor: Monitor | None,
         prove: bool,
     ) -> None:
         self.problem, self.tol, self.max_iter = problem, tol, max_iter
@@ -328,42 +354,65 @@ class _Run:
 
     def _finish(self, stuck: bool) -> Outcome | None:
         """A Newton step that certifies its own end, or None when there is more to do."""
-        problem, place = self.problem, self.place
-        scale = self._scale(place.value)
-        ridge = problem.ridge
+        old = self.place
+        moved, gap, kind, escape = self._newton()
+        if escape is not None and self._escape(escape):
+            return None
+        if moved.value <= old.value + 1e-12 * abs(old.value):
+            self.place = moved
+        if gap <= self.tol * self._scale(self.place.value - gap):
+            if self.problem.loss.convex:
+                return self._outcome(Status.CONVERGED, gap, kind)
+            smallest, direction = smallest_curvature(self.problem, self.place, self.metrics.kind == "full")
+            if smallest < -CURVATURE_ROUNDING and self._escape(direction):
+                return None
+            return self._outcome(Status.CONVERGED, gap, kind, smallest)
+        if stuck:
+            return self._outcome(Status.STALLED, gap, kind)
+        self._refresh()
+        return None
 
-        def proving(residual: FloatArray, decrement: float) -> bool:
-            return 0.5 * float(residual[:-1] @ (residual[:-1] / ridge)) <= 0.1 * self.tol * scale
+    def _newton(self) -> tuple[Place, float, Kind, FloatArray | None]:
+        """The place one Newton step on, its gap, how that is known, and a direction of negative curvature."""
+        problem, place = self.problem, self.place
+        enough = 0.1 * self.tol * self._scale(place.value)
+        metric = self.metric
+
+        def proving(residual: FloatArray, _: float) -> bool:
+            return 0.5 * float(residual[:-1] @ (residual[:-1] / problem.ridge)) <= enough
 
         def solving(residual: FloatArray, decrement: float) -> bool:
-            return float(residual @ self.metric.solve(residual)) <= 0.02 * decrement
-
-        def metric_solve(g: FloatArray) -> FloatArray:
-            return self.memory.solve(g, self.metric.solve)
+            return float(residual @ metric.solve(residual)) <= 0.02 * decrement
 
         newton = newton_step(
             problem,
             place,
             problem.curvature(place.margins),
-            metric_solve,
+            lambda g: self.memory.solve(g, metric.solve),
             proving if self.provable else solving,
-            max_iter=100,
+            max_iter=LONGEST_NEWTON,
         )
         if self.provable:
             moved, gap = duality_gap(problem, place, newton)
-            kind = "duality_gap"
-        else:
-            moved = problem.place(place.x + newton.step, place.margins + newton.slope)
-            gap, kind = newton.decrement, "newton_decrement"
-        if moved.value <= place.value + 1e-12 * abs(place.value):
-            self.place = moved
-        bound = self._scale(self.place.value - gap)
-        if gap <= self.tol * bound:
-            return self._outcome(Status.CONVERGED, gap, kind)
-        if stuck:
-            return self._outcome(Status.STALLED, gap, kind)
+            return moved, gap, "duality_gap", None
+        moved = problem.place(place.x + newton.step, place.margins + newton.slope)
+        return moved, newton.decrement, "newton_decrement", newton.escape
+
+    def _escape(self, direction: FloatArray) -> bool:
+        """Go downhill along a direction of negative curvature, whichever way leads down."""
+        problem, place = self.problem, self.place
+        q = problem.slope(direction)
+        unit = 1.0 / max(float(np.abs(q).max()), 1e-300)
+        best, step = place.value, 0.0
+        for t in (sign * unit * 2.0**k for k in range(-6, 7) for sign in (1.0, -1.0)):
+            value = problem.line(place, direction, q, t)[0]
+            if value < best:
+                best, step = value, t
+        if not best < place.value - 1e-12 * abs(place.value):
+            return False
+        self.place = problem.place(place.x + step * direction, place.margins + step * q)
         self._refresh()
-        return None
+        return True
 
     def _separated(self) -> bool:
         problem = self.problem
@@ -374,6 +423,16 @@ class _Run:
             (margins < 0.0).all() if problem.weight is None else (margins[problem.weight > 0.0] < 0.0).all()
         )
 
+    def _errors(self) -> tuple[float | None, float | None]:
+        """The 0-1 error, and for a bounded loss the mean loss less that."""
+        problem = self.problem
+        if problem.loss.task != "classification":
+            return None, None
+        error = problem.total(zero_one(self.place.margins), problem.weight)
+        if problem.loss.convex:
+            return error, None
+        return error, self.place.value - problem.penalty(self.place.x) - error
+
     def _record(self, decrement: float) -> None:
         row = Row(
             self.problem.cost.passes,
@@ -383,12 +442,12 @@ class _Run:
         )
         self.history.append(row)
         if self.monitor is not None:
-            self.monitor(row)
+            self.monitor(row, self.place.x)
 
-    def _outcome(self, status: Status, gap: float, kind: str) -> Outcome:
+    def _outcome(self, status: Status, gap: float, kind: Kind, smallest: float | None = None) -> Outcome:
         g = self.place.gradient
         norm = math.sqrt(max(float(g @ self.metric.solve(g)), 0.0))
         relative = gap / self._scale(self.place.value - gap) if gap > 0.0 else 0.0
-        certificate = Certificate(status, relative, norm, kind, self.place.value)
+        certificate = Certificate(status, relative, norm, kind, self.place.value, smallest, *self._errors())
         self._record(0.5 * norm**2)
         return Outcome(self.place, certificate, self.history, self.metric)
