@@ -39,7 +39,9 @@ def power_law(n=100_000, d=20_000, per_row=40):
     rng = np.random.default_rng(1)
     popularity = 1.0 / np.arange(1, d + 1) ** 1.1
     columns = rng.choice(d, size=n * per_row, p=popularity / popularity.sum())
-    X = sp.csr_matrix((rng.lognormal(0.0, 0.5, n * per_row), columns, np.arange(0, n * per_row + 1, per_row)), (n, d))
+    X = sp.csr_matrix(
+        (rng.lognormal(0.0, 0.5, n * per_row), columns, np.arange(0, n * per_row + 1, per_row)), (n, d)
+    )
     X.sum_duplicates()
     margin = X @ (rng.standard_normal(d) * 0.7)
     return X, _labels(rng, margin - margin.mean())

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdnp.design import Block, DenseDesign, DesignMatrix, as_design
-from gdnp.interface import Cost, Jet
+from gdnp.interface import Cost, Jet, Point
 from gdnp.losses import Loss, get_loss
 from gdnp.metric import Covariance, OperatorCovariance
 from gdnp.moments import Moments
@@ -182,7 +182,7 @@ class Objective:
         point.__dict__.update(value=self._with_ridge(sums[0], coef), _sums=(sums[1], sums[2], sums[3]))
         return point
 
-    def stein_coefficient(self, point: _Point) -> float:
+    def stein_coefficient(self, point: Point) -> float:
         """c₁ of ∇f = c₁ u + c₂ S w̃ under Assumption 2, with averages over the data.
 
         Stein's lemma gives c₁ = E φ' - (uᵀw̃) E φ'' in classification and, for jointly Gaussian (x, y),

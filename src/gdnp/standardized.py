@@ -77,6 +77,10 @@ class Gram:
         """Σ c_i x_i / Σ c_i, 0 where nothing weighs."""
         return self.first / self.total if self.total > 0.0 else np.zeros_like(self.first)
 
+    def times(self, factor: float) -> Gram:
+        """The Gram for curvatures that are `factor` times as large."""
+        return Gram(factor * self.total, factor * self.first, factor * self.scatter)
+
 
 class Standardized:
     """The objective f; every method that reads X says what it costs in passes.
@@ -95,6 +99,8 @@ class Standardized:
     fit_intercept : bool
     cost : Cost
         The ledger.
+    shared : dict or None
+        Where problems on the same rows, weights and coordinates keep S for each other.
     """
 
     def __init__(
@@ -110,11 +116,13 @@ class Standardized:
         ridge: FloatArray,
         fit_intercept: bool,
         cost: Cost,
+        shared: dict[str, Gram] | None = None,
     ) -> None:
         self.design, self.sigma, self.base, self.weight, self.loss = design, sigma, base, weight, loss
         self.centre, self.scale, self.ridge = centre, scale, ridge
         self.fit_intercept = fit_intercept
         self.cost = cost
+        self.shared = shared
         self.n, self.d = design.n_samples, design.n_features
 
     # Coordinates
@@ -268,6 +276,14 @@ class Standardized:
         if central and self.fit_intercept:
             scatter -= np.outer(first, found.mean)
         return found
+
+    def covariance(self) -> Gram:
+        """S = Σ s_i (x_i - m)(x_i - m)ᵀ, taken once for all problems that share it."""
+        assert self.shared is not None
+        if "covariance" not in self.shared:
+            s = np.full(self.n, 1.0 / self.n) if self.weight is None else self.weight
+            self.shared["covariance"] = self.gram(s)
+        return self.shared["covariance"]
 
     def diagonal(self, curvature: FloatArray) -> Gram:
         """As ``gram``, with the diagonal of the scatter alone, shape (d,); one pass."""

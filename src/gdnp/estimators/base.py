@@ -7,32 +7,32 @@ import sys
 import warnings
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from gdnp.estimators.fitting import SOLVERS, Data, Fitted, Settings, fit_one
-from gdnp.losses import Loss, get_loss
+from gdnp.estimators.fitting import SOLVERS, Data, Fitted, Monitor, Settings, fit_one
+from gdnp.losses import get_loss
 from gdnp.solvers.newton import Row
 from gdnp.solvers.state import Status
 
 try:
-    from sklearn.callback import CallbackSupportMixin, with_callbacks
+    from sklearn.callback import CallbackSupportMixin
+    from sklearn.callback import with_callbacks as _with_callbacks
 except ImportError:  # scikit-learn before 1.9
 
     class CallbackSupportMixin:  # type: ignore[no-redef]
         """Nothing to support."""
 
-    def with_callbacks(method: Any) -> Any:  # type: ignore[no-redef]
-        """Nothing to call back."""
-        return method
-
+    _with_callbacks = None
 
 FloatArray = NDArray[np.float64]
+M = TypeVar("M", bound=Callable[..., Any])
 
 __all__ = ["LinearEstimator", "with_callbacks"]
 
@@ -46,8 +46,13 @@ REASONS = {
     Status.MAX_ITER: "the iterations ran out",
     Status.STALLED: "no step improves the objective any more",
     Status.NON_FINITE: "a step gave NaN or infinity and was undone",
-    Status.LENGTH_DIVERGES: "the training data is separable and alpha is 0, so the length grows without bound",
+    Status.LENGTH_DIVERGES: "the data is separable and alpha is 0, so the length grows without bound",
 }
+
+
+def with_callbacks(method: M) -> M:
+    """What scikit-learn wants around a fit that supports its callbacks, where it has them."""
+    return method if _with_callbacks is None else cast(M, _with_callbacks(method))
 
 
 class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
@@ -114,11 +119,7 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         context: Any = None,
     ) -> list[Fitted]:
         """One fit for each target, which is made when its turn comes."""
-        rng = np.random.RandomState() if self.random_state is None else None
-        if rng is None:
-            from sklearn.utils import check_random_state
-
-            rng = check_random_state(self.random_state)
+        rng = check_random_state(self.random_state) if self.n_init > 1 else None
         fits = []
         for k, (target, weight) in enumerate(zip(targets, weights, strict=True)):
             start = None
@@ -133,9 +134,7 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
     def _has_start(self, targets: int, features: int) -> bool:
         return hasattr(self, "coef_") and np.atleast_2d(self.coef_).shape == (targets, features)
 
-    def _monitor(
-        self, k: int, targets: int, context: Any
-    ) -> Callable[[Row, Callable[[], tuple[FloatArray, float]]], object] | None:
+    def _monitor(self, k: int, targets: int, context: Any) -> Monitor | None:
         """Whatever wants to see each iteration: a progress line, and scikit-learn's callbacks."""
         if not self.verbose and context is None:
             return None
@@ -198,7 +197,7 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
             f"tol={settings.tol:g} was not met{where} (relative suboptimality {worst.gap:.2g}, {known}): "
             f"{REASONS[worst.status]}; {REMEDIES[worst.status]}.",
             ConvergenceWarning,
-            stacklevel=4,
+            stacklevel=4 if _with_callbacks is None else 5,
         )
 
     # Prediction

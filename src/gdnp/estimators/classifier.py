@@ -136,7 +136,7 @@ class GDNPClassifier(ClassifierMixin, LinearEstimator):  # type: ignore[misc]
         codes_of = range(len(classes)) if len(classes) > 2 else [1]
         targets = [_one_against_rest(codes, code) for code in codes_of]
         with single_threaded_blas():
-            data = Data(X, weight, settings, self.n_jobs)
+            data = Data(X, weight, settings, self.n_jobs, many=len(targets) > 1)
             fits = self._fit_targets(data, settings, targets, [None] * len(targets), context)
         self._keep(fits, settings)
         if context is not None:
@@ -225,9 +225,7 @@ def _encode(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
 def _check_present(classes: NDArray[Any], codes: NDArray[np.intp], weight: FloatArray | None) -> None:
     """Every class must have a row that counts."""
     if len(classes) < 2:
-        raise ValueError(
-            f"y must have at least two classes. Got one class, {classes[0]!r}; there is nothing to tell apart."
-        )
+        raise ValueError(f"y must have at least two classes. Got one class, {classes[0]!r}.")
     if weight is not None:
         mass = np.bincount(codes, weight, minlength=len(classes))
         if (mass > 0.0).sum() < 2:

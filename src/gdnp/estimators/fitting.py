@@ -15,10 +15,10 @@ from gdnp.losses import Loss
 from gdnp.solvers.certificates import Certificate
 from gdnp.solvers.newton import Row, certify, solve
 from gdnp.solvers.nonconvex import solve_nonconvex
-from gdnp.standardized import Standardized, standardise
+from gdnp.standardized import Gram, Standardized, standardise
 
 FloatArray = NDArray[np.float64]
-Monitor = Callable[[int, Row, Callable[[], tuple[FloatArray, float]]], object]
+Monitor = Callable[[Row, Callable[[], tuple[FloatArray, float]]], object]
 
 __all__ = ["SOLVERS", "Data", "Fitted", "Settings", "fit_one"]
 
@@ -60,9 +60,14 @@ class Data:
         Summing to one.
     settings : Settings
     n_jobs : int or None
+    many : bool
+        Whether there will be several problems with the weights given here.
     """
 
-    def __init__(self, X: Any, weight: FloatArray | None, settings: Settings, n_jobs: int | None) -> None:
+    def __init__(
+        self, X: Any, weight: FloatArray | None, settings: Settings, n_jobs: int | None, *, many: bool = False
+    ) -> None:
+        self._shared: dict[str, Gram] | None = {} if many else None
         self.raw: DesignMatrix = as_design(X, n_jobs)
         self.weight = weight
         self.design, self._centre, self._scale, self._ridge = standardise(
@@ -85,6 +90,7 @@ class Data:
             ridge=self._ridge,
             fit_intercept=settings.fit_intercept,
             cost=Cost(1.0),
+            shared=self._shared if weight is None else None,
         )
 
 
@@ -96,7 +102,7 @@ def fit_one(
     weight: FloatArray | None = None,
     start: tuple[FloatArray, float] | None = None,
     rng: np.random.RandomState | None = None,
-    monitor: Callable[[Row, Callable[[], tuple[FloatArray, float]]], object] | None = None,
+    monitor: Monitor | None = None,
 ) -> Fitted:
     """Fit one target.
 
@@ -136,7 +142,7 @@ def _split(problem: Standardized, coef: FloatArray, margins: FloatArray) -> tupl
     if problem.weight is None:
         g = float(eta.std())
     else:
-        g = float(np.sqrt(max(problem.weight @ np.square(eta - problem.weight @ eta), 0.0)))
+        g = float(np.sqrt(problem.weight @ np.square(eta - problem.weight @ eta)))
     return (coef / g if g > 0.0 else np.zeros_like(coef)), g
 
 
@@ -147,7 +153,7 @@ def _minimised(
     settings: Settings,
     weight: FloatArray | None,
     start: tuple[FloatArray, float] | None,
-    monitor: Callable[[Row, Callable[[], tuple[FloatArray, float]]], object] | None,
+    monitor: Monitor | None,
 ) -> Fitted:
     """The same problem by a method of the paper or a rival, through ``gdnp.minimize``."""
     from gdnp.objective import Objective
@@ -182,7 +188,8 @@ def _minimised(
     )
     place = problem.at(problem.from_raw(result.coef, result.intercept))
     certificate = certify(problem, place, result.status, settings.tol)
-    columns = (result.history[name] for name in ("passes", "seconds", "objective", "gradient_norm"))
-    rows = [Row(*map(float, row)) for row in zip(*columns, strict=True)]
+    names = "passes", "seconds", "objective", "gradient_norm"
+    columns = np.column_stack([result.history[name] for name in names])
+    rows = [Row(*row) for row in columns.tolist()]
     direction, length = _split(problem, result.coef, place.margins)
     return Fitted(result.coef, result.intercept, direction, length, certificate, rows)
