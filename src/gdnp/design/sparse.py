@@ -118,6 +118,12 @@ class SparseBlock(Block):
 
         return rows, offset, mean, tdot
 
+    def _centred_tdot(self, mean: FloatArray, r: FloatArray) -> FloatArray:
+        """(X_b - mean)ᵀ r."""
+        if r.shape[1] == 0:
+            return np.empty((len(mean), 0))
+        return np.asarray(self.tdot(r) - np.multiply.outer(mean, r.sum(axis=0)))
+
     def centred_gram(  # noqa: D102
         self, weight: FloatArray, scale: FloatArray | None
     ) -> tuple[FloatArray, Callable[[FloatArray], FloatArray], FloatArray]:
@@ -128,6 +134,11 @@ class SparseBlock(Block):
     def centred_squares(  # noqa: D102
         self, weight: FloatArray, scale: FloatArray | None
     ) -> tuple[FloatArray, Callable[[FloatArray], FloatArray], FloatArray]:
+        n, d = self._rows.shape
+        if scale is None and not (np.bincount(self._rows.indices, minlength=d) == n).any():
+            mean = self.tdot(weight)
+            squares = self.squares(weight) - mean * mean
+            return mean, lambda r: self._centred_tdot(mean, r), np.maximum(squares, 0.0)
         rows, offset, mean, tdot = self._shifted(weight, scale)
         squares = np.asarray(rows.multiply(rows).T @ weight)
         return mean + offset, tdot, np.maximum(squares - mean * mean, 0.0)
@@ -235,6 +246,8 @@ def _row_square_sum(X: Any) -> float:
 def _row_bounds(X: Any) -> list[tuple[int, int]]:
     """Row ranges of about ``BLOCK_ENTRIES`` stored entries each."""
     blocks = max(1, -(-int(X.nnz) // BLOCK_ENTRIES))
+    if blocks > 1:
+        blocks = max(4, blocks + blocks % 2)  # an even share for two threads
     cuts = np.searchsorted(X.indptr, np.linspace(0, X.nnz, blocks + 1)[1:-1])
     edges = np.unique(np.concatenate(([0], cuts, [X.shape[0]])))
     return [(int(low), int(high)) for low, high in pairwise(edges)]

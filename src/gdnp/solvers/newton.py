@@ -276,7 +276,7 @@ class _Run:
         t = self._length(place, direction, q, slope)
         margins = margins + t * q
         place = problem.place(x + t * direction, margins)
-        return place, metric if metrics.kind == "diagonal" else metrics.at(margins)
+        return place, metric
 
     def _sampled_start(self, x: FloatArray, margins: FloatArray, sample: int) -> tuple[Place, Curvature]:
         """The solution and the metric of rows drawn in proportion to |φ'| at the constant prediction."""
