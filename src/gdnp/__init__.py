@@ -1,9 +1,43 @@
 """gdnp: length-direction decoupling, from theory to software (Kohler et al., AISTATS 2019)."""
 
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 from gdnp.objective import Objective
 from gdnp.solvers import Progress, Result, Status, minimize
 
-__all__ = ["Objective", "Progress", "Result", "Status", "minimize"]
+if TYPE_CHECKING:
+    from gdnp.display import ConvergenceDisplay
+    from gdnp.estimators import GDNPClassifier, GDNPRegressor
+
+__all__ = [
+    "ConvergenceDisplay",
+    "GDNPClassifier",
+    "GDNPRegressor",
+    "Objective",
+    "Progress",
+    "Result",
+    "Status",
+    "minimize",
+]
 __version__ = version("gdnp")
+
+_LAZY = {
+    "ConvergenceDisplay": "gdnp.display",
+    "GDNPClassifier": "gdnp.estimators",
+    "GDNPRegressor": "gdnp.estimators",
+}
+"""Names that need scikit-learn, which is slow to import and which the rest does without."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'gdnp' has no attribute {name!r}")
+    value = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(_LAZY))

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
+from scipy.special import ndtr, xlog1py, xlogy
 
 FloatArray = NDArray[np.float64]
 
@@ -52,6 +52,8 @@ class Loss(ABC):
         sup |φ'| (Φ of Assumption 3; ``inf`` where there is none).
     max_curvature : float
         sup |φ''|.
+    has_conjugate : bool
+        Whether ``conjugate`` and ``dual_clip`` are there, so that a duality gap can be computed.
     """
 
     name: ClassVar[str]
@@ -60,6 +62,7 @@ class Loss(ABC):
     increasing: ClassVar[bool] = False
     max_gradient: ClassVar[float]
     max_curvature: ClassVar[float]
+    has_conjugate: ClassVar[bool] = False
 
     @abstractmethod
     def value(self, t: FloatArray) -> FloatArray:
@@ -77,6 +80,14 @@ class Loss(ABC):
         """φ(t) and φ'(t); override where the two share work."""
         return self.value(t), self.gradient(t)
 
+    def conjugate(self, a: FloatArray) -> FloatArray:
+        """φ*(a) = sup_t a t - φ(t), of a convex loss, for a as ``dual_clip`` leaves it."""
+        raise NotImplementedError(f"{self.name} has no conjugate; set has_conjugate and define it.")
+
+    def dual_clip(self, a: FloatArray) -> FloatArray:
+        """The nearest point where φ* is finite."""
+        return np.clip(a, 0.0 if self.increasing else -self.max_gradient, self.max_gradient)
+
 
 @dataclass(frozen=True)
 class SquaredError(Loss):
@@ -87,6 +98,7 @@ class SquaredError(Loss):
     convex = True
     max_gradient: ClassVar[float] = math.inf
     max_curvature: ClassVar[float] = 1.0
+    has_conjugate = True
 
     def value(self, t: FloatArray) -> FloatArray:
         """r²/2."""
@@ -99,6 +111,10 @@ class SquaredError(Loss):
     def curvature(self, t: FloatArray) -> FloatArray:
         """1."""
         return np.ones_like(t)
+
+    def conjugate(self, a: FloatArray) -> FloatArray:
+        """a²/2."""
+        return 0.5 * a * a
 
 
 @dataclass(frozen=True)
@@ -117,6 +133,7 @@ class PseudoHuber(Loss):
     task = "regression"
     convex = True
     max_curvature: ClassVar[float] = 1.0
+    has_conjugate = True
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.delta) and self.delta > 0):
@@ -141,6 +158,11 @@ class PseudoHuber(Loss):
         """(1 + (t/δ)²)^(-3/2)."""
         return np.hypot(1.0, t / self.delta) ** -3.0
 
+    def conjugate(self, a: FloatArray) -> FloatArray:
+        """δ² (1 - √(1 - (a/δ)²)), written so that it does not cancel near zero."""
+        ratio = np.square(a / self.delta)
+        return a * a / (1.0 + np.sqrt(np.maximum(1.0 - ratio, 0.0)))
+
 
 @dataclass(frozen=True)
 class LogLoss(Loss):
@@ -152,17 +174,19 @@ class LogLoss(Loss):
     increasing = True
     max_gradient: ClassVar[float] = 1.0
     max_curvature: ClassVar[float] = 0.25
+    has_conjugate = True
 
     def value(self, t: FloatArray) -> FloatArray:
         """max(z, 0) + log(1 + e^(-|z|))."""
         return np.maximum(t, 0.0) + np.log1p(np.exp(-np.abs(t)))
 
     def gradient(self, t: FloatArray) -> FloatArray:
-        """1/(1 + e^(-z)), in place: it is the inner loop of a pass over the data."""
-        with np.errstate(over="ignore"):  # e^(-z) = inf is the right limit: φ' = 0
-            e = np.exp(np.negative(t))
-        e += 1.0
-        return np.reciprocal(e, out=e)
+        """1/(1 + e^(-z)), where e^(-z) = inf gives the 0 it should."""
+        gradient = np.negative(t)
+        with np.errstate(over="ignore"):
+            np.exp(gradient, out=gradient)
+        gradient += 1.0
+        return np.asarray(np.reciprocal(gradient, out=gradient))
 
     def curvature(self, t: FloatArray) -> FloatArray:
         """e^(-|z|)/(1 + e^(-|z|))²."""
@@ -170,9 +194,17 @@ class LogLoss(Loss):
         return e / np.square(1.0 + e)
 
     def value_and_gradient(self, t: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """One exponential for both."""
-        e = np.exp(-np.abs(t))
-        return np.maximum(t, 0.0) + np.log1p(e), _logistic(t, e)
+        """As above, in place: on small blocks the number of calls is what counts."""
+        value = np.abs(t)
+        np.negative(value, out=value)
+        np.exp(value, out=value)
+        np.log1p(value, out=value)
+        value += np.maximum(t, 0.0)
+        return value, self.gradient(t)
+
+    def conjugate(self, a: FloatArray) -> FloatArray:
+        """a log a + (1 - a) log(1 - a), 0 at both ends."""
+        return np.asarray(xlogy(a, a) + xlog1py(1.0 - a, -a), dtype=np.float64)
 
 
 @dataclass(frozen=True)

@@ -39,8 +39,12 @@ class Block(ABC):
         """X_bᵀ r for r of shape (rows,) or (rows, k)."""
 
     @abstractmethod
-    def gram(self, weight: FloatArray) -> FloatArray:
-        """X_bᵀ diag(weight) X_b, shape (d, d)."""
+    def gram(self, weight: FloatArray, centre: FloatArray | None = None) -> FloatArray:
+        """(X_b - centre)ᵀ diag(weight) (X_b - centre), shape (d, d); None is 0."""
+
+    @abstractmethod
+    def squares(self, weight: FloatArray, centre: FloatArray | None = None) -> FloatArray:
+        """The diagonal of ``gram``, shape (d,)."""
 
     @abstractmethod
     def centred_moments(
@@ -106,6 +110,19 @@ class DesignMatrix(ABC):
         return np.zeros(self.n_features)
 
     @property
+    def factor(self) -> FloatArray:
+        """What the blocks have then multiplied the columns by, shape (d,)."""
+        return np.ones(self.n_features)
+
+    @abstractmethod
+    def transformed(self, offset: FloatArray | None, factor: FloatArray | None) -> DesignMatrix:
+        """(X - offset) · factor, worked out as blocks are read; None leaves columns as they are."""
+
+    @abstractmethod
+    def rows(self, index: NDArray[np.intp]) -> DesignMatrix:
+        """The design of some rows, copied."""
+
+    @property
     @abstractmethod
     def bounds(self) -> Sequence[tuple[int, int]]:
         """First row and last row + 1 of every block; depends on the shape of X alone."""
@@ -123,6 +140,11 @@ class DesignMatrix(ABC):
     @abstractmethod
     def gram_passes(self) -> float:
         """Multiplications of a Gram XᵀX in units of a pass (d/2 for dense X)."""
+
+    @property
+    @abstractmethod
+    def gram_work(self) -> float:
+        """Time of a Gram in units of a pass, as measured: blocked products run near the peak of a core."""
 
     def reduce(
         self,

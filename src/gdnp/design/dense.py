@@ -14,11 +14,17 @@ BLOCK_FLOATS = 1 << 18
 
 
 class DenseBlock(Block):
-    """Rows of an array, converted to float64 (and shifted) when first used."""
+    """Rows of an array, converted to float64 (and transformed) when first used."""
 
-    def __init__(self, rows: NDArray[np.generic], offset: FloatArray | None = None) -> None:
+    def __init__(
+        self,
+        rows: NDArray[np.generic],
+        offset: FloatArray | None = None,
+        factor: FloatArray | None = None,
+    ) -> None:
         self._rows = rows
         self._offset = offset
+        self._factor = factor
         self._values: FloatArray | None = None
 
     @property
@@ -26,7 +32,9 @@ class DenseBlock(Block):
         """The rows in float64: a view where they already are, converted once otherwise."""
         if self._values is None:
             rows = np.asarray(self._rows, dtype=np.float64)
-            self._values = rows if self._offset is None else rows - self._offset
+            if self._offset is not None:
+                rows = rows - self._offset
+            self._values = rows if self._factor is None else rows * self._factor
         return self._values
 
     def dot(self, v: FloatArray) -> FloatArray:  # noqa: D102
@@ -35,11 +43,16 @@ class DenseBlock(Block):
     def tdot(self, r: FloatArray) -> FloatArray:  # noqa: D102
         return np.asarray(self.values.T @ r)
 
-    def gram(self, weight: FloatArray) -> FloatArray:  # noqa: D102
+    def gram(self, weight: FloatArray, centre: FloatArray | None = None) -> FloatArray:  # noqa: D102
+        values = self.values if centre is None else self.values - centre
         if np.min(weight, initial=0.0) < 0.0:
-            return np.asarray(self.values.T @ (self.values * weight[:, None]))
-        root = self.values * np.sqrt(weight)[:, None]
+            return np.asarray(values.T @ (values * weight[:, None]))
+        root = np.sqrt(weight)[:, None]
+        root = values * root if centre is None else np.multiply(values, root, out=values)
         return np.asarray(root.T @ root)  # the same array twice: half the work (syrk)
+
+    def squares(self, weight: FloatArray, centre: FloatArray | None = None) -> FloatArray:  # noqa: D102
+        return np.asarray(weight @ np.square(self.values if centre is None else self.values - centre))
 
     def centred_moments(  # noqa: D102
         self, weight: FloatArray, targets: FloatArray, scale: FloatArray | None, second: Second
@@ -68,14 +81,22 @@ class DenseDesign(DesignMatrix):
         Threads of a pass; None means all cores.
     offset : ndarray of shape (d,) or None
         Taken off the columns as they are read, where taking it off the products would cancel.
+    factor : ndarray of shape (d,) or None
+        Then multiplied into the columns, where entries are too large or too small to be squared.
     """
 
     def __init__(
-        self, X: NDArray[np.generic], n_jobs: int | None = None, *, offset: FloatArray | None = None
+        self,
+        X: NDArray[np.generic],
+        n_jobs: int | None = None,
+        *,
+        offset: FloatArray | None = None,
+        factor: FloatArray | None = None,
     ) -> None:
         super().__init__(n_jobs)
         self._X = X
         self._offset = offset
+        self._factor = factor
         self.n_samples, self.n_features = X.shape
         rows = max(64, 1 << ((BLOCK_FLOATS // max(1, self.n_features)).bit_length() - 1))
         self._bounds = [(low, min(low + rows, self.n_samples)) for low in range(0, self.n_samples, rows)]
@@ -90,7 +111,7 @@ class DenseDesign(DesignMatrix):
 
     def block(self, k: int) -> DenseBlock:  # noqa: D102
         low, high = self._bounds[k]
-        return DenseBlock(self._X[low:high], self._offset)
+        return DenseBlock(self._X[low:high], self._offset, self._factor)
 
     @property
     def n_entries(self) -> int:  # noqa: D102
@@ -100,6 +121,20 @@ class DenseDesign(DesignMatrix):
     def gram_passes(self) -> float:  # noqa: D102
         return self.n_features / 2.0
 
+    @property
+    def gram_work(self) -> float:  # noqa: D102
+        return 1.5 + self.n_features / 24.0
+
+    @property
+    def factor(self) -> FloatArray:  # noqa: D102
+        return np.ones(self.n_features) if self._factor is None else self._factor
+
+    def transformed(self, offset: FloatArray | None, factor: FloatArray | None) -> DenseDesign:  # noqa: D102
+        return DenseDesign(self._X, self.n_jobs, offset=offset, factor=factor)
+
     def shifted(self, offset: FloatArray) -> DenseDesign:
         """The same X with `offset` taken off its columns as they are read."""
-        return DenseDesign(self._X, self.n_jobs, offset=offset)
+        return self.transformed(offset, self._factor)
+
+    def rows(self, index: NDArray[np.intp]) -> DenseDesign:  # noqa: D102
+        return DenseDesign(self._X[index], self.n_jobs, offset=self._offset, factor=self._factor)

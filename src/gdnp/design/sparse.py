@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from gdnp.design.base import Block, DesignMatrix, FloatArray, Second
 from gdnp.design.dense import DenseBlock
@@ -27,14 +28,36 @@ class SparseBlock(Block):
     the dense piece would mostly multiply zeros.
     """
 
-    def __init__(self, rows: Any) -> None:
-        self._rows = rows
+    def __init__(self, rows: Any, offset: FloatArray | None = None, factor: FloatArray | None = None) -> None:
+        self._stored = rows
+        self._offset = offset
+        self._factor = factor
+
+    @cached_property
+    def _rows(self) -> Any:
+        """The rows, transformed; an offset is zero but for columns that store every row."""
+        rows = self._stored
+        if self._offset is None and self._factor is None:
+            return rows
+        columns = (
+            rows.indices
+            if rows.format == "csr"
+            else np.repeat(np.arange(rows.shape[1]), np.diff(rows.indptr))
+        )
+        data = rows.data - 0.0 if self._offset is None else rows.data - self._offset[columns]
+        if self._factor is not None:
+            data = data * self._factor[columns]
+        return type(rows)((data, rows.indices, rows.indptr), rows.shape)
+
+    @cached_property
+    def _transposed(self) -> Any:
+        return self._rows.T  # shares its memory; making it costs more than a short product
 
     def dot(self, v: FloatArray) -> FloatArray:  # noqa: D102
         return np.asarray(self._rows @ v, dtype=np.float64)
 
     def tdot(self, r: FloatArray) -> FloatArray:  # noqa: D102
-        return np.asarray(self._rows.T @ r, dtype=np.float64)
+        return np.asarray(self._transposed @ r, dtype=np.float64)
 
     @cached_property
     def _sparse_product_is_cheaper(self) -> bool:
@@ -42,19 +65,34 @@ class SparseBlock(Block):
         return bool(n * d * d > SPARSE_PRODUCT_COST * _row_square_sum(self._rows))
 
     def _pieces(self) -> list[tuple[slice, DenseBlock]]:
-        n, d = self._rows.shape
-        step = max(16, DENSE_ROWS_FLOATS // max(1, d))
+        rows = self._rows.tocsr()
+        n, d = rows.shape
+        step = max(
+            DENSE_ROWS_FLOATS // max(1, d), d // 2
+        )  # at least that many, to outweigh adding d² numbers
         pieces = (slice(low, min(low + step, n)) for low in range(0, n, step))
-        return [(piece, DenseBlock(self._rows[piece].toarray())) for piece in pieces]
+        return [(piece, DenseBlock(_piece(rows, piece.start, piece.stop).toarray())) for piece in pieces]
 
-    def gram(self, weight: FloatArray) -> FloatArray:  # noqa: D102
+    def gram(self, weight: FloatArray, centre: FloatArray | None = None) -> FloatArray:  # noqa: D102
+        if centre is not None and centre.any():
+            first = self.tdot(weight)
+            cross = np.outer(first - (0.5 * weight.sum()) * centre, centre)
+            return self.gram(weight) - cross - cross.T
         if self._sparse_product_is_cheaper:
             weighted = sp.diags_array(weight) @ self._rows
-            return np.asarray((self._rows.T @ weighted).toarray(), dtype=np.float64)
+            return np.asarray((self._transposed @ weighted).toarray(), dtype=np.float64)
         total = np.zeros((self._rows.shape[1],) * 2)
         for piece, block in self._pieces():
             total += block.gram(weight[piece])
         return total
+
+    def squares(self, weight: FloatArray, centre: FloatArray | None = None) -> FloatArray:  # noqa: D102
+        rows = self._rows
+        squared = type(rows)((np.square(rows.data, dtype=np.float64), rows.indices, rows.indptr), rows.shape)
+        total = np.asarray(squared.T @ weight, dtype=np.float64)
+        if centre is not None:
+            total -= centre * (2.0 * self.tdot(weight) - weight.sum() * centre)
+        return np.maximum(total, 0.0)
 
     def centred_moments(
         self, weight: FloatArray, targets: FloatArray, scale: FloatArray | None, second: Second
@@ -63,22 +101,22 @@ class SparseBlock(Block):
 
         Only such a column can be nearly constant far from zero, where taking the mean off the sums cancels.
         """
-        rows = sp.csr_array(self._rows, dtype=np.float64, copy=scale is not None)
-        if scale is not None:
-            rows.data *= scale[rows.indices]
-        n, d = rows.shape
-        offset = np.zeros(d)
-        full = np.bincount(rows.indices, minlength=d) == n
-        if full.any():
+        n, d = self._rows.shape
+        offset, block = np.zeros(d), self
+        full = _stored(self._rows) == n
+        if scale is not None or full.any():
+            rows = sp.csr_array(self._rows, dtype=np.float64, copy=True)
+            if scale is not None:
+                rows.data *= scale[rows.indices]
             offset[full] = rows[[0]].toarray()[0, full]
-            rows = sp.csr_array((rows.data - offset[rows.indices], rows.indices, rows.indptr), rows.shape)
-        mean = np.asarray(rows.T @ weight)
+            rows.data -= offset[rows.indices]
+            block = SparseBlock(rows)
+        mean = block.tdot(weight)
         weighted = weight[:, None] * targets
-        U = np.asarray(rows.T @ weighted - np.multiply.outer(mean, weighted.sum(axis=0)))
+        U = block.tdot(weighted) - np.multiply.outer(mean, weighted.sum(axis=0))
         if second == "diagonal":
-            squares = np.asarray(rows.multiply(rows).T @ weight)
-            return mean + offset, np.maximum(squares - mean * mean, 0.0), U
-        return mean + offset, SparseBlock(rows).gram(weight) - np.outer(mean, mean), U
+            return mean + offset, np.maximum(block.squares(weight) - mean * mean, 0.0), U
+        return mean + offset, block.gram(weight) - np.outer(mean, mean), U
 
     def column_max(self) -> FloatArray:  # noqa: D102
         return np.asarray(abs(self._rows).max(axis=0).toarray(), dtype=np.float64).ravel()
@@ -98,30 +136,80 @@ class SparseDesign(DesignMatrix):
         Threads of a pass; None means all cores.
     """
 
-    def __init__(self, X: Any, n_jobs: int | None = None) -> None:
+    def __init__(
+        self,
+        X: Any,
+        n_jobs: int | None = None,
+        *,
+        offset: FloatArray | None = None,
+        factor: FloatArray | None = None,
+    ) -> None:
         super().__init__(n_jobs)
         self.n_samples, self.n_features = X.shape
         self._X = X
+        self._offset = offset
+        self._factor = factor
         self._bounds = _row_bounds(X) if X.format == "csr" else [(0, self.n_samples)]
-        self._blocks = [
-            SparseBlock(X[low:high] if len(self._bounds) > 1 else X) for low, high in self._bounds
-        ]
+        self._keep = offset is None and factor is None
+        self._blocks = [self._make(k) for k in range(len(self._bounds))] if self._keep else []
+
+    def _make(self, k: int) -> SparseBlock:
+        low, high = self._bounds[k]
+        rows = _piece(self._X, low, high) if len(self._bounds) > 1 else self._X
+        return SparseBlock(rows, self._offset, self._factor)
 
     @property
     def bounds(self) -> list[tuple[int, int]]:  # noqa: D102
         return self._bounds
 
     def block(self, k: int) -> SparseBlock:  # noqa: D102
-        return self._blocks[k]
+        return self._blocks[k] if self._keep else self._make(k)
+
+    @property
+    def offset(self) -> FloatArray:  # noqa: D102
+        return np.zeros(self.n_features) if self._offset is None else self._offset
+
+    @property
+    def factor(self) -> FloatArray:  # noqa: D102
+        return np.ones(self.n_features) if self._factor is None else self._factor
+
+    def transformed(self, offset: FloatArray | None, factor: FloatArray | None) -> SparseDesign:
+        """(X - offset) · factor, the offset only on columns that store every row: others keep zeros."""
+        if offset is not None:
+            offset = np.where(_stored(self._X) == self.n_samples, offset, 0.0)
+        return SparseDesign(self._X, self.n_jobs, offset=offset, factor=factor)
+
+    def rows(self, index: NDArray[np.intp]) -> SparseDesign:  # noqa: D102
+        return SparseDesign(self._X[index].tocsr(), self.n_jobs, offset=self._offset, factor=self._factor)
 
     @property
     def n_entries(self) -> int:  # noqa: D102
         return int(self._X.nnz)
 
     @cached_property
+    def gram_work(self) -> float:  # noqa: D102
+        dense = self.n_samples * self.n_features * (1.5 + self.n_features / 24.0)
+        sparse = SPARSE_PRODUCT_COST / 16.0 * _row_square_sum(self._X)
+        return float(min(dense, sparse) / max(1.0, 1.5 * self._X.nnz))
+
+    @cached_property
     def gram_passes(self) -> float:
         """Σ nnz_i² multiplications over the 2 nnz of a pass."""
         return _row_square_sum(self._X) / max(1.0, 2.0 * float(self._X.nnz))
+
+
+def _piece(X: Any, low: int, high: int) -> Any:
+    """Rows of a CSR matrix, sharing the memory of their entries."""
+    start, stop = X.indptr[low], X.indptr[high]
+    pointers = X.indptr[low : high + 1] - start
+    return type(X)(
+        (X.data[start:stop], X.indices[start:stop], pointers), (high - low, X.shape[1]), copy=False
+    )
+
+
+def _stored(X: Any) -> NDArray[np.intp]:
+    """Stored entries of every column."""
+    return np.diff(X.indptr) if X.format == "csc" else np.bincount(X.indices, minlength=X.shape[1])
 
 
 def _row_square_sum(X: Any) -> float:
@@ -133,6 +221,8 @@ def _row_square_sum(X: Any) -> float:
 def _row_bounds(X: Any) -> list[tuple[int, int]]:
     """Row ranges of about ``BLOCK_ENTRIES`` stored entries each."""
     blocks = max(1, -(-int(X.nnz) // BLOCK_ENTRIES))
+    if blocks > 1:
+        blocks = max(4, blocks + blocks % 2)  # an even share for two threads
     cuts = np.searchsorted(X.indptr, np.linspace(0, X.nnz, blocks + 1)[1:-1])
     edges = np.unique(np.concatenate(([0], cuts, [X.shape[0]])))
     return [(int(low), int(high)) for low, high in pairwise(edges)]

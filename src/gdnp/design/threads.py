@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cache
+from itertools import count
 from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
@@ -61,7 +62,28 @@ def single_threaded_blas() -> Iterator[None]:
 
 
 def ordered_map(function: Callable[[T], R], items: Iterable[T], n_jobs: int) -> Iterable[R]:
-    """``map(function, items)`` on `n_jobs` threads, results in the order of the items."""
+    """``map(function, items)`` on `n_jobs` threads, results in the order of the items.
+
+    The calling thread takes items like any other, and a helper that has not started when none is left is
+    called off: where cores are busy elsewhere, nothing waits for them.
+    """
     if n_jobs == 1:
         return map(function, items)
-    return _pool(n_jobs, os.getpid()).map(function, items)
+    todo = list(items)
+    done: list[Any] = [None] * len(todo)
+    turns = count()  # next() on it is atomic
+
+    def work() -> None:
+        while (turn := next(turns)) < len(todo):
+            done[turn] = function(todo[turn])
+
+    pool = _pool(n_jobs, os.getpid())
+    helpers = [pool.submit(work) for _ in range(min(n_jobs, len(todo)) - 1)]
+    try:
+        work()
+    finally:
+        started = [helper for helper in helpers if not helper.cancel()]
+        wait(started)
+    for helper in started:
+        helper.result()
+    return done

@@ -59,7 +59,7 @@ class Theorems:
 
     def tables(self, summary: Mapping[str, Any]) -> list[Table]:
         """One row a claim."""
-        rows = [
+        rows: list[tuple[str, ...]] = [
             (
                 claim["id"],
                 claim["source"],

@@ -19,7 +19,7 @@ __all__ = ["Method", "State", "Status"]
 class Status(Enum):
     """How a run ended; the value is a sentence for people."""
 
-    CONVERGED = "the gradient norm is within the tolerance"
+    CONVERGED = "the tolerance is met"
     MAX_ITER = "the iterations ran out before the tolerance was met; raise max_iter or tol"
     LENGTH_DIVERGES = (
         "the loss has no finite minimiser along this direction (separable data, or a bounded loss that "

@@ -1,0 +1,93 @@
+"""The data sets of the comparison: real ones, and synthetic ones that are hard in one way each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.datasets import load_breast_cancer, load_digits
+
+from gdnp.datasets import fetch_a9a, fetch_mushrooms
+
+
+def _labels(rng, margin):
+    return np.where(rng.random(len(margin)) < 1.0 / (1.0 + np.exp(-margin)), 1.0, -1.0)
+
+
+def _offset_for(margin, share):
+    """The intercept at which `share` of the rows is expected positive."""
+    low, high = -60.0, 60.0
+    for _ in range(80):
+        middle = 0.5 * (low + high)
+        low, high = (
+            (middle, high) if np.mean(1.0 / (1.0 + np.exp(-margin - middle))) < share else (low, middle)
+        )
+    return low
+
+
+def tall(n=500_000, d=54):
+    """Dense, condition 1e4, heavy tails."""
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(rng.standard_normal((d, d)))[0]
+    X = rng.standard_t(3, size=(n, d)) * np.logspace(0, -2, d) @ basis
+    return X, _labels(rng, X @ (basis.T @ (rng.standard_normal(d) * np.logspace(0, 1.0, d))))
+
+
+def power_law(n=100_000, d=20_000, per_row=40):
+    """Sparse, columns used as a power law."""
+    rng = np.random.default_rng(1)
+    popularity = 1.0 / np.arange(1, d + 1) ** 1.1
+    columns = rng.choice(d, size=n * per_row, p=popularity / popularity.sum())
+    X = sp.csr_matrix(
+        (rng.lognormal(0.0, 0.5, n * per_row), columns, np.arange(0, n * per_row + 1, per_row)), (n, d)
+    )
+    X.sum_duplicates()
+    margin = X @ (rng.standard_normal(d) * 0.7)
+    return X, _labels(rng, margin - margin.mean())
+
+
+def phishing_like(n=11_055, d=68, per_row=30):
+    """Sparse binary, nearly half full."""
+    rng = np.random.default_rng(2)
+    X = sp.csr_matrix((rng.random((n, d)) < np.linspace(0.05, 0.9, d)) * 1.0)
+    margin = X @ rng.standard_normal(d)
+    return X, _labels(rng, 1.5 * (margin - margin.mean()))
+
+
+def ijcnn_like(n=49_990, d=22):
+    """Dense, a tenth of the rows positive."""
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((n, d)) @ (np.eye(d) + 0.3 * rng.standard_normal((d, d)))
+    margin = X @ rng.standard_normal(d) * 0.7
+    return X, _labels(rng, margin + _offset_for(margin, 0.1))
+
+
+def w8a_like(n=49_749, d=300, per_row=12):
+    """Sparse binary, few entries a row, 3 % positive."""
+    rng = np.random.default_rng(4)
+    popularity = 1.0 / np.arange(1, d + 1) ** 0.8
+    columns = rng.choice(d, size=n * per_row, p=popularity / popularity.sum())
+    X = sp.csr_matrix((np.ones(n * per_row), columns, np.arange(0, n * per_row + 1, per_row)), (n, d))
+    X.sum_duplicates()
+    X.data[:] = 1.0
+    margin = 1.5 * (X @ rng.standard_normal(d))
+    return X, _labels(rng, margin + _offset_for(margin, 0.03))
+
+
+def _fetched(fetch):
+    data = fetch()
+    return data.X, np.asarray(data.y)
+
+
+SETS: dict[str, Callable] = {
+    "a9a": lambda: _fetched(fetch_a9a),
+    "mushrooms": lambda: _fetched(fetch_mushrooms),
+    "breast_cancer": lambda: load_breast_cancer(return_X_y=True),
+    "digits": lambda: load_digits(return_X_y=True),
+    "tall": tall,
+    "power_law": power_law,
+    "phishing_like": phishing_like,
+    "ijcnn_like": ijcnn_like,
+    "w8a_like": w8a_like,
+}

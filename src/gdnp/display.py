@@ -1,0 +1,129 @@
+"""How fits came to their ends, side by side: a Display as scikit-learn has them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+Axis = Literal["passes", "seconds", "iterations"]
+
+__all__ = ["ConvergenceDisplay"]
+
+
+class ConvergenceDisplay:
+    """Relative suboptimality against passes, seconds or iterations.
+
+    Make one with ``from_estimators``. Matplotlib is imported by ``plot`` alone.
+
+    Parameters
+    ----------
+    histories : dict of str to dict of str to ndarray
+        ``history_`` of each fit.
+    best : dict of str to float
+        What each fit's objective is compared with: the lower bound its certificate gives where it is a
+        proof, else the lowest objective of all.
+
+    Attributes
+    ----------
+    ax_, figure_, lines_
+        Set by ``plot``.
+    """
+
+    def __init__(self, histories: dict[str, dict[str, FloatArray]], best: dict[str, float]) -> None:
+        self.histories = histories
+        self.best = best
+
+    @classmethod
+    def from_estimators(
+        cls,
+        estimators: Any,
+        *,
+        x: Axis = "passes",
+        class_index: int = 0,
+        ax: Any = None,
+        **line: Any,
+    ) -> ConvergenceDisplay:
+        """Draw fitted estimators on one set of axes.
+
+        Parameters
+        ----------
+        estimators : dict of str to estimator, or sequence of estimators
+            Fitted, on the same problem. A sequence is named after its solvers.
+        x : {"passes", "seconds", "iterations"}
+            The horizontal axis.
+        class_index : int
+            Which class of a one-vs-rest fit.
+        ax : matplotlib axes or None
+        **line
+            Passed to ``ax.semilogy``.
+        """
+        if not isinstance(estimators, dict):
+            estimators = _named(list(estimators))
+        if not estimators:
+            raise ValueError("estimators must hold at least one fitted estimator. Got none.")
+        histories, bounds = {}, []
+        for name, estimator in estimators.items():
+            if not hasattr(estimator, "history_"):
+                raise ValueError(f"estimators must be fitted. {name!r} is not; call fit first.")
+            histories[name] = _of_class(estimator, class_index)
+            bounds.append(_lower_bound(estimator, class_index))
+        lowest = min(float(history["objective"].min()) for history in histories.values())
+        proved = [bound for bound in bounds if bound is not None and bound <= lowest]
+        reference = max(proved) if proved else lowest
+        return cls(histories, dict.fromkeys(histories, reference)).plot(ax=ax, x=x, **line)
+
+    def suboptimality(self, name: str) -> FloatArray:
+        """(f - best)/best at every row of the history of `name`."""
+        best = self.best[name]
+        return (self.histories[name]["objective"] - best) / max(abs(best), np.finfo(float).tiny)
+
+    def plot(self, *, ax: Any = None, x: Axis = "passes", **line: Any) -> ConvergenceDisplay:
+        """Draw on `ax`, or on new axes."""
+        if x not in ("passes", "seconds", "iterations"):
+            raise ValueError(f"x must be 'passes', 'seconds' or 'iterations'. Got {x!r}.")
+        if ax is None:
+            try:
+                import matplotlib.pyplot as plt
+            except ImportError as error:
+                raise ImportError("plot needs matplotlib: pip install 'gdnp[cli]'.") from error
+            _, ax = plt.subplots()
+        self.lines_ = []
+        for name, history in self.histories.items():
+            along = np.arange(len(history["objective"])) if x == "iterations" else history[x]
+            gap = np.maximum(self.suboptimality(name), 1e-16)
+            self.lines_ += ax.semilogy(along, gap, **{"marker": ".", "label": name, **line})
+        ax.set_xlabel({"passes": "passes over the data", "seconds": "seconds", "iterations": "iterations"}[x])
+        ax.set_ylabel("relative suboptimality")
+        ax.legend()
+        self.ax_, self.figure_ = ax, ax.figure
+        return self
+
+
+def _named(estimators: list[Any]) -> dict[str, Any]:
+    """Names by solver, numbered where one comes twice."""
+    named: dict[str, Any] = {}
+    for estimator in estimators:
+        name = base = str(getattr(estimator, "solver", type(estimator).__name__))
+        k = 2
+        while name in named:
+            name, k = f"{base} {k}", k + 1
+        named[name] = estimator
+    return named
+
+
+def _of_class(estimator: Any, index: int) -> dict[str, FloatArray]:
+    history = estimator.history_
+    if "class" not in history:
+        return dict(history)
+    rows = history["class"] == estimator.classes_[index]
+    return {name: column[rows] for name, column in history.items()}
+
+
+def _lower_bound(estimator: Any, index: int) -> float | None:
+    certificate = estimator.certificate_
+    if isinstance(certificate, tuple):
+        certificate = certificate[index]
+    return certificate.objective / (1.0 + certificate.gap) if certificate.proved else None

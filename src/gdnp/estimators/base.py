@@ -1,0 +1,216 @@
+"""What the classifier and the regressor have in common: parameters, validation, records, warnings."""
+
+from __future__ import annotations
+
+import math
+import sys
+import warnings
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from gdnp.estimators.fitting import SOLVERS, Data, Fitted, Monitor, Settings, fit_one
+from gdnp.losses import get_loss
+from gdnp.solvers.newton import Row
+from gdnp.solvers.state import Status
+
+try:
+    from sklearn.callback import CallbackSupportMixin
+    from sklearn.callback import with_callbacks as _with_callbacks
+except ImportError:  # scikit-learn before 1.9
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """Nothing to support."""
+
+    _with_callbacks = None
+
+FloatArray = NDArray[np.float64]
+M = TypeVar("M", bound=Callable[..., Any])
+
+__all__ = ["LinearEstimator", "with_callbacks"]
+
+REMEDIES = {
+    Status.MAX_ITER: "raise max_iter, or tol if less will do",
+    Status.STALLED: "the arithmetic allows no better: raise tol, or alpha",
+    Status.NON_FINITE: "scale the data, or drop the rows with extreme values",
+    Status.LENGTH_DIVERGES: "the direction stands; set alpha > 0 for a finite length",
+}
+REASONS = {
+    Status.MAX_ITER: "the iterations ran out",
+    Status.STALLED: "no step improves the objective any more",
+    Status.NON_FINITE: "a step gave NaN or infinity and was undone",
+    Status.LENGTH_DIVERGES: "the data is separable and alpha is 0, so the length grows without bound",
+}
+
+
+def with_callbacks(method: M) -> M:
+    """What scikit-learn wants around a fit that supports its callbacks, where it has them."""
+    return method if _with_callbacks is None else cast(M, _with_callbacks(method))
+
+
+class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
+    """Parameters and fitting of ``GDNPClassifier`` and ``GDNPRegressor``."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    # Input
+
+    def _settings(self, task: str) -> Settings:
+        loss = get_loss(self.loss)
+        if loss.task != task:
+            raise ValueError(
+                f"loss must be one for {task}. Got {loss.name!r}, which is for {loss.task}; "
+                f"use {'GDNPClassifier' if loss.task == 'classification' else 'GDNPRegressor'} for it."
+            )
+        _check_number("alpha", self.alpha, Real, 0.0)
+        _check_number("tol", self.tol, Real, 0.0)
+        _check_number("max_iter", self.max_iter, Integral, 1)
+        _check_number("n_init", self.n_init, Integral, 1)
+        if self.solver not in SOLVERS:
+            raise ValueError(f"solver must be one of {list(SOLVERS)}. Got {self.solver!r}.")
+        return Settings(
+            loss,
+            float(self.alpha),
+            bool(self.fit_intercept),
+            self.solver,
+            float(self.tol),
+            int(self.max_iter),
+            int(self.n_init),
+        )
+
+    def _read(self, X: Any, y: Any, **options: Any) -> Any:
+        """X and y checked for everything but NaN and infinity in X, which the first pass over it finds."""
+        return validate_data(
+            self, X, y, accept_sparse=["csr", "csc"], ensure_all_finite=False, order=None, **options
+        )
+
+    def _weights(self, sample_weight: Any, X: Any) -> FloatArray | None:
+        """Weights of sum one, or None."""
+        if sample_weight is None:
+            return None
+        s = np.array(_check_sample_weight(sample_weight, X, dtype=np.float64), dtype=np.float64)
+        if not (s >= 0.0).all():
+            raise ValueError(f"sample_weight must be non-negative. Got a minimum of {s.min():g}.")
+        largest = s.max()
+        if not largest > 0.0:
+            raise ValueError("sample_weight must have a positive sum. Got 0: no row counts.")
+        s /= largest
+        s /= s.sum()
+        return s
+
+    # Fitting
+
+    def _fit_targets(
+        self,
+        data: Data,
+        settings: Settings,
+        targets: list[Callable[[], FloatArray]],
+        weights: list[FloatArray | None],
+        context: Any = None,
+    ) -> list[Fitted]:
+        """One fit for each target, which is made when its turn comes."""
+        rng = check_random_state(self.random_state) if self.n_init > 1 else None
+        fits = []
+        for k, (target, weight) in enumerate(zip(targets, weights, strict=True)):
+            start = None
+            if self.warm_start and self._has_start(len(targets), data.raw.n_features):
+                start = np.atleast_2d(self.coef_)[k].astype(float), float(np.ravel(self.intercept_)[k])
+            monitor = self._monitor(k, len(targets), context)
+            fits.append(
+                fit_one(data, target(), settings, weight=weight, start=start, rng=rng, monitor=monitor)
+            )
+        return fits
+
+    def _has_start(self, targets: int, features: int) -> bool:
+        return hasattr(self, "coef_") and np.atleast_2d(self.coef_).shape == (targets, features)
+
+    def _monitor(self, k: int, targets: int, context: Any) -> Monitor | None:
+        """Whatever wants to see each iteration: a progress line, and scikit-learn's callbacks."""
+        if not self.verbose and context is None:
+            return None
+
+        def watch(row: Row, at: Callable[[], tuple[FloatArray, float]]) -> None:
+            if self.verbose:
+                of = f"class {k + 1}/{targets}  " if targets > 1 else ""
+                print(
+                    f"gdnp  {of}{row.seconds:8.3f} s  {row.passes:8.1f} passes  "
+                    f"objective {row.objective:.10g}  gradient {row.gradient_norm:.2e}",
+                    file=sys.stderr,
+                )
+            if context is not None:
+                self._call_back(context, at, targets)
+
+        return watch
+
+    def _call_back(self, context: Any, at: Callable[[], tuple[FloatArray, float]], targets: int) -> None:
+        def attributes() -> dict[str, Any] | None:
+            if targets > 1:
+                return None  # one class alone cannot predict
+            coef, intercept = at()
+            return self._attributes([coef], [intercept])
+
+        task = context.subcontext(task_name="iteration")
+        task.call_on_fit_task_begin(estimator=self)
+        task.call_on_fit_task_end(estimator=self, reconstruction_attributes=attributes)
+
+    def _attributes(self, coefs: list[FloatArray], intercepts: list[float]) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def _keep(self, fits: list[Fitted], settings: Settings) -> None:
+        """Set what every fitted estimator has."""
+        for name, value in self._attributes([f.coef for f in fits], [f.intercept for f in fits]).items():
+            setattr(self, name, value)
+        many = len(fits) > 1
+        self.direction_ = np.array([f.direction for f in fits]) if many else fits[0].direction
+        self.length_ = np.array([f.length for f in fits]) if many else fits[0].length
+        self.certificate_ = tuple(f.certificate for f in fits) if many else fits[0].certificate
+        self.n_iter_ = (
+            max(1, *(len(f.history) - 1 for f in fits)) if many else max(1, len(fits[0].history) - 1)
+        )
+        rows = [row for fit in fits for row in fit.history]
+        self.history_ = {
+            name: np.array([getattr(row, name) for row in rows])
+            for name in ("passes", "seconds", "objective", "gradient_norm")
+        }
+        if many:
+            self.history_["class"] = np.repeat(self.classes_, [len(f.history) for f in fits])
+        self._warn(fits, settings)
+
+    def _warn(self, fits: list[Fitted], settings: Settings) -> None:
+        failed = [f.certificate for f in fits if f.certificate.status is not Status.CONVERGED]
+        if not failed:
+            return
+        worst = max(failed, key=lambda certificate: certificate.gap)
+        where = f" for {len(failed)} of {len(fits)} classes" if len(fits) > 1 else ""
+        known = "proved" if worst.proved else "estimated"
+        warnings.warn(
+            f"tol={settings.tol:g} was not met{where} (relative suboptimality {worst.gap:.2g}, {known}): "
+            f"{REASONS[worst.status]}; {REMEDIES[worst.status]}.",
+            ConvergenceWarning,
+            stacklevel=4 if _with_callbacks is None else 5,
+        )
+
+    # Prediction
+
+    def _decision(self, X: Any) -> FloatArray:
+        """X coef_ᵀ + intercept_, shape (n,) or (n, K)."""
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            return np.asarray(X @ self.coef_.T + self.intercept_)
+
+
+def _check_number(name: str, value: Any, kind: Any, least: float) -> None:
+    if not isinstance(value, kind) or isinstance(value, bool) or not math.isfinite(value) or value < least:
+        expected = "an integer" if kind is Integral else "a finite number"
+        raise ValueError(f"{name} must be {expected} of at least {least:g}. Got {value!r}.")

@@ -1,0 +1,239 @@
+"""``GDNPClassifier``: linear classification, one class against the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.validation import check_is_fitted
+
+from gdnp.design.threads import single_threaded_blas
+from gdnp.estimators.base import LinearEstimator, with_callbacks
+from gdnp.estimators.fitting import Data
+from gdnp.losses import Loss, get_loss
+
+FloatArray = NDArray[np.float64]
+
+__all__ = ["GDNPClassifier"]
+
+
+class GDNPClassifier(ClassifierMixin, LinearEstimator):  # type: ignore[misc]
+    """Linear classifier that converges on raw data and says how close it came.
+
+    Minimises (1/Σs_i) Σ s_i φ(-y_i (x_iᵀw + b)) + alpha/2 ‖w‖² over w and b in the raw coordinates of X; b is
+    never penalised. ``LogisticRegression``'s C is 1/(alpha n). More than two classes are fitted one against
+    the rest; the curvature is that of each class, the statistics of X are shared.
+
+    Parameters
+    ----------
+    loss : {"log_loss", "sigmoid", "probit"} or gdnp.losses.Loss
+        φ. "sigmoid" and "probit" (the normal cdf Φ, not probit regression) are bounded smooth 0-1 losses:
+        rows far on the wrong side cost at most 1. They are not convex; the fit starts from the log loss.
+    alpha : float
+        The ridge, >= 0.
+    fit_intercept : bool
+    solver : {"auto", "newton", "gdnp", "gdnp_metric", "batch_norm_gd", "weight_norm_gd", "gd", "agd"}
+        "auto" is "newton", the production solver; the others are the methods of the paper and its rivals.
+    tol : float
+        Relative suboptimality at which the fit is done: proved by a duality gap for "log_loss" with
+        alpha > 0, estimated otherwise. ``certificate_`` says which.
+    max_iter : int
+    class_weight : dict, "balanced" or None
+        Multiplied into the sample weights.
+    warm_start : bool
+        Start from the last fit.
+    n_init : int
+        Starts of a loss that is not convex; the best end is kept.
+    n_jobs : int or None
+        Threads of a pass over X; None means all cores. Results do not depend on it.
+    random_state : int, RandomState or None
+        Draws the starts beyond the first.
+    verbose : int
+        Whether to print a line an iteration on stderr.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (1, d) or (K, d)
+    intercept_ : ndarray of shape (1,) or (K,)
+    classes_ : ndarray of shape (K,)
+    direction_ : ndarray of shape (d,) or (K, d)
+        w of coef_ = length_ · w with wᵀSw = 1, S the covariance of X.
+    length_ : float or ndarray of shape (K,)
+        g, the standard deviation of X coef_.
+    certificate_ : Certificate, or a tuple of them
+        Status, gap and how it is known; ``gdnp.solvers.certificates``.
+    history_ : dict of str to ndarray
+        ``passes``, ``seconds``, ``objective``, ``gradient_norm``, and ``class`` with more than two classes.
+    n_iter_ : int
+        Iterations of the slowest class.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (d,)
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from gdnp import GDNPClassifier
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> model = GDNPClassifier().fit(X, y)
+    >>> model.certificate_.proved
+    True
+    """
+
+    def __init__(
+        self,
+        loss: str | Loss = "log_loss",
+        *,
+        alpha: float = 1e-4,
+        fit_intercept: bool = True,
+        solver: str = "auto",
+        tol: float = 1e-8,
+        max_iter: int = 1000,
+        class_weight: Any = None,
+        warm_start: bool = False,
+        n_init: int = 1,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.loss = loss
+        self.alpha = alpha
+        self.fit_intercept = fit_intercept
+        self.solver = solver
+        self.tol = tol
+        self.max_iter = max_iter
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+        self.n_init = n_init
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @with_callbacks
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> GDNPClassifier:
+        """Fit to X of shape (n, d), dense or sparse, and labels y of shape (n,).
+
+        Raises
+        ------
+        ValueError
+            For bad parameters, NaN or infinity, wrong shapes, a single class, or weights that are negative
+            or sum to zero.
+        """
+        settings = self._settings("classification")
+        X, y = self._read(X, y)
+        weight = self._weights(sample_weight, X)
+        classes, codes = _encode(y)
+        weight = self._class_weighted(weight, classes, codes)
+        _check_present(classes, codes, weight)
+        self.classes_ = classes
+        context = None
+        if getattr(self, "_skl_callbacks", None):
+            context = self._init_callback_context(max_subtasks=None)
+            context.call_on_fit_task_begin(estimator=self, X=X, y=y)
+        codes_of = range(len(classes)) if len(classes) > 2 else [1]
+        targets = [_one_against_rest(codes, code) for code in codes_of]
+        with single_threaded_blas():
+            data = Data(X, weight, settings, self.n_jobs, many=len(targets) > 1)
+            fits = self._fit_targets(data, settings, targets, [None] * len(targets), context)
+        self._keep(fits, settings)
+        if context is not None:
+            context.call_on_fit_task_end(estimator=self, X=X, y=y)
+        return self
+
+    def _class_weighted(
+        self, weight: FloatArray | None, classes: NDArray[Any], codes: NDArray[np.intp]
+    ) -> FloatArray | None:
+        if self.class_weight is None:
+            return weight
+        factor = compute_class_weight(
+            self.class_weight, classes=classes, y=classes[codes], sample_weight=weight
+        )
+        if not ((factor >= 0.0).all() and np.isfinite(factor).all()):
+            raise ValueError(f"class_weight must be finite and non-negative. Got {self.class_weight!r}.")
+        s = factor[codes] * (1.0 if weight is None else weight)
+        if not s.sum() > 0.0:
+            raise ValueError("class_weight must leave a positive total weight. Got 0: no row counts.")
+        return np.asarray(s / s.sum())
+
+    def _attributes(self, coefs: list[FloatArray], intercepts: list[float]) -> dict[str, Any]:
+        return {
+            "coef_": np.array(coefs),
+            "intercept_": np.array(intercepts),
+            "classes_": self.classes_,
+            "n_features_in_": self.n_features_in_,
+        }
+
+    def decision_function(self, X: Any) -> FloatArray:
+        """X coef_ᵀ + intercept_, shape (n,) for two classes, else (n, K)."""
+        scores = self._decision(X)
+        return scores.ravel() if scores.shape[1] == 1 else scores
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The class of the largest score, shape (n,)."""
+        scores = self.decision_function(X)
+        index = (scores > 0.0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
+        return np.asarray(self.classes_[index])
+
+    def predict_proba(self, X: Any) -> FloatArray:
+        """Probabilities of the classes, shape (n, K).
+
+        With p φ'(-s) = (1 - p) φ'(s) at the minimiser of the expected loss, a score s stands for
+        p = φ'(s)/(φ'(s) + φ'(-s)): the logistic function for the log loss. A bounded loss has no such p, and
+        φ(s)/(φ(s) + φ(-s)) is used. More than two classes are normalised to sum to one.
+        """
+        check_is_fitted(self)
+        loss = get_loss(self.loss)
+        scores = self._decision(X)
+        link = loss.gradient if loss.convex else loss.value
+        with np.errstate(over="ignore", under="ignore"):
+            up, down = link(scores), link(-scores)
+        p = up / (up + down)
+        if p.shape[1] == 1:
+            return np.hstack((1.0 - p, p))
+        total = p.sum(axis=1, keepdims=True)
+        return np.asarray(np.divide(p, total, out=np.full_like(p, 1.0 / p.shape[1]), where=total > 0.0))
+
+    def predict_log_proba(self, X: Any) -> FloatArray:
+        """The logarithm of ``predict_proba``."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+
+def _encode(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """Classes in order and the index of each row's; two numbers need no sorting of n labels."""
+    if y.dtype.kind in "fiu" and y.size:
+        low, high = y.min(), y.max()
+        upper = y == high
+        if bool((upper | (y == low)).all()) and low != high:
+            classes: NDArray[Any] = np.array([low, high], dtype=y.dtype)
+            codes = upper.astype(np.intp)
+        else:
+            classes, codes = np.unique(y, return_inverse=True)
+    else:
+        classes, codes = np.unique(y, return_inverse=True)
+    if classes.dtype.kind == "f" and (classes != np.floor(classes)).any():
+        raise ValueError(
+            "Unknown label type: continuous. y must hold class labels, at most one of a few per row; "
+            "use GDNPRegressor for numbers."
+        )
+    return classes, codes
+
+
+def _check_present(classes: NDArray[Any], codes: NDArray[np.intp], weight: FloatArray | None) -> None:
+    """Every class must have a row that counts."""
+    if len(classes) < 2:
+        raise ValueError(f"y must have at least two classes. Got one class, {classes[0]!r}.")
+    if weight is not None:
+        mass = np.bincount(codes, weight, minlength=len(classes))
+        if (mass > 0.0).sum() < 2:
+            raise ValueError(
+                "y must have at least two classes in rows of positive weight. "
+                f"Got one class, {classes[mass.argmax()]!r}."
+            )
+
+
+def _one_against_rest(codes: NDArray[np.intp], code: int) -> Callable[[], FloatArray]:
+    return lambda: np.where(codes == code, 1.0, -1.0)

@@ -1,0 +1,178 @@
+"""What is known about a solution: a duality gap where one can be had, a Newton decrement elsewhere.
+
+For convex φ and a ridge R > 0, every a with Σ s_i σ_i a_i = 0 (γ is free) gives the lower bound
+D(a) = Σ s_i (a_i base_i - φ*(a_i)) - ½ ‖Xᵀ(s σ a)‖²_{R⁻¹} <= min f, and at (v, γ)
+
+    f(v, γ) - D(a) = Σ s_i [φ(t_i) + φ*(a_i) - a_i t_i] + ½ ‖R v + Xᵀ(s σ a)‖²_{R⁻¹},
+
+a sum of terms that are never negative, so nothing cancels. The customary a = φ'(t) makes the first sum 0 and
+leaves ‖∇f‖²_{R⁻¹}/2, which is useless where R is small. Here a = φ'(t) + φ''(t) ∘ (X δ) with δ the Newton
+step: then the second term is the residual of Newton's equations, and the first is of fourth order in δ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import eigh
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+
+from gdnp.design import Block
+from gdnp.solvers.conjugate import NewtonStep
+from gdnp.solvers.state import Status
+from gdnp.standardized import Place, Standardized
+
+FloatArray = NDArray[np.float64]
+
+Kind = Literal["duality_gap", "newton_decrement", "gradient_norm"]
+
+__all__ = ["Certificate", "Kind", "duality_gap", "provable", "smallest_curvature"]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How good a fit is, and how that is known.
+
+    Attributes
+    ----------
+    status : Status
+        How the run ended.
+    gap : float
+        Bound or estimate of (f - min f)/min f.
+    gradient_norm : float
+        ‖∇f‖ in the inverse of the metric the solver ended with.
+    kind : {"duality_gap", "newton_decrement", "gradient_norm"}
+        "duality_gap" proves `gap`; the others estimate it.
+    objective : float
+        f.
+    smallest_curvature : float or None
+        Losses that are not convex: the smallest eigenvalue of ∇²f in the solver's coordinates, where it was
+        computed; not below zero (beyond rounding) at a local minimum.
+    zero_one_error : float or None
+        Classification: the weighted share of training rows on the wrong side.
+    smoothing_gap : float or None
+        Bounded losses: mean φ less the 0-1 error, what smoothing adds to or takes off the error.
+    """
+
+    status: Status
+    gap: float
+    gradient_norm: float
+    kind: Kind
+    objective: float
+    smallest_curvature: float | None = None
+    zero_one_error: float | None = None
+    smoothing_gap: float | None = None
+
+    @property
+    def proved(self) -> bool:
+        """Whether ``gap`` is a proof rather than an estimate."""
+        return self.kind == "duality_gap"
+
+
+def provable(problem: Standardized) -> bool:
+    """Whether a duality gap exists: a convex loss with a conjugate, and a ridge on every live column."""
+    loss = problem.loss
+    return bool(loss.convex and loss.has_conjugate and np.all(problem.ridge > 0.0))
+
+
+def duality_gap(problem: Standardized, place: Place, newton: NewtonStep) -> tuple[Place, float]:
+    """The place one Newton step on, and f there less the dual bound; one pass less its forward half.
+
+    Parameters
+    ----------
+    problem : Standardized
+    place : Place
+        Where ∇²f was taken.
+    newton : NewtonStep
+        δ, and X δ as the change of the margins.
+
+    Returns
+    -------
+    Place
+        (v, γ) + δ.
+    float
+        An upper bound on f - min f there, up to rounding; infinite where a cannot be balanced.
+    """
+    loss, s_mean = problem.loss, 1.0 / problem.n
+    moved = place.margins + newton.slope
+
+    def dual(t: FloatArray, q: FloatArray) -> FloatArray:
+        return loss.dual_clip(loss.gradient(t) + loss.curvature(t) * q)
+
+    def masses(_: Block, t: FloatArray, q: FloatArray, sigma: FloatArray, s: FloatArray | None) -> list[Any]:
+        h = dual(t, q) * sigma * (s_mean if s is None else s)
+        return [float(h[h > 0.0].sum()), float(-h[h < 0.0].sum())]
+
+    up = down = 1.0
+    if problem.fit_intercept:
+        positive, negative = problem.design.reduce(
+            masses, place.margins, newton.slope, problem.sigma, problem.weight
+        )
+        if min(positive, negative) <= 0.0 < max(positive, negative):
+            up = down = 0.0
+        elif positive > negative:
+            up = negative / positive
+        elif negative > positive:
+            down = positive / negative
+
+    def kernel(
+        block: Block, t: FloatArray, q: FloatArray, at: FloatArray, sigma: FloatArray, s: FloatArray | None
+    ) -> list[Any]:
+        a = dual(t, q)
+        a *= np.where(a * sigma > 0.0, up, down)
+        value, r = loss.value_and_gradient(at)
+        excess = np.maximum(value + loss.conjugate(a) - a * at, 0.0)
+        r = problem.weighted(r, s)
+        r *= sigma
+        h = problem.weighted(a, s)
+        h *= sigma
+        both = block.tdot(np.column_stack((r, h)))
+        sums = np.array([r.sum(), h.sum()])
+        return [problem.total(value, s), problem.total(excess, s), both, sums]
+
+    problem.cost.charge(0.5)
+    value, excess, both, sums = problem.design.reduce(
+        kernel,
+        place.margins,
+        newton.slope,
+        moved,
+        problem.sigma,
+        problem.weight,
+        partial_size=2 * problem.d,
+    )
+    x = place.x + newton.step
+    gradient = problem.finished(both[:, 0], float(sums[0]), x)
+    residual = problem.finished(both[:, 1], float(sums[1]), x)[:-1]
+    gap = excess + 0.5 * float(residual @ (residual / problem.ridge))
+    return Place(x, moved, value + problem.penalty(x), gradient), float(gap)
+
+
+def smallest_curvature(problem: Standardized, place: Place, as_matrix: bool) -> tuple[float, FloatArray]:
+    """The smallest eigenvalue of ∇²f in standardised coordinates and its eigenvector.
+
+    From the matrix, or by Lanczos iterations on products with it, each a pass over X.
+    """
+    c = problem.curvature(place.margins)
+    d = problem.d
+    if as_matrix:
+        gram = problem.gram(c, central=False)
+        matrix = np.zeros((d + 1, d + 1))
+        matrix[:d, :d] = gram.scatter
+        np.einsum("ii->i", matrix)[:d] += problem.ridge
+        matrix[d, :d] = matrix[:d, d] = gram.first
+        matrix[d, d] = gram.total if problem.fit_intercept else 1.0
+        values, vectors = eigh(matrix, subset_by_index=(0, 0))
+        return float(values[0]), vectors[:, 0]
+    buffer = np.empty(problem.n)
+    operator = LinearOperator(
+        (d + 1, d + 1), matvec=lambda p: problem.hessian_product(c, np.ravel(p), buffer), dtype=np.float64
+    )
+    start = np.random.default_rng(0).standard_normal(d + 1)
+    try:
+        values, vectors = eigsh(operator, k=1, which="SA", v0=start, maxiter=200, tol=1e-3)
+    except ArpackNoConvergence:
+        return 0.0, start
+    return float(values[0]), vectors[:, 0]

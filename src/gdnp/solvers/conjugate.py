@@ -1,0 +1,91 @@
+"""Newton's equations ∇²f δ = -∇f by conjugate gradients, preconditioned by a metric of curvature."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdnp.standardized import Place, Standardized
+
+FloatArray = NDArray[np.float64]
+
+__all__ = ["NewtonStep", "newton_step"]
+
+
+@dataclass(frozen=True)
+class NewtonStep:
+    """An inexact Newton step and what it tells.
+
+    Attributes
+    ----------
+    step : ndarray of shape (d + 1,)
+        δ.
+    slope : ndarray of shape (n,)
+        The change of the margins along δ.
+    residual : ndarray of shape (d + 1,)
+        ∇²f δ + ∇f.
+    decrement : float
+        -½ ∇fᵀδ, the decrease that the quadratic model promises.
+    escape : ndarray of shape (d + 1,) or None
+        A direction of negative curvature, if one was met.
+    """
+
+    step: FloatArray
+    slope: FloatArray
+    residual: FloatArray
+    decrement: float
+    escape: FloatArray | None = None
+
+
+def newton_step(
+    problem: Standardized,
+    place: Place,
+    curvature: FloatArray,
+    precondition: Callable[[FloatArray], FloatArray],
+    done: Callable[[FloatArray, float], bool],
+    max_iter: int,
+) -> NewtonStep:
+    """Conjugate gradients from δ = 0; one pass over X an iteration.
+
+    Parameters
+    ----------
+    problem : Standardized
+    place : Place
+        Where the Hessian is taken.
+    curvature : ndarray of shape (n,)
+        s φ'' there.
+    precondition : callable
+        g -> H⁻¹ g for a positive definite H near ∇²f.
+    done : callable
+        (residual, decrement) -> whether that is enough.
+    max_iter : int
+        Products with the Hessian at most.
+    """
+    gradient = place.gradient
+    x, r = np.zeros_like(gradient), -gradient
+    total, slope = np.zeros(problem.n), np.empty(problem.n)
+    z = precondition(r)
+    p, rz = z, float(r @ z)
+    for _ in range(max_iter):
+        product = problem.hessian_product(curvature, p, slope)
+        bend = float(p @ product)
+        if not bend > 1e-14 * float(np.abs(p) @ np.abs(product)):
+            escape = p if bend < 0.0 else None
+            return NewtonStep(x, total, -r, 0.5 * float(-gradient @ x), escape)
+        a = rz / bend
+        x = x + a * p
+        r = r - a * product
+        slope *= a
+        total += slope
+        decrement = 0.5 * float(-gradient @ x)
+        if done(-r, decrement):
+            break
+        z = precondition(r)
+        rz, old = float(r @ z), rz
+        if not 0.0 < rz < np.inf:
+            break
+        p = z + (rz / old) * p
+    return NewtonStep(x, total, -r, 0.5 * float(-gradient @ x))

@@ -1,0 +1,171 @@
+"""Metrics of the curvature at a point: positive definite approximations H of ∇²f over (v, γ), to solve with.
+
+The intercept is eliminated by its Schur complement. With c_i = s_i φ''(t_i), C = Σ c_i, m = Σ c_i x_i / C and
+A = Σ c_i (x_i - m)(x_i - m)ᵀ + R, the system H (δ, δ_γ) = (g, g_γ) is A δ = g - g_γ m, δ_γ = g_γ/C - mᵀδ.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import lapack
+
+from gdnp.standardized import Gram, Standardized
+
+FloatArray = NDArray[np.float64]
+
+__all__ = ["Curvature", "DiagonalCurvature", "FullCurvature", "KernelCurvature", "SaddleFreeCurvature"]
+
+JITTER = 1e-14
+"""First addition to the diagonal, in units of its largest entry; ten times more until Cholesky succeeds."""
+SADDLE_FLOOR = 1e-4
+"""The smallest |eigenvalue| that an indefinite H is taken to have, in units of the largest."""
+
+
+class Curvature(Protocol):
+    """What a quasi-Newton method needs of a metric."""
+
+    def solve(self, g: FloatArray) -> FloatArray:
+        """H⁻¹ g, shape (d + 1,)."""
+        ...
+
+
+class FullCurvature:
+    """H from a positive semidefinite Gram matrix, by Cholesky.
+
+    Parameters
+    ----------
+    gram : Gram
+        About the weighted mean; used up.
+    ridge : ndarray of shape (d,)
+    """
+
+    def __init__(self, gram: Gram, ridge: FloatArray) -> None:
+        self._total, self._mean = max(gram.total, 1e-300), gram.mean
+        diagonal = np.einsum("ii->i", gram.scatter)
+        diagonal += ridge
+        self._factor = _cholesky(gram.scatter, float(np.max(diagonal, initial=0.0)))
+
+    def solve(self, g: FloatArray) -> FloatArray:  # noqa: D102
+        out = np.empty_like(g)
+        out[:-1] = lapack.dpotrs(self._factor, g[:-1] - g[-1] * self._mean, lower=1)[0]
+        out[-1] = g[-1] / self._total - self._mean @ out[:-1]
+        return out
+
+
+class SaddleFreeCurvature:
+    """|H| of a loss that is not convex: eigenvalues replaced by their absolute values.
+
+    -|H|⁻¹∇f is a descent direction that leaves a saddle along its directions of negative curvature
+    (Dauphin et al. 2014). Where H is positive definite it is Newton's.
+
+    Parameters
+    ----------
+    gram : Gram
+        About 0; used up.
+    ridge : ndarray of shape (d,)
+    fit_intercept : bool
+    """
+
+    def __init__(self, gram: Gram, ridge: FloatArray, fit_intercept: bool) -> None:
+        d = len(ridge)
+        matrix = np.empty((d + 1, d + 1))
+        matrix[:d, :d] = gram.scatter
+        np.einsum("ii->i", matrix)[:d] += ridge
+        matrix[d, :d] = matrix[:d, d] = gram.first
+        matrix[d, d] = gram.total if fit_intercept else 1.0
+        self._factor, info = lapack.dpotrf(matrix, lower=1)
+        self.indefinite = bool(info)
+        if info:
+            values, self._vectors = np.linalg.eigh(matrix)
+            self.smallest, self.escape = float(values[0]), self._vectors[:, 0]
+            self._values = np.maximum(np.abs(values), SADDLE_FLOOR * np.max(np.abs(values)) + 1e-300)
+
+    def solve(self, g: FloatArray) -> FloatArray:  # noqa: D102
+        if self.indefinite:
+            return np.asarray(self._vectors @ ((self._vectors.T @ g) / self._values))
+        return np.asarray(lapack.dpotrs(self._factor, g, lower=1)[0])
+
+
+def _cholesky(matrix: FloatArray, largest: float) -> FloatArray:
+    jitter = JITTER * (largest if largest > 0.0 else 1.0)
+    np.einsum("ii->i", matrix)[:] += jitter
+    while True:
+        factor, info = lapack.dpotrf(matrix, lower=1)
+        if info == 0:
+            return np.asarray(factor)
+        np.einsum("ii->i", matrix)[:] += 9.0 * jitter
+        jitter *= 10.0
+
+
+class DiagonalCurvature:
+    """H from the diagonal of the Gram, for d too large for a matrix.
+
+    Parameters
+    ----------
+    gram : Gram
+        With a scatter of shape (d,).
+    ridge : ndarray of shape (d,)
+    """
+
+    def __init__(self, gram: Gram, ridge: FloatArray) -> None:
+        self._gram = gram
+        diagonal = np.abs(gram.scatter) + ridge
+        self._diagonal = np.maximum(diagonal, 1e-12 * float(np.max(diagonal, initial=0.0)) + 1e-300)
+
+    def solve(self, g: FloatArray) -> FloatArray:  # noqa: D102
+        total, mean = self._gram.total, self._gram.mean
+        out = np.empty_like(g)
+        out[:-1] = (g[:-1] - g[-1] * mean) / self._diagonal
+        out[-1] = g[-1] / (abs(total) if total != 0.0 else 1.0) - mean @ out[:-1]
+        return out
+
+
+class KernelCurvature:
+    """H for n < d, by the Woodbury identity on K = X R⁻¹ Xᵀ (n x n): two products with X for each solution.
+
+    A⁻¹ = R⁻¹ - R⁻¹ Xᵀ M X R⁻¹ with M = C^½ (I + C^½ K C^½)⁻¹ C^½, and 1ᵀ M 1 is the Schur complement of γ.
+
+    Parameters
+    ----------
+    problem : Standardized
+    kernel : ndarray of shape (n, n)
+        K for the floored ridge.
+    ridge : ndarray of shape (d,)
+        R, floored so that it can be divided by.
+    curvature : ndarray of shape (n,)
+        c >= 0.
+    """
+
+    def __init__(
+        self, problem: Standardized, kernel: FloatArray, ridge: FloatArray, curvature: FloatArray
+    ) -> None:
+        self._problem, self._ridge = problem, ridge
+        self._root = np.sqrt(np.maximum(curvature, 0.0))
+        system = self._root[:, None] * kernel * self._root
+        np.einsum("ii->i", system)[:] += 1.0
+        self._factor = _cholesky(system, 0.0)
+        if problem.fit_intercept:
+            ones = self._inner(np.ones(problem.n))
+            self._complement = max(float(ones.sum()), 1e-300)
+            self._response = problem.backward(ones) / ridge
+
+    def _inner(self, r: FloatArray) -> FloatArray:
+        """M r."""
+        return np.asarray(self._root * lapack.dpotrs(self._factor, self._root * r, lower=1)[0])
+
+    def _solve_features(self, g: FloatArray) -> FloatArray:
+        plain = g / self._ridge
+        inner = self._inner(self._problem.features(plain))
+        return np.asarray(plain - self._problem.backward(inner) / self._ridge)
+
+    def solve(self, g: FloatArray) -> FloatArray:  # noqa: D102
+        out = np.zeros_like(g)
+        out[:-1] = self._solve_features(g[:-1])
+        if self._problem.fit_intercept:
+            # H_v⁻¹ Xᵀc = R⁻¹ Xᵀ M 1, and (Xᵀc)ᵀ H_v⁻¹ g = (H_v⁻¹ Xᵀc)ᵀ g
+            out[-1] = (g[-1] - float(self._response @ g[:-1])) / self._complement
+            out[:-1] -= self._response * out[-1]
+        return out

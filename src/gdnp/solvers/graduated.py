@@ -1,0 +1,120 @@
+"""Losses that are not convex: from the log loss by graduated length, from several starts where asked.
+
+A bounded loss of w̃ = g w depends on g as a physical system on its inverse temperature: with a short length
+φ is nearly linear in the margins and has few minima, with a long one it is the 0-1 loss and has many. So the
+margins are first shrunk and then let out, each solution being the start of the next (graduated
+non-convexity, Blake and Zisserman 1987), beginning at the solution of the log loss.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdnp.losses import LogLoss, Loss, PseudoHuber
+from gdnp.solvers.newton import Monitor, Outcome, Row, solve
+from gdnp.solvers.state import Status
+from gdnp.standardized import Standardized
+
+FloatArray = NDArray[np.float64]
+
+__all__ = ["PATH", "Tempered", "solve_nonconvex"]
+
+PATH = (0.5,)
+"""Factors of the margins before the last, which is 1."""
+ROUGH = 1e-3
+"""Relative suboptimality at which the path moves on."""
+
+
+@dataclass(frozen=True)
+class Tempered(Loss):
+    """φ(κ t): the loss as it is for a length shrunk by κ.
+
+    Parameters
+    ----------
+    loss : Loss
+        φ.
+    factor : float
+        κ > 0.
+    """
+
+    loss: Loss
+    factor: float
+
+    def __post_init__(self) -> None:
+        for name in ("name", "task", "convex", "increasing"):
+            object.__setattr__(self, name, getattr(self.loss, name))
+        object.__setattr__(self, "max_gradient", self.factor * self.loss.max_gradient)
+        object.__setattr__(self, "max_curvature", self.factor**2 * self.loss.max_curvature)
+
+    def value(self, t: FloatArray) -> FloatArray:
+        """φ(κ t)."""
+        return self.loss.value(self.factor * t)
+
+    def gradient(self, t: FloatArray) -> FloatArray:
+        """κ φ'(κ t)."""
+        return self.factor * self.loss.gradient(self.factor * t)
+
+    def curvature(self, t: FloatArray) -> FloatArray:
+        """κ² φ''(κ t)."""
+        return self.factor**2 * self.loss.curvature(self.factor * t)
+
+
+def solve_nonconvex(
+    problem: Standardized,
+    *,
+    tol: float = 1e-8,
+    max_iter: int = 1000,
+    start: FloatArray | None = None,
+    n_init: int = 1,
+    rng: np.random.RandomState | None = None,
+    monitor: Monitor | None = None,
+) -> Outcome:
+    """A local minimum, the best of `n_init` starts.
+
+    Parameters
+    ----------
+    problem : Standardized
+    tol, max_iter, monitor
+        See ``solve``.
+    start : ndarray of shape (d + 1,) or None
+        Where to start instead of the log loss; the path is then left out.
+    n_init : int
+        Starts: the first as above, the others the first with its direction turned at random.
+    rng : RandomState or None
+    """
+    path: list[Row] = []
+    x = start
+    if x is None:
+        x = _graduated(problem, path)
+    best = solve(problem, tol=tol, max_iter=max_iter, start=x, monitor=monitor)
+    rng = np.random.RandomState(0) if rng is None else rng
+    for _ in range(n_init - 1):
+        turned = _turned(problem, x, rng)
+        other = solve(problem, tol=tol, max_iter=max_iter, start=turned, monitor=monitor)
+        better = other.place.value < best.place.value
+        if better and (other.certificate.status is Status.CONVERGED) >= (
+            best.certificate.status is Status.CONVERGED
+        ):
+            best = other
+    return replace(best, history=path + best.history)
+
+
+def _graduated(problem: Standardized, path: list[Row]) -> FloatArray:
+    """The end of the path of lengths, or the convex start itself where f is lower there."""
+    convex = LogLoss() if problem.loss.task == "classification" else PseudoHuber()
+    first = solve(problem.with_loss(convex), tol=ROUGH, max_iter=50, prove=False)
+    x = first.place.x
+    for factor in PATH:
+        easier = problem.with_loss(Tempered(problem.loss, factor))
+        x = solve(easier, tol=ROUGH, max_iter=50, start=x, prove=False).place.x
+    ends = [problem.at(end) for end in (x, first.place.x)]
+    return min(ends, key=lambda place: place.value).x
+
+
+def _turned(problem: Standardized, x: FloatArray, rng: np.random.RandomState) -> FloatArray:
+    """x with noise of its own length added to the direction."""
+    noise = rng.standard_normal(len(x)) * (np.append(problem.scale, 1.0) > 0.0)
+    return np.asarray(x + noise * (np.linalg.norm(x) / max(float(np.linalg.norm(noise)), 1e-300)))

@@ -1,0 +1,53 @@
+"""Limited-memory BFGS about a metric: the inverse Hessian as the metric's, corrected by the last steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+__all__ = ["Memory"]
+
+FLAT = 1e-10
+"""A pair whose curvature sᵀy is below this share of |s||y| would make the update unstable."""
+
+
+class Memory:
+    """Pairs s = x⁺ - x, y = ∇f⁺ - ∇f, applied by the two-loop recursion (Nocedal 1980).
+
+    Parameters
+    ----------
+    size : int
+        Pairs kept.
+    """
+
+    def __init__(self, size: int = 10) -> None:
+        self._size = size
+        self._pairs: list[tuple[FloatArray, FloatArray, float]] = []
+
+    def add(self, s: FloatArray, y: FloatArray) -> None:
+        """Keep a pair, unless f is not convex along it."""
+        curvature = float(s @ y)
+        if curvature > FLAT * float(np.sqrt((s @ s) * (y @ y))):
+            self._pairs.append((s, y, curvature))
+            del self._pairs[: -self._size]
+
+    def clear(self) -> None:
+        """Forget: the pairs of an old metric do not improve a new one."""
+        self._pairs.clear()
+
+    def solve(self, g: FloatArray, base: Callable[[FloatArray], FloatArray]) -> FloatArray:
+        """B⁻¹ g, where B is the metric with the pairs' secant equations imposed, the latest last."""
+        q = g.copy()
+        weights = []
+        for s, y, curvature in reversed(self._pairs):
+            a = float(s @ q) / curvature
+            weights.append(a)
+            q -= a * y
+        p = base(q)
+        for (s, y, curvature), a in zip(self._pairs, reversed(weights), strict=True):
+            p += (a - float(y @ p) / curvature) * s
+        return p

@@ -1,0 +1,472 @@
+"""The production solver: quasi-Newton in the metric of the curvature, from the paper's two steps as a start.
+
+1. Direction H₀⁻¹u and then its length, searched together with the intercept: on a sample of rows where there
+   are many more rows than columns, in which case the sample's problem is solved.
+2. L-BFGS in the metric H of the curvature at that point (a Gram weighted by φ'', from rows drawn in
+   proportion to φ'' where there are many). The unit step costs one reading of X; another step is searched on
+   cached margins, which costs none. H is taken afresh when, at the rate seen, that is the shorter way.
+3. Newton's equations by conjugate gradients in H. Their solution is the last step and the dual point of the
+   certificate at once.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdnp.losses import zero_one
+from gdnp.solvers.certificates import Certificate, Kind, duality_gap, provable, smallest_curvature
+from gdnp.solvers.conjugate import newton_step
+from gdnp.solvers.curvature import (
+    Curvature,
+    DiagonalCurvature,
+    FullCurvature,
+    KernelCurvature,
+    SaddleFreeCurvature,
+)
+from gdnp.solvers.lbfgs import Memory
+from gdnp.solvers.line_search import DECREASE, search
+from gdnp.solvers.state import Status
+from gdnp.standardized import Place, Standardized
+
+FloatArray = NDArray[np.float64]
+
+__all__ = ["Monitor", "Outcome", "Row", "certify", "solve"]
+
+LARGEST_MATRIX = 2048
+"""Columns (or rows) up to which a metric is held as a matrix."""
+ROWS_PER_COLUMN = 16
+"""Rows of the first metric for each column: H is then within about a half of that of all rows."""
+GROWTH = 4
+"""How many times more rows each next metric is made from."""
+NEGLIGIBLE = 0.02
+"""Rows whose φ'' is below this share of the mean are left out of a metric."""
+SMALLEST_SAMPLE = 1024
+SAMPLE_RATIO = 8
+"""A sample is solved first when there are this many times more rows than it has."""
+ENTER = 30.0
+"""The last Newton step starts when the estimated suboptimality is within this factor of the tolerance."""
+LONGEST_NEWTON = 100
+"""Conjugate gradient iterations of the last step."""
+CURVATURE_ROUNDING = 1e-9
+"""An eigenvalue this far below zero, where columns have unit variance, is not called negative."""
+OVERHEAD = 4e4
+"""Entries that could be read in the time of one pass over nothing."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the history."""
+
+    passes: float
+    seconds: float
+    objective: float
+    gradient_norm: float
+
+
+Monitor = Callable[[Row, FloatArray], object]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What ``solve`` found.
+
+    Attributes
+    ----------
+    place : Place
+    certificate : Certificate
+    history : list of Row
+    metric : Curvature
+        The last one.
+    """
+
+    place: Place
+    certificate: Certificate
+    history: list[Row]
+    metric: Curvature
+
+
+def solve(
+    problem: Standardized,
+    *,
+    tol: float = 1e-8,
+    max_iter: int = 1000,
+    start: FloatArray | None = None,
+    monitor: Monitor | None = None,
+    prove: bool = True,
+) -> Outcome:
+    """Minimise a standardised objective.
+
+    Parameters
+    ----------
+    problem : Standardized
+    tol : float
+        Relative suboptimality.
+    max_iter : int
+        Iterations at most.
+    start : ndarray of shape (d + 1,) or None
+        x = (v, γ); None starts with the paper's two steps.
+    monitor : callable or None
+        Called with every row of the history and x there.
+    prove : bool
+        False ends at the Newton decrement of the metric, without conjugate gradients or certificate.
+    """
+    with np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
+        return _Run(problem, tol, max_iter, monitor, prove).run(start)
+
+
+def certify(problem: Standardized, place: Place, status: Status, tol: float) -> Certificate:
+    """The certificate of a place that some other solver came to, against a bound from ``solve``.
+
+    Its status is CONVERGED if and only if the gap is within `tol`, whatever `status` was said.
+    """
+    end = solve(problem, tol=tol)
+    known = end.certificate
+    lower = known.objective - known.gap * known.objective / (1.0 + known.gap)
+    gap = max(place.value - lower, 0.0) / max(lower, 1e-15 * place.value) if place.value > 0.0 else 0.0
+    if gap <= tol:
+        status = Status.CONVERGED
+    elif status is Status.CONVERGED:
+        status = Status.MAX_ITER
+    norm = math.sqrt(max(float(place.gradient @ end.metric.solve(place.gradient)), 0.0))
+    return replace(known, status=status, gap=gap, gradient_norm=norm, objective=place.value)
+
+
+class _Metrics:
+    """Makes metrics of curvature for one problem, and knows what the next one costs in passes."""
+
+    def __init__(self, problem: Standardized) -> None:
+        self.problem = problem
+        n, d = problem.n, problem.d
+        self.kind = "full"
+        if n < d // 2 and n <= LARGEST_MATRIX:
+            self.kind = "kernel"
+        elif d > LARGEST_MATRIX:
+            self.kind = "diagonal"
+        self.rows = n
+        if self.kind == "full":
+            affordable = 0.5 * n / problem.design.gram_work
+            self._limit(int(max(SMALLEST_SAMPLE, ROWS_PER_COLUMN * d, affordable)))
+        self._kernel: FloatArray | None = None
+
+    def _limit(self, rows: int) -> None:
+        self.rows = rows if rows < 0.5 * self.problem.n else self.problem.n
+
+    @property
+    def cost(self) -> float:
+        """Passes that the next metric takes the time of; of a cheap one, that the memory lost is worth."""
+        if self.kind != "full":
+            return 20.0 if self.kind == "diagonal" else 2.0
+        design = self.problem.design
+        reading = 1.5 * design.n_entries + 12.0 * self.problem.n
+        gram = 1.5 * design.n_entries * design.gram_work * self.rows / self.problem.n
+        return (OVERHEAD + gram) / (OVERHEAD + reading)
+
+    def at(self, margins: FloatArray) -> Curvature:
+        """The metric where the margins are these. The next sample is twice as large."""
+        problem = self.problem
+        c = problem.curvature(margins)
+        if self.kind == "full":
+            problem, c = self._essential(c)
+        if self.kind == "diagonal":
+            return DiagonalCurvature(problem.diagonal(np.abs(c)), problem.ridge)
+        if self.kind == "kernel":
+            return self._kernel_metric(np.abs(c))
+        if self.rows < self.problem.n:
+            if self.rows < problem.n:
+                problem, c = self._sample(problem, c)
+            self._limit(GROWTH * self.rows)
+        if problem.loss.convex:
+            return FullCurvature(problem.gram(c), problem.ridge)
+        return SaddleFreeCurvature(problem.gram(c, central=False), problem.ridge, problem.fit_intercept)
+
+    def at_constant(self, margins: FloatArray) -> Curvature:
+        """The metric of the constant prediction; S serves all classes where φ'' is the same in every row."""
+        problem, rows = self.problem, self.rows
+        ends = problem.loss.curvature(margins[[np.argmin(margins), np.argmax(margins)]])
+        if self.kind == "full" and problem.shared is not None and ends[0] == ends[1] > 0.0:
+            return FullCurvature(problem.covariance().times(float(ends[0])), problem.ridge)
+        metric = self.at(margins)
+        self.rows = rows
+        return metric
+
+    def _essential(self, c: FloatArray) -> tuple[Standardized, FloatArray]:
+        """Without the rows that hardly curve f, where those are many: far from the boundary φ'' is near 0."""
+        problem, size = self.problem, np.abs(c)
+        index = np.flatnonzero(size > NEGLIGIBLE * float(size.mean()))
+        if len(index) > 0.6 * problem.n or len(index) < problem.d:
+            return problem, c
+        return problem.rows(index, c), c[index]
+
+    def _sample(self, problem: Standardized, c: FloatArray) -> tuple[Standardized, FloatArray]:
+        """Rows drawn in proportion to |c|, so that each stands for as much curvature as any other."""
+        index, share = _draw(np.abs(c), self.rows)
+        part = problem.rows(index, share)
+        problem.cost.charge(part.n / problem.n * part.design.gram_passes)
+        return part, np.copysign(share, c[index])
+
+    def _kernel_metric(self, c: FloatArray) -> Curvature:
+        problem = self.problem
+        ridge = np.maximum(problem.ridge, 1e-8)
+        if self._kernel is None:
+            self._kernel = problem.kernel(1.0 / ridge)
+        return KernelCurvature(problem, self._kernel, ridge, c)
+
+
+def _draw(mass: FloatArray, count: int) -> tuple[NDArray[np.intp], FloatArray]:
+    """`count` rows drawn with replacement in proportion to `mass`, and the mass that each stands for."""
+    edges = np.cumsum(mass)
+    points = np.random.default_rng(0).random(count)
+    points.sort()
+    index = np.searchsorted(edges, points * edges[-1])
+    return np.minimum(index, len(mass) - 1), np.full(count, edges[-1] / count)
+
+
+class _Run:
+    """The moving parts of one run."""
+
+    def __init__(
+        self,
+        problem: Standardized,
+        tol: float,
+        max_iter: int,
+        monitor: Monitor | None,
+        prove: bool,
+    ) -> None:
+        self.problem, self.tol, self.max_iter = problem, tol, max_iter
+        self.monitor, self.prove = monitor, prove
+        self.metrics = _Metrics(problem)
+        self.memory = Memory()
+        self.history: list[Row] = []
+        self.decrements: list[float] = []
+        self.begin = time.perf_counter()
+        self.provable = provable(problem)
+        self.floor = 0.0
+
+    # Start
+
+    def run(self, start: FloatArray | None) -> Outcome:
+        """The whole run."""
+        self.place, self.metric = self._decoupled_start() if start is None else self._warm_start(start)
+        self.floor = 1e-15 * self.place.value
+        return self._iterate()
+
+    def _warm_start(self, start: FloatArray) -> tuple[Place, Curvature]:
+        place = self.problem.at(start)
+        return place, self.metrics.at(place.margins)
+
+    def _decoupled_start(self) -> tuple[Place, Curvature]:
+        problem, metrics = self.problem, self.metrics
+        x, margins = problem.constant()
+        sample = max(SAMPLE_RATIO * SMALLEST_SAMPLE, 4 * ROWS_PER_COLUMN * problem.d) // 2
+        if metrics.kind == "full" and SAMPLE_RATIO * sample <= problem.n and problem.loss.convex:
+            return self._sampled_start(x, margins, sample)
+        place = problem.place(x, margins)
+        metric = metrics.at_constant(margins)
+        direction = -metric.solve(place.gradient)
+        slope = float(direction @ place.gradient)
+        if not slope < 0.0:
+            return place, metric
+        q = problem.slope(direction)
+        t = self._length(place, direction, q, slope)
+        margins = margins + t * q
+        place = problem.place(x + t * direction, margins)
+        return place, metric
+
+    def _sampled_start(self, x: FloatArray, margins: FloatArray, sample: int) -> tuple[Place, Curvature]:
+        """The solution and the metric of rows drawn in proportion to |φ'| at the constant prediction."""
+        problem = self.problem
+        r = np.abs(problem.loss.gradient(margins))
+        problem.weighted(r, problem.weight)
+        index, share = _draw(r, sample)
+        weight = share / np.abs(problem.loss.gradient(margins[index]))
+        part = problem.rows(index, weight / weight.sum())
+        solved = solve(part, tol=1e-3, max_iter=20, prove=False)
+        problem.cost.charge(part.cost.passes * part.n / problem.n)
+        place = problem.at(solved.place.x)
+        return place, self.metrics.at(place.margins)
+
+    def _length(self, place: Place, direction: FloatArray, q: FloatArray, slope: float) -> float:
+        return search(lambda t: self.problem.line(place, direction, q, t), place.value, slope)
+
+    # Iterations
+
+    def _iterate(self) -> Outcome:
+        enter = ENTER
+        stuck = False
+        for _ in range(self.max_iter):
+            p = -self.memory.solve(self.place.gradient, self.metric.solve)
+            slope = float(p @ self.place.gradient)
+            decrement = -0.5 * slope
+            if not decrement >= 0.0:
+                decrement = 0.0
+            self._record(decrement)
+            if self._separated():
+                return self._outcome(Status.LENGTH_DIVERGES, decrement, "newton_decrement")
+            target = enter * self.tol * self._scale(self.place.value)
+            if decrement <= target or stuck:
+                if not self.prove:
+                    return self._outcome(Status.CONVERGED, decrement, "newton_decrement")
+                ended = self._finish(stuck)
+                if ended is not None:
+                    return ended
+                enter, stuck = 0.01 * enter, False
+                continue
+            if self._stale(decrement, target):
+                self._refresh()
+                continue
+            if not self._step(p, slope):
+                stuck = not self._refresh(force=True)
+        return self._outcome(Status.MAX_ITER, decrement, "newton_decrement")
+
+    def _step(self, p: FloatArray, slope: float) -> bool:
+        """The unit step if it is a good one, else one searched on cached margins."""
+        problem, old = self.problem, self.place
+        new = problem.at(old.x + p)
+        after = float(new.gradient @ p)
+        if not (new.value <= old.value + DECREASE * slope and abs(after) <= 0.5 * abs(slope)):
+            q = new.margins - old.margins
+            if not np.isfinite(q).all():
+                q = problem.slope(p)
+            t = self._length(old, p, q, slope)
+            if t == 0.0:
+                return False
+            new = problem.place(old.x + t * p, old.margins + t * q)
+        self.memory.add(new.x - old.x, new.gradient - old.gradient)
+        self.place = new
+        self.fresh = False
+        return True
+
+    def _stale(self, decrement: float, target: float) -> bool:
+        """Whether at the rate seen lately a new metric is the shorter way to `target`."""
+        self.decrements.append(decrement)
+        cost, seen = self.metrics.cost, self.decrements
+        if len(seen) < 2 or len(seen) < 0.5 * cost + 1.0:  # a metric must first have paid for itself
+            return False
+        last = min(2, len(seen) - 1)
+        rate = (seen[-1] / seen[-1 - last]) ** (1.0 / last)
+        if rate >= 1.0:
+            return True
+        remaining = math.log(target / decrement) / math.log(rate)
+        return remaining > cost + 2.0
+
+    def _refresh(self, *, force: bool = False) -> bool:
+        """A metric of the curvature here; False when there is nothing new to be had."""
+        if force and getattr(self, "fresh", False):
+            return False
+        self.metric = self.metrics.at(self.place.margins)
+        self.memory.clear()
+        self.decrements.clear()
+        self.fresh = True
+        return True
+
+    # End
+
+    def _scale(self, value: float) -> float:
+        """What suboptimality is relative to."""
+        return max(value, self.floor)
+
+    def _finish(self, stuck: bool) -> Outcome | None:
+        """A Newton step that certifies its own end, or None when there is more to do."""
+        old = self.place
+        moved, gap, kind, escape = self._newton()
+        if escape is not None and self._escape(escape):
+            return None
+        if moved.value <= old.value + 1e-12 * abs(old.value):
+            self.place = moved
+        if gap <= self.tol * self._scale(self.place.value - gap):
+            if self.problem.loss.convex:
+                return self._outcome(Status.CONVERGED, gap, kind)
+            smallest, direction = smallest_curvature(self.problem, self.place, self.metrics.kind == "full")
+            if smallest < -CURVATURE_ROUNDING and self._escape(direction):
+                return None
+            return self._outcome(Status.CONVERGED, gap, kind, smallest)
+        if stuck:
+            return self._outcome(Status.STALLED, gap, kind)
+        self._refresh()
+        return None
+
+    def _newton(self) -> tuple[Place, float, Kind, FloatArray | None]:
+        """The place one Newton step on, its gap, how that is known, and a direction of negative curvature."""
+        problem, place = self.problem, self.place
+        enough = 0.1 * self.tol * self._scale(place.value)
+        metric = self.metric
+
+        def proving(residual: FloatArray, _: float) -> bool:
+            return 0.5 * float(residual[:-1] @ (residual[:-1] / problem.ridge)) <= enough
+
+        def solving(residual: FloatArray, decrement: float) -> bool:
+            return float(residual @ metric.solve(residual)) <= 0.02 * decrement
+
+        newton = newton_step(
+            problem,
+            place,
+            problem.curvature(place.margins),
+            lambda g: self.memory.solve(g, metric.solve),
+            proving if self.provable else solving,
+            max_iter=LONGEST_NEWTON,
+        )
+        if self.provable:
+            moved, gap = duality_gap(problem, place, newton)
+            return moved, gap, "duality_gap", None
+        moved = problem.place(place.x + newton.step, place.margins + newton.slope)
+        return moved, newton.decrement, "newton_decrement", newton.escape
+
+    def _escape(self, direction: FloatArray) -> bool:
+        """Go downhill along a direction of negative curvature, whichever way leads down."""
+        problem, place = self.problem, self.place
+        q = problem.slope(direction)
+        unit = 1.0 / max(float(np.abs(q).max()), 1e-300)
+        best, step = place.value, 0.0
+        for t in (sign * unit * 2.0**k for k in range(-6, 7) for sign in (1.0, -1.0)):
+            value = problem.line(place, direction, q, t)[0]
+            if value < best:
+                best, step = value, t
+        if not best < place.value - 1e-12 * abs(place.value):
+            return False
+        self.place = problem.place(place.x + step * direction, place.margins + step * q)
+        self._refresh()
+        return True
+
+    def _separated(self) -> bool:
+        problem = self.problem
+        if not problem.loss.increasing or np.any(problem.ridge * (problem.scale > 0.0) > 0.0):
+            return False
+        margins = self.place.margins
+        return bool(
+            (margins < 0.0).all() if problem.weight is None else (margins[problem.weight > 0.0] < 0.0).all()
+        )
+
+    def _errors(self) -> tuple[float | None, float | None]:
+        """The 0-1 error, and for a bounded loss the mean loss less that."""
+        problem = self.problem
+        if problem.loss.task != "classification":
+            return None, None
+        error = problem.total(zero_one(self.place.margins), problem.weight)
+        if problem.loss.convex:
+            return error, None
+        return error, self.place.value - problem.penalty(self.place.x) - error
+
+    def _record(self, decrement: float) -> None:
+        row = Row(
+            self.problem.cost.passes,
+            time.perf_counter() - self.begin,
+            self.place.value,
+            math.sqrt(2.0 * decrement),
+        )
+        self.history.append(row)
+        if self.monitor is not None:
+            self.monitor(row, self.place.x)
+
+    def _outcome(self, status: Status, gap: float, kind: Kind, smallest: float | None = None) -> Outcome:
+        g = self.place.gradient
+        norm = math.sqrt(max(float(g @ self.metric.solve(g)), 0.0))
+        relative = gap / self._scale(self.place.value - gap) if gap > 0.0 else 0.0
+        certificate = Certificate(status, relative, norm, kind, self.place.value, smallest, *self._errors())
+        self._record(0.5 * norm**2)
+        return Outcome(self.place, certificate, self.history, self.metric)
