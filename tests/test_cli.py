@@ -139,7 +139,7 @@ def test_from_nowhere(capsys, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["reproduce", "figure9"], "NAME must be one of figure2"),
+        (["reproduce", "figure9"], "NAME must be one of figure1, figure2"),
         (["reproduce", "--nonsense"], "No such option"),
         (["reproduce", "--jobs", "0"], "Invalid value"),
         (["reproduce", "--jobs", "many"], "Invalid value"),
@@ -349,3 +349,50 @@ def test_closed_pipe_is_no_traceback(start):
     assert process.wait(timeout=60) == 1
     assert "Traceback" not in err
     assert "BrokenPipe" not in err
+
+
+def test_data_needs_a_name(capsys):
+    assert main(["reproduce", "--data", "a9a"]) == 2
+    assert "need the NAME of an experiment" in capsys.readouterr().err
+
+
+def test_two_columns_reach_figure1(monkeypatch, tmp_path):
+    import gdnp.paper
+
+    seen = []
+    monkeypatch.setattr(
+        gdnp.paper, "reproduce", lambda experiment, options, *a, **k: seen.append(options) or 1 / 0
+    )
+    main(
+        [
+            "reproduce",
+            "figure1",
+            "--data",
+            "breast_cancer",
+            "--columns",
+            "1",
+            "mean texture",
+            "--out",
+            str(tmp_path),
+        ]
+    )
+    assert seen[0].columns == ("1", "mean texture")
+    assert seen[0].data == ("breast_cancer",)
+
+
+def test_a_verdict_that_differs_is_exit_status_5(monkeypatch, tmp_path, capsys):
+    """Recorded the other way round, a claim that holds must be noticed."""
+    from dataclasses import replace
+
+    from gdnp.paper import theorems
+    from gdnp.paper.claims import CLAIMS, Verdict
+
+    claim = CLAIMS["eq-9"]
+    for recorded, code in ((claim.recorded, 0), (Verdict.FAILS_OUTSIDE_SCOPE, 5)):
+        only = {"eq-9": replace(claim, recorded=recorded)}
+        for module in (theorems, __import__("gdnp.paper.claims.registry", fromlist=["CLAIMS"])):
+            monkeypatch.setattr(module, "CLAIMS", only)
+        out = ["--out", str(tmp_path / recorded.name), "--jobs", "1"]
+        assert main(["reproduce", "theorems", "--check", *out]) == code
+        assert main(["reproduce", "theorems", *out]) == 0
+    assert "eq-9" in capsys.readouterr().err

@@ -126,6 +126,10 @@ def _application(typer: Any, given: list[str]) -> Any:
             list[str] | None,
             typer.Option(metavar="NAME|FILE", help="Data instead of the default ones; repeatable."),
         ] = None,
+        columns: Annotated[
+            tuple[str, str] | None,
+            typer.Option(metavar="A B", help="For figure1: two columns of the data, by name or number."),
+        ] = None,
         full: Annotated[bool, typer.Option("--full", help="The paper's size, not a quick run.")] = False,
         out: Annotated[Path, typer.Option(metavar="DIR", help="Where results go.")] = RESULTS,
         source: Annotated[
@@ -141,9 +145,11 @@ def _application(typer: Any, given: list[str]) -> Any:
         ] = False,
     ) -> Action:
         if source is None:
-            options = (name, tuple(data or ()), full, out, seed, jobs, as_json, force)
+            if (data or columns) and not name:
+                raise UsageError("--data and --columns need the NAME of an experiment.")
+            options = (name, tuple(data or ()), columns or (), full, out, seed, jobs, as_json, force)
             return partial(_reproduce, *options, check)
-        if full or force or data or seed or jobs:
+        if full or force or data or columns or seed or jobs or check:
             raise UsageError("--from draws what is there: it goes with --out and --json only.")
         elsewhere = any(word == "--out" or word.startswith("--out=") for word in given)
         return partial(_redraw, name, source, out if elsewhere else None, as_json)
@@ -182,6 +188,7 @@ def _experiment(name: str) -> Any:
 def _reproduce(
     name: str,
     data: tuple[str, ...],
+    columns: tuple[str, ...],
     full: bool,
     out: Path,
     seed: int,
@@ -196,7 +203,7 @@ def _reproduce(
     reporter = _Terminal(_console(stderr=True))
     outcomes = {
         experiment.name: reproduce(
-            experiment, Options(data, full, seed), out, force=force, workers=jobs, reporter=reporter
+            experiment, Options(data, full, seed, columns), out, force=force, workers=jobs, reporter=reporter
         )
         for experiment in chosen
     }

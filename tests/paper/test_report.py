@@ -46,8 +46,8 @@ FIGURES = 3 + 2 + 4
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("results")
-    for experiment in TINY:
-        reproduce(experiment, out=out, workers=1)
+    for experiment, data in zip(TINY, (("breast_cancer",), (), ()), strict=True):
+        reproduce(experiment, Options(data), out, workers=1)
     return out
 
 
@@ -189,7 +189,7 @@ def test_page_repeats_exactly(finished, text):
 
 
 def test_outcomes_choose_what_is_shown(finished, tmp_path):
-    path = write_report([finished / "figure1-quick"], tmp_path / "elsewhere")
+    path = write_report([finished / "figure1-quick-breast_cancer"], tmp_path / "elsewhere")
     found = path.read_text(encoding="utf-8")
     assert path == tmp_path / "elsewhere" / NAME
     assert TINY[0].title in found
@@ -274,9 +274,16 @@ def test_verdicts_of_a_result_of_theorems_are_shown(tmp_path):
     store = Store(tmp_path / "theorems")
     store.begin({"experiment": "theorems"})
     recorded = recorded_results()[0]
-    entry = {"id": recorded.claim.id, "verdict": recorded.outcome, "measured": 12.5, "bound": 20.0}
+    entry = {
+        "id": recorded.claim.id,
+        "verdict": recorded.outcome,
+        "measured": 12.5,
+        "bound": 20.0,
+        "source": "Eq. 0",
+    }
     entry |= {"evidence": "seen just now", "counterexample": None}
-    store.finish({"claims": [entry, {**entry, "id": "no longer there"}]}, seed=0)
+    claims = [entry, {**entry, "id": "no longer there"}]
+    store.finish({"claims": claims, "counts": {}, "disagreements": []}, seed=0)
     found = write_report(None, tmp_path).read_text(encoding="utf-8")
     assert found.count('class="badge') == 1
     assert "seen just now" in found
@@ -345,7 +352,8 @@ SWITCHES = (
     "--virtual-time-budget=10000",
     "--dump-dom",
 )
-FRAME = """<!doctype html><body style="margin:0"><iframe src="{name}" style="border:0;width:390px;height:844px"></iframe>
+FRAME = """<!doctype html>
+<body style="margin:0"><iframe src="{name}" style="border:0;width:390px;height:844px"></iframe>
 <script>
 window.addEventListener("load", function () {{ setTimeout(function () {{
   const inner = document.querySelector("iframe").contentDocument.documentElement;
@@ -383,6 +391,8 @@ def test_browser_draws_every_figure_without_an_error(browser, page, text, tmp_pa
         start = dom.index(f'id="plot-{number}"')
         plot = dom[start : dom.find("</figure>", start)]
         assert 'class="main-svg"' in plot, number
+        frame = re.search(r'<clipPath id="clip\w+xyplot"[^>]*><rect width="([\d.]+)" height="([\d.]+)"', plot)
+        assert min(float(frame[1]), float(frame[2])) > 150.0, number
         assert plot.count('class="trace') + plot.count('class="contour') >= 1, number
         buttons = source["layout"]["updatemenus"][0]["buttons"]
         figure = dom[dom.rindex("<figure", 0, start) : start]

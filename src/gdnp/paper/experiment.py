@@ -43,11 +43,14 @@ class Options:
     full : bool
         The paper's size rather than the quick profile.
     seed : int
+    columns : tuple of str
+        Two columns of the data, by name or by number from 1; for Figure 1.
     """
 
     data: tuple[str, ...] = ()
     full: bool = False
     seed: int = 0
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -282,7 +285,9 @@ def _computed(
                 results[part.name] = store.save(part, result)
                 advance(part.name, part.cost)
     except KeyboardInterrupt:
-        raise Stopped(store.directory, len(results), len(parts)) from None
+        # Counted where they are: the interrupt may have come between saving a part and noting it.
+        saved = sum((store.parts / part.filename).is_file() for part in parts)
+        raise Stopped(store.directory, saved, len(parts)) from None
     return results
 
 

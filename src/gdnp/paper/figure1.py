@@ -86,7 +86,7 @@ class Figure1:
         """Folder and configuration; a file is read once, so that what cannot be used is refused here."""
         profile = self.full if options.full else self.quick
         kind = "full" if options.full else "quick"
-        columns = tuple(getattr(options, "columns", ()))
+        columns = options.columns
         if len(options.data) > 1:
             raise ValueError(f"Figure 1 shows one data set. Got {len(options.data)}: name one with --data.")
         source = options.data[0] if options.data else "gaussian"

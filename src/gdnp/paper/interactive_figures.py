@@ -158,15 +158,12 @@ def _marks(label: str, points: list[Any], symbol: str, color: str, size: float) 
 def _plane_axes(settings: Settings, paths: Mapping[str, Any]) -> dict[str, Any]:
     names = settings["data"].get("axes") or ("w̃₁", "w̃₂")
     ranges = [rounded(np.array([paths["low"][k], paths["high"][k]])) for k in (0, 1)]
+    # A fixed margin: with equal scales an automatic one changes the frame, and the frame it, without end.
+    common = {"constrain": "domain", "showgrid": False}
     return {
-        "xaxis": {"title": {"text": names[0]}, "range": ranges[0], "constrain": "domain", "showgrid": False},
-        "yaxis": {
-            "title": {"text": names[1]},
-            "range": ranges[1],
-            "constrain": "domain",
-            "scaleanchor": "x",
-            "showgrid": False,
-        },
+        "xaxis": {"title": {"text": names[0]}, "range": ranges[0], **common},
+        "yaxis": {"title": {"text": names[1]}, "range": ranges[1], "scaleanchor": "x", "automargin": False, **common},
+        "margin": {"l": 56, "r": 12, "t": 8, "b": 8},
     }
 
 
@@ -277,18 +274,16 @@ def _curve(settings: Settings, panel: Panel, view: View, method: str) -> tuple[F
 
 def _race_axes(settings: Settings, view: View, traces: list[dict[str, Any]]) -> dict[str, Any]:
     """Titles, scales and ranges."""
-    lines = [
-        np.array([np.nan if y is None else y for y in trace["y"]]) for trace in traces if trace["showlegend"]
-    ]
-    ends = [line[np.isfinite(line)] for line in lines]
+    # Within a small budget of passes a method that forms a Gram matrix may not have begun.
+    lines = [np.array(trace["y"]) for trace in traces if trace["showlegend"] and trace["y"]]
     if view.floor is not None:
-        low = max(view.floor, min(float(line.min()) for line in ends))
-        start = max(float(line[0]) for line in ends)
+        low = max(view.floor, min(float(line.min()) for line in lines))
+        start = max(float(line[0]) for line in lines)
         span = [float(np.floor(np.log10(low))), float(np.log10(3.0 * max(start, 10.0 * low)))]
     else:
         early = max(1, len(lines[0]) // 15)
-        low = min(float(line.min()) for line in ends)
-        high = max(float(line[min(early, len(line) - 1)]) for line in ends)
+        low = min(float(line.min()) for line in lines)
+        high = max(float(line[min(early, len(line) - 1)]) for line in lines)
         margin = 0.06 * max(high - low, 1e-3)
         span = [low - margin, high + margin]
     return {

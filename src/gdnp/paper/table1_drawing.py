@@ -70,7 +70,8 @@ def _draw_method(axis: Any, name: str, entry: Mapping[str, Any]) -> Any:
     counts = np.array([point[1] for point in found])
     laws = entry["laws"]["fine"]
     if laws["better"] in ("log", "power"):
-        fine = np.geomspace(*laws["range"], 100)
+        first, last = laws["range"]
+        fine = np.geomspace(first, last, 100)
         values = LogLaw(**laws["log"])(fine) if laws["better"] == "log" else PowerLaw(**laws["power"])(fine)
         axis.plot(fine[values > 0.0], values[values > 0.0], color=style.color, linewidth=4.0, alpha=0.25)
     spacing = 1 if len(eps) < 15 else 4

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from gdnp._files import replacing
 from gdnp.paper.experiment import Results, Settings, Table
 from gdnp.paper.rates import compare
-from gdnp.paper.store import replacing
 
 __all__ = ["LABELS", "PRINTED", "summarise", "tables", "write_markdown"]
 

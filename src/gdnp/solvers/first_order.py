@@ -14,7 +14,7 @@ from gdnp.solvers.state import State
 
 FloatArray = NDArray[np.float64]
 
-__all__ = ["GradientDescent", "GradientState"]
+__all__ = ["GradientDescent", "GradientState", "curvature_range"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ class GradientDescent:
         step = self.step_length
         if step is None or self.momentum == "constant":
             objective.cost.charge(objective.gram_passes)
-            largest, smallest = _curvature_range(objective)
+            largest, smallest = curvature_range(objective)
             step = 1.0 / (largest or 1.0) if step is None else step
         beta = 0.0
         if self.momentum == "constant":
@@ -98,7 +98,7 @@ class GradientDescent:
         return replace(state, point=moved, base=base, iteration=k, stalled=bool(np.array_equal(target, here)))
 
 
-def _curvature_range(objective: Objective) -> tuple[float, float]:
+def curvature_range(objective: Objective) -> tuple[float, float]:
     """Bounds on the largest and smallest curvature of f over (w̃, γ)."""
     metric, sup, alpha = objective.covariance, objective.loss.max_curvature, objective.alpha
     largest, smallest = sup * metric.largest + alpha, sup * metric.smallest + alpha
