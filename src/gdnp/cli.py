@@ -154,6 +154,16 @@ def _application(typer: Any, given: list[str]) -> Any:
         elsewhere = any(word == "--out" or word.startswith("--out=") for word in given)
         return partial(_redraw, name, source, out if elsewhere else None, as_json)
 
+    def diagnose(
+        source: Annotated[str, typer.Argument(metavar="DATA", help="A file or a name of gdnp data.")],
+        target: Annotated[
+            str | None,
+            typer.Option(metavar="COLUMN", help="Of a CSV or Parquet file: the labels; by default the last."),
+        ] = None,
+        as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    ) -> Action:
+        return partial(_diagnose, source, target, as_json)
+
     def data(
         as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     ) -> Action:
@@ -164,6 +174,7 @@ def _application(typer: Any, given: list[str]) -> Any:
         help="Length-direction decoupling: the experiments of the paper, and tools around them.",
     )(root)
     app.command(help="Compute, draw and summarise an experiment of the paper, or all of them.")(reproduce)
+    app.command(help="Audit data of two classes: what is the matter, what it costs, what to do.")(diagnose)
     app.command(help="List the data sets that are known by name, and whether they are here.")(data)
     return app
 
@@ -207,10 +218,21 @@ def _reproduce(
         )
         for experiment in chosen
     }
-    _print_outcomes(outcomes, as_json)
+    _print_outcomes(outcomes, as_json, _report(out, reporter))
     different = [name for o in outcomes.values() for name in o.summary.get("disagreements", ())]
     if check and different:
         raise ClaimFailed(f"every verdict should be the recorded one. Got others for {', '.join(different)}.")
+
+
+def _report(out: Path, reporter: "_Terminal") -> Path | None:
+    """One page of all finished results there; nothing where plotly, which draws it, is missing."""
+    from gdnp.paper.report import write_report
+
+    try:
+        return write_report(None, out)
+    except ImportError as error:
+        reporter.message(str(error))
+        return None
 
 
 def _redraw(name: str, source: Path, directory: Path | None, as_json: bool) -> None:
@@ -222,7 +244,7 @@ def _redraw(name: str, source: Path, directory: Path | None, as_json: bool) -> N
     _print_outcomes({name: redraw(_experiment(name), source, directory)}, as_json)
 
 
-def _print_outcomes(outcomes: "dict[str, Outcome]", as_json: bool) -> None:
+def _print_outcomes(outcomes: "dict[str, Outcome]", as_json: bool, report: Path | None = None) -> None:
     if as_json:
         document = {
             name: {
@@ -233,7 +255,8 @@ def _print_outcomes(outcomes: "dict[str, Outcome]", as_json: bool) -> None:
             }
             for name, outcome in outcomes.items()
         }
-        print(json.dumps({"experiments": document}, indent=1, allow_nan=False))
+        page = {} if report is None else {"report": str(report)}
+        print(json.dumps({"experiments": document, **page}, indent=1, allow_nan=False))
         return
     console = _console()
     for name, outcome in outcomes.items():
@@ -244,6 +267,8 @@ def _print_outcomes(outcomes: "dict[str, Outcome]", as_json: bool) -> None:
         for path in outcome.figures:
             console.out(str(path), highlight=False)
         console.out(str(outcome.directory / "summary.json"), highlight=False)
+    if report is not None:
+        console.out(str(report), highlight=False)
 
 
 def _print_table(console: "Console", table: "Table") -> None:
@@ -267,6 +292,41 @@ def _print_findings(console: "Console", label: str, findings: list[str]) -> None
     for sentence in findings:
         console.print(f"  {sentence}", markup=False, highlight=False)
     console.print()
+
+
+# --- gdnp diagnose
+
+
+def _diagnose(source: str, target: str | None, as_json: bool) -> None:
+    from gdnp.datasets import load
+    from gdnp.diagnose import diagnose
+
+    with _console(stderr=True).status(f"Reading and auditing {source}"):  # on a terminal only
+        found = diagnose(load(source, target=target))
+    if as_json:
+        print(json.dumps(found.to_dict(), indent=1, allow_nan=False))
+        return
+    from rich.padding import Padding
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    console = _console()
+    console.print(Text(f"Diagnosis of {found.name}", "bold"))
+    sections = found.sections()
+    width = max(len(name) for _, rows in sections for name, _ in rows)
+    for title, rows in sections:
+        grid = RichTable.grid(padding=(0, 2))
+        grid.add_column(width=width)
+        for name, value in rows:
+            grid.add_row(Text(name), Text(value))
+        console.print(Text(f"\n{title}", "bold"), Padding(grid, (0, 0, 0, 2), expand=False), sep="\n")
+    console.print(Text("\nWhat this means", "bold"))
+    points = RichTable.grid(padding=(0, 1))
+    for sentence in found.findings:
+        points.add_row("-", Text(sentence))
+    console.print(Padding(points, (0, 0, 0, 2), expand=False))
+    console.print(Text(f"\nSuggested solver: {found.solver}", "bold"))
+    console.print(Padding(Text(found.advice), (0, 0, 0, 2), expand=False))
 
 
 # --- gdnp data

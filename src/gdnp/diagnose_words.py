@@ -26,7 +26,7 @@ def sections(found: Diagnosis) -> list[tuple[str, list[tuple[str, str]]]]:
     rank = "not computed (too many columns)" if found.rank is None else f"{found.rank:,} of {found.d:,}"
     data = [
         ("rows x columns", f"{found.n:,} x {found.d:,}, {layout}{stored}"),
-        ("larger label", f"{100.0 * found.positive:.3g} % of the rows"),
+        ("rows with y = +1", f"{100.0 * found.positive:.3g} % of the rows"),
         ("constant columns", _listed(found.constant) or "none"),
         ("largest |mean|/sd", f"{found.offset:.3g} ({found.offset_column})"),
         ("rank of S", rank),

@@ -154,10 +154,15 @@ class Covariance(Metric):
         _check_finite(S)
         self.S = S
 
+    @property
+    def diagonal(self) -> FloatArray:
+        """The diagonal of S, shape (d,)."""
+        return np.diagonal(self.S)
+
     @cached_property
     def _unit(self) -> FloatArray:
         """The diagonal of D, 0 for a column without variance."""
-        variance = np.diagonal(self.S)
+        variance = self.diagonal
         unit = np.zeros(len(variance))
         np.divide(1.0, np.sqrt(np.maximum(variance, 0.0)), out=unit, where=variance > 0.0)
         return unit
@@ -236,16 +241,16 @@ class OperatorCovariance(Metric):
         self, product: Callable[[FloatArray], FloatArray], diagonal: FloatArray, ridge: float = 0.0
     ) -> None:
         self._product = product
-        self._diagonal = diagonal
+        self.diagonal = diagonal
         self._ridge = ridge
 
     @cached_property
     def _operator(self) -> LinearOperator:
-        d = len(self._diagonal)
+        d = len(self.diagonal)
         return LinearOperator((d, d), matvec=lambda w: self.apply(np.ravel(w)), dtype=np.float64)
 
     def _extreme(self, which: str) -> float:
-        start = np.random.default_rng(0).standard_normal(len(self._diagonal))
+        start = np.random.default_rng(0).standard_normal(len(self.diagonal))
         found = eigsh(self._operator, k=1, which=which, v0=start, tol=1e-4, return_eigenvectors=False)
         return max(float(found[0]), 0.0)
 
@@ -262,14 +267,14 @@ class OperatorCovariance(Metric):
     @property
     def rank(self) -> int:
         """d: the range of S is not known here."""
-        return len(self._diagonal)
+        return len(self.diagonal)
 
     def apply(self, w: FloatArray) -> FloatArray:  # noqa: D102
         return np.asarray(self._product(w) + self._ridge * w)
 
     def solve(self, v: FloatArray) -> FloatArray:
         """By conjugate gradients, to a relative residual of 1e-8 or 500 products."""
-        scale = Diagonal(self._diagonal + self._ridge)
+        scale = Diagonal(self.diagonal + self._ridge)
         precondition = LinearOperator(
             self._operator.shape, matvec=lambda r: scale.solve(np.ravel(r)), dtype=np.float64
         )
@@ -277,7 +282,7 @@ class OperatorCovariance(Metric):
 
     def shifted(self, ridge: float) -> OperatorCovariance:
         """S + ridge I."""
-        return OperatorCovariance(self._product, self._diagonal, self._ridge + ridge)
+        return OperatorCovariance(self._product, self.diagonal, self._ridge + ridge)
 
 
 def _check_finite(values: FloatArray) -> None:
@@ -285,8 +290,9 @@ def _check_finite(values: FloatArray) -> None:
         raise ValueError("a metric must be finite. Got NaN or infinity; check the data it was made from.")
 
 
-METRICS: dict[str, type[Metric]] = {
-    "identity": Identity,
-    "diagonal": Diagonal,
-    "covariance": Covariance,
+METRICS: dict[str, Callable[[Covariance | OperatorCovariance], Metric]] = {
+    "identity": lambda S: Identity(len(S.diagonal)),
+    "diagonal": lambda S: Diagonal(S.diagonal),
+    "covariance": lambda S: S,
 }
+"""The metrics of a method by name, each made from S: the dial from Weight to Batch Normalization."""

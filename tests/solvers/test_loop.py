@@ -10,6 +10,9 @@ from gdnp import Objective, Status, methods
 from gdnp.datasets import gaussian_design, gaussian_parameters
 from gdnp.methods import METHODS
 from gdnp.population import Halfspace, LeastSquares
+from gdnp.solvers.decoupled import DecoupledDescent
+from gdnp.solvers.lengths import NewtonLength
+from gdnp.solvers.step_sizes import AdaptiveStep
 
 ITERATIVE = sorted(set(METHODS) - {"rayleigh_gd", "two_step"})
 ON_HALFSPACES = sorted(set(METHODS) - {"rayleigh_gd"})
@@ -218,6 +221,15 @@ def test_a_callback_may_end_the_run(noisy):
 
     with pytest.raises(KeyboardInterrupt):
         gdnp.minimize(Objective(*noisy), "gd", callback=stop)
+
+
+def test_any_metric_fits_the_slot(noisy):
+    """Between Weight and Batch Normalization lies diag(S)."""
+    objective = Objective(*noisy)
+    method = DecoupledDescent("between", "diagonal", AdaptiveStep("curvature"), NewtonLength())
+    result = gdnp.minimize(objective, method, max_iter=2000)
+    assert result.status is Status.CONVERGED
+    np.testing.assert_allclose(result.coef, minimum(objective), atol=1e-6)
 
 
 def test_two_step_is_exact_on_the_population_and_says_when_it_is_not(noisy):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdnp.interface import Objective
-from gdnp.metric import Covariance, Identity, Metric, OperatorCovariance
+from gdnp.metric import METRICS, Covariance, Metric, OperatorCovariance
 from gdnp.solvers.lengths import ROUNDING, FixedLength, Length, LengthRule
 from gdnp.solvers.state import State
 from gdnp.solvers.step_sizes import StepSize
@@ -81,9 +81,9 @@ class DecoupledDescent:
     ----------
     name : str
         The preset.
-    metric : {"covariance", "identity"}
-        S (Batch Normalization) or I (Weight Normalization). With a ridge α, S becomes S + (α/c₂) I with
-        c₂ = E φ'' at the fitted start, since that is where the critical points then lie.
+    metric : {"covariance", "diagonal", "identity"}
+        S (Batch Normalization), I (Weight Normalization) or, between them, diag(S). With a ridge α, S
+        becomes S + (α/c₂) I with c₂ = E φ'' at the fitted start: there the critical points then lie.
     step_size : StepSize
         s.
     length : LengthRule
@@ -99,7 +99,7 @@ class DecoupledDescent:
     """
 
     name: str
-    metric: Literal["covariance", "identity"]
+    metric: Literal["covariance", "diagonal", "identity"]
     step_size: StepSize
     length: LengthRule
     preconditioned: bool = False
@@ -109,11 +109,9 @@ class DecoupledDescent:
     def init(self, objective: Objective, start: FloatArray | None) -> DecoupledState:
         """The state at w₀ = `start`, by default u with ‖u‖_S = 1, where ρ(w₀) ≠ 0 unless u = 0."""
         w = objective.u if start is None else start
-        metric: Metric = Identity(objective.n_features)
-        if self.metric == "covariance":
-            if self.preconditioned or self.step_size.needs_spectrum:
-                objective.cost.charge(objective.gram_passes)
-            metric = objective.covariance
+        if self.preconditioned or self.step_size.needs_spectrum:
+            objective.cost.charge(objective.gram_passes)
+        metric = METRICS[self.metric](objective.covariance)
         if isinstance(metric, Covariance):
             w = metric.project(w)
         if start is None:

@@ -1,0 +1,349 @@
+"""Fitted estimators as files that are safe to load, and the reading of new rows for them."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile, ZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from sklearn.datasets import load_svmlight_file
+from sklearn.utils.validation import check_is_fitted
+
+from gdnp._files import replacing
+from gdnp.datasets import DATASETS, load, load_file
+from gdnp.datasets import files as readers
+from gdnp.estimators import GDNPClassifier, GDNPRegressor
+from gdnp.losses import LOSSES
+from gdnp.solvers.certificates import Certificate
+from gdnp.solvers.state import Status
+
+FloatArray = NDArray[np.float64]
+Model = GDNPClassifier | GDNPRegressor
+
+__all__ = ["Model", "Rows", "load_model", "read_rows", "save_model"]
+
+TRUSTED = frozenset(
+    f"{kind.__module__}.{kind.__qualname__}"
+    for kind in (GDNPClassifier, GDNPRegressor, Certificate, Status, *map(type, LOSSES.values()))
+)
+"""What a model may hold beyond the numbers, containers and scikit-learn types that skops trusts itself."""
+
+
+# --- a model
+
+
+def save_model(model: Model, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Write a fitted estimator with skops: data without code, whole or not at all.
+
+    Parameters
+    ----------
+    model : GDNPClassifier or GDNPRegressor
+        Fitted. Its loss is a name or one of ``gdnp.losses``: a class of your own could not be loaded safely.
+    path : path
+        By convention ``*.skops``.
+    overwrite : bool
+        Whether a file that is already there may be replaced.
+
+    Returns
+    -------
+    Path
+        Where the model is.
+
+    Raises
+    ------
+    FileExistsError
+        For a file that is there, without `overwrite`.
+    ImportError
+        Without skops.
+    NotFittedError
+        For an estimator that is not fitted.
+    ValueError
+        For a model of types that `load_model` would refuse.
+    """
+    check_is_fitted(model)
+    skops = _skops()
+    file = Path(path)
+    # skops cannot make the members of an Enum again: the certificates are stored as plain dictionaries.
+    stored = copy.copy(model)
+    if hasattr(model, "certificate_"):
+        stored.certificate_ = _plain(model.certificate_)
+    contents = skops.dumps(stored)
+    foreign = sorted(set(skops.get_untrusted_types(data=contents)) - TRUSTED)
+    if foreign:
+        raise ValueError(
+            f"A saved model may only hold types of gdnp, NumPy, SciPy and scikit-learn. Got {foreign}: "
+            "use a loss by its name, or pickle the model."
+        )
+    if file.exists() and not overwrite:
+        raise FileExistsError(f"{file} is already there: choose another name, or allow it to be overwritten.")
+    with replacing(file) as beside:
+        beside.write_bytes(contents)
+    return file
+
+
+def load_model(path: str | os.PathLike[str]) -> Model:
+    """Read what `save_model` wrote; nothing in the file is executed.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    GDNPClassifier or GDNPRegressor
+
+    Raises
+    ------
+    FileNotFoundError
+        For a missing file.
+    ImportError
+        Without skops.
+    ValueError
+        For a file that is no model, is truncated or damaged, or holds types that are not trusted.
+    """
+    skops = _skops()
+    file = Path(path)
+    if not file.exists():
+        raise FileNotFoundError(f"A model was expected at {file}. Got nothing there: check the path.")
+    contents = file.read_bytes()
+    if not contents.startswith(b"PK"):
+        raise ValueError(f"{file} should be a model saved by gdnp. Got a file of another kind.")
+    # Parsers of bytes from anywhere raise anything.
+    try:
+        root = _root(contents)
+        foreign = sorted(set(skops.get_untrusted_types(data=contents)) - TRUSTED)
+    except BadZipFile as error:
+        raise ValueError(f"{file} is truncated or damaged: save or copy it again.") from error
+    except Exception as error:
+        raise ValueError(f"{file} should be a model saved by gdnp. Got another kind of archive.") from error
+    if foreign:
+        raise ValueError(
+            f"{file} should only hold types of gdnp, NumPy, SciPy and scikit-learn. "
+            f"Got {foreign}: it is not loaded."
+        )
+    if root not in {f"{kind.__module__}.{kind.__qualname__}" for kind in (GDNPClassifier, GDNPRegressor)}:
+        raise ValueError(f"{file} should hold a GDNPClassifier or a GDNPRegressor. Got {root}.")
+    try:
+        model = skops.loads(contents, trusted=sorted(TRUSTED))
+        if hasattr(model, "certificate_"):
+            model.certificate_ = _restored(model.certificate_)
+        _check_shapes(model)
+    except Exception as error:
+        raise ValueError(
+            f"{file} is damaged, or from an incompatible version: fit and save it again."
+        ) from error
+    return model  # type: ignore[no-any-return]
+
+
+def _skops() -> Any:
+    readers.require("skops", "Saving and loading a model")
+    import skops.io
+
+    return skops.io
+
+
+def _root(contents: bytes) -> str:
+    """The type of what an archive holds, from its text alone."""
+    with ZipFile(io.BytesIO(contents)) as archive:
+        damaged = archive.testzip()
+        if damaged is not None:
+            raise BadZipFile(damaged)
+        schema = json.loads(archive.read("schema.json"))
+    return f"{schema['__module__']}.{schema['__class__']}"
+
+
+def _plain(certificate: Any) -> Any:
+    if isinstance(certificate, Certificate):
+        return {**asdict(certificate), "status": certificate.status.name}
+    return [_plain(one) for one in certificate]
+
+
+def _restored(certificate: Any) -> Any:
+    if isinstance(certificate, dict):
+        return Certificate(**{**certificate, "status": Status[certificate["status"]]})
+    if isinstance(certificate, list):
+        return tuple(map(_restored, certificate))
+    return certificate
+
+
+def _check_shapes(model: Any) -> None:
+    """The arrays that prediction uses fit together, so that it does not fail later and elsewhere."""
+    d = model.n_features_in_
+    if isinstance(model, GDNPClassifier):
+        rows = len(model.classes_) if len(model.classes_) > 2 else 1
+        expected: list[tuple[int, ...]] = [(rows, d), (rows,)]
+    else:
+        expected = [(d,), ()]
+    names = getattr(model, "feature_names_in_", None)
+    found = [np.shape(model.coef_), np.shape(model.intercept_)]
+    if found != expected or (names is not None and np.shape(names) != (d,)):
+        raise ValueError(f"Shapes should be {expected}. Got {found}.")
+    if not (np.isfinite(model.coef_).all() and np.isfinite(model.intercept_).all()):
+        raise ValueError("Coefficients should be finite.")
+
+
+# --- rows to predict for
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows in the columns of a model.
+
+    Attributes
+    ----------
+    X : ndarray or CSR matrix of shape (n, d)
+    y : ndarray of shape (n,) or None
+        The target, where the data has it without gaps.
+    """
+
+    X: FloatArray | csr_matrix
+    y: NDArray[Any] | None
+
+
+def read_rows(model: Model, data: str | os.PathLike[str], *, target: str | None = None) -> Rows:
+    """Read the columns a model was fitted on from a registered data set or a file.
+
+    Columns are matched by name where the model and the data have names, and otherwise by position; further
+    columns of named data are left out. LIBSVM files may leave out the model's last columns.
+
+    Parameters
+    ----------
+    model : GDNPClassifier or GDNPRegressor
+        Fitted.
+    data : str or path
+        As for `gdnp.datasets.load`; one row is enough.
+    target : str, optional
+        Column of a CSV or Parquet file that holds y, where it is there; by default the last one, unless the
+        model was fitted on it.
+
+    Returns
+    -------
+    Rows
+
+    Raises
+    ------
+    FileNotFoundError
+        For neither a name nor a file.
+    ValueError
+        For columns that are missing or too many, text or NaN in them, and what no reader understands.
+    """
+    name = os.fspath(data)
+    if name in DATASETS or not Path(name).exists():
+        known = load(name)
+        if known.feature_names is None:
+            _check_count(model, name, known.X.shape[1])
+            return Rows(known.X, known.y)
+        pandas = readers.require("pandas", "Matching columns by name")
+        frame = pandas.DataFrame(known.X, columns=list(known.feature_names))
+        return Rows(_by_name(model, Path(name), frame, None), known.y)
+    suffixes = [part.lower() for part in Path(name).suffixes if part.lower() not in readers.COMPRESSED]
+    suffix = suffixes[-1] if suffixes else ""
+    if suffix in readers.CSV | readers.PARQUET:
+        return _from_frame(model, Path(name), suffix in readers.PARQUET, target)
+    if suffix in readers.LIBSVM:
+        return _from_libsvm(model, Path(name))
+    load_file(name)  # refuses the suffix
+    raise AssertionError(suffix)
+
+
+def _from_libsvm(model: Model, path: Path) -> Rows:
+    file = readers._existing(path)
+    try:
+        X, y = load_svmlight_file(str(file), zero_based=False)
+    except readers.UNREADABLE as error:
+        raise ValueError(
+            f"{file} should be a LIBSVM file, 'label index:value ...' a line with indices rising from 1. "
+            f"Got: {readers._first_line(error)}."
+        ) from error
+    if X.shape[1] > model.n_features_in_:
+        _check_count(model, file, X.shape[1])
+    X.resize(X.shape[0], model.n_features_in_)
+    readers._check_finite(file, X.data, y)
+    _check_any(file, X)
+    return Rows(X, y)
+
+
+def _from_frame(model: Model, path: Path, parquet: bool, target: str | None) -> Rows:
+    pandas = readers.require("pandas", f"Reading a {'Parquet' if parquet else 'CSV'} file")
+    file = readers._existing(path)
+    frame = (_read_parquet if parquet else _read_csv)(pandas, file).rename(columns=str)
+    columns = frame.columns.tolist()
+    d = model.n_features_in_
+    known = getattr(model, "feature_names_in_", None)
+    if target not in columns:
+        spare = len(columns) == d + 1 if known is None else bool(columns) and columns[-1] not in known
+        target = columns[-1] if spare else None
+    y = None if target is None or frame[target].isna().any() else frame[target]
+    return Rows(
+        _by_name(model, file, frame, target),
+        None if y is None else readers._labels(file, y, pandas.api.types),
+    )
+
+
+def _read_parquet(pandas: Any, file: Path) -> Any:
+    readers.require("pyarrow", "Reading a Parquet file")
+    try:
+        return pandas.read_parquet(file, engine="pyarrow")
+    except readers.UNREADABLE as error:
+        raise ValueError(
+            f"{file} should be a readable Parquet file. Got: {readers._first_line(error)}."
+        ) from error
+
+
+def _read_csv(pandas: Any, file: Path) -> Any:
+    separator = "\t" if ".tsv" in map(str.lower, file.suffixes) else ","
+    try:
+        with warnings.catch_warnings():  # as in load_csv: never a field too many as the name of its row
+            warnings.simplefilter("error", pandas.errors.ParserWarning)
+            frame = pandas.read_csv(file, sep=separator, low_memory=False, index_col=False)
+    except pandas.errors.ParserWarning as error:
+        raise ValueError(f"{file} should have one name a column. Got rows with more fields.") from error
+    except readers.UNREADABLE as error:
+        raise ValueError(f"{file} should be a CSV file. Got: {readers._first_line(error)}.") from error
+    readers._check_header(file, frame.columns.tolist())
+    return frame
+
+
+def _by_name(model: Model, file: Path, frame: Any, target: str | None) -> FloatArray:
+    """The model's columns of a frame, in the model's order."""
+    names: Sequence[str] | None = getattr(model, "feature_names_in_", None)
+    if names is None:
+        names = [name for name in frame.columns if name != target]
+        _check_count(model, file, len(names))
+    names = list(names)
+    missing = [name for name in names if name not in frame.columns]
+    if missing:
+        more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
+        raise ValueError(
+            f"{file} should have the columns the model was fitted on. Missing: {missing[:8]}{more}."
+        )
+    chosen = frame[names]
+    text = [name for name, kind in chosen.dtypes.items() if kind.kind not in "biuf"]
+    if text:
+        raise ValueError(f"These columns of {file} must be numbers. Got something else in {text[:8]}.")
+    X = np.ascontiguousarray(chosen.to_numpy(dtype=np.float64, na_value=np.nan))
+    _check_any(file, X)
+    readers._check_finite(file, X, np.empty(0))
+    return X
+
+
+def _check_any(file: Path, X: Any) -> None:
+    if X.shape[0] == 0:
+        raise ValueError(f"{file} should hold at least one row. Got none.")
+
+
+def _check_count(model: Model, file: str | Path, columns: int) -> None:
+    if columns != model.n_features_in_:
+        raise ValueError(
+            f"{file} should have the {model.n_features_in_} columns of the model. Got {columns}."
+        )
