@@ -1,7 +1,7 @@
 """The command ``gdnp``: data on stdout, progress and messages on stderr, one sentence for every error.
 
-Exit codes: 0 done, 1 failure, 2 wrong usage, 3 data missing, 5 a claim failed (``reproduce --check``),
-130 interrupted.
+Exit codes: 0 done, 1 failure, 2 wrong usage, 3 data missing, 4 not converged (``fit --strict``), 5 a claim
+failed (``reproduce --check``), 130 interrupted.
 """
 
 import json
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-OK, FAILURE, USAGE, DATA_MISSING, CLAIM_FAILED, INTERRUPTED = 0, 1, 2, 3, 5, 130
+OK, FAILURE, USAGE, DATA_MISSING, NOT_CONVERGED, CLAIM_FAILED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 RESULTS = Path("gdnp-results")
 LINE_EVERY = 5.0
 """Seconds between lines of progress where stderr is not a terminal."""
@@ -31,6 +31,10 @@ LINE_EVERY = 5.0
 
 class UsageError(Exception):
     """Options that do not go together."""
+
+
+class NotConverged(Exception):
+    """A fit missed its tolerance where that was asked for."""
 
 
 class ClaimFailed(Exception):
@@ -67,6 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say(str(error), USAGE)
     except refused as error:
         return _say(error.format_message(), USAGE)
+    except NotConverged as error:
+        return _say(str(error), NOT_CONVERGED)
     except ClaimFailed as error:
         return _say(str(error), CLAIM_FAILED)
     except KeyboardInterrupt as error:
@@ -96,6 +102,8 @@ def _run(chosen: Action | int | None) -> int:
 
 def _application(typer: Any, given: list[str]) -> Any:
     """The commands, each returning what is to be done; made for every call because typer is imported late."""
+    from gdnp.cli_models import add_commands
+
     app = typer.Typer(
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -174,6 +182,7 @@ def _application(typer: Any, given: list[str]) -> Any:
         help="Length-direction decoupling: the experiments of the paper, and tools around them.",
     )(root)
     app.command(help="Compute, draw and summarise an experiment of the paper, or all of them.")(reproduce)
+    add_commands(app, typer)
     app.command(help="Audit data of two classes: what is the matter, what it costs, what to do.")(diagnose)
     app.command(help="List the data sets that are known by name, and whether they are here.")(data)
     return app

@@ -8,6 +8,7 @@ import json
 import os
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -238,6 +239,11 @@ def read_rows(model: Model, data: str | os.PathLike[str], *, target: str | None 
         For columns that are missing or too many, text or NaN in them, and what no reader understands.
     """
     name = os.fspath(data)
+    suffixes = [part.lower() for part in Path(name).suffixes if part.lower() not in readers.COMPRESSED]
+    suffix = suffixes[-1] if suffixes else ""
+    named = name not in DATASETS and suffix in readers.CSV | readers.PARQUET
+    if target is not None and not named:
+        raise ValueError(f"target names a column of a CSV or Parquet file. Got {target!r} for {name}.")
     if name in DATASETS or not Path(name).exists():
         known = load(name)
         if known.feature_names is None:
@@ -246,9 +252,7 @@ def read_rows(model: Model, data: str | os.PathLike[str], *, target: str | None 
         pandas = readers.require("pandas", "Matching columns by name")
         frame = pandas.DataFrame(known.X, columns=list(known.feature_names))
         return Rows(_by_name(model, Path(name), frame, None), known.y)
-    suffixes = [part.lower() for part in Path(name).suffixes if part.lower() not in readers.COMPRESSED]
-    suffix = suffixes[-1] if suffixes else ""
-    if suffix in readers.CSV | readers.PARQUET:
+    if named:
         return _from_frame(model, Path(name), suffix in readers.PARQUET, target)
     if suffix in readers.LIBSVM:
         return _from_libsvm(model, Path(name))
@@ -283,11 +287,11 @@ def _from_frame(model: Model, path: Path, parquet: bool, target: str | None) -> 
     if target not in columns:
         spare = len(columns) == d + 1 if known is None else bool(columns) and columns[-1] not in known
         target = columns[-1] if spare else None
-    y = None if target is None or frame[target].isna().any() else frame[target]
-    return Rows(
-        _by_name(model, file, frame, target),
-        None if y is None else readers._labels(file, y, pandas.api.types),
-    )
+    y = None
+    if target is not None:
+        with suppress(ValueError):  # gaps, or a kind that no target is: predictions need no target
+            y = readers._labels(file, frame[target], pandas.api.types)
+    return Rows(_by_name(model, file, frame, target), y)
 
 
 def _read_parquet(pandas: Any, file: Path) -> Any:

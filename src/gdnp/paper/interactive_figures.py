@@ -162,7 +162,13 @@ def _plane_axes(settings: Settings, paths: Mapping[str, Any]) -> dict[str, Any]:
     common = {"constrain": "domain", "showgrid": False}
     return {
         "xaxis": {"title": {"text": names[0]}, "range": ranges[0], **common},
-        "yaxis": {"title": {"text": names[1]}, "range": ranges[1], "scaleanchor": "x", "automargin": False, **common},
+        "yaxis": {
+            "title": {"text": names[1]},
+            "range": ranges[1],
+            "scaleanchor": "x",
+            "automargin": False,
+            **common,
+        },
         "margin": {"l": 56, "r": 12, "t": 8, "b": 8},
     }
 

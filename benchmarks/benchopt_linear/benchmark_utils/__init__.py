@@ -1,0 +1,1 @@
+"""Shared by the components of the benchmark."""
