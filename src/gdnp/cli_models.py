@@ -28,6 +28,7 @@ __all__ = ["add_commands"]
 TASKS = ("classification", "regression")
 MOST_CLASSES = 20
 """Whole numbers are labels where at most this many differ, and each stands in two rows on average."""
+SCORES = {"accuracy": "accuracy", "r2": "R²"}
 KINDS = {
     "duality_gap": "proved by a duality gap",
     "newton_decrement": "estimated by the Newton decrement",
@@ -211,10 +212,8 @@ def _fit(options: FitOptions) -> None:
     print(json.dumps(summary, indent=1, allow_nan=False) if options.as_json else _in_words(summary))
     if options.strict and not converged:
         sys.stdout.flush()
-        raise NotConverged(
-            f"--strict: {_worst(certificates).status.message}; "
-            + ("the model is not saved." if options.out is not None else "no model was to be saved.")
-        )
+        unsaved = "" if options.out is None else f"; {options.out} is not written"
+        raise NotConverged(f"--strict: {_worst(certificates).status.message}{unsaved}.")
 
 
 def _check_free(out: Path, force: bool) -> None:
@@ -344,7 +343,7 @@ def _in_words(summary: dict[str, Any]) -> str:
         "iterations": str(summary["iterations"]) + (", of the slowest class" if many > 1 else ""),
     }
     if score is not None:
-        lines[score["name"]] = f"{score['value']:.4f} on the training rows"
+        lines[SCORES[score["name"]]] = f"{score['value']:.4f} on the training rows"
     lines["seconds"] = f"{summary['seconds']:.3g}"
     lines["model"] = summary["model"] or "not saved; --out MODEL.skops saves it"
     return "\n".join([head, *(f"  {name:<11} {value}" for name, value in lines.items())])
@@ -399,7 +398,7 @@ def _predict(options: PredictOptions) -> None:
     elif options.out is None:
         _write_csv(sys.stdout, header, predicted, shares)
     if score is not None:
-        print(f"gdnp: {score['name']} {score['value']:.4f} on {len(predicted)} rows.", file=sys.stderr)
+        print(f"gdnp: {SCORES[score['name']]} {score['value']:.4f} on {len(predicted)} rows.", file=sys.stderr)
 
 
 def _write_csv(
@@ -427,7 +426,7 @@ def _score(model: "Model", predicted: NDArray[Any], y: NDArray[Any]) -> dict[str
         return None
     from sklearn.metrics import r2_score
 
-    return {"name": "R²", "value": float(r2_score(y, predicted))}
+    return {"name": "r2", "value": float(r2_score(y, predicted))}
 
 
 def _plain(value: Any) -> Any:
