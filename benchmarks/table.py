@@ -2,8 +2,8 @@
 
 Suboptimality is relative to the best value that any solver reached on the set. A solver's time to a target is
 the shortest of its runs, over all tolerances, repetitions and files, that ended within it; a dash means that
-none did. The ratio is the time of the fastest peer over ours: above 1 we are faster. The geometric mean is over
-the sets where a peer and we reached the target; sets that only one side reached are named under the table.
+none did. The ratio is the time of the fastest peer over ours: above 1 we are faster. The geometric mean is
+over the sets where a peer and we reached the target; sets that only one side reached are named underneath.
 """
 
 from __future__ import annotations

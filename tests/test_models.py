@@ -46,7 +46,7 @@ def _objects():
 
 
 def _numbers():
-    X, y = load_breast_cancer(return_X_y=True)
+    X = load_breast_cancer().data
     return GDNPRegressor(PseudoHuber(2.0)).fit(X[:, 1:], X[:, 0]), X[:, 1:]
 
 
@@ -204,14 +204,14 @@ def test_a_function_is_refused(model, tmp_path):
     del model.certificate_
     file = tmp_path / "model.skops"
     file.write_bytes(skops.dumps(model))
-    with pytest.raises(ValueError, match="zipfile.is_zipfile'.: it is not loaded"):
+    with pytest.raises(ValueError, match=r"zipfile.is_zipfile'\]: it is not loaded"):
         load_model(file)
 
 
 def test_another_estimator_is_refused(tmp_path):
     file = tmp_path / "model.skops"
     file.write_bytes(skops.dumps(LogisticRegression()))
-    with pytest.raises(ValueError, match="GDNPClassifier or a GDNPRegressor. Got sklearn"):
+    with pytest.raises(ValueError, match=r"GDNPClassifier or a GDNPRegressor[.] Got sklearn"):
         load_model(file)
 
 
@@ -312,7 +312,7 @@ def test_registered_names(model):
         warnings.simplefilter("error")
         rows = read_rows(model, "breast_cancer")
     assert rows.X.shape == (569, 30)
-    with pytest.raises(ValueError, match="should have the 30 columns of the model. Got 20"):
+    with pytest.raises(ValueError, match=r"should have the 30 columns of the model[.] Got 20"):
         read_rows(model, "gaussian")
 
 
@@ -323,14 +323,14 @@ def test_registered_names(model):
         ("new.csv", "a,b\n1,x\n", r"must be numbers. Got something else in \['b'\]"),
         ("new.csv", "a,b\n1,\n", "Got 1 NaN or infinite in X"),
         ("new.csv", "a,b\n", "at least one row"),
-        ("new.csv", "1,2\n3,4\n", "should name the columns|Missing"),
+        ("new.csv", "1,2\n3,4\n", r"Missing: \['a', 'b'\]"),
         ("new.csv", "a,b\n1,2,3\n", "one name a column"),
         ("new.csv", "", "empty file"),
         ("new.pq", "text", "readable Parquet file"),
         ("new.svm", "1 1:2 3:1\n", "should have the 2 columns of the model. Got 3"),
         ("new.svm", "1 0:2\n", "should be a LIBSVM file"),
         ("new.svm", "1 1:nan\n", "finite"),
-        ("new.svm", "#\n", "at least one row|LIBSVM"),
+        ("new.svm", "#\n", "at least one row"),
         ("new.xyz", "1\n", "suffix"),
     ],
 )
@@ -340,7 +340,7 @@ def test_rows_that_do_not_fit(named, tmp_path, name, text, message):
 
 
 def test_wrong_number_of_columns_without_names(unnamed, tmp_path):
-    with pytest.raises(ValueError, match="should have the 2 columns of the model. Got 4"):
+    with pytest.raises(ValueError, match=r"should have the 2 columns of the model[.] Got 4"):
         read_rows(unnamed, _write(tmp_path / "new.csv", "a,b,c,d\n1,2,3,4\n"))
     with pytest.raises(ValueError, match="should name the columns"):
         read_rows(unnamed, _write(tmp_path / "new.csv", "7,8\n1,2\n"))

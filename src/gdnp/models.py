@@ -332,11 +332,11 @@ def _by_name(model: Model, file: Path, frame: Any, target: str | None) -> FloatA
             f"{file} should have the columns the model was fitted on. Missing: {missing[:8]}{more}."
         )
     chosen = frame[names]
+    _check_any(file, chosen)
     text = [name for name, kind in chosen.dtypes.items() if kind.kind not in "biuf"]
     if text:
         raise ValueError(f"These columns of {file} must be numbers. Got something else in {text[:8]}.")
     X = np.ascontiguousarray(chosen.to_numpy(dtype=np.float64, na_value=np.nan))
-    _check_any(file, X)
     readers._check_finite(file, X, np.empty(0))
     return X
 

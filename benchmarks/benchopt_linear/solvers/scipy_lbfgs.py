@@ -15,6 +15,7 @@ class Solver(LinearSolver):
     name = "scipy-lbfgs"
     requirements = ["pip::scipy", "pip::gdnp"]  # noqa: RUF012
     losses = ("sigmoid",)
+    test_config = {"objective": {"loss": "sigmoid"}}  # noqa: RUF012
 
     def fit(self, tol: float) -> tuple[np.ndarray, np.ndarray]:
         """One fit a class."""
