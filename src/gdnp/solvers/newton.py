@@ -53,6 +53,8 @@ ENTER = 30.0
 """The last Newton step starts when the estimated suboptimality is within this factor of the tolerance."""
 LONGEST_NEWTON = 100
 """Conjugate gradient iterations of the last step."""
+PROOFS = 3
+"""Attempts at a proof before an estimate will do."""
 CURVATURE_ROUNDING = 1e-9
 """An eigenvalue this far below zero, where columns have unit variance, is not called negative."""
 OVERHEAD = 4e4
@@ -247,6 +249,8 @@ class _Run:
         self.begin = time.perf_counter()
         self.provable = provable(problem)
         self.floor = 0.0
+        self.attempts = 0
+        self.fresh = False
 
     # Start
 
@@ -357,7 +361,7 @@ class _Run:
 
     def _refresh(self, *, force: bool = False) -> bool:
         """A metric of the curvature here; False when there is nothing new to be had."""
-        if force and getattr(self, "fresh", False):
+        if force and self.fresh:
             return False
         self.metric = self.metrics.at(self.place.margins)
         self.memory.clear()
@@ -386,6 +390,12 @@ class _Run:
             if smallest < -CURVATURE_ROUNDING and self._escape(direction):
                 return None
             return self._outcome(Status.CONVERGED, gap, kind, smallest)
+        if kind == "duality_gap" and (stuck or self.attempts >= PROOFS):
+            # R is too small beside rounding for a proof; the decrement of the last step can still be had.
+            gap, kind = self.newton.decrement, "newton_decrement"
+            if gap <= self.tol * self._scale(self.place.value):
+                return self._outcome(Status.CONVERGED, gap, kind)
+        self.attempts += 1
         if stuck:
             return self._outcome(Status.STALLED, gap, kind)
         self._refresh()
@@ -403,7 +413,7 @@ class _Run:
         def solving(residual: FloatArray, decrement: float) -> bool:
             return float(residual @ metric.solve(residual)) <= 0.02 * decrement
 
-        newton = newton_step(
+        newton = self.newton = newton_step(
             problem,
             place,
             problem.curvature(place.margins),
