@@ -40,8 +40,12 @@ class Block(ABC):
         """(X_b - centre)ᵀ diag(weight) (X_b - centre), shape (d, d); None is 0."""
 
     @abstractmethod
-    def squares(self, weight: FloatArray, centre: FloatArray | None = None) -> FloatArray:
-        """The diagonal of ``gram``, shape (d,)."""
+    def squares(self, weight: FloatArray | None, centre: FloatArray | None = None) -> FloatArray:
+        """The diagonal of ``gram``, shape (d,); no weight is 1 for each row."""
+
+    @abstractmethod
+    def sums(self) -> FloatArray:
+        """X_bᵀ 1, shape (d,)."""
 
     @abstractmethod
     def centred_gram(

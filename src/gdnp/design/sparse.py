@@ -87,8 +87,14 @@ class SparseBlock(Block):
             total += block.gram(weight[piece])
         return total
 
-    def squares(self, weight: FloatArray, centre: FloatArray | None = None) -> FloatArray:  # noqa: D102
+    def sums(self) -> FloatArray:  # noqa: D102
+        return self.tdot(np.ones(self._rows.shape[0]))
+
+    def squares(  # noqa: D102
+        self, weight: FloatArray | None, centre: FloatArray | None = None
+    ) -> FloatArray:
         rows = self._rows
+        weight = np.ones(rows.shape[0]) if weight is None else weight
         squared = type(rows)((np.square(rows.data, dtype=np.float64), rows.indices, rows.indptr), rows.shape)
         total = np.asarray(squared.T @ weight, dtype=np.float64)
         if centre is not None:

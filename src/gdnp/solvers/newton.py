@@ -267,8 +267,9 @@ class _Run:
     def _decoupled_start(self) -> tuple[Place, Curvature]:
         problem, metrics = self.problem, self.metrics
         x, margins = problem.constant()
-        sample = max(SAMPLE_RATIO * SMALLEST_SAMPLE, 4 * ROWS_PER_COLUMN * problem.d) // 2
-        if metrics.kind == "full" and SAMPLE_RATIO * sample <= problem.n and problem.loss.convex:
+        n, d = problem.n, problem.d
+        sample = max(4 * SMALLEST_SAMPLE, 2 * ROWS_PER_COLUMN * d, min(n // 16, 4 * n // d))
+        if metrics.kind == "full" and SAMPLE_RATIO * sample <= n and problem.loss.convex:
             return self._sampled_start(x, margins, sample)
         place = problem.place(x, margins)
         metric = metrics.at_constant(margins)
@@ -290,7 +291,7 @@ class _Run:
         index, share = _draw(r, sample)
         weight = share / np.abs(problem.loss.gradient(margins[index]))
         part = problem.rows(index, weight / weight.sum())
-        solved = solve(part, tol=1e-3, max_iter=20, prove=False)
+        solved = solve(part, tol=0.1 * part.d / part.n, max_iter=30, prove=False)
         problem.cost.charge(part.cost.passes * part.n / problem.n)
         place = problem.at(solved.place.x)
         return place, self.metrics.at(place.margins)
@@ -301,7 +302,7 @@ class _Run:
     # Iterations
 
     def _iterate(self) -> Outcome:
-        enter = ENTER
+        enter = ENTER if self.prove else 1.0
         stuck = False
         for _ in range(self.max_iter):
             p = -self.memory.solve(self.place.gradient, self.metric.solve)
