@@ -226,7 +226,7 @@ class SparseDesign(DesignMatrix):
     def gram_work(self) -> float:  # noqa: D102
         dense = self.n_samples * self.n_features * (1.5 + self.n_features / 24.0)
         sparse = SPARSE_PRODUCT_COST / 16.0 * _row_square_sum(self._X)
-        return float(min(dense, sparse) / max(1.0, 1.5 * self._X.nnz))
+        return max(1.0, min(dense, sparse) / max(1.0, 1.5 * self._X.nnz))
 
     @cached_property
     def gram_passes(self) -> float:

@@ -53,6 +53,8 @@ ENTER = 30.0
 """The last Newton step starts when the estimated suboptimality is within this factor of the tolerance."""
 LONGEST_NEWTON = 100
 """Conjugate gradient iterations of the last step."""
+TINY = 1 << 12
+"""Entries of X below which a further Newton step is not worth saving."""
 PROOFS = 3
 """Attempts at a proof before an estimate will do."""
 CURVATURE_ROUNDING = 1e-9
@@ -130,7 +132,8 @@ def certify(problem: Standardized, place: Place, status: Status, tol: float) -> 
     end = solve(problem, tol=tol)
     known = end.certificate
     lower = known.objective - known.gap * known.objective / (1.0 + known.gap)
-    gap = max(place.value - lower, 0.0) / max(lower, 1e-15 * place.value) if place.value > 0.0 else 0.0
+    excess = max(place.value - lower, 0.0)
+    gap = 0.0 if excess == 0.0 else excess / lower if lower > 0.0 else math.inf
     if gap <= tol:
         status = Status.CONVERGED
     elif status is Status.CONVERGED:
@@ -327,7 +330,13 @@ class _Run:
                 continue
             if not self._step(p, slope):
                 stuck = not self._refresh(force=True)
-        return self._outcome(Status.MAX_ITER, decrement, "newton_decrement")
+        if not self.prove:
+            return self._outcome(Status.MAX_ITER, decrement, "newton_decrement")
+        moved, gap, kind, _ = self._newton()
+        if moved.value <= self.place.value:
+            self.place = moved
+        met = self.problem.loss.convex and gap <= self.tol * self._scale(self.place.value - gap)
+        return self._outcome(Status.CONVERGED if met else Status.MAX_ITER, gap, kind)
 
     def _step(self, p: FloatArray, slope: float) -> bool:
         """The unit step if it is a good one, else one searched on cached margins."""
@@ -384,9 +393,11 @@ class _Run:
             return None
         if moved.value <= old.value + 1e-12 * abs(old.value):
             self.place = moved
+        else:
+            stuck = not self._damped(old) and stuck
         if gap <= self.tol * self._scale(self.place.value - gap):
             if self.problem.loss.convex:
-                return self._outcome(Status.CONVERGED, gap, kind)
+                return self._outcome(Status.CONVERGED, self._polished(gap), kind)
             smallest, direction = smallest_curvature(self.problem, self.place, self.metrics.kind == "full")
             if smallest < -CURVATURE_ROUNDING and self._escape(direction):
                 return None
@@ -401,6 +412,25 @@ class _Run:
             return self._outcome(Status.STALLED, gap, kind)
         self._refresh()
         return None
+
+    def _damped(self, old: Place) -> bool:
+        """Part of a Newton step that went too far."""
+        p, q = self.newton.step, self.newton.slope
+        slope = float(p @ old.gradient)
+        t = self._length(old, p, q, slope) if slope < 0.0 else 0.0
+        if t > 0.0:
+            self.place = self.problem.place(old.x + t * p, old.margins + t * q)
+        return t > 0.0
+
+    def _polished(self, gap: float) -> float:
+        """The gap after one more Newton step where that costs next to nothing: to the last digits, then."""
+        if self.problem.design.n_entries > TINY:
+            return gap
+        self._refresh()
+        moved, better, _, _ = self._newton()
+        if moved.value <= self.place.value and better <= gap:
+            self.place, gap = moved, better
+        return gap
 
     def _newton(self) -> tuple[Place, float, Kind, FloatArray | None]:
         """The place one Newton step on, its gap, how that is known, and a direction of negative curvature."""
@@ -477,7 +507,8 @@ class _Run:
     def _outcome(self, status: Status, gap: float, kind: Kind, smallest: float | None = None) -> Outcome:
         g = self.place.gradient
         norm = math.sqrt(max(float(g @ self.metric.solve(g)), 0.0))
-        relative = gap / self._scale(self.place.value - gap) if gap > 0.0 else 0.0
+        best = self.place.value - gap
+        relative = 0.0 if gap <= 0.0 else gap / best if best > 0.0 else math.inf
         certificate = Certificate(status, relative, norm, kind, self.place.value, smallest, *self._errors())
         self._record(0.5 * norm**2)
         return Outcome(self.place, certificate, self.history, self.metric)
