@@ -452,6 +452,7 @@ def _moments(design: DesignMatrix, weight: FloatArray | None) -> Moments:
             mean, power = first / design.n_samples, second / design.n_samples
             variance = power - np.square(mean)
         ordinary = (variance > NEAR_ZERO * power) & (power > ORDINARY[0]) & (power < ORDINARY[1])
+        ordinary |= power == 0.0
         if ordinary.all():
             empty = np.empty((design.n_features, 0))
             ones = np.ones(design.n_features)

@@ -171,6 +171,9 @@ class DesignMatrix(ABC):
             Numbers in one partial result; large ones get fewer partial sums to keep memory bounded.
         """
         bounds = self.bounds
+        if len(bounds) == 1:
+            with single_threaded_blas():
+                return kernel(self.block(0), *rows)
         lanes = min(LANES, len(bounds), max(2, LANE_FLOATS // partial_size))
         edges = [len(bounds) * lane // lanes for lane in range(lanes + 1)]
 

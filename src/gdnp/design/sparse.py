@@ -124,6 +124,18 @@ class SparseBlock(Block):
 
         return rows, offset, mean, tdot
 
+    def _full_columns(self) -> FloatArray:
+        """The entry in the first row of columns that store every row, 0 elsewhere."""
+        rows = self._rows
+        n, d = rows.shape
+        first = np.zeros(d)
+        end = rows.indptr[1]
+        first[rows.indices[:end]] = rows.data[:end]
+        first[np.bincount(rows.indices, minlength=d) != n] = 0.0
+        if first.any() and not rows.has_canonical_format:  # an entry in two parts would count as two rows
+            first[:] = 0.0
+        return first
+
     def _centred_tdot(self, mean: FloatArray, r: FloatArray) -> FloatArray:
         """(X_b - mean)ᵀ r."""
         if r.shape[1] == 0:
@@ -140,11 +152,12 @@ class SparseBlock(Block):
     def centred_squares(  # noqa: D102
         self, weight: FloatArray, scale: FloatArray | None
     ) -> tuple[FloatArray, Callable[[FloatArray], FloatArray], FloatArray]:
-        n, d = self._rows.shape
-        if scale is None and not (np.bincount(self._rows.indices, minlength=d) == n).any():
-            mean = self.tdot(weight)
-            squares = self.squares(weight) - mean * mean
-            return mean, lambda r: self._centred_tdot(mean, r), np.maximum(squares, 0.0)
+        if scale is None and self._rows.format == "csr":
+            offset = self._full_columns()
+            shifted = SparseBlock(self._rows, offset) if offset.any() else self
+            mean = shifted.tdot(weight)
+            squares = np.maximum(shifted.squares(weight) - mean * mean, 0.0)
+            return mean + offset, lambda r: shifted._centred_tdot(mean, r), squares
         rows, offset, mean, tdot = self._shifted(weight, scale)
         squares = np.asarray(rows.multiply(rows).T @ weight)
         return mean + offset, tdot, np.maximum(squares - mean * mean, 0.0)
@@ -212,7 +225,8 @@ class SparseDesign(DesignMatrix):
                 if self._X.format == "csr"
                 else np.diff(self._X.indptr)
             )
-            offset = np.where(stored == self.n_samples, offset, 0.0)
+            full = stored == self.n_samples if self._X.has_canonical_format else False
+            offset = np.where(full, offset, 0.0)
         return SparseDesign(self._X, self.n_jobs, offset=offset, factor=factor)
 
     def rows(self, index: NDArray[np.intp]) -> SparseDesign:  # noqa: D102

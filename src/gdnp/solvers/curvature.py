@@ -23,7 +23,7 @@ JITTERS = (1e-14, 1e-11, 1e-9, 1e-7, 1e-5, 1e-3, 1.0, 1e3)
 SMALLEST_PIVOT = 1e-13
 ENOUGH = 1e-11
 """A pivot below the first asks for at least the second to be added."""
-SADDLE_FLOOR = 1e-4
+SADDLE_FLOOR = 1e-12
 """The smallest |eigenvalue| that an indefinite H is taken to have, in units of the largest."""
 
 

@@ -47,7 +47,7 @@ GROWTH = 4
 NEGLIGIBLE = 0.02
 """Rows whose φ'' is below this share of the mean are left out of a metric."""
 SMALLEST_SAMPLE = 1024
-SAMPLE_RATIO = 8
+SAMPLE_RATIO = 4
 """A sample is solved first when there are this many times more rows than it has."""
 ENTER = 30.0
 """The last Newton step starts when the estimated suboptimality is within this factor of the tolerance."""
