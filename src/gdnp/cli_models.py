@@ -398,7 +398,9 @@ def _predict(options: PredictOptions) -> None:
     elif options.out is None:
         _write_csv(sys.stdout, header, predicted, shares)
     if score is not None:
-        print(f"gdnp: {SCORES[score['name']]} {score['value']:.4f} on {len(predicted)} rows.", file=sys.stderr)
+        print(
+            f"gdnp: {SCORES[score['name']]} {score['value']:.4f} on {len(predicted)} rows.", file=sys.stderr
+        )
 
 
 def _write_csv(
