@@ -4,9 +4,8 @@
 
 Each peer runs at a ladder of tolerances, and counts with the shortest run that reaches the target; so does
 gdnp. Runs are interleaved, so that noise from elsewhere hits all alike, and the minimum of the repeats
-counts. liblinear penalises an intercept, so that its optimum is another one: it is compared on its own
-objective, with a column of ones as its intercept, which favours it. More than two classes:
-OneVsRestClassifier.
+counts. liblinear penalises its intercept, so that its optimum is another one: it is compared on its own
+objective, which favours it. More than two classes: OneVsRestClassifier.
 """
 
 from __future__ import annotations

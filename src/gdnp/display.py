@@ -126,4 +126,4 @@ def _lower_bound(estimator: Any, index: int) -> float | None:
     certificate = estimator.certificate_
     if isinstance(certificate, tuple):
         certificate = certificate[index]
-    return certificate.objective / (1.0 + certificate.gap) if certificate.proved else None
+    return float(certificate.objective / (1.0 + certificate.gap)) if certificate.proved else None

@@ -43,8 +43,12 @@ class Block(ABC):
         """(X_b - centre)ᵀ diag(weight) (X_b - centre), shape (d, d); None is 0."""
 
     @abstractmethod
-    def squares(self, weight: FloatArray, centre: FloatArray | None = None) -> FloatArray:
-        """The diagonal of ``gram``, shape (d,)."""
+    def squares(self, weight: FloatArray | None, centre: FloatArray | None = None) -> FloatArray:
+        """The diagonal of ``gram``, shape (d,); no weight is 1 for each row."""
+
+    @abstractmethod
+    def sums(self) -> FloatArray:
+        """X_bᵀ 1, shape (d,)."""
 
     @abstractmethod
     def centred_moments(
@@ -168,6 +172,9 @@ class DesignMatrix(ABC):
             Numbers in one partial result; large ones get fewer partial sums to keep memory bounded.
         """
         bounds = self.bounds
+        if len(bounds) == 1:
+            with single_threaded_blas():
+                return kernel(self.block(0), *rows)
         lanes = min(LANES, len(bounds), max(2, LANE_FLOATS // partial_size))
 
         def part(k: int) -> P:

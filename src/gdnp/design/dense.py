@@ -51,8 +51,16 @@ class DenseBlock(Block):
         root = values * root if centre is None else np.multiply(values, root, out=values)
         return np.asarray(root.T @ root)  # the same array twice: half the work (syrk)
 
-    def squares(self, weight: FloatArray, centre: FloatArray | None = None) -> FloatArray:  # noqa: D102
+    def squares(  # noqa: D102
+        self, weight: FloatArray | None, centre: FloatArray | None = None
+    ) -> FloatArray:
+        if weight is None and centre is None:
+            return np.asarray(np.einsum("ij,ij->j", self.values, self.values))
+        weight = np.ones(len(self.values)) if weight is None else weight
         return np.asarray(weight @ np.square(self.values if centre is None else self.values - centre))
+
+    def sums(self) -> FloatArray:  # noqa: D102
+        return self.tdot(np.ones(len(self.values)))
 
     def centred_moments(  # noqa: D102
         self, weight: FloatArray, targets: FloatArray, scale: FloatArray | None, second: Second

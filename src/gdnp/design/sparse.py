@@ -86,8 +86,14 @@ class SparseBlock(Block):
             total += block.gram(weight[piece])
         return total
 
-    def squares(self, weight: FloatArray, centre: FloatArray | None = None) -> FloatArray:  # noqa: D102
+    def sums(self) -> FloatArray:  # noqa: D102
+        return self.tdot(np.ones(self._rows.shape[0]))
+
+    def squares(  # noqa: D102
+        self, weight: FloatArray | None, centre: FloatArray | None = None
+    ) -> FloatArray:
         rows = self._rows
+        weight = np.ones(rows.shape[0]) if weight is None else weight
         squared = type(rows)((np.square(rows.data, dtype=np.float64), rows.indices, rows.indptr), rows.shape)
         total = np.asarray(squared.T @ weight, dtype=np.float64)
         if centre is not None:
@@ -101,9 +107,8 @@ class SparseBlock(Block):
 
         Only such a column can be nearly constant far from zero, where taking the mean off the sums cancels.
         """
-        n, d = self._rows.shape
-        offset, block = np.zeros(d), self
-        full = _stored(self._rows) == n
+        offset, block = np.zeros(self._rows.shape[1]), self
+        full = _full_columns(self._rows)
         if scale is not None or full.any():
             rows = sp.csr_array(self._rows, dtype=np.float64, copy=True)
             if scale is not None:
@@ -176,7 +181,7 @@ class SparseDesign(DesignMatrix):
     def transformed(self, offset: FloatArray | None, factor: FloatArray | None) -> SparseDesign:
         """(X - offset) · factor, the offset only on columns that store every row: others keep zeros."""
         if offset is not None:
-            offset = np.where(_stored(self._X) == self.n_samples, offset, 0.0)
+            offset = np.where(_full_columns(self._X), offset, 0.0)
         return SparseDesign(self._X, self.n_jobs, offset=offset, factor=factor)
 
     def rows(self, index: NDArray[np.intp]) -> SparseDesign:  # noqa: D102
@@ -190,7 +195,7 @@ class SparseDesign(DesignMatrix):
     def gram_work(self) -> float:  # noqa: D102
         dense = self.n_samples * self.n_features * (1.5 + self.n_features / 24.0)
         sparse = SPARSE_PRODUCT_COST / 16.0 * _row_square_sum(self._X)
-        return float(min(dense, sparse) / max(1.0, 1.5 * self._X.nnz))
+        return max(1.0, min(dense, sparse) / max(1.0, 1.5 * float(self._X.nnz)))
 
     @cached_property
     def gram_passes(self) -> float:
@@ -207,9 +212,10 @@ def _piece(X: Any, low: int, high: int) -> Any:
     )
 
 
-def _stored(X: Any) -> NDArray[np.intp]:
-    """Stored entries of every column."""
-    return np.diff(X.indptr) if X.format == "csc" else np.bincount(X.indices, minlength=X.shape[1])
+def _full_columns(X: Any) -> NDArray[np.bool_]:
+    """Which columns store every row; none where an entry in two parts would count as two rows."""
+    stored = np.diff(X.indptr) if X.format == "csc" else np.bincount(X.indices, minlength=X.shape[1])
+    return np.asarray((stored == X.shape[0]) & X.has_canonical_format)
 
 
 def _row_square_sum(X: Any) -> float:

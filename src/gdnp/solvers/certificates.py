@@ -129,12 +129,11 @@ def duality_gap(problem: Standardized, place: Place, newton: NewtonStep) -> tupl
         r *= sigma
         h = problem.weighted(a, s)
         h *= sigma
-        both = block.tdot(np.column_stack((r, h)))
-        sums = np.array([r.sum(), h.sum()])
-        return [problem.total(value, s), problem.total(excess, s), both, sums]
+        products = block.tdot(r), block.tdot(h)
+        return [problem.total(value, s), problem.total(excess, s), *products, float(r.sum()), float(h.sum())]
 
     problem.cost.charge(0.5)
-    value, excess, both, sums = problem.design.reduce(
+    value, excess, product, dual_product, total, dual_total = problem.design.reduce(
         kernel,
         place.margins,
         newton.slope,
@@ -144,8 +143,8 @@ def duality_gap(problem: Standardized, place: Place, newton: NewtonStep) -> tupl
         partial_size=2 * problem.d,
     )
     x = place.x + newton.step
-    gradient = problem.finished(both[:, 0], float(sums[0]), x)
-    residual = problem.finished(both[:, 1], float(sums[1]), x)[:-1]
+    gradient = problem.finished(product, total, x)
+    residual = problem.finished(dual_product, dual_total, x)[:-1]
     gap = excess + 0.5 * float(residual @ (residual / problem.ridge))
     return Place(x, moved, value + problem.penalty(x), gradient), float(gap)
 

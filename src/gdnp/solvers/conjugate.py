@@ -15,6 +15,10 @@ FloatArray = NDArray[np.float64]
 __all__ = ["NewtonStep", "newton_step"]
 
 
+ROUNDING = 1e-28
+"""Squared residual, in units of the first, below which iterations only stir up rounding."""
+
+
 @dataclass(frozen=True)
 class NewtonStep:
     """An inexact Newton step and what it tells.
@@ -69,6 +73,7 @@ def newton_step(
     total, slope = np.zeros(problem.n), np.empty(problem.n)
     z = precondition(r)
     p, rz = z, float(r @ z)
+    first = rz
     for _ in range(max_iter):
         product = problem.hessian_product(curvature, p, slope)
         bend = float(p @ product)
@@ -85,7 +90,7 @@ def newton_step(
             break
         z = precondition(r)
         rz, old = float(r @ z), rz
-        if not 0.0 < rz < np.inf:
+        if not rz > ROUNDING * first:
             break
         p = z + (rz / old) * p
     return NewtonStep(x, total, -r, 0.5 * float(-gradient @ x))

@@ -18,9 +18,12 @@ FloatArray = NDArray[np.float64]
 
 __all__ = ["Curvature", "DiagonalCurvature", "FullCurvature", "KernelCurvature", "SaddleFreeCurvature"]
 
-JITTER = 1e-14
-"""First addition to the diagonal, in units of its largest entry; ten times more until Cholesky succeeds."""
-SADDLE_FLOOR = 1e-4
+JITTERS = (1e-14, 1e-11, 1e-9, 1e-7, 1e-5, 1e-3, 1.0, 1e3)
+"""What is added to the diagonal, in units of its largest entry, until Cholesky succeeds."""
+SMALLEST_PIVOT = 1e-13
+ENOUGH = 1e-11
+"""A pivot below the first asks for at least the second to be added."""
+SADDLE_FLOOR = 1e-12
 """The smallest |eigenvalue| that an indefinite H is taken to have, in units of the largest."""
 
 
@@ -90,14 +93,22 @@ class SaddleFreeCurvature:
 
 
 def _cholesky(matrix: FloatArray, largest: float) -> FloatArray:
-    jitter = JITTER * (largest if largest > 0.0 else 1.0)
-    np.einsum("ii->i", matrix)[:] += jitter
-    while True:
+    """The factor of the matrix plus as little of the identity as keeps rounding from being blown up.
+
+    A pivot near rounding (twin columns) passes the noise of a right-hand side on in full size, so more is
+    added then: too large a metric costs an iteration, noise along a kernel costs digits of every margin.
+    """
+    unit = largest if largest > 0.0 else 1.0
+    diagonal = np.einsum("ii->i", matrix)
+    added = 0.0
+    for jitter in JITTERS:
+        diagonal += (jitter - added) * unit
+        added = jitter
         factor, info = lapack.dpotrf(matrix, lower=1)
-        if info == 0:
+        pivot = float(np.min(np.einsum("ii->i", factor), initial=np.inf)) ** 2
+        if info == 0 and (pivot > SMALLEST_PIVOT * unit or jitter >= ENOUGH):
             return np.asarray(factor)
-        np.einsum("ii->i", matrix)[:] += 9.0 * jitter
-        jitter *= 10.0
+    raise FloatingPointError("a Gram matrix is not finite or far from positive semidefinite")
 
 
 class DiagonalCurvature:

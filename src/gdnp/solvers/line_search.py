@@ -49,6 +49,6 @@ def search(line: Callable[[float], Jet], value: float, slope: float, *, first: f
             t = newton
         else:
             t = 0.5 * (low + high)
-        if t > 1e12 or high - low <= 1e-9 * high:
+        if t > 1e12 or (math.isfinite(high) and high - low <= 1e-9 * high):
             break
     return best

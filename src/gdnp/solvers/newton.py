@@ -47,12 +47,16 @@ GROWTH = 4
 NEGLIGIBLE = 0.02
 """Rows whose φ'' is below this share of the mean are left out of a metric."""
 SMALLEST_SAMPLE = 1024
-SAMPLE_RATIO = 8
+SAMPLE_RATIO = 4
 """A sample is solved first when there are this many times more rows than it has."""
 ENTER = 30.0
 """The last Newton step starts when the estimated suboptimality is within this factor of the tolerance."""
 LONGEST_NEWTON = 100
 """Conjugate gradient iterations of the last step."""
+TINY = 1 << 12
+"""Entries of X below which a further Newton step is not worth saving."""
+PROOFS = 3
+"""Attempts at a proof before an estimate will do."""
 CURVATURE_ROUNDING = 1e-9
 """An eigenvalue this far below zero, where columns have unit variance, is not called negative."""
 OVERHEAD = 4e4
@@ -128,7 +132,8 @@ def certify(problem: Standardized, place: Place, status: Status, tol: float) -> 
     end = solve(problem, tol=tol)
     known = end.certificate
     lower = known.objective - known.gap * known.objective / (1.0 + known.gap)
-    gap = max(place.value - lower, 0.0) / max(lower, 1e-15 * place.value) if place.value > 0.0 else 0.0
+    excess = max(place.value - lower, 0.0)
+    gap = 0.0 if excess == 0.0 else excess / lower if lower > 0.0 else math.inf
     if gap <= tol:
         status = Status.CONVERGED
     elif status is Status.CONVERGED:
@@ -247,6 +252,8 @@ class _Run:
         self.begin = time.perf_counter()
         self.provable = provable(problem)
         self.floor = 0.0
+        self.attempts = 0
+        self.fresh = False
 
     # Start
 
@@ -263,8 +270,9 @@ class _Run:
     def _decoupled_start(self) -> tuple[Place, Curvature]:
         problem, metrics = self.problem, self.metrics
         x, margins = problem.constant()
-        sample = max(SAMPLE_RATIO * SMALLEST_SAMPLE, 4 * ROWS_PER_COLUMN * problem.d) // 2
-        if metrics.kind == "full" and SAMPLE_RATIO * sample <= problem.n and problem.loss.convex:
+        n, d = problem.n, problem.d
+        sample = max(4 * SMALLEST_SAMPLE, 2 * ROWS_PER_COLUMN * d, min(n // 16, 4 * n // d))
+        if metrics.kind == "full" and SAMPLE_RATIO * sample <= n and problem.loss.convex:
             return self._sampled_start(x, margins, sample)
         place = problem.place(x, margins)
         metric = metrics.at_constant(margins)
@@ -286,7 +294,7 @@ class _Run:
         index, share = _draw(r, sample)
         weight = share / np.abs(problem.loss.gradient(margins[index]))
         part = problem.rows(index, weight / weight.sum())
-        solved = solve(part, tol=1e-3, max_iter=20, prove=False)
+        solved = solve(part, tol=0.1 * part.d / part.n, max_iter=30, prove=False)
         problem.cost.charge(part.cost.passes * part.n / problem.n)
         place = problem.at(solved.place.x)
         return place, self.metrics.at(place.margins)
@@ -297,7 +305,7 @@ class _Run:
     # Iterations
 
     def _iterate(self) -> Outcome:
-        enter = ENTER
+        enter = ENTER if self.prove else 1.0
         stuck = False
         for _ in range(self.max_iter):
             p = -self.memory.solve(self.place.gradient, self.metric.solve)
@@ -322,7 +330,13 @@ class _Run:
                 continue
             if not self._step(p, slope):
                 stuck = not self._refresh(force=True)
-        return self._outcome(Status.MAX_ITER, decrement, "newton_decrement")
+        if not self.prove:
+            return self._outcome(Status.MAX_ITER, decrement, "newton_decrement")
+        moved, gap, kind, _ = self._newton()
+        if moved.value <= self.place.value:
+            self.place = moved
+        met = self.problem.loss.convex and gap <= self.tol * self._scale(self.place.value - gap)
+        return self._outcome(Status.CONVERGED if met else Status.MAX_ITER, gap, kind)
 
     def _step(self, p: FloatArray, slope: float) -> bool:
         """The unit step if it is a good one, else one searched on cached margins."""
@@ -357,7 +371,7 @@ class _Run:
 
     def _refresh(self, *, force: bool = False) -> bool:
         """A metric of the curvature here; False when there is nothing new to be had."""
-        if force and getattr(self, "fresh", False):
+        if force and self.fresh:
             return False
         self.metric = self.metrics.at(self.place.margins)
         self.memory.clear()
@@ -379,17 +393,44 @@ class _Run:
             return None
         if moved.value <= old.value + 1e-12 * abs(old.value):
             self.place = moved
+        else:
+            stuck = not self._damped(old) and stuck
         if gap <= self.tol * self._scale(self.place.value - gap):
             if self.problem.loss.convex:
-                return self._outcome(Status.CONVERGED, gap, kind)
+                return self._outcome(Status.CONVERGED, self._polished(gap), kind)
             smallest, direction = smallest_curvature(self.problem, self.place, self.metrics.kind == "full")
             if smallest < -CURVATURE_ROUNDING and self._escape(direction):
                 return None
             return self._outcome(Status.CONVERGED, gap, kind, smallest)
+        if kind == "duality_gap" and (stuck or self.attempts >= PROOFS):
+            # R is too small beside rounding for a proof; the decrement of the last step can still be had.
+            gap, kind = self.newton.decrement, "newton_decrement"
+            if gap <= self.tol * self._scale(self.place.value):
+                return self._outcome(Status.CONVERGED, gap, kind)
+        self.attempts += 1
         if stuck:
             return self._outcome(Status.STALLED, gap, kind)
         self._refresh()
         return None
+
+    def _damped(self, old: Place) -> bool:
+        """Part of a Newton step that went too far."""
+        p, q = self.newton.step, self.newton.slope
+        slope = float(p @ old.gradient)
+        t = self._length(old, p, q, slope) if slope < 0.0 else 0.0
+        if t > 0.0:
+            self.place = self.problem.place(old.x + t * p, old.margins + t * q)
+        return t > 0.0
+
+    def _polished(self, gap: float) -> float:
+        """The gap after one more Newton step where that costs next to nothing: to the last digits, then."""
+        if self.problem.design.n_entries > TINY:
+            return gap
+        self._refresh()
+        moved, better, _, _ = self._newton()
+        if moved.value <= self.place.value and better <= gap:
+            self.place, gap = moved, better
+        return gap
 
     def _newton(self) -> tuple[Place, float, Kind, FloatArray | None]:
         """The place one Newton step on, its gap, how that is known, and a direction of negative curvature."""
@@ -403,7 +444,7 @@ class _Run:
         def solving(residual: FloatArray, decrement: float) -> bool:
             return float(residual @ metric.solve(residual)) <= 0.02 * decrement
 
-        newton = newton_step(
+        newton = self.newton = newton_step(
             problem,
             place,
             problem.curvature(place.margins),
@@ -466,7 +507,8 @@ class _Run:
     def _outcome(self, status: Status, gap: float, kind: Kind, smallest: float | None = None) -> Outcome:
         g = self.place.gradient
         norm = math.sqrt(max(float(g @ self.metric.solve(g)), 0.0))
-        relative = gap / self._scale(self.place.value - gap) if gap > 0.0 else 0.0
+        best = self.place.value - gap
+        relative = 0.0 if gap <= 0.0 else gap / best if best > 0.0 else math.inf
         certificate = Certificate(status, relative, norm, kind, self.place.value, smallest, *self._errors())
         self._record(0.5 * norm**2)
         return Outcome(self.place, certificate, self.history, self.metric)

@@ -1,0 +1,360 @@
+"""The production solver finds the optimum of the raw objective, however the data is scaled or stored."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.datasets import load_breast_cancer
+
+from gdnp import GDNPClassifier, GDNPRegressor
+from gdnp.design import as_design
+from gdnp.interface import Cost
+from gdnp.losses import LOSSES, LogLoss, PseudoHuber, Sigmoid, SquaredError, get_loss
+from gdnp.solvers.curvature import DiagonalCurvature, FullCurvature, KernelCurvature, SaddleFreeCurvature
+from gdnp.solvers.lbfgs import Memory
+from gdnp.solvers.line_search import search
+from gdnp.solvers.newton import certify, solve
+from gdnp.solvers.state import Status
+from gdnp.standardized import Standardized, standardise
+from reference import objective, reference
+
+CONVEX = [loss for loss in LOSSES.values() if loss.convex]
+
+
+def estimator(loss, **options):
+    kind = GDNPClassifier if loss.task == "classification" else GDNPRegressor
+    return kind(loss, **options)
+
+
+def draw(rng, n=300, d=8, loss=None):
+    X = rng.standard_normal((n, d)) @ rng.standard_normal((d, d))
+    eta = X @ rng.standard_normal(d)
+    if loss is not None and loss.task == "regression":
+        return X, eta + rng.standard_t(3, n)
+    return X, np.where(rng.random(n) < 1.0 / (1.0 + np.exp(-eta)), 1.0, -1.0)
+
+
+def raw(rng, n=400):
+    """Columns from 1e-8 to 1e8, one with an offset of 1e3 at a scale of 1e-5, and one nearly twice there."""
+    X = rng.standard_normal((n, 9))
+    X[:, 8] = X[:, 0] + 1e-7 * X[:, 8]
+    X = X * np.logspace(-8, 8, 9)
+    X[:, 3] += 1e3
+    return X
+
+
+def problem_of(X, y, loss, alpha, fit_intercept=True, weight=None):
+    design, centre, scale, ridge = standardise(as_design(X), weight, loss, alpha, fit_intercept)
+    classification = loss.task == "classification"
+    return Standardized(
+        design,
+        -y if classification else -np.ones(len(y)),
+        None if classification else y,
+        weight,
+        loss,
+        centre=centre,
+        scale=scale,
+        ridge=ridge,
+        fit_intercept=fit_intercept,
+        cost=Cost(),
+    )
+
+
+def value_of(model, X, y, alpha, weight=None):
+    return objective(
+        get_loss(model.loss), X, y, np.ravel(model.coef_), np.ravel(model.intercept_)[0], alpha, weight
+    )
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("alpha", [1.0, 1e-3, 1e-8])
+@pytest.mark.parametrize("loss", CONVEX, ids=lambda loss: loss.name)
+def test_optimum_is_the_references(rng, loss, alpha, fit_intercept):
+    X, y = draw(rng, loss=loss)
+    best = reference(loss, X, y, alpha, fit_intercept=fit_intercept)[2]
+    model = estimator(loss, alpha=alpha, fit_intercept=fit_intercept).fit(X, y)
+    assert value_of(model, X, y, alpha) <= best * (1.0 + 1e-8)
+    assert model.certificate_.status is Status.CONVERGED
+    assert model.certificate_.proved
+
+
+@pytest.mark.parametrize("alpha", [1e-2, 1e-4, 1e-8, 1e-12])
+@pytest.mark.parametrize("loss", CONVEX, ids=lambda loss: loss.name)
+def test_optimum_on_raw_columns(rng, loss, alpha):
+    X = raw(rng)
+    eta = (X - X.mean(0)) / X.std(0) @ rng.standard_normal(9)
+    y = np.where(eta + rng.standard_normal(400) > 0, 1.0, -1.0)
+    y = y if loss.task == "classification" else eta + rng.standard_normal(400)
+    best = reference(loss, X, y, alpha)[2]
+    model = estimator(loss, alpha=alpha).fit(X, y)
+    assert value_of(model, X, y, alpha) <= best * (1.0 + 1e-6)
+
+
+def test_breast_cancer_raw():
+    X, y = load_breast_cancer(return_X_y=True)
+    signs = 2.0 * y - 1.0
+    model = GDNPClassifier(alpha=1.0 / len(y)).fit(X, y)
+    best = reference(LogLoss(), X, signs, 1.0 / len(y))[2]
+    assert value_of(model, X, signs, 1.0 / len(y)) == pytest.approx(best, rel=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(30, 70), (20, 50)])
+@pytest.mark.parametrize("loss", CONVEX, ids=lambda loss: loss.name)
+def test_fewer_rows_than_columns(rng, loss, shape):
+    X = rng.standard_normal(shape)
+    y = np.sign(rng.standard_normal(shape[0]))
+    model = estimator(loss, alpha=0.1).fit(X, y)
+    best = reference(loss, X, y, 0.1)[2]
+    assert value_of(model, X, y, 0.1) <= best * (1.0 + 1e-8)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array, sp.csc_array])
+def test_far_fewer_rows_than_columns(rng, form):
+    X = rng.standard_normal((60, 4000))
+    y = np.sign(rng.standard_normal(60))
+    model = GDNPClassifier(alpha=0.1).fit(form(X), y)
+    assert model.certificate_.proved
+    assert model.certificate_.gap <= 1e-8
+
+
+def test_many_columns_use_no_matrix(rng):
+    X = sp.random(5000, 3000, 0.005, format="csr", random_state=0)
+    y = np.sign(X @ rng.standard_normal(3000) + 0.1 * rng.standard_normal(5000))
+    model = GDNPClassifier(alpha=1e-3).fit(X, y)
+    assert model.certificate_.proved
+    assert model.certificate_.gap <= 1e-8
+
+
+@pytest.mark.parametrize("positive", [0.5, 0.02])
+def test_many_rows_are_sampled_and_still_exact(rng, positive):
+    X = rng.standard_t(4, (40_000, 6)) * np.logspace(0, 3, 6)
+    eta = X @ (rng.standard_normal(6) / np.logspace(0, 3, 6))
+    y = np.where(eta + rng.logistic(size=40_000) > np.quantile(eta, 1.0 - positive), 1.0, -1.0)
+    model = GDNPClassifier(alpha=1e-5).fit(X, y)
+    assert value_of(model, X, y, 1e-5) <= reference(LogLoss(), X, y, 1e-5)[2] * (1.0 + 1e-8)
+
+
+STORED = {
+    "csr": sp.csr_matrix,
+    "csc": sp.csc_array,
+    "int64 csc": lambda X: _wide(sp.csc_matrix(X)),
+    "fortran": np.asfortranarray,
+    "read-only": lambda X: _frozen(X),
+    "float32": lambda X: X.astype(np.float32),
+    "float32 csr": lambda X: sp.csr_array(X.astype(np.float32)),
+    "list": lambda X: X.tolist(),
+}
+
+
+def _wide(X):
+    X.indices, X.indptr = X.indices.astype(np.int64), X.indptr.astype(np.int64)
+    return X
+
+
+def _frozen(X):
+    X = X.copy()
+    X.flags.writeable = False
+    return X
+
+
+@pytest.mark.parametrize("store", STORED.values(), ids=STORED)
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_storage_does_not_matter(rng, loss, store):
+    X, y = draw(rng, loss=loss)
+    X = (
+        np.where(np.abs(X) < 0.5, 0.0, X).astype(np.float32).astype(np.float64)
+    )  # sparse, and exact in float32
+    coef = estimator(loss, alpha=1e-2).fit(X, y).coef_
+    np.testing.assert_allclose(estimator(loss, alpha=1e-2).fit(store(X), y).coef_, coef, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.float16, np.bool_, np.uint64])
+def test_small_and_integer_types(rng, dtype):
+    X = rng.integers(0, 2, (200, 5)).astype(dtype)
+    y = rng.integers(0, 2, 200)
+    narrow, wide = GDNPClassifier().fit(X, y), GDNPClassifier().fit(X.astype(np.float64), y)
+    np.testing.assert_allclose(narrow.coef_, wide.coef_, rtol=1e-6)
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_repeated_rows_are_weights(rng, loss):
+    X, y = draw(rng, loss=loss)
+    times = rng.integers(0, 4, len(y))
+    repeated = estimator(loss, alpha=1e-2).fit(np.repeat(X, times, axis=0), np.repeat(y, times))
+    weighted = estimator(loss, alpha=1e-2).fit(X, y, sample_weight=7.0 * times)
+    assert weighted.certificate_.objective == pytest.approx(repeated.certificate_.objective, rel=1e-7)
+    np.testing.assert_allclose(weighted.coef_, repeated.coef_, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", CONVEX, ids=lambda loss: loss.name)
+def test_units_of_columns_do_not_matter_without_a_ridge(rng, loss):
+    X, y = draw(rng, loss=loss)
+    units = np.logspace(-9, 9, X.shape[1])
+    plain, scaled = (estimator(loss, alpha=0.0).fit(Z, y) for Z in (X, X * units))
+    assert scaled.certificate_.objective == pytest.approx(plain.certificate_.objective, rel=1e-8)
+    np.testing.assert_allclose(scaled.coef_ * units, plain.coef_, rtol=1e-3, atol=1e-6)
+
+
+def test_threads_do_not_change_a_bit(rng):
+    X, y = draw(rng, n=30_000, d=12)
+    one, two = (GDNPClassifier(n_jobs=jobs).fit(X, y) for jobs in (1, 2))
+    np.testing.assert_array_equal(one.coef_, two.coef_)
+    again = GDNPClassifier(n_jobs=2).fit(X, y)
+    np.testing.assert_array_equal(again.coef_, two.coef_)
+
+
+# Degenerate data
+
+
+DEGENERATE = {
+    "twin columns": lambda X: np.column_stack((X, X[:, 0])),
+    "constant column": lambda X: np.column_stack((X, np.full(len(X), 0.1))),
+    "constant far from zero": lambda X: np.column_stack((X, np.full(len(X), 1e12))),
+    "all zero": lambda X: 0.0 * X,
+    "one of 1e150": lambda X: X * np.append(1e150, np.ones(X.shape[1] - 1)),
+    "all of 1e150": lambda X: 1e150 * X,
+    "one of 1e-160": lambda X: X * np.append(1e-160, np.ones(X.shape[1] - 1)),
+    "all of 1e-160": lambda X: 1e-160 * X,
+    "offsets of 1e9": lambda X: X + 1e9,
+    "one column": lambda X: X[:, :1],
+    "one huge entry": lambda X: np.where(np.arange(X.size).reshape(X.shape) == 7, 1e6, X),
+}
+
+
+@pytest.mark.parametrize("alpha", [1e-4, 0.0])
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize("spoil", DEGENERATE.values(), ids=DEGENERATE)
+def test_degenerate_data_gives_a_finite_model(rng, spoil, loss, alpha):
+    X, y = draw(rng, n=120, d=4, loss=loss)
+    X = spoil(X)
+    model = estimator(loss, alpha=alpha).fit(X, y)
+    assert np.isfinite(model.coef_).all()
+    assert np.isfinite(model.intercept_).all()
+    assert model.certificate_.status is Status.CONVERGED
+    assert np.isfinite(model.predict(X)).all()
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+def test_separable_data_without_a_ridge(rng, form):
+    X = rng.standard_normal((200, 3))
+    y = X @ [1.0, -2.0, 0.5] > 0.0
+    with pytest.warns(UserWarning, match="separable and alpha is 0"):
+        model = GDNPClassifier(alpha=0.0).fit(form(X), y)
+    assert model.certificate_.status is Status.LENGTH_DIVERGES
+    assert model.score(form(X), y) == 1.0
+    assert np.linalg.norm(model.direction_) > 0.0
+    np.testing.assert_allclose(model.length_ * model.direction_, model.coef_[0])
+
+
+# Losses that are not convex
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "probit"])
+def test_bounded_losses_end_at_a_local_minimum(rng, name):
+    X, y = draw(rng, n=600)
+    y[rng.random(600) < 0.2] *= -1.0
+    model = GDNPClassifier(name, alpha=1e-3).fit(X, y)
+    certificate = model.certificate_
+    assert certificate.status is Status.CONVERGED
+    assert certificate.kind == "newton_decrement"
+    assert certificate.smallest_curvature > 0.0
+    errors = np.mean(model.predict(X) != y)
+    assert certificate.zero_one_error == pytest.approx(errors)
+    risk = LOSSES[name].value(-y * model.decision_function(X)).mean()
+    assert certificate.smoothing_gap == pytest.approx(risk - errors, abs=1e-12)
+
+
+def test_more_starts_are_never_worse(rng):
+    X, y = draw(rng, n=150, d=6)
+    y[rng.random(150) < 0.3] *= -1.0
+    one = GDNPClassifier("sigmoid", alpha=1e-4).fit(X, y)
+    many = GDNPClassifier("sigmoid", alpha=1e-4, n_init=5, random_state=0).fit(X, y)
+    assert many.certificate_.objective <= one.certificate_.objective * (1.0 + 1e-9)
+
+
+def test_leaves_a_saddle_along_negative_curvature():
+    # By symmetry f is stationary at w = 0, whatever the intercept, and with one of 1 it curves down along w.
+    X = np.array([[1.0], [1.0], [-1.0], [-1.0], [4.0], [-4.0], [4.0], [-4.0]])
+    y = np.array([1.0, 1.0, 1.0, 1.0, -1.0, -1.0, -1.0, -1.0])
+    problem = problem_of(X, y, Sigmoid(), 1e-6)
+    outcome = solve(problem, start=np.array([0.0, 1.0]))
+    assert outcome.certificate.smallest_curvature > -1e-8
+    assert outcome.certificate.objective < problem.at(np.array([0.0, 1.0])).value - 0.1
+
+
+# Parts
+
+
+@pytest.mark.parametrize("loss", [LogLoss(), PseudoHuber(), SquaredError()], ids=lambda loss: loss.name)
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_every_metric_solves_its_own_system(rng, loss, fit_intercept):
+    X, y = draw(rng, n=25, d=6, loss=loss)
+    problem = problem_of(X, y, loss, 0.3, fit_intercept)
+    place = problem.at(np.append(0.1 * rng.standard_normal(6), 0.2 if fit_intercept else 0.0))
+    c = problem.curvature(place.margins)
+    slope = np.empty(25)
+    metrics = [
+        FullCurvature(problem.gram(c), problem.ridge),
+        SaddleFreeCurvature(problem.gram(c, central=False), problem.ridge, fit_intercept),
+        KernelCurvature(problem, problem.kernel(1.0 / problem.ridge), problem.ridge, c),
+    ]
+    g = np.append(rng.standard_normal(6), 1.0 if fit_intercept else 0.0)
+    for metric in metrics:
+        np.testing.assert_allclose(
+            problem.hessian_product(c, metric.solve(g), slope), g, rtol=1e-8, atol=1e-10
+        )
+    diagonal = DiagonalCurvature(problem.diagonal(c), problem.ridge).solve(g)
+    assert diagonal @ g > 0.0
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_gradient_is_the_derivative(rng, loss):
+    X, y = draw(rng, n=40, d=3, loss=loss)
+    problem = problem_of(X, y, loss, 0.1)
+    x, p = rng.standard_normal(4), rng.standard_normal(4)
+    here, h = problem.at(x), 1e-6
+    slope = problem.slope(p)
+    numeric = (problem.at(x + h * p).value - problem.at(x - h * p).value) / (2.0 * h)
+    assert here.gradient @ p == pytest.approx(numeric, rel=1e-6)
+    value, first, second = problem.line(here, p, slope, 0.0)
+    assert (value, first) == (pytest.approx(here.value), pytest.approx(numeric, rel=1e-6))
+    curve = problem.hessian_product(problem.curvature(here.margins), p, slope)
+    assert second == pytest.approx(curve @ p)
+    jump = problem.place(x + p, here.margins + problem.slope(p))
+    np.testing.assert_allclose(jump.gradient, problem.at(x + p).gradient, rtol=1e-10, atol=1e-12)
+
+
+def test_raw_coordinates_and_back(rng):
+    X = raw(rng)
+    problem = problem_of(X, np.sign(rng.standard_normal(400)), LogLoss(), 1e-3)
+    x = rng.standard_normal(10)
+    coef, intercept = problem.raw(x)
+    np.testing.assert_allclose(problem.from_raw(coef, intercept), x, rtol=1e-6, atol=1e-9)
+
+
+def test_line_search_finds_flat_descent():
+    def quartic(t):
+        return (t - 50.0) ** 4, 4.0 * (t - 50.0) ** 3, 12.0 * (t - 50.0) ** 2
+
+    value, slope, _ = quartic(0.0)
+    t = search(quartic, value, slope)
+    assert abs(quartic(t)[1]) <= 0.1 * abs(slope)
+    assert search(lambda t: (1.0 + t, 1.0, 0.0), 1.0, -1.0) == 0.0
+
+
+def test_memory_satisfies_the_secant_equation(rng):
+    memory = Memory(3)
+    for _ in range(5):
+        s = rng.standard_normal(4)
+        y = np.diag([1.0, 2.0, 3.0, 4.0]) @ s
+        memory.add(s, y)
+    memory.add(s, -y)  # refused: not convex along it
+    np.testing.assert_allclose(memory.solve(y, lambda g: g.copy()), s)
+
+
+def test_certify_never_believes_a_status(rng):
+    X, y = draw(rng)
+    problem = problem_of(X, y, LogLoss(), 1e-3)
+    far = certify(problem, problem.at(np.zeros(9)), Status.CONVERGED, 1e-8)
+    assert far.status is Status.MAX_ITER
+    best = reference(LogLoss(), X, y, 1e-3)[2]
+    assert far.gap == pytest.approx(far.objective / best - 1.0, rel=1e-7)
