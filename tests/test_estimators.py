@@ -313,3 +313,20 @@ def test_lazy_names():
     code = "import sys, gdnp; assert 'sklearn.base' not in sys.modules; from gdnp import GDNPClassifier"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_skops_saves_a_model_and_its_certificate():
+    skops = pytest.importorskip("skops.io")
+    X, y = load_breast_cancer(return_X_y=True)
+    model = GDNPClassifier().fit(X, y)
+    saved = skops.dumps(model)
+    again = skops.loads(saved, trusted=skops.get_untrusted_types(data=saved))
+    assert again.certificate_ == model.certificate_
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_no_tolerance_at_all_goes_as_far_as_rounding_lets():
+    X, y = load_breast_cancer(return_X_y=True)
+    best, good = (GDNPClassifier(tol=tol).fit(X, y).certificate_ for tol in (0.0, 1e-10))
+    assert best.objective <= good.objective * (1 + 1e-10)

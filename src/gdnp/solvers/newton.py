@@ -366,7 +366,7 @@ class _Run:
         rate = (seen[-1] / seen[-1 - last]) ** (1.0 / last)
         if rate >= 1.0:
             return True
-        remaining = math.log(target / decrement) / math.log(rate)
+        remaining = math.log(max(target, 1e-300) / decrement) / math.log(rate)
         return remaining > cost + 2.0
 
     def _refresh(self, *, force: bool = False) -> bool:

@@ -33,6 +33,10 @@ class Status(Enum):
         """The sentence."""
         return self.value
 
+    def __reduce__(self) -> tuple[type[Status], tuple[str]]:
+        """As pickle has it anyway; skops, which saves models safely, needs it said."""
+        return Status, (self.value,)
+
 
 @dataclass(frozen=True, kw_only=True)
 class State:
