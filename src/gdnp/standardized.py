@@ -29,8 +29,8 @@ __all__ = ["Gram", "Place", "Standardized", "standardise"]
 
 CONSTANT = 8.0 * np.finfo(np.float64).eps
 """A column whose standard deviation is below this share of its mean is constant up to rounding."""
-ROWS_AT_ONCE = 1 << 20
-"""Entries of the rows copied at a time: 8 MiB."""
+ROWS_AT_ONCE = 1 << 19
+"""Entries of the rows copied at a time: 4 MiB."""
 NEAR_ZERO = 1e-4
 """Variance in units of the mean square above which a difference of the two has enough digits."""
 ORDINARY = (1e-200, 1e200)

@@ -177,12 +177,11 @@ class _Metrics:
     def at(self, margins: FloatArray) -> Curvature:
         """The metric where the margins are these. The next sample is twice as large."""
         problem = self.problem
-        c = problem.curvature(margins)
         if self.kind == "diagonal":
-            return DiagonalCurvature(problem.diagonal(np.abs(c)), problem.ridge)
+            return DiagonalCurvature(problem.diagonal(np.abs(problem.curvature(margins))), problem.ridge)
         if self.kind == "kernel":
-            return self._kernel_metric(np.abs(c))
-        gram = problem.gram_of(*self._chosen(c), central=problem.loss.convex)
+            return self._kernel_metric(np.abs(problem.curvature(margins)))
+        gram = problem.gram_of(*self._chosen(problem.curvature(margins)), central=problem.loss.convex)
         if problem.loss.convex:
             return FullCurvature(gram, problem.ridge)
         return SaddleFreeCurvature(gram, problem.ridge, problem.fit_intercept)
@@ -288,17 +287,20 @@ class _Run:
         return place, metric
 
     def _sampled_start(self, x: FloatArray, margins: FloatArray, sample: int) -> tuple[Place, Curvature]:
-        """The solution and the metric of rows drawn in proportion to |φ'| at the constant prediction."""
+        """The solution of a sample, and the metric of all rows there."""
+        place = self.problem.at(self._sample_solution(margins, sample))
+        return place, self.metrics.at(place.margins)
+
+    def _sample_solution(self, margins: FloatArray, sample: int) -> FloatArray:
+        """x for rows drawn in proportion to |φ'| at the constant prediction: half of them of a rare class."""
         problem = self.problem
-        r = np.abs(problem.loss.gradient(margins))
-        problem.weighted(r, problem.weight)
+        r = problem.weighted(np.abs(problem.loss.gradient(margins)), problem.weight)
         index, share = _draw(r, sample)
         weight = share / np.abs(problem.loss.gradient(margins[index]))
         part = problem.rows(index, weight / weight.sum())
         solved = solve(part, tol=0.1 * part.d / part.n, max_iter=30, prove=False)
         problem.cost.charge(part.cost.passes * part.n / problem.n)
-        place = problem.at(solved.place.x)
-        return place, self.metrics.at(place.margins)
+        return solved.place.x
 
     def _length(self, place: Place, direction: FloatArray, q: FloatArray, slope: float) -> float:
         return search(lambda t: self.problem.line(place, direction, q, t), place.value, slope)
