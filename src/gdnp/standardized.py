@@ -29,6 +29,8 @@ __all__ = ["Gram", "Place", "Standardized", "standardise"]
 
 CONSTANT = 8.0 * np.finfo(np.float64).eps
 """A column whose standard deviation is below this share of its mean is constant up to rounding."""
+ROWS_AT_ONCE = 1 << 19
+"""Entries of the rows copied at a time: 4 MiB."""
 NEAR_ZERO = 1e-4
 """Variance in units of the mean square above which a difference of the two has enough digits."""
 ORDINARY = (1e-200, 1e200)
@@ -276,6 +278,26 @@ class Standardized:
         first = self._first(total, first)
         scatter *= self.scale
         scatter *= self.scale[:, None]
+        found = Gram(total, first, scatter)
+        if central and self.fit_intercept:
+            scatter -= np.outer(first, found.mean)
+        return found
+
+    def gram_of(self, index: NDArray[np.intp] | None, curvature: FloatArray, *, central: bool = True) -> Gram:
+        """The Gram of some rows, a few of them copied at a time; None is all."""
+        if index is None:
+            return self.gram(curvature, central=central)
+        step = max(ROWS_AT_ONCE // self.d, self.d, 1024)
+        total, first, scatter = 0.0, np.zeros(self.d), np.zeros((self.d, self.d))
+        for low in range(0, len(index), step):
+            part = slice(low, low + step)
+            c = curvature[part]
+            few = self.rows(index[part], c)
+            found = few.gram(c, central=False)
+            self.cost.charge(few.cost.passes * few.n / self.n)
+            total += found.total
+            first += found.first
+            scatter += found.scatter
         found = Gram(total, first, scatter)
         if central and self.fit_intercept:
             scatter -= np.outer(first, found.mean)

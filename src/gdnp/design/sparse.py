@@ -87,12 +87,18 @@ class SparseBlock(Block):
         return total
 
     def sums(self) -> FloatArray:  # noqa: D102
-        return self.tdot(np.ones(self._rows.shape[0]))
+        rows = self._rows
+        if rows.format != "csr":
+            return self.tdot(np.ones(rows.shape[0]))
+        return np.asarray(np.bincount(rows.indices, rows.data, rows.shape[1]), dtype=np.float64)
 
     def squares(  # noqa: D102
         self, weight: FloatArray | None, centre: FloatArray | None = None
     ) -> FloatArray:
         rows = self._rows
+        if weight is None and centre is None and rows.format == "csr":
+            squared = np.square(rows.data, dtype=np.float64)
+            return np.asarray(np.bincount(rows.indices, squared, rows.shape[1]), dtype=np.float64)
         weight = np.ones(rows.shape[0]) if weight is None else weight
         squared = type(rows)((np.square(rows.data, dtype=np.float64), rows.indices, rows.indptr), rows.shape)
         total = np.asarray(squared.T @ weight, dtype=np.float64)

@@ -135,7 +135,7 @@ class GDNPClassifier(ClassifierMixin, LinearEstimator):  # type: ignore[misc]
             context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         codes_of = range(len(classes)) if len(classes) > 2 else [1]
         targets = [_one_against_rest(codes, code) for code in codes_of]
-        with single_threaded_blas():
+        with single_threaded_blas(), np.errstate(all="ignore"):
             data = Data(X, weight, settings, self.n_jobs, many=len(targets) > 1)
             fits = self._fit_targets(data, settings, targets, [None] * len(targets), context)
         self._keep(fits, settings)
@@ -144,7 +144,7 @@ class GDNPClassifier(ClassifierMixin, LinearEstimator):  # type: ignore[misc]
         return self
 
     def _class_weighted(
-        self, weight: FloatArray | None, classes: NDArray[Any], codes: NDArray[np.intp]
+        self, weight: FloatArray | None, classes: NDArray[Any], codes: NDArray[Any]
     ) -> FloatArray | None:
         if self.class_weight is None:
             return weight
@@ -202,14 +202,14 @@ class GDNPClassifier(ClassifierMixin, LinearEstimator):  # type: ignore[misc]
             return np.log(self.predict_proba(X))
 
 
-def _encode(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
+def _encode(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Classes in order and the index of each row's; two numbers need no sorting of n labels."""
     if y.dtype.kind in "fiu" and y.size:
         low, high = y.min(), y.max()
         upper = y == high
         if bool((upper | (y == low)).all()) and low != high:
             classes: NDArray[Any] = np.array([low, high], dtype=y.dtype)
-            codes = upper.astype(np.intp)
+            codes = upper.view(np.int8)  # n bytes instead of 8 n
         else:
             classes, codes = np.unique(y, return_inverse=True)
     else:
@@ -222,7 +222,7 @@ def _encode(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp]]:
     return classes, codes
 
 
-def _check_present(classes: NDArray[Any], codes: NDArray[np.intp], weight: FloatArray | None) -> None:
+def _check_present(classes: NDArray[Any], codes: NDArray[Any], weight: FloatArray | None) -> None:
     """Every class must have a row that counts."""
     if len(classes) < 2:
         raise ValueError(f"y must have at least two classes. Got one class, {classes[0]!r}.")
@@ -235,5 +235,5 @@ def _check_present(classes: NDArray[Any], codes: NDArray[np.intp], weight: Float
             )
 
 
-def _one_against_rest(codes: NDArray[np.intp], code: int) -> Callable[[], FloatArray]:
+def _one_against_rest(codes: NDArray[Any], code: int) -> Callable[[], FloatArray]:
     return lambda: np.where(codes == code, 1.0, -1.0)

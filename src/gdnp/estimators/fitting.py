@@ -77,11 +77,11 @@ class Data:
     def problem(
         self, target: FloatArray, settings: Settings, weight: FloatArray | None = None
     ) -> Standardized:
-        """The problem for one target: -1 and +1 in classification, numbers in regression."""
+        """The problem for one target: -1 and +1 in classification (overwritten), numbers in regression."""
         classification = settings.loss.task == "classification"
         return Standardized(
             self.design,
-            -target if classification else np.full(len(target), -1.0),
+            np.negative(target, out=target) if classification else np.broadcast_to(-1.0, target.shape),
             None if classification else target,
             self.weight if weight is None else weight,
             settings.loss,
@@ -161,7 +161,7 @@ def _minimised(
 
     objective = Objective(
         data.raw,
-        target,
+        -problem.sigma if problem.base is None else target,
         settings.loss,
         alpha=settings.alpha,
         fit_intercept=settings.fit_intercept,

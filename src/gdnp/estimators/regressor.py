@@ -89,7 +89,7 @@ class GDNPRegressor(RegressorMixin, LinearEstimator):  # type: ignore[misc]
         if getattr(self, "_skl_callbacks", None):
             context = self._init_callback_context(max_subtasks=None)
             context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        with single_threaded_blas():
+        with single_threaded_blas(), np.errstate(all="ignore"):
             data = Data(X, weight, settings, self.n_jobs)
             fits = self._fit_targets(data, settings, [lambda: target], [None], context)
         self._keep(fits, settings)

@@ -42,7 +42,7 @@ LARGEST_MATRIX = 2048
 """Columns (or rows) up to which a metric is held as a matrix."""
 ROWS_PER_COLUMN = 16
 """Rows of the first metric for each column: H is then within about a half of that of all rows."""
-GROWTH = 4
+GROWTH = 3
 """How many times more rows each next metric is made from."""
 NEGLIGIBLE = 0.02
 """Rows whose φ'' is below this share of the mean are left out of a metric."""
@@ -51,6 +51,8 @@ SAMPLE_RATIO = 4
 """A sample is solved first when there are this many times more rows than it has."""
 ENTER = 30.0
 """The last Newton step starts when the estimated suboptimality is within this factor of the tolerance."""
+WOLFE = 0.5
+"""Share of the slope that may be left after a unit step that is taken without a search."""
 LONGEST_NEWTON = 100
 """Conjugate gradient iterations of the last step."""
 TINY = 1 << 12
@@ -175,20 +177,14 @@ class _Metrics:
     def at(self, margins: FloatArray) -> Curvature:
         """The metric where the margins are these. The next sample is twice as large."""
         problem = self.problem
-        c = problem.curvature(margins)
-        if self.kind == "full":
-            problem, c = self._essential(c)
         if self.kind == "diagonal":
-            return DiagonalCurvature(problem.diagonal(np.abs(c)), problem.ridge)
+            return DiagonalCurvature(problem.diagonal(np.abs(problem.curvature(margins))), problem.ridge)
         if self.kind == "kernel":
-            return self._kernel_metric(np.abs(c))
-        if self.rows < self.problem.n:
-            if self.rows < problem.n:
-                problem, c = self._sample(problem, c)
-            self._limit(GROWTH * self.rows)
+            return self._kernel_metric(np.abs(problem.curvature(margins)))
+        gram = problem.gram_of(*self._chosen(problem.curvature(margins)), central=problem.loss.convex)
         if problem.loss.convex:
-            return FullCurvature(problem.gram(c), problem.ridge)
-        return SaddleFreeCurvature(problem.gram(c, central=False), problem.ridge, problem.fit_intercept)
+            return FullCurvature(gram, problem.ridge)
+        return SaddleFreeCurvature(gram, problem.ridge, problem.fit_intercept)
 
     def at_constant(self, margins: FloatArray) -> Curvature:
         """The metric of the constant prediction; S serves all classes where φ'' is the same in every row."""
@@ -200,20 +196,24 @@ class _Metrics:
         self.rows = rows
         return metric
 
-    def _essential(self, c: FloatArray) -> tuple[Standardized, FloatArray]:
-        """Without the rows that hardly curve f, where those are many: far from the boundary φ'' is near 0."""
-        problem, size = self.problem, np.abs(c)
-        index = np.flatnonzero(size > NEGLIGIBLE * float(size.mean()))
-        if len(index) > 0.6 * problem.n or len(index) < problem.d:
-            return problem, c
-        return problem.rows(index, c), c[index]
+    def _chosen(self, c: FloatArray) -> tuple[NDArray[np.intp] | None, FloatArray]:
+        """The rows that a metric is made from, None for all, and the curvature that each stands for.
 
-    def _sample(self, problem: Standardized, c: FloatArray) -> tuple[Standardized, FloatArray]:
-        """Rows drawn in proportion to |c|, so that each stands for as much curvature as any other."""
-        index, share = _draw(np.abs(c), self.rows)
-        part = problem.rows(index, share)
-        problem.cost.charge(part.n / problem.n * part.design.gram_passes)
-        return part, np.copysign(share, c[index])
+        Rows that hardly curve f are left out, where those are many: far from the boundary φ'' is near 0. Of
+        more rows than are affordable, some are drawn in proportion to |c|.
+        """
+        problem, index = self.problem, None
+        size = np.abs(c)
+        keep = size > NEGLIGIBLE * float(size.mean())
+        kept = int(np.count_nonzero(keep))
+        if problem.d <= kept <= 0.6 * problem.n:
+            index = np.flatnonzero(keep)
+            c, size = c[index], size[index]
+        if self.rows < min(len(c), problem.n):
+            drawn, share = _draw(size, self.rows)
+            index, c = (drawn if index is None else index[drawn]), np.copysign(share, c[drawn])
+        self._limit(GROWTH * self.rows)
+        return index, c
 
     def _kernel_metric(self, c: FloatArray) -> Curvature:
         problem = self.problem
@@ -271,7 +271,7 @@ class _Run:
         problem, metrics = self.problem, self.metrics
         x, margins = problem.constant()
         n, d = problem.n, problem.d
-        sample = max(4 * SMALLEST_SAMPLE, 2 * ROWS_PER_COLUMN * d, min(n // 16, 4 * n // d))
+        sample = max(4 * SMALLEST_SAMPLE, 2 * ROWS_PER_COLUMN * d, min(n // 16, 2 * n // d))
         if metrics.kind == "full" and SAMPLE_RATIO * sample <= n and problem.loss.convex:
             return self._sampled_start(x, margins, sample)
         place = problem.place(x, margins)
@@ -287,17 +287,20 @@ class _Run:
         return place, metric
 
     def _sampled_start(self, x: FloatArray, margins: FloatArray, sample: int) -> tuple[Place, Curvature]:
-        """The solution and the metric of rows drawn in proportion to |φ'| at the constant prediction."""
+        """The solution of a sample, and the metric of all rows there."""
+        place = self.problem.at(self._sample_solution(margins, sample))
+        return place, self.metrics.at(place.margins)
+
+    def _sample_solution(self, margins: FloatArray, sample: int) -> FloatArray:
+        """x for rows drawn in proportion to |φ'| at the constant prediction: half of them of a rare class."""
         problem = self.problem
-        r = np.abs(problem.loss.gradient(margins))
-        problem.weighted(r, problem.weight)
+        r = problem.weighted(np.abs(problem.loss.gradient(margins)), problem.weight)
         index, share = _draw(r, sample)
         weight = share / np.abs(problem.loss.gradient(margins[index]))
         part = problem.rows(index, weight / weight.sum())
         solved = solve(part, tol=0.1 * part.d / part.n, max_iter=30, prove=False)
         problem.cost.charge(part.cost.passes * part.n / problem.n)
-        place = problem.at(solved.place.x)
-        return place, self.metrics.at(place.margins)
+        return solved.place.x
 
     def _length(self, place: Place, direction: FloatArray, q: FloatArray, slope: float) -> float:
         return search(lambda t: self.problem.line(place, direction, q, t), place.value, slope)
@@ -343,7 +346,7 @@ class _Run:
         problem, old = self.problem, self.place
         new = problem.at(old.x + p)
         after = float(new.gradient @ p)
-        if not (new.value <= old.value + DECREASE * slope and abs(after) <= 0.5 * abs(slope)):
+        if not (new.value <= old.value + DECREASE * slope and abs(after) <= WOLFE * abs(slope)):
             q = new.margins - old.margins
             if not np.isfinite(q).all():
                 q = problem.slope(p)
