@@ -330,3 +330,17 @@ def test_no_tolerance_at_all_goes_as_far_as_rounding_lets():
     X, y = load_breast_cancer(return_X_y=True)
     best, good = (GDNPClassifier(tol=tol).fit(X, y).certificate_ for tol in (0.0, 1e-10))
     assert best.objective <= good.objective * (1 + 1e-10)
+
+
+@pytest.mark.parametrize("n", [569, 5000, 20000])
+@pytest.mark.parametrize("constant", [0.1, 1.0 / 3.0, 1000.1])
+@pytest.mark.parametrize("alpha", [0.0, 1e-4])
+def test_a_constant_column_changes_nothing(alpha, constant, n):
+    rng = np.random.default_rng(n)
+    Z = rng.standard_normal((n, 2))
+    y = np.sign(Z @ [1.0, 0.5] + 0.5 * rng.standard_normal(n))
+    plain = GDNPClassifier(alpha=alpha).fit(Z, y)
+    model = GDNPClassifier(alpha=alpha).fit(np.column_stack([np.full(n, constant), Z]), y)
+    assert model.coef_[0, 0] == 0.0
+    np.testing.assert_allclose(model.coef_[0, 1:], plain.coef_[0], rtol=1e-5)
+    assert model.certificate_.status is Status.CONVERGED

@@ -15,7 +15,6 @@ preset                  metric                    step size                     
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -31,6 +30,7 @@ from gdnp.solvers.nonconvex import NonconvexAGD
 from gdnp.solvers.state import Method
 from gdnp.solvers.step_sizes import AdaptiveStep, ConstantStep
 from gdnp.solvers.two_step import TwoStep
+from gdnp.validation import checked_count, checked_number
 
 __all__ = [
     "METHODS",
@@ -85,7 +85,7 @@ def gdnp(
     guarded : bool
         Fall back to a safe step where the theorem's, which assumes Gaussian data, would raise f.
     """
-    _check_positive("gdnp", bisection_steps=bisection_steps)
+    checked_count("gdnp: bisection_steps", bisection_steps, least=1)
     return DecoupledDescent(
         "gdnp", "covariance", AdaptiveStep(h), Bisection(bisection_steps), guarded=guarded
     )
@@ -99,9 +99,10 @@ def gdnp_inner(*, inner_steps: int = 10, inner_step: float | None = None) -> Dec
     inner_steps : int
         Gradient steps on g for each direction step.
     inner_step : float or None
-        Their size; None is 1/sup φ''.
+        Their size; None is safe, 1/sup φ''.
     """
-    _check_positive("gdnp_inner", inner_steps=inner_steps, inner_step=inner_step)
+    checked_count("gdnp_inner: inner_steps", inner_steps, least=1)
+    _check_positive("gdnp_inner", inner_step=inner_step)
     return DecoupledDescent(
         "gdnp_inner", "covariance", AdaptiveStep(), GradientSteps(inner_steps, inner_step)
     )
@@ -118,6 +119,8 @@ def gdnp_seq(*, fraction: float = 0.1, direction_tol: float = 1e-8) -> Decoupled
         Directional gap at which the direction counts as found.
     """
     _check_positive("gdnp_seq", fraction=fraction, direction_tol=direction_tol)
+    if fraction > 1.0:
+        raise ValueError(f"gdnp_seq: fraction must be at most 1. Got {fraction!r}.")
     return DecoupledDescent(
         "gdnp_seq",
         "covariance",
@@ -266,5 +269,5 @@ def get_method(method: Method | str) -> Method:
 
 def _check_positive(preset: str, **values: float | None) -> None:
     for name, value in values.items():
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise ValueError(f"{preset}: {name} must be finite and positive. Got {value!r}.")
+        if value is not None:
+            checked_number(f"{preset}: {name}", value, positive=True)

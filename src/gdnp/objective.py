@@ -14,7 +14,7 @@ from gdnp.losses import Loss, get_loss
 from gdnp.metric import Covariance, OperatorCovariance
 from gdnp.moments import Moments
 from gdnp.points import DataPoint
-from gdnp.validation import checked_ridge, checked_targets, checked_weights
+from gdnp.validation import checked_number, checked_targets, checked_weights
 
 FloatArray = NDArray[np.float64]
 
@@ -76,7 +76,7 @@ class Objective:
         y = checked_targets(y, self.design.n_samples, self.loss)
         self.weight = checked_weights(sample_weight, y, self.loss)
         self.target = -y if self.loss.task == "classification" else y
-        self.alpha = checked_ridge(alpha)
+        self.alpha = checked_number("alpha", alpha)
         self.fit_intercept = fit_intercept
         self.center = center
         self.cost = Cost()

@@ -1,8 +1,9 @@
-"""Checks of what users give: targets, weights, ridge. One sentence for whatever is wrong."""
+"""Checks of what users give: targets, weights, numbers. One sentence for whatever is wrong."""
 
 from __future__ import annotations
 
 import math
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from gdnp.losses import Loss
 
 FloatArray = NDArray[np.float64]
 
-__all__ = ["checked_ridge", "checked_targets", "checked_weights"]
+__all__ = ["checked_count", "checked_number", "checked_targets", "checked_weights"]
 
 
 def checked_targets(y: Any, n: int, loss: Loss) -> FloatArray:
@@ -36,7 +37,10 @@ def checked_targets(y: Any, n: int, loss: Loss) -> FloatArray:
 
 def checked_weights(sample_weight: Any, y: FloatArray, loss: Loss) -> FloatArray | None:
     """Weights divided by their sum, or None for equal ones."""
-    s = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    try:
+        s = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"sample_weight must hold numbers. Got {sample_weight!r:.80}.") from error
     if s is not None:
         if s.shape != y.shape:
             raise ValueError(f"sample_weight must have one entry per row, {y.shape}. Got shape {s.shape}.")
@@ -53,8 +57,16 @@ def checked_weights(sample_weight: Any, y: FloatArray, loss: Loss) -> FloatArray
     return s
 
 
-def checked_ridge(alpha: float) -> float:
-    """`alpha`, finite and non-negative."""
-    if not (math.isfinite(alpha) and alpha >= 0.0):
-        raise ValueError(f"alpha must be finite and non-negative. Got {alpha!r}.")
-    return float(alpha)
+def checked_number(name: str, value: object, *, positive: bool = False) -> float:
+    """`value`, a finite number that is positive or else non-negative."""
+    kind = "positive" if positive else "non-negative"
+    if not isinstance(value, Real) or not math.isfinite(value) or value < 0.0 or (positive and value == 0.0):
+        raise ValueError(f"{name} must be finite and {kind}. Got {value!r}.")
+    return float(value)
+
+
+def checked_count(name: str, value: object, *, least: int = 0) -> int:
+    """`value`, a whole number that is at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}. Got {value!r}.")
+    return int(value)

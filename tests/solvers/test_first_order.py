@@ -63,7 +63,7 @@ def test_intercept_is_a_coordinate(rng):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: methods.gd(step=-1.0), "gd: step must be finite and positive, or None. Got -1.0"),
+        (lambda: methods.gd(step=-1.0), "gd: step must be finite and positive. Got -1.0"),
         (lambda: methods.agd(momentum="heavy"), r"agd: momentum must be .* Got 'heavy'"),
         (lambda: methods.agd(momentum=1.0), r"in \[0, 1\). Got 1.0"),
     ],

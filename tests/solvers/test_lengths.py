@@ -101,3 +101,15 @@ def test_a_bounded_loss_on_rows_stops_where_its_gradient_would_vanish(rng):
     result = methods.gdnp().init(objective, np.array([1.0, 0.0, 0.0]))
     assert abs(result.length.g) <= objective.length_cap == pytest.approx(0.2 * 2000 / 3)
     assert np.abs(result.point.gradient).max() > 1e-8
+
+
+def test_bisection_tries_the_cap_itself(rng):
+    """A root between the last power of two and the cap is a root."""
+    X = rng.standard_normal((100, 2))
+    y = np.sign(X @ [1.0, 1.0] + 0.25 * rng.standard_normal(100))
+    objective = Objective(X, y, "probit", alpha=3e-4)
+    line, state = state_on(objective, objective.u)
+    newton, bisection = (rule.fit(objective, line, state) for rule in (NewtonLength(), Bisection()))
+    assert 8.0 < abs(newton.g) < objective.length_cap
+    assert bisection.g == pytest.approx(newton.g, rel=1e-6)
+    assert not bisection.diverges

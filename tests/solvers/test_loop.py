@@ -88,7 +88,7 @@ def test_a_gram_is_charged_to_whoever_forms_it(noisy):
         (methods.gd(), gram + 1.0),
         (methods.gdnp(), gram + 1.0),
     ]:
-        result = gdnp.minimize(Objective(*noisy), method, max_iter=1, tol=0.0)
+        result = gdnp.minimize(Objective(*noisy), method, np.ones(4), max_iter=1, tol=0.0)
         assert result.history["passes"][0] == first
 
 
@@ -260,8 +260,10 @@ def test_methods_on_a_gaussian_sample_reach_one_minimum():
         ({"method": 3}, TypeError, "method must be a name or have init and step. Got int"),
         ({"w0": np.ones(3)}, ValueError, r"shape \(4,\). Got shape \(3,\)"),
         ({"w0": np.array([1.0, np.nan, 0.0, 0.0])}, ValueError, "w0 must be finite"),
-        ({"max_iter": -1}, ValueError, "max_iter and tol must be non-negative"),
-        ({"tol": -1.0}, ValueError, "max_iter and tol must be non-negative"),
+        ({"max_iter": -1}, ValueError, "max_iter must be a whole number of at least 0. Got -1"),
+        ({"max_iter": 3.0}, ValueError, "max_iter must be a whole number of at least 0. Got 3.0"),
+        ({"tol": -1.0}, ValueError, "tol must be finite and non-negative. Got -1.0"),
+        ({"tol": "a"}, ValueError, "tol must be finite and non-negative. Got 'a'"),
         ({"method": "rayleigh_gd"}, ValueError, "rayleigh_gd .* needs squared_error. Got log_loss"),
     ],
 )
@@ -274,9 +276,14 @@ def test_bad_arguments(noisy, arguments, error, message):
     ("make", "message"),
     [
         (lambda: methods.gdnp(h="wrong"), "h must be 'stein', 'printed' or 'curvature'. Got 'wrong'"),
-        (lambda: methods.gdnp(bisection_steps=0), "gdnp: bisection_steps must be finite and positive. Got 0"),
+        (
+            lambda: methods.gdnp(bisection_steps=0),
+            "bisection_steps must be a whole number of at least 1. Got 0",
+        ),
         (lambda: methods.gdnp_inner(inner_step=-1.0), "gdnp_inner: inner_step must be"),
         (lambda: methods.gdnp_seq(fraction=np.nan), "gdnp_seq: fraction must be"),
+        (lambda: methods.gdnp_seq(fraction=5.0), "gdnp_seq: fraction must be at most 1. Got 5.0"),
+        (lambda: methods.gdnp_inner(inner_steps=0.5), "inner_steps must be a whole number of at least 1"),
         (lambda: methods.batch_norm_gd(step=0.0), "batch_norm_gd: step must be"),
         (lambda: methods.weight_norm_gd(step=np.inf), "weight_norm_gd: step must be"),
     ],
@@ -284,3 +291,39 @@ def test_bad_arguments(noisy, arguments, error, message):
 def test_bad_presets(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_a_start_is_not_converged_because_zero_is_stationary():
+    """The least-squares gradient at 0 vanishes here, and is no yardstick for a start at 5."""
+    objective = Objective([[1.0], [-1.0]], [1.0, 1.0], "squared_error")
+    result = gdnp.minimize(objective, "gd", np.array([5.0]))
+    assert result.status is Status.CONVERGED
+    assert result.n_iter > 0
+    np.testing.assert_allclose(result.coef, 0.0, atol=1e-7)
+
+
+def test_a_saturated_start_has_not_converged(noisy):
+    """Far out every gradient of a bounded loss is 0: that is the 0-1 limit, not a minimum."""
+    result = gdnp.minimize(Objective(*noisy, "sigmoid"), "gd", np.full(4, 1e5))
+    assert result.gradient_norm < 1e-50
+    assert result.status is Status.LENGTH_DIVERGES
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "sigmoid", "probit"])
+def test_the_guard_never_cuts_the_path_of_the_theorem(loss):
+    """On the population every step of Eq. 17 is taken whole, down to where f only rounds."""
+    objective = Halfspace(*gaussian_parameters(6, kappa=20.0, r=0.4, seed=2), loss)
+    method, fractions = methods.gdnp(), []
+    state = method.init(objective, np.random.default_rng(1).standard_normal(6))
+    for _ in range(400):
+        state = method.step(objective, state)
+        fractions.append(state.fraction)
+        assert not state.stalled
+    assert set(fractions) == {1.0}
+
+
+def test_weight_normalisation_is_safe_by_default_on_columns_of_any_size(rng):
+    X = 10.0 * rng.standard_normal((2000, 5))
+    y = np.where(X[:, 0] + 10.0 * rng.standard_normal(2000) > 0.0, 1.0, -1.0)
+    wn, gd = (gdnp.minimize(Objective(X, y), m, max_iter=500).objective for m in ("weight_norm_gd", "gd"))
+    assert wn == pytest.approx(gd, rel=1e-3)

@@ -66,8 +66,10 @@ class DenseBlock(Block):
         self, weight: FloatArray, targets: FloatArray, scale: FloatArray | None, second: Second
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         values = self.values if scale is None else self.values * scale
-        mean = np.asarray(weight @ values)
-        centred = values - mean
+        centred = values - values[0]  # exactly 0 in a constant column, whatever a sum would round to
+        shift = weight @ centred
+        centred -= shift
+        mean = values[0] + shift
         U = np.asarray(centred.T @ (weight[:, None] * targets))
         if second == "diagonal":
             return mean, np.asarray(weight @ np.square(centred, out=centred)), U

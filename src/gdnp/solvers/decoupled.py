@@ -109,6 +109,8 @@ class DecoupledDescent:
     def init(self, objective: Objective, start: FloatArray | None) -> DecoupledState:
         """The state at w₀ = `start`, by default u with ‖u‖_S = 1, where ρ(w₀) ≠ 0 unless u = 0."""
         w = objective.u if start is None else start
+        if start is None:
+            objective.cost.charge(0.5)  # u = -Xᵀy/n
         if self.preconditioned or self.step_size.needs_spectrum:
             objective.cost.charge(objective.gram_passes)
         metric = METRICS[self.metric](objective.covariance)

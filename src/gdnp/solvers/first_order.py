@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from gdnp.interface import Objective
 from gdnp.solvers.state import State
+from gdnp.validation import checked_number
 
 FloatArray = NDArray[np.float64]
 
-__all__ = ["GradientDescent", "GradientState", "curvature_range"]
+__all__ = ["GradientDescent", "GradientState", "largest_curvature", "smallest_curvature"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +58,8 @@ class GradientDescent:
     momentum: float | Literal["convex", "constant"] = 0.0
 
     def __post_init__(self) -> None:
-        if self.step_length is not None and not (math.isfinite(self.step_length) and self.step_length > 0.0):
-            raise ValueError(
-                f"{self.name}: step must be finite and positive, or None. Got {self.step_length!r}."
-            )
+        if self.step_length is not None:
+            checked_number(f"{self.name}: step", self.step_length, positive=True)
         if isinstance(self.momentum, str):
             valid = self.momentum in ("convex", "constant")
         else:
@@ -73,15 +72,14 @@ class GradientDescent:
     def init(self, objective: Objective, start: FloatArray | None) -> GradientState:
         """The state at w̃₀ = `start`, by default 0."""
         coef = np.zeros(objective.n_features) if start is None else start
-        step = self.step_length
+        step, beta = self.step_length, 0.0
         if step is None or self.momentum == "constant":
             objective.cost.charge(objective.gram_passes)
-            largest, smallest = curvature_range(objective)
-            step = 1.0 / (largest or 1.0) if step is None else step
-        beta = 0.0
+            largest = largest_curvature(objective)
+            step = 1.0 / largest if step is None else step
         if self.momentum == "constant":
-            q = math.sqrt(smallest / (largest or 1.0))
-            beta = (1.0 - q) / (1.0 + q)
+            root = math.sqrt(smallest_curvature(objective) / largest)
+            beta = (1.0 - root) / (1.0 + root)
         elif not isinstance(self.momentum, str):
             beta = self.momentum
         return GradientState(point=objective.at(coef), step=step, momentum=beta, base=np.append(coef, 0.0))
@@ -98,10 +96,15 @@ class GradientDescent:
         return replace(state, point=moved, base=base, iteration=k, stalled=bool(np.array_equal(target, here)))
 
 
-def curvature_range(objective: Objective) -> tuple[float, float]:
-    """Bounds on the largest and smallest curvature of f over (w̃, γ)."""
-    metric, sup, alpha = objective.covariance, objective.loss.max_curvature, objective.alpha
-    largest, smallest = sup * metric.largest + alpha, sup * metric.smallest + alpha
-    if objective.fit_intercept:  # γ is orthogonal to centred columns and has second moment 1
-        largest, smallest = max(largest, sup), min(smallest, sup)
-    return largest, smallest
+def largest_curvature(objective: Objective) -> float:
+    """An upper bound on the curvature of f over (w̃, γ), positive."""
+    sup = objective.loss.max_curvature
+    largest = sup * objective.covariance.largest + objective.alpha
+    return (max(largest, sup) if objective.fit_intercept else largest) or 1.0
+
+
+def smallest_curvature(objective: Objective) -> float:
+    """What the curvature of f would be at least if φ'' were sup φ'': γ has second moment 1."""
+    sup = objective.loss.max_curvature
+    smallest = sup * objective.covariance.smallest + objective.alpha
+    return min(smallest, sup) if objective.fit_intercept else smallest

@@ -64,7 +64,7 @@ class GradientSteps:
     count : int
         How many.
     step : float or None
-        η of g ← g - η ∂f/∂g; None is 1/sup φ'', safe because E[(xᵀw)²/‖w‖²] = 1.
+        η of g ← g - η ∂f/∂g; None is safe, 1/sup φ'' in the metric S.
     """
 
     count: int
@@ -73,7 +73,7 @@ class GradientSteps:
     def fit(self, objective: Objective, line: Line, state: DecoupledState) -> Length:
         """The length of `state` after ``count`` steps."""
         g, c = state.length.g, state.length.intercept
-        step = safe_step(objective) if self.step is None else self.step
+        step = safe_step(objective, state) if self.step is None else self.step
         for _ in range(self.count):
             gradient = line.jet(g, c).gradient
             g, c = g - step * float(gradient[0]), c - step * float(gradient[1])
@@ -87,14 +87,14 @@ class SimultaneousStep:
     Parameters
     ----------
     step : float or None
-        η of g ← g - η ∂f/∂g; None is 1/sup φ''.
+        η of g ← g - η ∂f/∂g; None is safe, 1/sup φ'' in the metric S.
     """
 
     step: float | None = None
 
     def fit(self, objective: Objective, line: Line, state: DecoupledState) -> Length:
         """The length of `state` after one step along the gradient of `state`."""
-        step = safe_step(objective) if self.step is None else self.step
+        step = safe_step(objective, state) if self.step is None else self.step
         return Length(
             state.length.g - step * state.length_gradient,
             state.length.intercept - step * state.point.intercept_gradient,
@@ -161,11 +161,11 @@ class Bisection:
                 c = _profile_intercept(line, g, c)
             return float(line.jet(g, c).gradient[0])
 
-        high = 1.0
+        high, cap = 1.0, objective.length_cap
         while not slope(-high) < 0.0 < slope(high):
-            high *= 2.0
-            if high > objective.length_cap:
-                return _better_end(line, objective.length_cap, c)
+            if high >= cap:
+                return _better_end(line, cap, c)
+            high = min(2.0 * high, cap)
         low = -high
         for _ in range(self.steps):
             middle = 0.5 * (low + high)
@@ -177,9 +177,10 @@ class Bisection:
         return Length(g, _profile_intercept(line, g, c))
 
 
-def safe_step(objective: Objective) -> float:
-    """1/sup φ'': a safe gradient step on a coordinate of second moment 1."""
-    return 1.0 / objective.loss.max_curvature
+def safe_step(objective: Objective, state: DecoupledState) -> float:
+    """1/(E ξ² sup φ''), ξ = xᵀw/‖w‖: safe for g along w, and E ξ² = 1 in the metric S."""
+    second_moment = (objective.covariance.norm(state.direction) / state.norm) ** 2
+    return 1.0 / (max(second_moment, 1.0) * objective.loss.max_curvature)
 
 
 def _capped(objective: Objective, g: float, c: float) -> Length:

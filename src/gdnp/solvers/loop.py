@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from gdnp.design.threads import single_threaded_blas
 from gdnp.interface import Objective, Point
+from gdnp.solvers.lengths import ROUNDING
 from gdnp.solvers.state import Method, State, Status
+from gdnp.validation import checked_count, checked_number
 
 FloatArray = NDArray[np.float64]
 
@@ -128,8 +130,8 @@ def minimize(
 
     method = get_method(method)
     start = _checked_start(w0, objective.n_features)
-    if not (isinstance(max_iter, int | np.integer) and max_iter >= 0 and tol >= 0.0):
-        raise ValueError(f"max_iter and tol must be non-negative. Got max_iter={max_iter!r}, tol={tol!r}.")
+    max_iter = checked_count("max_iter", max_iter)
+    tol = checked_number("tol", tol)
     with single_threaded_blas(), np.errstate(over="ignore", invalid="ignore", under="ignore"):
         run = _Run(objective, method, tol, callback)
         state = run.measured(lambda: method.init(objective, start))
@@ -160,7 +162,9 @@ class _Run:
         self.seconds = 0.0
         self.passes = objective.cost.passes
         with objective.cost.free():
-            self.scale = self._gradient_norm(objective.origin)
+            at_zero = self._gradient_norm(objective.origin)
+        # Where 0 itself is stationary its gradient is no yardstick; that of a unit step is.
+        self.scale = at_zero if at_zero > ROUNDING else objective.loss.max_curvature
 
     @property
     def n_iter(self) -> int:
@@ -207,7 +211,7 @@ class _Run:
         """The status that ends the run here, if any."""
         unbounded = self._unbounded(state)
         with self.objective.cost.free():
-            gap = self.history["gradient_norm"][-1] / self.scale if self.scale > 0.0 else 0.0
+            gap = self.history["gradient_norm"][-1] / self.scale
             if state.length_diverges:
                 gap = state.directional_gap
         if gap <= self.tol:

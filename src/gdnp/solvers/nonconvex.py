@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdnp.interface import Objective, Point
-from gdnp.solvers.first_order import curvature_range
+from gdnp.solvers.first_order import largest_curvature
 from gdnp.solvers.lengths import ROUNDING
 from gdnp.solvers.state import State
 
@@ -174,7 +174,7 @@ class NonconvexAGD:
 
     def resolved(self, objective: Objective) -> NonconvexParameters:
         """The parameters for `objective`, the given ones kept."""
-        smoothness = curvature_range(objective)[0] or 1.0
+        smoothness = largest_curvature(objective)
         width = math.sqrt(objective.covariance.largest) or 1.0
         rho = smoothness * width if self.hessian_lipschitz is None else self.hessian_lipschitz
         epsilon = 1e-4 * smoothness**2 / rho if self.epsilon is None else self.epsilon

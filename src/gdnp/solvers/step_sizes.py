@@ -18,7 +18,7 @@ class StepSize(Protocol):
 
     @property
     def needs_spectrum(self) -> bool:
-        """Whether λ_max(S) enters, which has its price: ‖w‖_S and S w alone need no more than a pass has."""
+        """Whether λ_max(S) enters, and so S. The rest needs Xw alone: ∇_w f ∝ Xᵀ(r - c Xw), one product."""
         ...
 
     def __call__(self, objective: Objective, state: DecoupledState, largest: float) -> float:
