@@ -294,7 +294,7 @@ def _wait_for_parts(process, folder, count):
     ("jobs", "stop"), [("1", signal.SIGINT), ("2", signal.SIGINT), ("2", signal.SIGTERM)]
 )
 def test_interrupted_run_goes_on_where_it_was(start, tmp_path, jobs, stop):
-    size = {"rows": 2000, "max_iter": 150}
+    size = {"rows": 4000, "max_iter": 500}  # long enough to be stopped in the middle on a busy machine
     process = start("--jobs", jobs, "--force", **size)
     parts = tmp_path / "gdnp-results" / "figure2-quick" / "parts"
     _wait_for_parts(process, parts, 3)
@@ -396,3 +396,17 @@ def test_a_verdict_that_differs_is_exit_status_5(monkeypatch, tmp_path, capsys):
         assert main(["reproduce", "theorems", "--check", *out]) == code
         assert main(["reproduce", "theorems", *out]) == 0
     assert "eq-9" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["theorems", "--data", "a9a"], "theorems takes no --data. Got a9a"),
+        (["table1", "--data", "breast_cancer"], "Got breast_cancer"),
+        (["figure1", "--data", "breast_cancer", "--columns", "1", "1"], "two different columns"),
+    ],
+)
+def test_options_that_an_experiment_cannot_use_are_wrong_usage(capsys, tmp_path, arguments, message):
+    assert main(["reproduce", *arguments, "--out", str(tmp_path)]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -217,16 +217,18 @@ def _reproduce(
     force: bool,
     check: bool,
 ) -> None:
-    from gdnp.paper import EXPERIMENTS, Options, reproduce
+    from gdnp.paper import EXPERIMENTS, OptionError, Options, reproduce
 
     chosen = [_experiment(name)] if name else list(EXPERIMENTS.values())
     reporter = _Terminal(_console(stderr=True))
-    outcomes = {
-        experiment.name: reproduce(
-            experiment, Options(data, full, seed, columns), out, force=force, workers=jobs, reporter=reporter
-        )
-        for experiment in chosen
-    }
+    options = Options(data, full, seed, columns)
+    try:
+        outcomes = {
+            experiment.name: reproduce(experiment, options, out, force=force, workers=jobs, reporter=reporter)
+            for experiment in chosen
+        }
+    except OptionError as error:
+        raise UsageError(str(error)) from error
     _print_outcomes(outcomes, as_json, _report(out, reporter))
     different = [name for o in outcomes.values() for name in o.summary.get("disagreements", ())]
     if check and different:

@@ -17,6 +17,9 @@ from scipy.special import ndtr
 
 FloatArray = NDArray[np.float64]
 
+LEAST_EXPONENT = -709.7
+"""e^709.7 is the last that float64 holds; below, φ' of the log loss is 0 to within 1e-308."""
+
 __all__ = [
     "EVALUATIONS",
     "LOSSES",
@@ -177,30 +180,26 @@ class LogLoss(Loss):
     has_conjugate = True
 
     def value(self, t: FloatArray) -> FloatArray:
-        """max(z, 0) + log(1 + e^(-|z|))."""
-        return np.maximum(t, 0.0) + np.log1p(np.exp(-np.abs(t)))
-
-    def gradient(self, t: FloatArray) -> FloatArray:
-        """1/(1 + e^(-z)), where e^(-z) = inf gives the 0 it should."""
-        gradient = np.negative(t)
-        with np.errstate(over="ignore"):
-            np.exp(gradient, out=gradient)
-        gradient += 1.0
-        return np.asarray(np.reciprocal(gradient, out=gradient))
-
-    def curvature(self, t: FloatArray) -> FloatArray:
-        """e^(-|z|)/(1 + e^(-|z|))²."""
-        e = np.exp(-np.abs(t))
-        return e / np.square(1.0 + e)
-
-    def value_and_gradient(self, t: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """As above, in place: on small blocks the number of calls is what counts."""
+        """max(z, 0) + log(1 + e^(-|z|)), in place."""
         value = np.abs(t)
         np.negative(value, out=value)
         np.exp(value, out=value)
         np.log1p(value, out=value)
         value += np.maximum(t, 0.0)
-        return value, self.gradient(t)
+        return value
+
+    def gradient(self, t: FloatArray) -> FloatArray:
+        """1/(1 + e^(-z)), in place and without ``errstate``: the inner loop of a pass over the data."""
+        e = np.maximum(t, LEAST_EXPONENT)
+        np.negative(e, out=e)
+        np.exp(e, out=e)
+        e += 1.0
+        return np.reciprocal(e, out=e)
+
+    def curvature(self, t: FloatArray) -> FloatArray:
+        """e^(-|z|)/(1 + e^(-|z|))²."""
+        e = np.exp(-np.abs(t))
+        return e / np.square(1.0 + e)
 
     def conjugate(self, a: FloatArray) -> FloatArray:
         """a log a + (1 - a) log(1 - a), 0 at both ends."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -75,7 +76,11 @@ class Objective:
         self.design: DesignMatrix = as_design(X, n_jobs)
         y = checked_targets(y, self.design.n_samples, self.loss)
         self.weight = checked_weights(sample_weight, y, self.loss)
-        self.target = -y if self.loss.task == "classification" else y
+        classification = self.loss.task == "classification"
+        self.target = -y if classification else y
+        # t = argument(target, predictions), and r ∂t/∂(prediction) = backward(target, r): -y η or y - η.
+        self.argument: Callable[..., FloatArray] = np.multiply if classification else np.subtract
+        self.backward: Callable[..., FloatArray] = np.multiply if classification else _negated
         self.alpha = checked_number("alpha", alpha)
         self.fit_intercept = fit_intercept
         self.center = center
@@ -187,11 +192,14 @@ class Objective:
         offset = intercept - float(self.shift @ coef)
         margins = np.empty(self.n_samples)
 
+        argument, backward_pass = self.argument, self.backward_pass
+
         def kernel(block: Block, y: FloatArray, s: FloatArray | None, t: FloatArray) -> list[Any]:
-            eta = block.dot(coef)
+            block.dot(coef, out=t)
             if offset != 0.0:
-                eta += offset
-            return self.backward_pass(block, y, s, self.argument(y, eta, out=t))
+                t += offset
+            argument(y, t, out=t)
+            return backward_pass(block, y, s, t)
 
         sums = self.design.reduce(kernel, self.target, self.weight, margins, partial_size=self.n_features)
         point = DataPoint(self, coef, intercept, margins)
@@ -201,7 +209,7 @@ class Objective:
     def backward_pass(self, block: Block, y: FloatArray, s: FloatArray | None, t: FloatArray) -> list[Any]:
         """Xᵀr and Σr for r = ∂(Σ s φ(t))/∂(xᵀw̃), the second half of a pass."""
         r = self.loss.gradient(t)
-        r = self.backward(y, r, out=r)
+        self.backward(y, r, out=r)
         if s is not None:
             r *= s
         return [block.tdot(r), np.add.reduce(r)]
@@ -221,16 +229,6 @@ class Objective:
         """b of xᵀw̃ + b for raw columns, given γ for centred ones: γ - E[x]ᵀw̃."""
         return intercept - float(self.column_mean @ coef) if self.center else intercept
 
-    def argument(self, y: FloatArray, eta: FloatArray, out: FloatArray) -> FloatArray:
-        """Arguments t of the loss at the predictions `eta`; `target` holds -y in classification."""
-        return (np.multiply if self.loss.task == "classification" else np.subtract)(y, eta, out=out)
-
-    def backward(self, y: FloatArray, r: FloatArray, out: FloatArray | None = None) -> FloatArray:
-        """Derivatives r by t turned into derivatives by the predictions: r ∂t/∂η."""
-        if self.loss.task == "classification":
-            return np.multiply(y, r, out=out)
-        return np.negative(r, out=out)
-
     def mean(self, values: FloatArray, s: FloatArray | None) -> float:
         """The part of E that a slice of the rows contributes."""
         return float(values.sum()) / self.n_samples if s is None else float(values @ s)
@@ -238,3 +236,7 @@ class Objective:
     def with_ridge(self, risk: float, coef: FloatArray) -> float:
         """E φ + α/2 ‖w̃‖²."""
         return float(risk) + 0.5 * self.alpha * float(coef @ coef)
+
+
+def _negated(_: FloatArray, r: FloatArray, out: FloatArray | None = None) -> FloatArray:
+    return np.negative(r, out=out)

@@ -86,9 +86,9 @@ class DataPoint:
         slope = np.empty(o.n_samples)
 
         def kernel(block: Block, y: FloatArray, q: FloatArray) -> list[Any]:
-            eta = block.dot(direction)
-            eta -= offset
-            o.backward(y, eta, out=q)
+            block.dot(direction, out=q)
+            q -= offset
+            o.backward(y, q, out=q)
             return []
 
         o.design.reduce(kernel, o.target, slope)

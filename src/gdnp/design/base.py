@@ -21,7 +21,7 @@ LANES = 16
 """Partial sums of a reduction. Fixed, so that results repeat bit for bit on any number of threads."""
 LANE_FLOATS = 1 << 23
 """Partial sums together hold at most about this many numbers, at least two of them."""
-ROWS = 1 << 14
+ROWS = 1 << 15
 """Rows of a sum that does not look at X."""
 SERIAL_ENTRIES = 1 << 17
 """Below this many stored entries a thread costs more than it saves."""
@@ -31,8 +31,8 @@ class Block(ABC):
     """Some consecutive rows of X in float64, read only when a product asks for them."""
 
     @abstractmethod
-    def dot(self, v: FloatArray) -> FloatArray:
-        """X_b v for v of shape (d,) or (d, k)."""
+    def dot(self, v: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """X_b v for v of shape (d,) or (d, k), written to `out` where that is given."""
 
     @abstractmethod
     def tdot(self, r: FloatArray) -> FloatArray:

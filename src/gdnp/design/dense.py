@@ -37,8 +37,8 @@ class DenseBlock(Block):
             self._values = rows if self._factor is None else rows * self._factor
         return self._values
 
-    def dot(self, v: FloatArray) -> FloatArray:  # noqa: D102
-        return np.asarray(self.values @ v)
+    def dot(self, v: FloatArray, out: FloatArray | None = None) -> FloatArray:  # noqa: D102
+        return np.matmul(self.values, v, out=out)
 
     def tdot(self, r: FloatArray) -> FloatArray:  # noqa: D102
         return np.asarray(self.values.T @ r)

@@ -53,8 +53,12 @@ class SparseBlock(Block):
     def _transposed(self) -> Any:
         return self._rows.T  # shares its memory; making it costs more than a short product
 
-    def dot(self, v: FloatArray) -> FloatArray:  # noqa: D102
-        return np.asarray(self._rows @ v, dtype=np.float64)
+    def dot(self, v: FloatArray, out: FloatArray | None = None) -> FloatArray:  # noqa: D102
+        product = np.asarray(self._rows @ v, dtype=np.float64)
+        if out is None:
+            return product
+        out[:] = product
+        return out
 
     def tdot(self, r: FloatArray) -> FloatArray:  # noqa: D102
         return np.asarray(self._transposed @ r, dtype=np.float64)

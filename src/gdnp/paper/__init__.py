@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from gdnp.paper.experiment import Experiment, Options, Outcome, Stopped, Table, redraw, reproduce
+from gdnp.paper.experiment import Experiment, OptionError, Options, Outcome, Stopped, Table, redraw, reproduce
 from gdnp.paper.figure1 import Figure1
 from gdnp.paper.figure2 import Figure2
 from gdnp.paper.store import Part, Store, StoreError
@@ -15,6 +15,7 @@ from gdnp.paper.theorems import Theorems
 __all__ = [
     "EXPERIMENTS",
     "Experiment",
+    "OptionError",
     "Options",
     "Outcome",
     "Part",

@@ -18,6 +18,7 @@ from gdnp.paper.store import Part, Store, StoreError
 
 __all__ = [
     "Experiment",
+    "OptionError",
     "Options",
     "Outcome",
     "Reporter",
@@ -130,6 +131,10 @@ class _Silent:
     @contextmanager
     def progress(self, title: str, total: float, done: float) -> Iterator[Callable[[str, float], None]]:
         yield lambda name, cost: None
+
+
+class OptionError(ValueError):
+    """An experiment cannot be run with these options; a matter of usage, not of data."""
 
 
 class Stopped(KeyboardInterrupt):

@@ -22,7 +22,7 @@ from gdnp.interface import Objective
 from gdnp.metric import Identity
 from gdnp.objective import Objective as Empirical
 from gdnp.paper import figure1_drawing, figure1_summary
-from gdnp.paper.experiment import Options, Results, Settings, Table
+from gdnp.paper.experiment import OptionError, Options, Results, Settings, Table
 from gdnp.paper.flows import direction_flow, gradient_flow, hausdorff, length_flow
 from gdnp.paper.store import Part
 from gdnp.population import Halfspace, LeastSquares
@@ -88,7 +88,7 @@ class Figure1:
         kind = "full" if options.full else "quick"
         columns = options.columns
         if len(options.data) > 1:
-            raise ValueError(f"Figure 1 shows one data set. Got {len(options.data)}: name one with --data.")
+            raise OptionError(f"Figure 1 shows one data set. Got {len(options.data)}: name one with --data.")
         source = options.data[0] if options.data else "gaussian"
         data = _described(source, columns, profile.rows, options.seed)
         settings = {
@@ -147,7 +147,7 @@ def _described(source: str, columns: tuple[str, ...], rows: int, seed: int) -> d
     """The data as settings; two columns of a file are centred and scaled to unit variance."""
     if source == "gaussian":
         if columns:
-            raise ValueError("--columns chooses columns of --data FILE. Got it for the Gaussian design.")
+            raise OptionError("--columns chooses columns of --data FILE. Got it for the Gaussian design.")
         return {"name": "gaussian", "label": "Gaussian design", "n": rows, "seed": seed, **DESIGN}
     data = _read(source)
     chosen, names = _columns(data, columns)
@@ -184,7 +184,7 @@ def _columns(data: Dataset, columns: tuple[str, ...]) -> tuple[list[int], tuple[
     if not columns:
         columns = ("1", "2")
     if len(columns) != 2 or columns[0] == columns[1]:
-        raise ValueError(f"--columns should name two different columns. Got {', '.join(columns)}.")
+        raise OptionError(f"--columns should name two different columns. Got {', '.join(columns)}.")
     found = []
     for column in columns:
         if column in names:
@@ -193,7 +193,7 @@ def _columns(data: Dataset, columns: tuple[str, ...]) -> tuple[list[int], tuple[
             found.append(int(column) - 1)
         else:
             shown = ", ".join(names[:8]) + (", ..." if d > 8 else "")
-            raise ValueError(f"--columns should be names or numbers (1 to {d}) of {shown}. Got {column!r}.")
+            raise OptionError(f"--columns should be names or numbers (1 to {d}) of {shown}. Got {column!r}.")
     return found, (names[found[0]], names[found[1]])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gdnp.paper import figure2_drawing, figure2_summary
-from gdnp.paper.experiment import Options, Results, Settings, Table
+from gdnp.paper.experiment import OptionError, Options, Results, Settings, Table
 from gdnp.paper.race import RACERS, describe, facts_part, race_parts, reference_part
 from gdnp.paper.store import Part
 
@@ -83,7 +83,7 @@ class Figure2:
         data = [describe(name, rows=profile.rows, seed=options.seed) for name in options.data or profile.data]
         names = [spec["name"] for spec in data]
         if len(set(names)) < len(names):
-            raise ValueError(f"Data sets should have different names. Got {', '.join(names)}.")
+            raise OptionError(f"Data sets should have different names. Got {', '.join(names)}.")
         settings = {
             "experiment": self.name,
             "profile": kind,

@@ -20,7 +20,7 @@ from gdnp.datasets import gaussian_design, gaussian_parameters
 from gdnp.interface import Objective, Point
 from gdnp.objective import Objective as Empirical
 from gdnp.paper import table1_drawing, table1_summary
-from gdnp.paper.experiment import Options, Results, Settings, Table
+from gdnp.paper.experiment import OptionError, Options, Results, Settings, Table
 from gdnp.paper.race import start_at
 from gdnp.paper.store import Part
 from gdnp.population import Halfspace
@@ -145,7 +145,7 @@ class Table1:
         """Folder and configuration; the data are the Gaussian design, whatever `options` names."""
         profile = self.full if options.full else self.quick
         if any(name != "gaussian" for name in options.data):
-            raise ValueError(
+            raise OptionError(
                 "Table 1 is about Gaussian data, where GDNP's rate is proved. "
                 f"Got {', '.join(options.data)}: leave --data out."
             )

@@ -12,7 +12,7 @@ from typing import Any
 import gdnp
 from gdnp.datasets import data_dir
 from gdnp.paper.claims import CLAIMS, run_claims
-from gdnp.paper.experiment import Options, Results, Settings, Table
+from gdnp.paper.experiment import OptionError, Options, Results, Settings, Table
 from gdnp.paper.store import Part
 
 __all__ = ["Theorems"]
@@ -29,7 +29,7 @@ class Theorems:
     def settings(self, options: Options) -> tuple[str, Settings]:
         """One folder; a verdict is never reused after the code, or the data that it can find, has changed."""
         if options.data:
-            raise ValueError(f"theorems takes no --data. Got {', '.join(options.data)}.")
+            raise OptionError(f"theorems takes no --data. Got {', '.join(options.data)}.")
         settings = {
             "experiment": self.name,
             "gdnp": version("gdnp"),
