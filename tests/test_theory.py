@@ -445,3 +445,8 @@ def test_predicted_iterations_check_their_arguments(condition, epsilon):
 
 def test_examples():
     assert doctest.testmod(theory) == doctest.TestResults(failed=0, attempted=3)
+
+
+def test_a_condition_of_one_but_for_rounding_takes_one_step():
+    found = theory.predicted_iterations(1.0 + 2e-16, 1e-6, 5)
+    assert (found.gradient, found.conjugate_gradient, found.metric) == (1, 1, 1)

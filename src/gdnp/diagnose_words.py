@@ -241,7 +241,8 @@ def advice(found: Diagnosis, gram_passes: float) -> tuple[str, str]:
     rival = "cannot get there" if gradient is None else f"may need {_several(gradient, 'iteration')}"
     return "gdnp_metric", (
         f"Take steps in the metric of the data{ridge}. {seen} Plain gradient descent {rival}; forming S "
-        f"once costs as much as {_several(gram_passes, 'pass')} over the data."
+        f"once costs as much as {_several(gram_passes, 'pass')} over the data. GDNPClassifier refines such "
+        "steps with the curvature of the loss, and says how close it came."
     )
 
 

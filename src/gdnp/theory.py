@@ -381,7 +381,7 @@ def predicted_iterations(condition: float, epsilon: float, rank: int | None = No
             "predicted_iterations needs a finite condition >= 1 and 0 < epsilon < 1. "
             f"Got condition={condition!r}, epsilon={epsilon!r}."
         )
-    if condition == 1.0:
+    if math.sqrt(condition) == 1.0:  # 1 but for rounding
         return PredictedIterations(1, 1, 1)
     gradient = math.ceil(math.log(epsilon) / (2.0 * math.log1p(-1.0 / condition)))
     root = math.sqrt(condition)

@@ -34,7 +34,7 @@ def same(found, recorded):
 
 
 def is_a_race(name):
-    """Long constant steps, at the edge of stability, amplify the last digit: such numbers keep their order."""
+    """Constant steps at the edge of stability amplify the last digit: such numbers keep their order."""
     return CLAIMS[name].section.startswith("4.4")
 
 
