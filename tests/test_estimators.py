@@ -344,3 +344,12 @@ def test_a_constant_column_changes_nothing(alpha, constant, n):
     assert model.coef_[0, 0] == 0.0
     np.testing.assert_allclose(model.coef_[0, 1:], plain.coef_[0], rtol=1e-5)
     assert model.certificate_.status is Status.CONVERGED
+
+
+def test_history_of_a_bounded_loss_counts_the_way_to_its_start():
+    """The log loss and the path of lengths come first, and cost passes and seconds."""
+    X, y = load_breast_cancer(return_X_y=True)
+    history = GDNPClassifier("sigmoid", n_init=3, random_state=0).fit(X, y).history_
+    assert history["passes"][0] > 1.0
+    assert history["seconds"][0] > 0.0
+    assert (np.diff(history["seconds"]) >= 0.0).all()

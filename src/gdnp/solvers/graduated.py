@@ -8,13 +8,14 @@ non-convexity, Blake and Zisserman 1987), beginning at the solution of the log l
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gdnp.losses import LogLoss, Loss, PseudoHuber
-from gdnp.solvers.newton import Monitor, Outcome, Row, solve
+from gdnp.solvers.newton import Monitor, Outcome, solve
 from gdnp.solvers.state import Status
 from gdnp.standardized import Standardized
 
@@ -85,24 +86,28 @@ def solve_nonconvex(
         Starts: the first as above, the others the first with its direction turned at random.
     rng : RandomState or None
     """
-    path: list[Row] = []
-    x = start
-    if x is None:
-        x = _graduated(problem, path)
-    best = solve(problem, tol=tol, max_iter=max_iter, start=x, monitor=monitor)
+    begin = time.perf_counter()
+
+    def run(x: FloatArray) -> Outcome:
+        """``solve``, its clock started where this function's was: the path to `x` took time too."""
+        before = time.perf_counter() - begin
+        found = solve(problem, tol=tol, max_iter=max_iter, start=x, monitor=monitor)
+        return replace(found, history=[replace(r, seconds=before + r.seconds) for r in found.history])
+
+    x = _graduated(problem) if start is None else start
+    best = run(x)
     rng = np.random.RandomState(0) if rng is None else rng
     for _ in range(n_init - 1):
-        turned = _turned(problem, x, rng)
-        other = solve(problem, tol=tol, max_iter=max_iter, start=turned, monitor=monitor)
+        other = run(_turned(problem, x, rng))
         better = other.place.value < best.place.value
         if better and (other.certificate.status is Status.CONVERGED) >= (
             best.certificate.status is Status.CONVERGED
         ):
             best = other
-    return replace(best, history=path + best.history)
+    return best
 
 
-def _graduated(problem: Standardized, path: list[Row]) -> FloatArray:
+def _graduated(problem: Standardized) -> FloatArray:
     """The end of the path of lengths, or the convex start itself where f is lower there."""
     convex = LogLoss() if problem.loss.task == "classification" else PseudoHuber()
     first = solve(problem.with_loss(convex), tol=ROUGH, max_iter=50, prove=False)
