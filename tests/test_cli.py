@@ -25,8 +25,12 @@ TINY = Figure2(
     quick=Profile(data=("gaussian",), rows=200, starts=2, max_iter=6, grid=(1.0, 4.0)), methods=METHODS
 )
 
+# An interrupt in the middle of open() leaves the file to the garbage collector, which Python would report.
+WARNINGS = ("-W", "error", "-W", "ignore::ResourceWarning")
 SCRIPT = """
+import signal
 import sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell leaves it ignored
 from gdnp.cli import main
 from gdnp.paper import EXPERIMENTS
 from gdnp.paper.figure2 import Figure2, Profile
@@ -264,7 +268,7 @@ def start(tmp_path):
         script = tmp_path / "tiny.py"
         script.write_text(SCRIPT.format(rows=rows, max_iter=max_iter, methods=METHODS))
         process = subprocess.Popen(
-            [sys.executable, "-W", "error", str(script), "reproduce", "figure2", *arguments],
+            [sys.executable, *WARNINGS, str(script), "reproduce", "figure2", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
