@@ -353,3 +353,10 @@ def test_history_of_a_bounded_loss_counts_the_way_to_its_start():
     assert history["passes"][0] > 1.0
     assert history["seconds"][0] > 0.0
     assert (np.diff(history["seconds"]) >= 0.0).all()
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "pseudo_huber"])
+def test_targets_without_a_finite_square_are_refused(loss):
+    X = np.arange(8.0).reshape(-1, 1)
+    with pytest.raises(ValueError, match=r"y must be at most 1e\+150 in size.* Got 7e\+200; divide y"):
+        GDNPRegressor(loss).fit(X, X[:, 0] * 1e200)

@@ -18,6 +18,9 @@ FloatArray = NDArray[np.float64]
 __all__ = ["GDNPRegressor"]
 
 
+LARGEST_TARGET = 1e150
+
+
 class GDNPRegressor(RegressorMixin, LinearEstimator):  # type: ignore[misc]
     """Linear regressor that converges on raw data and says how close it came.
 
@@ -85,6 +88,12 @@ class GDNPRegressor(RegressorMixin, LinearEstimator):  # type: ignore[misc]
         X, y = self._read(X, y, y_numeric=True)
         weight = self._weights(sample_weight, X)
         target = np.asarray(y, dtype=np.float64)
+        largest = float(np.abs(target).max())
+        if largest > LARGEST_TARGET:
+            raise ValueError(
+                f"y must be at most {LARGEST_TARGET:g} in size, so that its squares are finite. "
+                f"Got {largest:g}; divide y by a constant."
+            )
         context = None
         if getattr(self, "_skl_callbacks", None):
             context = self._init_callback_context(max_subtasks=None)
