@@ -101,3 +101,15 @@ def test_reproduce_without_plotly_says_so_and_goes_on(capsys, monkeypatch):
     assert "plotly" in captured.err
     assert not Path("here/report.html").exists()
     assert "summary.json" in captured.out
+
+
+def test_out_keeps_the_document_and_is_never_overwritten(capsys, tmp_path):
+    out = tmp_path / "audit.json"
+    assert main(["diagnose", "breast_cancer", "--out", str(out)]) == 0
+    assert json.loads(out.read_text())["name"] == "breast_cancer"
+    before = out.read_bytes()
+    capsys.readouterr()
+    assert main(["diagnose", "breast_cancer", "--out", str(out)]) == 1
+    assert "--out should name a new file. Got" in capsys.readouterr().err
+    assert out.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["audit.json"]

@@ -169,8 +169,11 @@ def _application(typer: Any, given: list[str]) -> Any:
             typer.Option(metavar="COLUMN", help="Of a CSV or Parquet file: the labels; by default the last."),
         ] = None,
         as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+        out: Annotated[
+            Path | None, typer.Option(metavar="FILE", help="Write the JSON document there as well.")
+        ] = None,
     ) -> Action:
-        return partial(_diagnose, source, target, as_json)
+        return partial(_diagnose, source, target, as_json, out)
 
     def data(
         as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
@@ -308,14 +311,21 @@ def _print_findings(console: "Console", label: str, findings: list[str]) -> None
 # --- gdnp diagnose
 
 
-def _diagnose(source: str, target: str | None, as_json: bool) -> None:
+def _diagnose(source: str, target: str | None, as_json: bool, out: Path | None) -> None:
+    from gdnp._files import replacing
     from gdnp.datasets import load
     from gdnp.diagnose import diagnose
 
+    if out is not None and out.exists():
+        raise FileExistsError(f"--out should name a new file. Got {out}, which is there: delete it first.")
     with _console(stderr=True).status(f"Reading and auditing {source}"):  # on a terminal only
         found = diagnose(load(source, target=target))
+    document = json.dumps(found.to_dict(), indent=1, allow_nan=False)
+    if out is not None:
+        with replacing(out) as beside:
+            beside.write_text(document + "\n", encoding="utf-8")
     if as_json:
-        print(json.dumps(found.to_dict(), indent=1, allow_nan=False))
+        print(document)
         return
     from rich.padding import Padding
     from rich.table import Table as RichTable
