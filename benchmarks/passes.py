@@ -68,17 +68,23 @@ def measure_pass(n: int, d: int, repeats: int) -> None:
 
 def measure_memory(n: int, d: int) -> None:
     """Peak of a fit beyond X, each method in a fresh process so that nothing older counts."""
-    for method in ("gdnp", "gdnp_metric", "agd"):
+    for method in ("gdnp", "gdnp_metric", "agd", "GDNPClassifier"):
         code = f"import passes; passes.fit_and_report({n}, {d}, {method!r})"
         subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent)
 
 
 def fit_and_report(n: int, d: int, method: str) -> None:
     """Sample the resident memory during a fit."""
-    from gdnp import Objective, minimize
+    from gdnp import GDNPClassifier, Objective, minimize
+
+    def fit(X: np.ndarray, y: np.ndarray) -> None:
+        if method == "GDNPClassifier":
+            GDNPClassifier(alpha=1.0 / len(y), n_jobs=2).fit(X, y)
+        else:
+            minimize(Objective(X, y, n_jobs=2), method, max_iter=8)
 
     X, y = data(n, d)
-    minimize(Objective(X[:20_000], y[:20_000]), method, max_iter=1)  # imports and thread pools
+    fit(X[:20_000], y[:20_000])  # imports and thread pools
 
     def resident() -> int:
         with open("/proc/self/statm") as statm:
@@ -94,7 +100,7 @@ def fit_and_report(n: int, d: int, method: str) -> None:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    minimize(Objective(X, y, n_jobs=2), method, max_iter=8)
+    fit(X, y)
     done.set()
     watcher.join()
     extra = peak - before

@@ -83,6 +83,12 @@ class Loss(ABC):
         """φ(t) and φ'(t); override where the two share work."""
         return self.value(t), self.gradient(t)
 
+    def gradient_times(self, t: FloatArray, sigma: FloatArray) -> FloatArray:
+        """φ'(t) σ, the derivative by η where ∂t/∂η = σ; override where the two share work."""
+        gradient = self.gradient(t)
+        gradient *= sigma
+        return gradient
+
     def conjugate(self, a: FloatArray) -> FloatArray:
         """φ*(a) = sup_t a t - φ(t), of a convex loss, for a as ``dual_clip`` leaves it."""
         raise NotImplementedError(f"{self.name} has no conjugate; set has_conjugate and define it.")
@@ -189,12 +195,19 @@ class LogLoss(Loss):
         return value
 
     def gradient(self, t: FloatArray) -> FloatArray:
-        """1/(1 + e^(-z)), in place and without ``errstate``: the inner loop of a pass over the data."""
-        e = np.maximum(t, LEAST_EXPONENT)
-        np.negative(e, out=e)
-        np.exp(e, out=e)
-        e += 1.0
-        return np.reciprocal(e, out=e)
+        """1/(1 + e^(-z))."""
+        return np.reciprocal(_one_plus_exp_minus(t))
+
+    def gradient_times(self, t: FloatArray, sigma: FloatArray) -> FloatArray:
+        """σ/(1 + e^(-z))."""
+        e = _one_plus_exp_minus(t)
+        return np.divide(sigma, e, out=e)
+
+    def value_and_gradient(self, t: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """φ' = e^(z - φ), which keeps its relative accuracy in both tails."""
+        value = self.value(t)
+        gradient = t - value
+        return value, np.exp(gradient, out=gradient)
 
     def curvature(self, t: FloatArray) -> FloatArray:
         """e^(-|z|)/(1 + e^(-|z|))²."""
@@ -260,6 +273,15 @@ class Probit(Loss):
     def curvature(self, t: FloatArray) -> FloatArray:
         """-z times the normal density."""
         return -t * self.gradient(t)
+
+
+def _one_plus_exp_minus(t: FloatArray) -> FloatArray:
+    """1 + e^(-t), in place and without ``errstate``: the inner loop of a pass over the data."""
+    e = np.maximum(t, LEAST_EXPONENT)
+    np.negative(e, out=e)
+    np.exp(e, out=e)
+    e += 1.0
+    return e
 
 
 def _logistic(t: FloatArray, e: FloatArray) -> FloatArray:

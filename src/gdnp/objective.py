@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -77,10 +76,10 @@ class Objective:
         y = checked_targets(y, self.design.n_samples, self.loss)
         self.weight = checked_weights(sample_weight, y, self.loss)
         classification = self.loss.task == "classification"
-        self.target = -y if classification else y
-        # t = argument(target, predictions), and r ∂t/∂(prediction) = backward(target, r): -y η or y - η.
-        self.argument: Callable[..., FloatArray] = np.multiply if classification else np.subtract
-        self.backward: Callable[..., FloatArray] = np.multiply if classification else _negated
+        # t = base + σ η for predictions η: σ = -y in classification; base = y, σ = -1 in regression.
+        self.base: FloatArray | None = None if classification else y
+        self.sigma: FloatArray = -y if classification else np.broadcast_to(-1.0, y.shape)
+        self.target = self.sigma if classification else y
         self.alpha = checked_number("alpha", alpha)
         self.fit_intercept = fit_intercept
         self.center = center
@@ -192,24 +191,31 @@ class Objective:
         offset = intercept - float(self.shift @ coef)
         margins = np.empty(self.n_samples)
 
-        argument, backward_pass = self.argument, self.backward_pass
+        backward_pass = self.backward_pass
 
-        def kernel(block: Block, y: FloatArray, s: FloatArray | None, t: FloatArray) -> list[Any]:
+        def kernel(
+            block: Block, sigma: FloatArray, base: FloatArray | None, s: FloatArray | None, t: FloatArray
+        ) -> list[Any]:
             block.dot(coef, out=t)
             if offset != 0.0:
                 t += offset
-            argument(y, t, out=t)
-            return backward_pass(block, y, s, t)
+            t *= sigma
+            if base is not None:
+                t += base
+            return backward_pass(block, sigma, s, t)
 
-        sums = self.design.reduce(kernel, self.target, self.weight, margins, partial_size=self.n_features)
+        sums = self.design.reduce(
+            kernel, self.sigma, self.base, self.weight, margins, partial_size=self.n_features
+        )
         point = DataPoint(self, coef, intercept, margins)
         point.__dict__["_sums"] = sums
         return point
 
-    def backward_pass(self, block: Block, y: FloatArray, s: FloatArray | None, t: FloatArray) -> list[Any]:
+    def backward_pass(
+        self, block: Block, sigma: FloatArray, s: FloatArray | None, t: FloatArray
+    ) -> list[Any]:
         """Xᵀr and Σr for r = ∂(Σ s φ(t))/∂(xᵀw̃), the second half of a pass."""
-        r = self.loss.gradient(t)
-        self.backward(y, r, out=r)
+        r = self.loss.gradient_times(t, sigma)
         if s is not None:
             r *= s
         return [block.tdot(r), np.add.reduce(r)]
@@ -236,7 +242,3 @@ class Objective:
     def with_ridge(self, risk: float, coef: FloatArray) -> float:
         """E φ + α/2 ‖w̃‖²."""
         return float(risk) + 0.5 * self.alpha * float(coef @ coef)
-
-
-def _negated(_: FloatArray, r: FloatArray, out: FloatArray | None = None) -> FloatArray:
-    return np.negative(r, out=out)

@@ -57,7 +57,7 @@ class DataPoint:
         """Xᵀr and Σr with r the weighted derivatives of φ by xᵀw̃; half a pass."""
         o = self.objective
         o.cost.charge(0.5)
-        return o.design.reduce(o.backward_pass, o.target, o.weight, self.margins, partial_size=o.n_features)
+        return o.design.reduce(o.backward_pass, o.sigma, o.weight, self.margins, partial_size=o.n_features)
 
     @cached_property
     def gradient(self) -> FloatArray:
@@ -85,13 +85,13 @@ class DataPoint:
         offset = float(o.shift @ direction)
         slope = np.empty(o.n_samples)
 
-        def kernel(block: Block, y: FloatArray, q: FloatArray) -> list[Any]:
+        def kernel(block: Block, sigma: FloatArray, q: FloatArray) -> list[Any]:
             block.dot(direction, out=q)
             q -= offset
-            o.backward(y, q, out=q)
+            q *= sigma
             return []
 
-        o.design.reduce(kernel, o.target, slope)
+        o.design.reduce(kernel, o.sigma, slope)
         return DataLine(self, direction, slope)
 
 
@@ -109,22 +109,21 @@ class DataLine:
         """Value, gradient and Hessian in (t, c)."""
         o = self.origin.objective
 
-        def kernel(y: FloatArray, s: FloatArray | None, start: FloatArray, q: FloatArray) -> list[Any]:
-            e = o.backward(y, np.ones_like(y)) if o.fit_intercept else None
+        def kernel(e: FloatArray, s: FloatArray | None, start: FloatArray, q: FloatArray) -> list[Any]:
             at = start + t * q
-            if e is not None and c != 0.0:
+            if c != 0.0:
                 at += c * e
             value, first = o.loss.value_and_gradient(at)
             second = o.loss.curvature(at)
             mean = o.mean
             gradient = [mean(first * q, s), 0.0]
             h = [mean(second * q * q, s), 0.0, 0.0]
-            if e is not None:
+            if o.fit_intercept:
                 gradient[1], h[1], h[2] = mean(first * e, s), mean(second * q * e, s), mean(second, s)
             return [mean(value, s), np.array(gradient), np.array(h)]
 
         origin = self.origin
-        value, gradient, h = o.design.reduce_rows(kernel, o.target, o.weight, origin.margins, self.slope)
+        value, gradient, h = o.design.reduce_rows(kernel, o.sigma, o.weight, origin.margins, self.slope)
         ww, wd, dd = self._ridge
         value = float(value) + 0.5 * o.alpha * (ww + t * (2.0 * wd + t * dd))
         gradient = gradient + np.array([o.alpha * (wd + t * dd), 0.0])
@@ -135,11 +134,11 @@ class DataLine:
         o = self.origin.objective
         steps = np.atleast_1d(np.asarray(t, dtype=np.float64))
 
-        def kernel(y: FloatArray, s: FloatArray | None, start: FloatArray, q: FloatArray) -> list[Any]:
-            base = start + c * o.backward(y, np.ones_like(y)) if c != 0.0 else start
+        def kernel(e: FloatArray, s: FloatArray | None, start: FloatArray, q: FloatArray) -> list[Any]:
+            base = start + c * e if c != 0.0 else start
             return [np.array([o.mean(o.loss.value(base + step * q), s) for step in steps])]
 
-        risk = o.design.reduce_rows(kernel, o.target, o.weight, self.origin.margins, self.slope)[0]
+        risk = o.design.reduce_rows(kernel, o.sigma, o.weight, self.origin.margins, self.slope)[0]
         ww, wd, dd = self._ridge
         return np.asarray(risk + 0.5 * o.alpha * (ww + steps * (2.0 * wd + steps * dd)))
 
@@ -149,5 +148,5 @@ class DataLine:
         margins = t * self.slope
         margins += origin.margins
         if c != 0.0:
-            margins += c * o.backward(o.target, np.ones_like(o.target))
+            margins += c * o.sigma
         return DataPoint(o, origin.coef + t * self.direction, origin.intercept + c, margins)

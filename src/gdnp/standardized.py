@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,8 +30,6 @@ __all__ = ["Gram", "Place", "Standardized", "standardise"]
 
 CONSTANT = 8.0 * np.finfo(np.float64).eps
 """A column whose standard deviation is below this share of its mean is constant up to rounding."""
-ROWS_AT_ONCE = 1 << 19
-"""Entries of the rows copied at a time: 4 MiB."""
 NEAR_ZERO = 1e-4
 """Variance in units of the mean square above which a difference of the two has enough digits."""
 ORDINARY = (1e-200, 1e200)
@@ -164,6 +163,22 @@ class Standardized:
         """Σ s_i values_i."""
         return float(values.sum()) / self.n if s is None else float(values @ s)
 
+    def _sums(
+        self, block: Block, t: FloatArray, sigma: FloatArray, s: FloatArray | None
+    ) -> list[FloatArray | float]:
+        """Σ s φ(t), Xᵀr and Σ r for r = s φ'(t) σ; n times as much where s is None."""
+        value, r = self.loss.value_and_gradient(t)
+        r *= sigma
+        if s is not None:
+            r *= s
+        return [value.sum() if s is None else value @ s, block.tdot(r), r.sum()]
+
+    def _placed(self, x: FloatArray, margins: FloatArray, sums: Sequence[Any]) -> Place:
+        """The place with these margins, from the ``_sums`` of all blocks."""
+        share = 1.0 / self.n if self.weight is None else 1.0
+        value, product, total = (share * part for part in sums)
+        return Place(x, margins, float(value) + self.penalty(x), self.finished(product, float(total), x))
+
     # One pass
 
     def at(self, x: FloatArray) -> Place:
@@ -175,36 +190,22 @@ class Standardized:
         def kernel(
             block: Block, t: FloatArray, sigma: FloatArray, base: FloatArray | None, s: FloatArray | None
         ) -> list[Any]:
-            np.add(block.dot(w), b, out=t)
+            block.dot(w, out=t)
+            t += b
             t *= sigma
             if base is not None:
                 t += base
-            value, r = self.loss.value_and_gradient(t)
-            r = self.weighted(r, s)
-            r *= sigma
-            return [self.total(value, s), block.tdot(r), float(r.sum())]
+            return self._sums(block, t, sigma, s)
 
-        value, product, total = self.design.reduce(
-            kernel, margins, self.sigma, self.base, self.weight, partial_size=self.d
-        )
-        gradient = self.finished(product, total, x)
-        return Place(x, margins, value + self.penalty(x), gradient)
+        sums = self.design.reduce(kernel, margins, self.sigma, self.base, self.weight, partial_size=self.d)
+        return self._placed(x, margins, sums)
 
     def place(self, x: FloatArray, margins: FloatArray) -> Place:
         """The place whose margins are known: half a pass."""
         self.cost.charge(0.5)
 
-        def kernel(block: Block, t: FloatArray, sigma: FloatArray, s: FloatArray | None) -> list[Any]:
-            value, r = self.loss.value_and_gradient(t)
-            r = self.weighted(r, s)
-            r *= sigma
-            return [self.total(value, s), block.tdot(r), float(r.sum())]
-
-        value, product, total = self.design.reduce(
-            kernel, margins, self.sigma, self.weight, partial_size=self.d
-        )
-        gradient = self.finished(product, total, x)
-        return Place(x, margins, value + self.penalty(x), gradient)
+        sums = self.design.reduce(self._sums, margins, self.sigma, self.weight, partial_size=self.d)
+        return self._placed(x, margins, sums)
 
     def slope(self, p: FloatArray) -> FloatArray:
         """The derivative of the margins along p, shape (n,): half a pass."""
@@ -213,7 +214,8 @@ class Standardized:
         slope = np.empty(self.n)
 
         def kernel(block: Block, q: FloatArray, sigma: FloatArray) -> list[Any]:
-            np.add(block.dot(w), b, out=q)
+            block.dot(w, out=q)
+            q += b
             q *= sigma
             return []
 
@@ -240,17 +242,17 @@ class Standardized:
         """s φ'' of every row, shape (n,)."""
         out = np.empty(self.n)
 
-        def kernel(_: Block, t: FloatArray, s: FloatArray | None, c: FloatArray) -> list[Any]:
+        def kernel(t: FloatArray, s: FloatArray | None, c: FloatArray) -> list[Any]:
             c[:] = self.weighted(self.loss.curvature(t), s)
             return []
 
-        self.design.reduce(kernel, margins, self.weight, out)
+        self.design.reduce_rows(kernel, margins, self.weight, out)
         return out
 
     def line(self, place: Place, p: FloatArray, slope: FloatArray, t: float) -> tuple[float, float, float]:
         """f, f' and f'' at step `t` along p, in O(n)."""
 
-        def kernel(_: Block, m: FloatArray, q: FloatArray, s: FloatArray | None) -> list[Any]:
+        def kernel(m: FloatArray, q: FloatArray, s: FloatArray | None) -> list[Any]:
             at = m + t * q
             value, r = self.loss.value_and_gradient(at)
             c = self.loss.curvature(at)
@@ -260,44 +262,34 @@ class Standardized:
                 float(self.weighted(c, s) @ (q * q)),
             ]
 
-        value, first, second = self.design.reduce(kernel, place.margins, slope, self.weight)
+        value, first, second = self.design.reduce_rows(kernel, place.margins, slope, self.weight)
         v, u = place.x[:-1] + t * p[:-1], p[:-1]
         ridge = self.ridge * v
         return value + 0.5 * float(ridge @ v), first + float(ridge @ u), second + float(self.ridge @ (u * u))
 
     # Curvature
 
-    def gram(self, curvature: FloatArray, *, central: bool = True) -> Gram:
-        """The weighted Gram for curvature = s φ'', about the weighted mean if `central`."""
-        self.cost.charge(self.design.gram_passes)
+    def gram(
+        self, curvature: FloatArray, index: NDArray[np.intp] | None = None, *, central: bool = True
+    ) -> Gram:
+        """The Gram weighted by curvature = s φ'', about the weighted mean if `central`.
+
+        With `index` it is made from those rows, for which the curvature stands.
+        """
+        chosen = self.n if index is None else len(index)
+        self.cost.charge(self.design.gram_passes * chosen / self.n)
 
         def kernel(block: Block, c: FloatArray) -> list[Any]:
             return [float(c.sum()), block.tdot(c), block.gram(c, self.centre)]
 
-        total, first, scatter = self.design.reduce(kernel, curvature, partial_size=self.d**2)
+        if index is None:
+            sums = self.design.reduce(kernel, curvature, partial_size=self.d**2)
+        else:
+            sums = self.design.reduce_chosen(kernel, index, curvature, partial_size=self.d**2)
+        total, first, scatter = sums
         first = self._first(total, first)
         scatter *= self.scale
         scatter *= self.scale[:, None]
-        found = Gram(total, first, scatter)
-        if central and self.fit_intercept:
-            scatter -= np.outer(first, found.mean)
-        return found
-
-    def gram_of(self, index: NDArray[np.intp] | None, curvature: FloatArray, *, central: bool = True) -> Gram:
-        """The Gram of some rows, a few of them copied at a time; None is all."""
-        if index is None:
-            return self.gram(curvature, central=central)
-        step = max(ROWS_AT_ONCE // self.d, self.d, 1024)
-        total, first, scatter = 0.0, np.zeros(self.d), np.zeros((self.d, self.d))
-        for low in range(0, len(index), step):
-            part = slice(low, low + step)
-            c = curvature[part]
-            few = self.rows(index[part], c)
-            found = few.gram(c, central=False)
-            self.cost.charge(few.cost.passes * few.n / self.n)
-            total += found.total
-            first += found.first
-            scatter += found.scatter
         found = Gram(total, first, scatter)
         if central and self.fit_intercept:
             scatter -= np.outer(first, found.mean)

@@ -87,6 +87,10 @@ def _add(total: Any, part: Any) -> Any:
     return total
 
 
+def _pieces(rows: Sequence[FloatArray | None], low: int, high: int) -> list[FloatArray | None]:
+    return [None if row is None else row[low:high] for row in rows]
+
+
 class DesignMatrix(ABC):
     """X (n x d), owned by one backend and seen by everyone else as a sum over row blocks.
 
@@ -175,13 +179,35 @@ class DesignMatrix(ABC):
         if len(bounds) == 1:
             with single_threaded_blas():
                 return kernel(self.block(0), *rows)
-        lanes = min(LANES, len(bounds), max(2, LANE_FLOATS // partial_size))
 
         def part(k: int) -> P:
             low, high = bounds[k]
-            return kernel(self.block(k), *(None if row is None else row[low:high] for row in rows))
+            return kernel(self.block(k), *_pieces(rows, low, high))
 
-        return self._ordered_sum(part, len(bounds), lanes, merge, self.n_entries)
+        return self._ordered_sum(part, len(bounds), merge, self.n_entries, partial_size)
+
+    def reduce_chosen(
+        self,
+        kernel: Callable[..., list[Any]],
+        index: NDArray[np.intp],
+        *rows: FloatArray | None,
+        partial_size: int = 1,
+    ) -> list[Any]:
+        """``reduce`` over the rows of `index`, each block copied when its turn comes.
+
+        `rows` are vectors of the length of `index`.
+        """
+        step = -(-self.n_samples // len(self.bounds))
+        count = -(-len(index) // step)
+
+        def part(k: int) -> list[Any]:
+            low, high = k * step, (k + 1) * step
+            few = self.rows(index[low:high])
+            few.n_jobs = 1
+            return few.reduce(kernel, *_pieces(rows, low, high), partial_size=partial_size)
+
+        entries = self.n_entries * len(index) // self.n_samples
+        return self._ordered_sum(part, count, _add, entries, partial_size)
 
     def reduce_rows(self, kernel: Callable[..., list[Any]], *rows: FloatArray | None) -> list[Any]:
         """Sum of ``kernel(*row slices)`` over the rows, without a look at X; see ``reduce``.
@@ -193,15 +219,20 @@ class DesignMatrix(ABC):
         count = -(-n // ROWS)
 
         def part(k: int) -> list[Any]:
-            low, high = k * n // count, (k + 1) * n // count
-            return kernel(*(None if row is None else row[low:high] for row in rows))
+            return kernel(*_pieces(rows, k * n // count, (k + 1) * n // count))
 
-        return self._ordered_sum(part, count, min(LANES, count), _add, n)
+        return self._ordered_sum(part, count, _add, n)
 
     def _ordered_sum(
-        self, part: Callable[[int], P], count: int, lanes: int, merge: Callable[[P, P], P], entries: int
+        self,
+        part: Callable[[int], P],
+        count: int,
+        merge: Callable[[P, P], P],
+        entries: int,
+        partial_size: int = 1,
     ) -> P:
         """part(0) + ... + part(count - 1): consecutive parts within a lane, then the lanes in order."""
+        lanes = min(LANES, count, max(2, LANE_FLOATS // partial_size))
         edges = [count * lane // lanes for lane in range(lanes + 1)]
 
         def lane_sum(lane: int) -> P:

@@ -11,6 +11,8 @@ __all__ = ["DenseBlock", "DenseDesign"]
 
 BLOCK_FLOATS = 1 << 18
 """2 MiB of float64: a block stays in a core's cache between the product with X and the one with Xᵀ."""
+COPIED_FLOATS, COPIED_ROWS = 1 << 16, 512
+"""What a Gram copies at a time: half a megabyte, and enough rows for products to run at speed."""
 
 
 class DenseBlock(Block):
@@ -44,12 +46,18 @@ class DenseBlock(Block):
         return np.asarray(self.values.T @ r)
 
     def gram(self, weight: FloatArray, centre: FloatArray | None = None) -> FloatArray:  # noqa: D102
-        values = self.values if centre is None else self.values - centre
-        if np.min(weight, initial=0.0) < 0.0:
-            return np.asarray(values.T @ (values * weight[:, None]))
-        root = np.sqrt(weight)[:, None]
-        root = values * root if centre is None else np.multiply(values, root, out=values)
-        return np.asarray(root.T @ root)  # the same array twice: half the work (syrk)
+        values = self.values
+        total = np.zeros((values.shape[1], values.shape[1]))
+        step = max(COPIED_ROWS, COPIED_FLOATS // max(1, values.shape[1]))
+        for low in range(0, len(values), step):
+            piece, s = values[low : low + step], weight[low : low + step, None]
+            piece = piece.copy() if centre is None else piece - centre
+            if np.min(s, initial=0.0) < 0.0:
+                total += piece.T @ (piece * s)
+            else:
+                piece *= np.sqrt(s)
+                total += piece.T @ piece  # the same array twice: half the work (syrk)
+        return total
 
     def squares(  # noqa: D102
         self, weight: FloatArray | None, centre: FloatArray | None = None
@@ -147,4 +155,6 @@ class DenseDesign(DesignMatrix):
         return self.transformed(offset, self._factor)
 
     def rows(self, index: NDArray[np.intp]) -> DenseDesign:  # noqa: D102
-        return DenseDesign(self._X[index], self.n_jobs, offset=self._offset, factor=self._factor)
+        # `take` lets other threads go on, but would first copy all of an array in another order.
+        few = self._X.take(index, axis=0) if self._X.flags.c_contiguous else self._X[index]
+        return DenseDesign(few, self.n_jobs, offset=self._offset, factor=self._factor)

@@ -118,17 +118,17 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         weights: list[FloatArray | None],
         context: Any = None,
     ) -> list[Fitted]:
-        """One fit for each target, which is made when its turn comes."""
+        """One fit for each target, which is made, and taken off the list, when its turn comes."""
         rng = check_random_state(self.random_state) if self.n_init > 1 else None
-        fits = []
-        for k, (target, weight) in enumerate(zip(targets, weights, strict=True)):
+        fits: list[Fitted] = []
+        count = len(targets)
+        for k, weight in enumerate(weights):
             start = None
-            if self.warm_start and self._has_start(len(targets), data.raw.n_features):
+            if self.warm_start and self._has_start(count, data.raw.n_features):
                 start = np.atleast_2d(self.coef_)[k].astype(float), float(np.ravel(self.intercept_)[k])
-            monitor = self._monitor(k, len(targets), context)
-            fits.append(
-                fit_one(data, target(), settings, weight=weight, start=start, rng=rng, monitor=monitor)
-            )
+            monitor = self._monitor(k, count, context)
+            target = targets.pop(0)()
+            fits.append(fit_one(data, target, settings, weight=weight, start=start, rng=rng, monitor=monitor))
         return fits
 
     def _has_start(self, targets: int, features: int) -> bool:

@@ -135,6 +135,7 @@ class GDNPClassifier(ClassifierMixin, LinearEstimator):  # type: ignore[misc]
             context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         codes_of = range(len(classes)) if len(classes) > 2 else [1]
         targets = [_one_against_rest(codes, code) for code in codes_of]
+        del codes  # each target forgets them once it is made
         with single_threaded_blas(), np.errstate(all="ignore"):
             data = Data(X, weight, settings, self.n_jobs, many=len(targets) > 1)
             fits = self._fit_targets(data, settings, targets, [None] * len(targets), context)

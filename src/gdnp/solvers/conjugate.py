@@ -70,7 +70,8 @@ def newton_step(
     """
     gradient = place.gradient
     x, r = np.zeros_like(gradient), -gradient
-    total, slope = np.zeros(problem.n), np.empty(problem.n)
+    slope = np.empty(problem.n)
+    total: FloatArray | None = None
     z = precondition(r)
     p, rz = z, float(r @ z)
     first = rz
@@ -79,18 +80,25 @@ def newton_step(
         bend = float(p @ product)
         if not bend > 1e-14 * float(np.abs(p) @ np.abs(product)):
             escape = p if bend < 0.0 else None
+            total = np.zeros(problem.n) if total is None else total
             return NewtonStep(x, total, -r, 0.5 * float(-gradient @ x), escape)
         a = rz / bend
         x = x + a * p
         r = r - a * product
         slope *= a
-        total += slope
+        if total is None:  # most often one iteration is enough, and then so is one vector
+            total = slope
+        else:
+            total += slope
         decrement = 0.5 * float(-gradient @ x)
         if done(-r, decrement):
             break
+        if slope is total:
+            slope = np.empty(problem.n)
         z = precondition(r)
         rz, old = float(r @ z), rz
         if not rz > ROUNDING * first:
             break
         p = z + (rz / old) * p
+    assert total is not None, "max_iter must be at least 1"
     return NewtonStep(x, total, -r, 0.5 * float(-gradient @ x))

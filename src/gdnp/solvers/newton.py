@@ -181,7 +181,7 @@ class _Metrics:
             return DiagonalCurvature(problem.diagonal(np.abs(problem.curvature(margins))), problem.ridge)
         if self.kind == "kernel":
             return self._kernel_metric(np.abs(problem.curvature(margins)))
-        gram = problem.gram_of(*self._chosen(problem.curvature(margins)), central=problem.loss.convex)
+        gram = problem.gram(*self._chosen(problem.curvature(margins)), central=problem.loss.convex)
         if problem.loss.convex:
             return FullCurvature(gram, problem.ridge)
         return SaddleFreeCurvature(gram, problem.ridge, problem.fit_intercept)
@@ -196,14 +196,14 @@ class _Metrics:
         self.rows = rows
         return metric
 
-    def _chosen(self, c: FloatArray) -> tuple[NDArray[np.intp] | None, FloatArray]:
-        """The rows that a metric is made from, None for all, and the curvature that each stands for.
+    def _chosen(self, c: FloatArray) -> tuple[FloatArray, NDArray[np.intp] | None]:
+        """The curvature that each row of a metric stands for, and which rows these are, None for all.
 
         Rows that hardly curve f are left out, where those are many: far from the boundary φ'' is near 0. Of
         more rows than are affordable, some are drawn in proportion to |c|.
         """
         problem, index = self.problem, None
-        size = np.abs(c)
+        size = c if problem.loss.convex else np.abs(c)
         keep = size > NEGLIGIBLE * float(size.mean())
         kept = int(np.count_nonzero(keep))
         if problem.d <= kept <= 0.6 * problem.n:
@@ -211,9 +211,10 @@ class _Metrics:
             c, size = c[index], size[index]
         if self.rows < min(len(c), problem.n):
             drawn, share = _draw(size, self.rows)
-            index, c = (drawn if index is None else index[drawn]), np.copysign(share, c[drawn])
+            index = drawn if index is None else index[drawn]
+            c = share if problem.loss.convex else np.copysign(share, c[drawn])
         self._limit(GROWTH * self.rows)
-        return index, c
+        return c, index
 
     def _kernel_metric(self, c: FloatArray) -> Curvature:
         problem = self.problem
@@ -224,8 +225,8 @@ class _Metrics:
 
 
 def _draw(mass: FloatArray, count: int) -> tuple[NDArray[np.intp], FloatArray]:
-    """`count` rows drawn with replacement in proportion to `mass`, and the mass that each stands for."""
-    edges = np.cumsum(mass)
+    """`count` rows drawn with replacement in proportion to `mass` (used up), and the mass each stands for."""
+    edges = np.cumsum(mass, out=mass)
     points = np.random.default_rng(0).random(count)
     points.sort()
     index = np.searchsorted(edges, points * edges[-1])
@@ -269,11 +270,11 @@ class _Run:
 
     def _decoupled_start(self) -> tuple[Place, Curvature]:
         problem, metrics = self.problem, self.metrics
-        x, margins = problem.constant()
         n, d = problem.n, problem.d
         sample = max(4 * SMALLEST_SAMPLE, 2 * ROWS_PER_COLUMN * d, min(n // 16, 2 * n // d))
         if metrics.kind == "full" and SAMPLE_RATIO * sample <= n and problem.loss.convex:
-            return self._sampled_start(x, margins, sample)
+            return self._sampled_start(sample)
+        x, margins = problem.constant()
         place = problem.place(x, margins)
         metric = metrics.at_constant(margins)
         direction = -metric.solve(place.gradient)
@@ -286,18 +287,28 @@ class _Run:
         place = problem.place(x + t * direction, margins)
         return place, metric
 
-    def _sampled_start(self, x: FloatArray, margins: FloatArray, sample: int) -> tuple[Place, Curvature]:
+    def _sampled_start(self, sample: int) -> tuple[Place, Curvature]:
         """The solution of a sample, and the metric of all rows there."""
-        place = self.problem.at(self._sample_solution(margins, sample))
+        place = self.problem.at(self._sample_solution(sample))
         return place, self.metrics.at(place.margins)
 
-    def _sample_solution(self, margins: FloatArray, sample: int) -> FloatArray:
-        """x for rows drawn in proportion to |φ'| at the constant prediction: half of them of a rare class."""
+    def _sample(self, sample: int) -> tuple[NDArray[np.intp], FloatArray]:
+        """Rows and their weights, drawn in proportion to |φ'| at the constant prediction.
+
+        Half of them are then of a class, however rare it is.
+        """
         problem = self.problem
-        r = problem.weighted(np.abs(problem.loss.gradient(margins)), problem.weight)
-        index, share = _draw(r, sample)
+        _, margins = problem.constant()
+        mass = np.abs(problem.loss.gradient(margins))
+        if problem.weight is not None:
+            mass *= problem.weight
+        index, share = _draw(mass, sample)
         weight = share / np.abs(problem.loss.gradient(margins[index]))
-        part = problem.rows(index, weight / weight.sum())
+        return index, weight / weight.sum()
+
+    def _sample_solution(self, sample: int) -> FloatArray:
+        problem = self.problem
+        part = problem.rows(*self._sample(sample))
         solved = solve(part, tol=0.1 * part.d / part.n, max_iter=30, prove=False)
         problem.cost.charge(part.cost.passes * part.n / problem.n)
         return solved.place.x
