@@ -207,6 +207,15 @@ class Standardized:
         sums = self.design.reduce(self._sums, margins, self.sigma, self.weight, partial_size=self.d)
         return self._placed(x, margins, sums)
 
+    def value(self, place: Place) -> float:
+        """f where the margins are those of `place`, in O(n)."""
+
+        def kernel(t: FloatArray, s: FloatArray | None) -> list[Any]:
+            return [self.total(self.loss.value(t), s)]
+
+        value = self.design.reduce_rows(kernel, place.margins, self.weight)[0]
+        return float(value) + self.penalty(place.x)
+
     def slope(self, p: FloatArray) -> FloatArray:
         """The derivative of the margins along p, shape (n,): half a pass."""
         self.cost.charge(0.5)
@@ -266,6 +275,33 @@ class Standardized:
         v, u = place.x[:-1] + t * p[:-1], p[:-1]
         ridge = self.ridge * v
         return value + 0.5 * float(ridge @ v), first + float(ridge @ u), second + float(self.ridge @ (u * u))
+
+    def plane(
+        self, place: Place, p: FloatArray, slope: FloatArray, t: float, c: float
+    ) -> tuple[float, FloatArray, FloatArray]:
+        """f, its gradient and its Hessian in (t, c) at step `t` along p and `c` along γ, in O(n)."""
+
+        def kernel(m: FloatArray, q: FloatArray, sigma: FloatArray, s: FloatArray | None) -> list[Any]:
+            at = m + t * q
+            at += c * sigma
+            value, r = self.loss.value_and_gradient(at)
+            r, b = self.weighted(r, s), self.weighted(self.loss.curvature(at), s)
+            first = np.array([r @ q, r @ sigma])
+            cross = (b * q) @ sigma
+            return [
+                self.total(value, s),
+                first,
+                np.array([[b @ (q * q), cross], [cross, b @ np.square(sigma)]]),
+            ]
+
+        value, gradient, hessian = self.design.reduce_rows(
+            kernel, place.margins, slope, self.sigma, self.weight
+        )
+        v, u = place.x[:-1] + t * p[:-1], p[:-1]
+        ridge = self.ridge * v
+        gradient[0] += ridge @ u
+        hessian[0, 0] += self.ridge @ (u * u)
+        return float(value) + 0.5 * float(ridge @ v), gradient, hessian
 
     # Curvature
 
@@ -465,10 +501,17 @@ def _moments(design: DesignMatrix, weight: FloatArray | None) -> Moments:
             first, second = design.reduce(kernel, partial_size=design.n_features)
             mean, power = first / design.n_samples, second / design.n_samples
             variance = power - np.square(mean)
-        ordinary = (variance > NEAR_ZERO * power) & (power > ORDINARY[0]) & (power < ORDINARY[1])
-        ordinary |= power == 0.0
-        if ordinary.all():
+        normal = (power > ORDINARY[0]) & (power < ORDINARY[1]) | (power == 0.0)
+        near = np.flatnonzero((variance <= NEAR_ZERO * power) & (power > 0.0))
+        if normal.all() and len(near) * 8 <= design.n_features:
+            if len(near):
+                exact = _exact_moments(design.columns(near), None)
+                mean[near], variance[near] = exact.mean, exact.variance
             empty = np.empty((design.n_features, 0))
             ones = np.ones(design.n_features)
             return Moments(1.0, mean, variance, empty, np.empty(0), np.empty(0), ones)
+    return _exact_moments(design, weight)
+
+
+def _exact_moments(design: DesignMatrix, weight: FloatArray | None) -> Moments:
     return Moments.of(design, np.empty((design.n_samples, 0)), weight, second="diagonal")

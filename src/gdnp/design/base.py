@@ -103,6 +103,9 @@ class DesignMatrix(ABC):
     n_samples: int
     n_features: int
 
+    _offset: FloatArray | None
+    _factor: FloatArray | None
+
     def __init__(self, n_jobs: int | None = None) -> None:
         if n_jobs is not None and n_jobs == 0:
             raise ValueError(
@@ -115,12 +118,19 @@ class DesignMatrix(ABC):
     @property
     def offset(self) -> FloatArray:
         """What the blocks already have taken off the columns of X, shape (d,)."""
-        return np.zeros(self.n_features)
+        return np.zeros(self.n_features) if self._offset is None else self._offset
 
     @property
     def factor(self) -> FloatArray:
         """What the blocks have then multiplied the columns by, shape (d,)."""
-        return np.ones(self.n_features)
+        return np.ones(self.n_features) if self._factor is None else self._factor
+
+    def _transformation_of(self, index: NDArray[np.intp]) -> dict[str, FloatArray | None]:
+        """The offset and the factor of some columns."""
+        return {
+            "offset": None if self._offset is None else self._offset[index],
+            "factor": None if self._factor is None else self._factor[index],
+        }
 
     @abstractmethod
     def transformed(self, offset: FloatArray | None, factor: FloatArray | None) -> DesignMatrix:
@@ -129,6 +139,10 @@ class DesignMatrix(ABC):
     @abstractmethod
     def rows(self, index: NDArray[np.intp]) -> DesignMatrix:
         """The design of some rows, copied."""
+
+    @abstractmethod
+    def columns(self, index: NDArray[np.intp]) -> DesignMatrix:
+        """The design of some columns, copied."""
 
     @property
     @abstractmethod
@@ -176,9 +190,6 @@ class DesignMatrix(ABC):
             Numbers in one partial result; large ones get fewer partial sums to keep memory bounded.
         """
         bounds = self.bounds
-        if len(bounds) == 1:
-            with single_threaded_blas():
-                return kernel(self.block(0), *rows)
 
         def part(k: int) -> P:
             low, high = bounds[k]
@@ -232,6 +243,9 @@ class DesignMatrix(ABC):
         partial_size: int = 1,
     ) -> P:
         """part(0) + ... + part(count - 1): consecutive parts within a lane, then the lanes in order."""
+        if count == 1:
+            with single_threaded_blas():
+                return part(0)
         lanes = min(LANES, count, max(2, LANE_FLOATS // partial_size))
         edges = [count * lane // lanes for lane in range(lanes + 1)]
 

@@ -15,6 +15,13 @@ COPIED_FLOATS, COPIED_ROWS = 1 << 16, 512
 """What a Gram copies at a time: half a megabyte, and enough rows for products to run at speed."""
 
 
+def product_with_signs(rows: FloatArray, weight: FloatArray) -> FloatArray:
+    """Aᵀ diag(sign(weight)) A for A = `rows`, shape (d, d)."""
+    if np.min(weight, initial=0.0) < 0.0:
+        return np.asarray(rows.T @ (rows * np.sign(weight)[:, None]))
+    return np.asarray(rows.T @ rows)  # the same array twice: half the work (syrk)
+
+
 class DenseBlock(Block):
     """Rows of an array, converted to float64 (and transformed) when first used."""
 
@@ -50,13 +57,14 @@ class DenseBlock(Block):
         total = np.zeros((values.shape[1], values.shape[1]))
         step = max(COPIED_ROWS, COPIED_FLOATS // max(1, values.shape[1]))
         for low in range(0, len(values), step):
-            piece, s = values[low : low + step], weight[low : low + step, None]
-            piece = piece.copy() if centre is None else piece - centre
-            if np.min(s, initial=0.0) < 0.0:
-                total += piece.T @ (piece * s)
+            piece, s = values[low : low + step], weight[low : low + step]
+            root = np.sqrt(np.abs(s))[:, None]
+            if centre is None:
+                piece = piece * root
             else:
-                piece *= np.sqrt(s)
-                total += piece.T @ piece  # the same array twice: half the work (syrk)
+                piece = piece - centre
+                piece *= root
+            total += product_with_signs(piece, s)
         return total
 
     def squares(  # noqa: D102
@@ -120,10 +128,6 @@ class DenseDesign(DesignMatrix):
         self._bounds = [(low, min(low + rows, self.n_samples)) for low in range(0, self.n_samples, rows)]
 
     @property
-    def offset(self) -> FloatArray:  # noqa: D102
-        return np.zeros(self.n_features) if self._offset is None else self._offset
-
-    @property
     def bounds(self) -> list[tuple[int, int]]:  # noqa: D102
         return self._bounds
 
@@ -143,10 +147,6 @@ class DenseDesign(DesignMatrix):
     def gram_work(self) -> float:  # noqa: D102
         return 1.5 + self.n_features / 24.0
 
-    @property
-    def factor(self) -> FloatArray:  # noqa: D102
-        return np.ones(self.n_features) if self._factor is None else self._factor
-
     def transformed(self, offset: FloatArray | None, factor: FloatArray | None) -> DenseDesign:  # noqa: D102
         return DenseDesign(self._X, self.n_jobs, offset=offset, factor=factor)
 
@@ -158,3 +158,6 @@ class DenseDesign(DesignMatrix):
         # `take` lets other threads go on, but would first copy all of an array in another order.
         few = self._X.take(index, axis=0) if self._X.flags.c_contiguous else self._X[index]
         return DenseDesign(few, self.n_jobs, offset=self._offset, factor=self._factor)
+
+    def columns(self, index: NDArray[np.intp]) -> DenseDesign:  # noqa: D102
+        return DenseDesign(self._X[:, index], self.n_jobs, **self._transformation_of(index))

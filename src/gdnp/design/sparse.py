@@ -11,12 +11,12 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from gdnp.design.base import Block, DesignMatrix, FloatArray, Second
-from gdnp.design.dense import DenseBlock
+from gdnp.design.dense import product_with_signs
 
 __all__ = ["SparseBlock", "SparseDesign"]
 
-BLOCK_ENTRIES = 1 << 16
-DENSE_ROWS_FLOATS = 1 << 18
+BLOCK_ENTRIES = 1 << 17
+DENSE_ROWS_FLOATS = 1 << 17
 SPARSE_PRODUCT_COST = 50.0
 """One multiplication of a sparse-sparse product in multiplications of a dense one (measured)."""
 
@@ -68,15 +68,6 @@ class SparseBlock(Block):
         n, d = self._rows.shape
         return bool(n * d * d > SPARSE_PRODUCT_COST * _row_square_sum(self._rows))
 
-    def _pieces(self) -> list[tuple[slice, DenseBlock]]:
-        rows = self._rows.tocsr()
-        n, d = rows.shape
-        step = max(
-            DENSE_ROWS_FLOATS // max(1, d), d // 2
-        )  # at least that many, to outweigh adding d² numbers
-        pieces = (slice(low, min(low + step, n)) for low in range(0, n, step))
-        return [(piece, DenseBlock(_piece(rows, piece.start, piece.stop).toarray())) for piece in pieces]
-
     def gram(self, weight: FloatArray, centre: FloatArray | None = None) -> FloatArray:  # noqa: D102
         if centre is not None and centre.any():
             first = self.tdot(weight)
@@ -85,9 +76,15 @@ class SparseBlock(Block):
         if self._sparse_product_is_cheaper:
             weighted = sp.diags_array(weight) @ self._rows
             return np.asarray((self._transposed @ weighted).toarray(), dtype=np.float64)
-        total = np.zeros((self._rows.shape[1],) * 2)
-        for piece, block in self._pieces():
-            total += block.gram(weight[piece])
+        rows = self._rows.tocsr()
+        n, d = rows.shape
+        root = np.repeat(np.sqrt(np.abs(weight)), np.diff(rows.indptr))
+        rows = type(rows)((rows.data * root, rows.indices, rows.indptr), rows.shape)
+        total = np.zeros((d, d))
+        step = max(DENSE_ROWS_FLOATS // max(1, d), d // 2)  # enough rows to outweigh adding d² numbers
+        for low in range(0, n, step):
+            high = min(low + step, n)
+            total += product_with_signs(_piece(rows, low, high).toarray(), weight[low:high])
         return total
 
     def sums(self) -> FloatArray:  # noqa: D102
@@ -180,14 +177,6 @@ class SparseDesign(DesignMatrix):
     def block(self, k: int) -> SparseBlock:  # noqa: D102
         return self._blocks[k] if self._keep else self._make(k)
 
-    @property
-    def offset(self) -> FloatArray:  # noqa: D102
-        return np.zeros(self.n_features) if self._offset is None else self._offset
-
-    @property
-    def factor(self) -> FloatArray:  # noqa: D102
-        return np.ones(self.n_features) if self._factor is None else self._factor
-
     def transformed(self, offset: FloatArray | None, factor: FloatArray | None) -> SparseDesign:
         """(X - offset) · factor, the offset only on columns that store every row: others keep zeros."""
         if offset is not None:
@@ -196,6 +185,9 @@ class SparseDesign(DesignMatrix):
 
     def rows(self, index: NDArray[np.intp]) -> SparseDesign:  # noqa: D102
         return SparseDesign(self._X[index].tocsr(), self.n_jobs, offset=self._offset, factor=self._factor)
+
+    def columns(self, index: NDArray[np.intp]) -> SparseDesign:  # noqa: D102
+        return SparseDesign(self._X[:, index], self.n_jobs, **self._transformation_of(index))
 
     @property
     def n_entries(self) -> int:  # noqa: D102

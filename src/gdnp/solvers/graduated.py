@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdnp.losses import LogLoss, Loss, PseudoHuber
+from gdnp.solvers.curvature import Curvature
 from gdnp.solvers.newton import Monitor, Outcome, solve
+from gdnp.solvers.sampling import sample, sample_size
 from gdnp.solvers.state import Status
-from gdnp.standardized import Standardized
+from gdnp.standardized import Place, Standardized
 
 FloatArray = NDArray[np.float64]
 
@@ -25,7 +27,7 @@ __all__ = ["PATH", "Tempered", "solve_nonconvex"]
 
 PATH = (0.5,)
 """Factors of the margins before the last, which is 1."""
-ROUGH = 1e-3
+ROUGH = 0.01
 """Relative suboptimality at which the path moves on."""
 
 
@@ -88,17 +90,17 @@ def solve_nonconvex(
     """
     begin = time.perf_counter()
 
-    def run(x: FloatArray) -> Outcome:
+    def run(x: FloatArray | Place, metric: Curvature | None = None) -> Outcome:
         """``solve``, its clock started where this function's was: the path to `x` took time too."""
         before = time.perf_counter() - begin
-        found = solve(problem, tol=tol, max_iter=max_iter, start=x, monitor=monitor)
+        found = solve(problem, tol=tol, max_iter=max_iter, start=x, metric=metric, monitor=monitor)
         return replace(found, history=[replace(r, seconds=before + r.seconds) for r in found.history])
 
-    x = _graduated(problem) if start is None else start
-    best = run(x)
+    first, metric = _graduated(problem) if start is None else (start, None)
+    best = run(first, metric)
     rng = np.random.RandomState(0) if rng is None else rng
     for _ in range(n_init - 1):
-        other = run(_turned(problem, x, rng))
+        other = run(_turned(problem, first.x if isinstance(first, Place) else first, rng))
         better = other.place.value < best.place.value
         if better and (other.certificate.status is Status.CONVERGED) >= (
             best.certificate.status is Status.CONVERGED
@@ -107,16 +109,25 @@ def solve_nonconvex(
     return best
 
 
-def _graduated(problem: Standardized) -> FloatArray:
-    """The end of the path of lengths, or the convex start itself where f is lower there."""
-    convex = LogLoss() if problem.loss.task == "classification" else PseudoHuber()
-    first = solve(problem.with_loss(convex), tol=ROUGH, max_iter=50, prove=False)
-    x = first.place.x
+def _graduated(problem: Standardized) -> tuple[FloatArray | Place, Curvature]:
+    """The end of the path of lengths, or the convex start itself where f is lower there, and the metric.
+
+    Where there are many more rows than columns the path is followed on a sample of them.
+    """
+    convex = problem.with_loss(LogLoss() if problem.loss.task == "classification" else PseudoHuber())
+    size = sample_size(problem)
+    part = convex if size is None else sample(convex, size)
+    ends = [solve(part, tol=ROUGH, max_iter=50, prove=False)]
     for factor in PATH:
-        easier = problem.with_loss(Tempered(problem.loss, factor))
-        x = solve(easier, tol=ROUGH, max_iter=50, start=x, prove=False).place.x
-    ends = [problem.at(end) for end in (x, first.place.x)]
-    return min(ends, key=lambda place: place.value).x
+        easier = part.with_loss(Tempered(problem.loss, factor))
+        last = ends[-1]
+        ends.append(solve(easier, tol=ROUGH, max_iter=50, start=last.place, metric=last.metric, prove=False))
+    real = part.with_loss(problem.loss)
+    best = min((ends[0], ends[-1]), key=lambda end: real.value(end.place))
+    if size is None:
+        return best.place, best.metric
+    problem.cost.charge(part.cost.passes * part.n / problem.n)
+    return best.place.x, best.metric
 
 
 def _turned(problem: Standardized, x: FloatArray, rng: np.random.RandomState) -> FloatArray:

@@ -39,6 +39,12 @@ class Memory:
         """Forget: the pairs of an old metric do not improve a new one."""
         self._pairs.clear()
 
+    def _scale(self, base: Callable[[FloatArray], FloatArray]) -> float:
+        """sᵀy/yᵀH⁻¹y of the last pair: the metric's size, where its shape is right (Shanno and Phua 1978)."""
+        _, y, curvature = self._pairs[-1]
+        size = float(y @ base(y))
+        return curvature / size if size > 0.0 else 1.0
+
     def solve(self, g: FloatArray, base: Callable[[FloatArray], FloatArray]) -> FloatArray:
         """B⁻¹ g, where B is the metric with the pairs' secant equations imposed, the latest last."""
         q = g.copy()
@@ -48,6 +54,8 @@ class Memory:
             weights.append(a)
             q -= a * y
         p = base(q)
+        if self._pairs:
+            p *= self._scale(base)
         for (s, y, curvature), a in zip(self._pairs, reversed(weights), strict=True):
             p += (a - float(y @ p) / curvature) * s
         return p

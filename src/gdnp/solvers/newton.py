@@ -22,15 +22,12 @@ from numpy.typing import NDArray
 from gdnp.losses import zero_one
 from gdnp.solvers.certificates import Certificate, Kind, duality_gap, provable, smallest_curvature
 from gdnp.solvers.conjugate import newton_step
-from gdnp.solvers.curvature import (
-    Curvature,
-    DiagonalCurvature,
-    FullCurvature,
-    KernelCurvature,
-    SaddleFreeCurvature,
-)
+from gdnp.solvers.curvature import Curvature
 from gdnp.solvers.lbfgs import Memory
 from gdnp.solvers.line_search import DECREASE, search
+from gdnp.solvers.metrics import Metrics
+from gdnp.solvers.sampling import sample, sample_size
+from gdnp.solvers.start import decoupled_start
 from gdnp.solvers.state import Status
 from gdnp.standardized import Place, Standardized
 
@@ -38,21 +35,12 @@ FloatArray = NDArray[np.float64]
 
 __all__ = ["Monitor", "Outcome", "Row", "certify", "solve"]
 
-LARGEST_MATRIX = 2048
-"""Columns (or rows) up to which a metric is held as a matrix."""
-ROWS_PER_COLUMN = 16
-"""Rows of the first metric for each column: H is then within about a half of that of all rows."""
-GROWTH = 3
-"""How many times more rows each next metric is made from."""
-NEGLIGIBLE = 0.02
-"""Rows whose φ'' is below this share of the mean are left out of a metric."""
-SMALLEST_SAMPLE = 1024
-SAMPLE_RATIO = 4
-"""A sample is solved first when there are this many times more rows than it has."""
-ENTER = 30.0
+ENTER = 100.0
 """The last Newton step starts when the estimated suboptimality is within this factor of the tolerance."""
 WOLFE = 0.5
 """Share of the slope that may be left after a unit step that is taken without a search."""
+BOLD = (0.7, 1.5)
+"""Step lengths after which the unit step is tried first: refused, it costs half a pass more than a search."""
 LONGEST_NEWTON = 100
 """Conjugate gradient iterations of the last step."""
 TINY = 1 << 12
@@ -61,8 +49,6 @@ PROOFS = 3
 """Attempts at a proof before an estimate will do."""
 CURVATURE_ROUNDING = 1e-9
 """An eigenvalue this far below zero, where columns have unit variance, is not called negative."""
-OVERHEAD = 4e4
-"""Entries that could be read in the time of one pass over nothing."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +88,8 @@ def solve(
     *,
     tol: float = 1e-8,
     max_iter: int = 1000,
-    start: FloatArray | None = None,
+    start: FloatArray | Place | None = None,
+    metric: Curvature | None = None,
     monitor: Monitor | None = None,
     prove: bool = True,
 ) -> Outcome:
@@ -115,15 +102,17 @@ def solve(
         Relative suboptimality.
     max_iter : int
         Iterations at most.
-    start : ndarray of shape (d + 1,) or None
-        x = (v, γ); None starts with the paper's two steps.
+    start : ndarray of shape (d + 1,), Place or None
+        x = (v, γ), or a place of a problem that has the same margins; None starts with the paper's two steps.
+    metric : Curvature or None
+        The metric to begin with at `start`; None takes that of the curvature there.
     monitor : callable or None
         Called with every row of the history and x there.
     prove : bool
         False ends at the Newton decrement of the metric, without conjugate gradients or certificate.
     """
     with np.errstate(over="ignore", invalid="ignore", under="ignore", divide="ignore"):
-        return _Run(problem, tol, max_iter, monitor, prove).run(start)
+        return _Run(problem, tol, max_iter, monitor, prove).run(start, metric)
 
 
 def certify(problem: Standardized, place: Place, status: Status, tol: float) -> Certificate:
@@ -144,95 +133,6 @@ def certify(problem: Standardized, place: Place, status: Status, tol: float) -> 
     return replace(known, status=status, gap=gap, gradient_norm=norm, objective=place.value)
 
 
-class _Metrics:
-    """Makes metrics of curvature for one problem, and knows what the next one costs in passes."""
-
-    def __init__(self, problem: Standardized) -> None:
-        self.problem = problem
-        n, d = problem.n, problem.d
-        self.kind = "full"
-        if n < d // 2 and n <= LARGEST_MATRIX:
-            self.kind = "kernel"
-        elif d > LARGEST_MATRIX:
-            self.kind = "diagonal"
-        self.rows = n
-        if self.kind == "full":
-            affordable = 0.5 * n / problem.design.gram_work
-            self._limit(int(max(SMALLEST_SAMPLE, ROWS_PER_COLUMN * d, affordable)))
-        self._kernel: FloatArray | None = None
-
-    def _limit(self, rows: int) -> None:
-        self.rows = rows if rows < 0.5 * self.problem.n else self.problem.n
-
-    @property
-    def cost(self) -> float:
-        """Passes that the next metric takes the time of; of a cheap one, that the memory lost is worth."""
-        if self.kind != "full":
-            return 20.0 if self.kind == "diagonal" else 2.0
-        design = self.problem.design
-        reading = 1.5 * design.n_entries + 12.0 * self.problem.n
-        gram = 1.5 * design.n_entries * design.gram_work * self.rows / self.problem.n
-        return (OVERHEAD + gram) / (OVERHEAD + reading)
-
-    def at(self, margins: FloatArray) -> Curvature:
-        """The metric where the margins are these. The next sample is twice as large."""
-        problem = self.problem
-        if self.kind == "diagonal":
-            return DiagonalCurvature(problem.diagonal(np.abs(problem.curvature(margins))), problem.ridge)
-        if self.kind == "kernel":
-            return self._kernel_metric(np.abs(problem.curvature(margins)))
-        gram = problem.gram(*self._chosen(problem.curvature(margins)), central=problem.loss.convex)
-        if problem.loss.convex:
-            return FullCurvature(gram, problem.ridge)
-        return SaddleFreeCurvature(gram, problem.ridge, problem.fit_intercept)
-
-    def at_constant(self, margins: FloatArray) -> Curvature:
-        """The metric of the constant prediction; S serves all classes where φ'' is the same in every row."""
-        problem, rows = self.problem, self.rows
-        ends = problem.loss.curvature(margins[[np.argmin(margins), np.argmax(margins)]])
-        if self.kind == "full" and problem.shared is not None and ends[0] == ends[1] > 0.0:
-            return FullCurvature(problem.covariance().times(float(ends[0])), problem.ridge)
-        metric = self.at(margins)
-        self.rows = rows
-        return metric
-
-    def _chosen(self, c: FloatArray) -> tuple[FloatArray, NDArray[np.intp] | None]:
-        """The curvature that each row of a metric stands for, and which rows these are, None for all.
-
-        Rows that hardly curve f are left out, where those are many: far from the boundary φ'' is near 0. Of
-        more rows than are affordable, some are drawn in proportion to |c|.
-        """
-        problem, index = self.problem, None
-        size = c if problem.loss.convex else np.abs(c)
-        keep = size > NEGLIGIBLE * float(size.mean())
-        kept = int(np.count_nonzero(keep))
-        if problem.d <= kept <= 0.6 * problem.n:
-            index = np.flatnonzero(keep)
-            c, size = c[index], size[index]
-        if self.rows < min(len(c), problem.n):
-            drawn, share = _draw(size, self.rows)
-            index = drawn if index is None else index[drawn]
-            c = share if problem.loss.convex else np.copysign(share, c[drawn])
-        self._limit(GROWTH * self.rows)
-        return c, index
-
-    def _kernel_metric(self, c: FloatArray) -> Curvature:
-        problem = self.problem
-        ridge = np.maximum(problem.ridge, 1e-8)
-        if self._kernel is None:
-            self._kernel = problem.kernel(1.0 / ridge)
-        return KernelCurvature(problem, self._kernel, ridge, c)
-
-
-def _draw(mass: FloatArray, count: int) -> tuple[NDArray[np.intp], FloatArray]:
-    """`count` rows drawn with replacement in proportion to `mass` (used up), and the mass each stands for."""
-    edges = np.cumsum(mass, out=mass)
-    points = np.random.default_rng(0).random(count)
-    points.sort()
-    index = np.searchsorted(edges, points * edges[-1])
-    return np.minimum(index, len(mass) - 1), np.full(count, edges[-1] / count)
-
-
 class _Run:
     """The moving parts of one run."""
 
@@ -246,7 +146,7 @@ class _Run:
     ) -> None:
         self.problem, self.tol, self.max_iter = problem, tol, max_iter
         self.monitor, self.prove = monitor, prove
-        self.metrics = _Metrics(problem)
+        self.metrics = Metrics(problem)
         self.memory = Memory()
         self.history: list[Row] = []
         self.decrements: list[float] = []
@@ -255,63 +155,36 @@ class _Run:
         self.floor = 0.0
         self.attempts = 0
         self.fresh = False
+        self.bold = True
 
     # Start
 
-    def run(self, start: FloatArray | None) -> Outcome:
+    def run(self, start: FloatArray | Place | None, metric: Curvature | None) -> Outcome:
         """The whole run."""
-        self.place, self.metric = self._decoupled_start() if start is None else self._warm_start(start)
+        if start is None:
+            self.place, self.metric = self._start()
+        else:
+            if isinstance(start, Place):
+                self.place = self.problem.place(start.x, start.margins)
+            else:
+                self.place = self.problem.at(start)
+            self.metric = self.metrics.at(self.place.margins) if metric is None else metric
         self.floor = 1e-15 * self.place.value
         return self._iterate()
 
-    def _warm_start(self, start: FloatArray) -> tuple[Place, Curvature]:
-        place = self.problem.at(start)
-        return place, self.metrics.at(place.margins)
+    def _start(self) -> tuple[Place, Curvature]:
+        size = sample_size(self.problem)
+        if size is not None and self.metrics.kind == "full" and self.problem.loss.convex:
+            return self._sampled_start(size)
+        return decoupled_start(self.problem, self.metrics)
 
-    def _decoupled_start(self) -> tuple[Place, Curvature]:
-        problem, metrics = self.problem, self.metrics
-        n, d = problem.n, problem.d
-        sample = max(4 * SMALLEST_SAMPLE, 2 * ROWS_PER_COLUMN * d, min(n // 16, 2 * n // d))
-        if metrics.kind == "full" and SAMPLE_RATIO * sample <= n and problem.loss.convex:
-            return self._sampled_start(sample)
-        x, margins = problem.constant()
-        place = problem.place(x, margins)
-        metric = metrics.at_constant(margins)
-        direction = -metric.solve(place.gradient)
-        slope = float(direction @ place.gradient)
-        if not slope < 0.0:
-            return place, metric
-        q = problem.slope(direction)
-        t = self._length(place, direction, q, slope)
-        margins = margins + t * q
-        place = problem.place(x + t * direction, margins)
-        return place, metric
-
-    def _sampled_start(self, sample: int) -> tuple[Place, Curvature]:
+    def _sampled_start(self, size: int) -> tuple[Place, Curvature]:
         """The solution of a sample, and the metric of all rows there."""
-        place = self.problem.at(self._sample_solution(sample))
-        return place, self.metrics.at(place.margins)
-
-    def _sample(self, sample: int) -> tuple[NDArray[np.intp], FloatArray]:
-        """Rows and their weights, drawn in proportion to |φ'| at the constant prediction.
-
-        Half of them are then of a class, however rare it is.
-        """
-        problem = self.problem
-        _, margins = problem.constant()
-        mass = np.abs(problem.loss.gradient(margins))
-        if problem.weight is not None:
-            mass *= problem.weight
-        index, share = _draw(mass, sample)
-        weight = share / np.abs(problem.loss.gradient(margins[index]))
-        return index, weight / weight.sum()
-
-    def _sample_solution(self, sample: int) -> FloatArray:
-        problem = self.problem
-        part = problem.rows(*self._sample(sample))
+        problem, part = self.problem, sample(self.problem, size)
         solved = solve(part, tol=0.1 * part.d / part.n, max_iter=30, prove=False)
         problem.cost.charge(part.cost.passes * part.n / problem.n)
-        return solved.place.x
+        place = problem.at(solved.place.x)
+        return place, self.metrics.at(place.margins)
 
     def _length(self, place: Place, direction: FloatArray, q: FloatArray, slope: float) -> float:
         return search(lambda t: self.problem.line(place, direction, q, t), place.value, slope)
@@ -353,22 +226,26 @@ class _Run:
         return self._outcome(Status.CONVERGED if met else Status.MAX_ITER, gap, kind)
 
     def _step(self, p: FloatArray, slope: float) -> bool:
-        """The unit step if it is a good one, else one searched on cached margins."""
+        """The unit step if it is tried and a good one, else one searched on cached margins."""
         problem, old = self.problem, self.place
-        new = problem.at(old.x + p)
-        after = float(new.gradient @ p)
-        if not (new.value <= old.value + DECREASE * slope and abs(after) <= WOLFE * abs(slope)):
-            q = new.margins - old.margins
+        new = problem.at(old.x + p) if self.bold else None
+        if new is None or not self._good_step(new, p, slope):
+            q = problem.slope(p) if new is None else new.margins - old.margins
             if not np.isfinite(q).all():
                 q = problem.slope(p)
             t = self._length(old, p, q, slope)
             if t == 0.0:
                 return False
+            self.bold = BOLD[0] <= t <= BOLD[1]
             new = problem.place(old.x + t * p, old.margins + t * q)
         self.memory.add(new.x - old.x, new.gradient - old.gradient)
         self.place = new
         self.fresh = False
         return True
+
+    def _good_step(self, new: Place, p: FloatArray, slope: float) -> bool:
+        sufficient = new.value <= self.place.value + DECREASE * slope
+        return sufficient and abs(float(new.gradient @ p)) <= WOLFE * abs(slope)
 
     def _stale(self, decrement: float, target: float) -> bool:
         """Whether at the rate seen lately a new metric is the shorter way to `target`."""
@@ -384,8 +261,13 @@ class _Run:
         return remaining > cost + 2.0
 
     def _refresh(self, *, force: bool = False) -> bool:
-        """A metric of the curvature here; False when there is nothing new to be had."""
-        if force and self.fresh:
+        """A metric of the curvature here; False when there is nothing new to be had.
+
+        With `force` a fresh metric that gave no step is replaced by a larger one, whose steps are shorter.
+        """
+        if not force:
+            self.metrics.damping = 0.0
+        elif self.fresh and not self.metrics.damp():
             return False
         self.metric = self.metrics.at(self.place.margins)
         self.memory.clear()

@@ -1,0 +1,126 @@
+"""Which metric of the curvature a problem gets, from which rows, and what the next one would cost."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdnp.solvers.curvature import (
+    Curvature,
+    DiagonalCurvature,
+    FullCurvature,
+    KernelCurvature,
+    SaddleFreeCurvature,
+)
+from gdnp.solvers.sampling import draw
+from gdnp.standardized import Standardized
+
+FloatArray = NDArray[np.float64]
+
+__all__ = ["Metrics"]
+
+LARGEST_MATRIX = 2048
+"""Columns (or rows) up to which a metric is held as a matrix."""
+ROWS_PER_COLUMN = 16
+"""Rows of the first metric for each column: H is then within about a half of that of all rows."""
+SMALLEST_SAMPLE = 1024
+GROWTH = 3
+"""How many times more rows each next metric is made from."""
+NEGLIGIBLE = 0.1
+"""Rows whose φ'' is below this share of the mean are left out of a metric."""
+SMALLEST_DAMPING, LARGEST_DAMPING = 1e-8, 1.0
+"""Multiples of the identity (columns have unit curvature) that make a step safe where the metric's is not."""
+OVERHEAD = 4e4
+"""Entries that could be read in the time of one pass over nothing."""
+
+
+class Metrics:
+    """Makes metrics of curvature for one problem, and knows what the next one costs in passes."""
+
+    def __init__(self, problem: Standardized) -> None:
+        self.problem = problem
+        n, d = problem.n, problem.d
+        self.kind = "full"
+        if n < d // 2 and n <= LARGEST_MATRIX:
+            self.kind = "kernel"
+        elif d > LARGEST_MATRIX:
+            self.kind = "diagonal"
+        self.rows = n
+        if self.kind == "full":
+            affordable = 0.5 * n / problem.design.gram_work
+            self._limit(int(max(SMALLEST_SAMPLE, ROWS_PER_COLUMN * d, affordable)))
+        self._kernel: FloatArray | None = None
+        self.damping = 0.0
+
+    def _limit(self, rows: int) -> None:
+        self.rows = rows if rows < 0.5 * self.problem.n else self.problem.n
+
+    @property
+    def cost(self) -> float:
+        """Passes that the next metric takes the time of; of a cheap one, that the memory lost is worth."""
+        if self.kind != "full":
+            return 20.0 if self.kind == "diagonal" else 2.0
+        design = self.problem.design
+        reading = 1.5 * design.n_entries + 12.0 * self.problem.n
+        gram = 1.5 * design.n_entries * design.gram_work * self.rows / self.problem.n
+        return (OVERHEAD + gram) / (OVERHEAD + reading)
+
+    def at(self, margins: FloatArray) -> Curvature:
+        """The metric where the margins are these. The next one is made from ``GROWTH`` times more rows."""
+        problem = self.problem
+        if self.kind == "diagonal":
+            return DiagonalCurvature(problem.diagonal(np.abs(problem.curvature(margins))), self._ridge)
+        if self.kind == "kernel":
+            return self._kernel_metric(np.abs(problem.curvature(margins)))
+        gram = problem.gram(*self._chosen(problem.curvature(margins)), central=problem.loss.convex)
+        if problem.loss.convex:
+            return FullCurvature(gram, self._ridge)
+        return SaddleFreeCurvature(gram, self._ridge, problem.fit_intercept)
+
+    def damp(self) -> bool:
+        """Make the next metrics larger by ever more of the identity; False when that is enough."""
+        if self.damping >= LARGEST_DAMPING:
+            return False
+        self.damping = max(SMALLEST_DAMPING, 1e4 * self.damping)
+        return True
+
+    @property
+    def _ridge(self) -> FloatArray:
+        return self.problem.ridge + self.damping
+
+    def at_constant(self, margins: FloatArray) -> Curvature:
+        """The metric of the constant prediction; S serves all classes where φ'' is the same in every row."""
+        problem, rows = self.problem, self.rows
+        ends = problem.loss.curvature(margins[[np.argmin(margins), np.argmax(margins)]])
+        if self.kind == "full" and problem.shared is not None and ends[0] == ends[1] > 0.0:
+            return FullCurvature(problem.covariance().times(float(ends[0])), problem.ridge)
+        metric = self.at(margins)
+        self.rows = rows
+        return metric
+
+    def _chosen(self, c: FloatArray) -> tuple[FloatArray, NDArray[np.intp] | None]:
+        """The curvature that each row of a metric stands for, and which rows these are, None for all.
+
+        Rows that hardly curve f are left out, where those are many: far from the boundary φ'' is near 0. Of
+        more rows than are affordable, some are drawn in proportion to |c|.
+        """
+        problem, index = self.problem, None
+        size = c if problem.loss.convex else np.abs(c)
+        keep = size > NEGLIGIBLE * float(size.mean())
+        kept = int(np.count_nonzero(keep))
+        if problem.d <= kept <= 0.6 * problem.n:
+            index = np.flatnonzero(keep)
+            c, size = c[index], size[index]
+        if self.rows < min(len(c), problem.n):
+            drawn, share = draw(size, self.rows)
+            index = drawn if index is None else index[drawn]
+            c = share if problem.loss.convex else np.copysign(share, c[drawn])
+        self._limit(GROWTH * self.rows)
+        return c, index
+
+    def _kernel_metric(self, c: FloatArray) -> Curvature:
+        problem = self.problem
+        ridge = np.maximum(problem.ridge, 1e-8)
+        if self._kernel is None:
+            self._kernel = problem.kernel(1.0 / ridge)
+        return KernelCurvature(problem, self._kernel, ridge, c)

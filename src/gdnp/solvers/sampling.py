@@ -1,0 +1,57 @@
+"""Rows drawn in proportion to what they weigh in f: a small problem near the large one."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdnp.standardized import Standardized
+
+FloatArray = NDArray[np.float64]
+
+__all__ = ["draw", "sample", "sample_size"]
+
+SMALLEST = 4096
+"""Rows of a sample at least."""
+ROWS_PER_COLUMN = 32
+"""Rows of a sample for each column: what is left of the suboptimality is about d/n of it."""
+FEW = 4
+"""A sample is solved first when there are this many times more rows than it has."""
+
+
+def sample_size(problem: Standardized) -> int | None:
+    """How many rows to solve first; None where all of them are not many more."""
+    n, d = problem.n, problem.d
+    size = max(SMALLEST, ROWS_PER_COLUMN * d, min(n // 16, 2 * n // d))
+    return size if FEW * size <= n else None
+
+
+def sample(problem: Standardized, size: int) -> Standardized:
+    """The problem on rows drawn in proportion to |φ'| at the constant prediction.
+
+    Half of them are then of one class, however rare it is; weights make up for the draw.
+    """
+    _, margins = problem.constant()
+    index, weight = _weighted_rows(problem, margins, size)
+    del margins  # before rows are copied
+    return problem.rows(index, weight)
+
+
+def _weighted_rows(
+    problem: Standardized, margins: FloatArray, size: int
+) -> tuple[NDArray[np.intp], FloatArray]:
+    mass = np.abs(problem.loss.gradient(margins))
+    if problem.weight is not None:
+        mass *= problem.weight
+    index, share = draw(mass, size)
+    weight = share / np.abs(problem.loss.gradient(margins[index]))
+    return index, weight / weight.sum()
+
+
+def draw(mass: FloatArray, count: int) -> tuple[NDArray[np.intp], FloatArray]:
+    """`count` rows drawn with replacement in proportion to `mass` (used up), and the mass each stands for."""
+    edges = np.cumsum(mass, out=mass)
+    points = np.random.default_rng(0).random(count)
+    points.sort()
+    index = np.searchsorted(edges, points * edges[-1])
+    return np.minimum(index, len(mass) - 1), np.full(count, edges[-1] / count)
