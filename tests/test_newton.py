@@ -14,7 +14,7 @@ from gdnp.solvers.lbfgs import Memory
 from gdnp.solvers.line_search import search
 from gdnp.solvers.newton import certify, solve
 from gdnp.solvers.state import Status
-from gdnp.standardized import Standardized, standardise
+from gdnp.standardized import Standardized, diagonal, gram, kernel_matrix, standardise
 from reference import objective, reference
 
 CONVEX = [loss for loss in LOSSES.values() if loss.convex]
@@ -293,17 +293,17 @@ def test_every_metric_solves_its_own_system(rng, loss, fit_intercept):
     c = problem.curvature(place.margins)
     slope = np.empty(25)
     metrics = [
-        FullCurvature(problem.gram(c), problem.ridge),
-        SaddleFreeCurvature(problem.gram(c, central=False), problem.ridge, fit_intercept),
-        KernelCurvature(problem, problem.kernel(1.0 / problem.ridge), problem.ridge, c),
+        FullCurvature(gram(problem, c), problem.ridge),
+        SaddleFreeCurvature(gram(problem, c, central=False), problem.ridge, fit_intercept),
+        KernelCurvature(problem, kernel_matrix(problem, 1.0 / problem.ridge), problem.ridge, c),
     ]
     g = np.append(rng.standard_normal(6), 1.0 if fit_intercept else 0.0)
     for metric in metrics:
         np.testing.assert_allclose(
             problem.hessian_product(c, metric.solve(g), slope), g, rtol=1e-8, atol=1e-10
         )
-    diagonal = DiagonalCurvature(problem.diagonal(c), problem.ridge).solve(g)
-    assert diagonal @ g > 0.0
+    along = DiagonalCurvature(diagonal(problem, c), problem.ridge).solve(g)
+    assert along @ g > 0.0
 
 
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)

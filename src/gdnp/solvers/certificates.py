@@ -23,7 +23,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from gdnp.design import Block
 from gdnp.solvers.conjugate import NewtonStep
 from gdnp.solvers.state import Status
-from gdnp.standardized import Place, Standardized
+from gdnp.standardized import Place, Standardized, gram
 
 FloatArray = NDArray[np.float64]
 
@@ -157,12 +157,12 @@ def smallest_curvature(problem: Standardized, place: Place, as_matrix: bool) -> 
     c = problem.curvature(place.margins)
     d = problem.d
     if as_matrix:
-        gram = problem.gram(c, central=False)
+        found = gram(problem, c, central=False)
         matrix = np.zeros((d + 1, d + 1))
-        matrix[:d, :d] = gram.scatter
+        matrix[:d, :d] = found.scatter
         np.einsum("ii->i", matrix)[:d] += problem.ridge
-        matrix[d, :d] = matrix[:d, d] = gram.first
-        matrix[d, d] = gram.total if problem.fit_intercept else 1.0
+        matrix[d, :d] = matrix[:d, d] = found.first
+        matrix[d, d] = found.total if problem.fit_intercept else 1.0
         values, vectors = eigh(matrix, subset_by_index=(0, 0))
         return float(values[0]), vectors[:, 0]
     buffer = np.empty(problem.n)

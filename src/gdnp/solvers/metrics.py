@@ -13,7 +13,7 @@ from gdnp.solvers.curvature import (
     SaddleFreeCurvature,
 )
 from gdnp.solvers.sampling import draw
-from gdnp.standardized import Standardized
+from gdnp.standardized import Standardized, covariance, diagonal, gram, kernel_matrix
 
 FloatArray = NDArray[np.float64]
 
@@ -69,13 +69,13 @@ class Metrics:
         """The metric where the margins are these. The next one is made from ``GROWTH`` times more rows."""
         problem = self.problem
         if self.kind == "diagonal":
-            return DiagonalCurvature(problem.diagonal(np.abs(problem.curvature(margins))), self._ridge)
+            return DiagonalCurvature(diagonal(problem, np.abs(problem.curvature(margins))), self._ridge)
         if self.kind == "kernel":
             return self._kernel_metric(np.abs(problem.curvature(margins)))
-        gram = problem.gram(*self._chosen(problem.curvature(margins)), central=problem.loss.convex)
+        found = gram(problem, *self._chosen(problem.curvature(margins)), central=problem.loss.convex)
         if problem.loss.convex:
-            return FullCurvature(gram, self._ridge)
-        return SaddleFreeCurvature(gram, self._ridge, problem.fit_intercept)
+            return FullCurvature(found, self._ridge)
+        return SaddleFreeCurvature(found, self._ridge, problem.fit_intercept)
 
     def damp(self) -> bool:
         """Make the next metrics larger by ever more of the identity; False when that is enough."""
@@ -93,7 +93,7 @@ class Metrics:
         problem, rows = self.problem, self.rows
         ends = problem.loss.curvature(margins[[np.argmin(margins), np.argmax(margins)]])
         if self.kind == "full" and problem.shared is not None and ends[0] == ends[1] > 0.0:
-            return FullCurvature(problem.covariance().times(float(ends[0])), problem.ridge)
+            return FullCurvature(covariance(problem).times(float(ends[0])), problem.ridge)
         metric = self.at(margins)
         self.rows = rows
         return metric
@@ -122,5 +122,5 @@ class Metrics:
         problem = self.problem
         ridge = np.maximum(problem.ridge, 1e-8)
         if self._kernel is None:
-            self._kernel = problem.kernel(1.0 / ridge)
+            self._kernel = kernel_matrix(problem, 1.0 / ridge)
         return KernelCurvature(problem, self._kernel, ridge, c)

@@ -14,7 +14,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,20 +22,13 @@ from numpy.typing import NDArray
 from gdnp.design import Block, DesignMatrix
 from gdnp.interface import Cost
 from gdnp.losses import Loss
-from gdnp.moments import Moments
+
+if TYPE_CHECKING:
+    from gdnp.standardized.gram import Gram
 
 FloatArray = NDArray[np.float64]
 
-__all__ = ["Gram", "Place", "Standardized", "standardise"]
-
-CONSTANT = 8.0 * np.finfo(np.float64).eps
-"""A column whose standard deviation is below this share of its mean is constant up to rounding."""
-NEAR_ZERO = 1e-4
-"""Variance in units of the mean square above which a difference of the two has enough digits."""
-ORDINARY = (1e-200, 1e200)
-"""Mean squares that neither lost digits nor overflowed."""
-FAR_FROM_ZERO = 1e3
-"""Offset in standard deviations above which a column is centred as it is read (cost: one more write)."""
+__all__ = ["Place", "Standardized"]
 
 
 @dataclass(frozen=True)
@@ -57,34 +50,6 @@ class Place:
     margins: FloatArray
     value: float
     gradient: FloatArray
-
-
-@dataclass(frozen=True)
-class Gram:
-    """Σ c_i (1, x_i)(1, x_i)ᵀ in standardised coordinates.
-
-    Attributes
-    ----------
-    total : float
-        Σ c_i.
-    first : ndarray of shape (d,)
-        Σ c_i x_i.
-    scatter : ndarray of shape (d, d) or (d,)
-        Σ c_i (x_i - m)(x_i - m)ᵀ or its diagonal, m the weighted mean, or 0 as asked for.
-    """
-
-    total: float
-    first: FloatArray
-    scatter: FloatArray
-
-    @property
-    def mean(self) -> FloatArray:
-        """Σ c_i x_i / Σ c_i, 0 where nothing weighs."""
-        return self.first / self.total if self.total > 0.0 else np.zeros_like(self.first)
-
-    def times(self, factor: float) -> Gram:
-        """The Gram for curvatures that are `factor` times as large."""
-        return Gram(factor * self.total, factor * self.first, factor * self.scatter)
 
 
 class Standardized:
@@ -303,75 +268,7 @@ class Standardized:
         hessian[0, 0] += self.ridge @ (u * u)
         return float(value) + 0.5 * float(ridge @ v), gradient, hessian
 
-    # Curvature
-
-    def gram(
-        self, curvature: FloatArray, index: NDArray[np.intp] | None = None, *, central: bool = True
-    ) -> Gram:
-        """The Gram weighted by curvature = s φ'', about the weighted mean if `central`.
-
-        With `index` it is made from those rows, for which the curvature stands.
-        """
-        chosen = self.n if index is None else len(index)
-        self.cost.charge(self.design.gram_passes * chosen / self.n)
-
-        def kernel(block: Block, c: FloatArray) -> list[Any]:
-            return [float(c.sum()), block.tdot(c), block.gram(c, self.centre)]
-
-        if index is None:
-            sums = self.design.reduce(kernel, curvature, partial_size=self.d**2)
-        else:
-            sums = self.design.reduce_chosen(kernel, index, curvature, partial_size=self.d**2)
-        total, first, scatter = sums
-        first = self._first(total, first)
-        scatter *= self.scale
-        scatter *= self.scale[:, None]
-        found = Gram(total, first, scatter)
-        if central and self.fit_intercept:
-            scatter -= np.outer(first, found.mean)
-        return found
-
-    def covariance(self) -> Gram:
-        """S = Σ s_i (x_i - m)(x_i - m)ᵀ, taken once for all problems that share it."""
-        assert self.shared is not None
-        if "covariance" not in self.shared:
-            s = np.full(self.n, 1.0 / self.n) if self.weight is None else self.weight
-            self.shared["covariance"] = self.gram(s)
-        return self.shared["covariance"]
-
-    def diagonal(self, curvature: FloatArray) -> Gram:
-        """As ``gram``, with the diagonal of the scatter alone, shape (d,); one pass."""
-        self.cost.charge(1.0)
-
-        def kernel(block: Block, c: FloatArray) -> list[Any]:
-            return [float(c.sum()), block.tdot(c), block.squares(c, self.centre)]
-
-        total, first, squares = self.design.reduce(kernel, curvature, partial_size=self.d)
-        first = self._first(total, first)
-        found = Gram(total, first, squares * np.square(self.scale))
-        np.maximum(found.scatter - first * found.mean, 0.0, out=found.scatter)
-        return found
-
-    def _first(self, total: float, first: FloatArray) -> FloatArray:
-        """Σ c_i x_i in standardised coordinates; 0 where there is no intercept for it to couple to."""
-        return self.scale * (first - total * self.centre) if self.fit_intercept else np.zeros(self.d)
-
-    def kernel(self, inverse_ridge: FloatArray) -> FloatArray:
-        """(X - centre) scale² R⁻¹ (X - centre)ᵀ, shape (n, n), for n < d; costs n/2 passes or so."""
-        self.cost.charge(0.5 * self.n)
-        out = np.empty((self.n, self.n))
-        factor = (np.square(self.scale) * inverse_ridge)[:, None]
-        bounds = self.design.bounds
-        for k, (low, high) in enumerate(bounds):
-            block = self.design.block(k)
-            for start in range(low, high, 64):
-                unit = np.zeros((high - low, min(64, high - start)))
-                unit[np.arange(start - low, start - low + unit.shape[1]), np.arange(unit.shape[1])] = 1.0
-                rows = factor * (block.tdot(unit) - self.centre[:, None])
-                offset = self.centre @ rows
-                for i, (first, last) in enumerate(bounds):
-                    out[first:last, start : start + unit.shape[1]] = self.design.block(i).dot(rows) - offset
-        return 0.5 * (out + out.T)
+    # Products
 
     def features(self, v: FloatArray) -> FloatArray:
         """(X - centre)(scale · v), shape (n,): half a pass."""
@@ -443,75 +340,3 @@ class Standardized:
         w = self.scale * v
         b = intercept + self.centre @ w + self.design.offset @ (w * self.design.factor)
         return np.append(v, b if self.fit_intercept else 0.0)
-
-
-def standardise(
-    design: DesignMatrix, weight: FloatArray | None, loss: Loss, alpha: float, fit_intercept: bool
-) -> tuple[DesignMatrix, FloatArray, FloatArray, FloatArray]:
-    """The design to read and the (centre, scale, ridge) that bring every column to unit curvature.
-
-    scale_j = (sd_j² + α/sup φ'')^(-½), so that the diagonal of the Hessian is near sup φ'' whether the data
-    or the ridge makes it up, rounded to a power of two: then no digit of X is touched. Without an intercept
-    sd_j is the root mean square. A constant column under an intercept gets 0 and stays out.
-
-    Raises
-    ------
-    ValueError
-        When X has NaN or infinite entries.
-    """
-    moments = _moments(design, weight)
-    raw = np.ones(design.n_features)
-    if fit_intercept:
-        sd = np.sqrt(moments.variance)
-        sd[sd <= CONSTANT * np.abs(moments.mean)] = 0.0
-        far = (np.abs(moments.mean) > FAR_FROM_ZERO * sd) & (sd > 0.0)
-        if far.any():
-            design = design.transformed(np.where(far, moments.mean / moments.scale, 0.0), None)
-            moments = _moments(design, weight)
-            sd = np.where(sd > 0.0, np.sqrt(moments.variance), 0.0)
-        centre = moments.mean
-    else:
-        sd = np.hypot(np.sqrt(moments.variance), moments.mean)
-        centre = np.zeros(design.n_features)
-    ridge_root = math.sqrt(alpha) * moments.scale
-    spread = np.hypot(sd, ridge_root / math.sqrt(loss.max_curvature))
-    scale = np.zeros(design.n_features)
-    live = (sd > 0.0) & np.isfinite(spread)
-    scale[live] = np.ldexp(1.0, 1 - np.frexp(spread[live])[1])
-    ridge = np.where(live, np.square(ridge_root * scale), 1.0)
-    if (moments.scale != raw).any():
-        factor = np.where(moments.scale != 1.0, moments.scale, 1.0)
-        offset = design.offset
-        design = design.transformed(offset if offset.any() else None, factor)
-    return design, centre, scale, ridge
-
-
-def _moments(design: DesignMatrix, weight: FloatArray | None) -> Moments:
-    """Weighted means and variances of the columns, exact to rounding only where that takes a second look.
-
-    Sums about zero are enough for columns whose mean is not far above their spread: they set a scale that is
-    rounded to a power of two, and a centre that γ makes up for. They need no copy of a block.
-    """
-    if weight is None:
-
-        def kernel(block: Block) -> list[Any]:
-            return [block.sums(), block.squares(None)]
-
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            first, second = design.reduce(kernel, partial_size=design.n_features)
-            mean, power = first / design.n_samples, second / design.n_samples
-            variance = power - np.square(mean)
-        normal = (power > ORDINARY[0]) & (power < ORDINARY[1]) | (power == 0.0)
-        near = np.flatnonzero((variance <= NEAR_ZERO * power) & (power > 0.0))
-        if normal.all() and len(near) * 8 <= design.n_features:
-            if len(near):
-                exact = _exact_moments(design.columns(near), None)
-                mean[near], variance[near] = exact.mean, exact.variance
-            empty = np.empty((design.n_features, 0))
-            ones = np.ones(design.n_features)
-            return Moments(1.0, mean, variance, empty, np.empty(0), np.empty(0), ones)
-    return _exact_moments(design, weight)
-
-
-def _exact_moments(design: DesignMatrix, weight: FloatArray | None) -> Moments:
-    return Moments.of(design, np.empty((design.n_samples, 0)), weight, second="diagonal")

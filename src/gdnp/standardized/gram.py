@@ -1,0 +1,121 @@
+"""Weighted Grams in standardised coordinates: what metrics of the curvature are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdnp.design import Block
+from gdnp.standardized.problem import Standardized
+
+FloatArray = NDArray[np.float64]
+
+__all__ = ["Gram", "covariance", "diagonal", "gram", "kernel_matrix"]
+
+
+@dataclass(frozen=True)
+class Gram:
+    """Σ c_i (1, x_i)(1, x_i)ᵀ in standardised coordinates.
+
+    Attributes
+    ----------
+    total : float
+        Σ c_i.
+    first : ndarray of shape (d,)
+        Σ c_i x_i.
+    scatter : ndarray of shape (d, d) or (d,)
+        Σ c_i (x_i - m)(x_i - m)ᵀ or its diagonal, m the weighted mean, or 0 as asked for.
+    """
+
+    total: float
+    first: FloatArray
+    scatter: FloatArray
+
+    @property
+    def mean(self) -> FloatArray:
+        """Σ c_i x_i / Σ c_i, 0 where nothing weighs."""
+        return self.first / self.total if self.total > 0.0 else np.zeros_like(self.first)
+
+    def times(self, factor: float) -> Gram:
+        """The Gram for curvatures that are `factor` times as large."""
+        return Gram(factor * self.total, factor * self.first, factor * self.scatter)
+
+
+def gram(
+    problem: Standardized,
+    curvature: FloatArray,
+    index: NDArray[np.intp] | None = None,
+    *,
+    central: bool = True,
+) -> Gram:
+    """The Gram weighted by curvature = s φ'', about the weighted mean if `central`.
+
+    With `index` it is made from those rows, for which the curvature stands.
+    """
+    chosen = problem.n if index is None else len(index)
+    problem.cost.charge(problem.design.gram_passes * chosen / problem.n)
+
+    def kernel(block: Block, c: FloatArray) -> list[Any]:
+        return [float(c.sum()), block.tdot(c), block.gram(c, problem.centre)]
+
+    if index is None:
+        sums = problem.design.reduce(kernel, curvature, partial_size=problem.d**2)
+    else:
+        sums = problem.design.reduce_chosen(kernel, index, curvature, partial_size=problem.d**2)
+    total, first, scatter = sums
+    first = _first(problem, total, first)
+    scatter *= problem.scale
+    scatter *= problem.scale[:, None]
+    found = Gram(total, first, scatter)
+    if central and problem.fit_intercept:
+        scatter -= np.outer(first, found.mean)
+    return found
+
+
+def covariance(problem: Standardized) -> Gram:
+    """S = Σ s_i (x_i - m)(x_i - m)ᵀ, taken once for all problems that share it."""
+    assert problem.shared is not None
+    if "covariance" not in problem.shared:
+        s = np.full(problem.n, 1.0 / problem.n) if problem.weight is None else problem.weight
+        problem.shared["covariance"] = gram(problem, s)
+    return problem.shared["covariance"]
+
+
+def diagonal(problem: Standardized, curvature: FloatArray) -> Gram:
+    """As ``gram``, with the diagonal of the scatter alone, shape (d,); one pass."""
+    problem.cost.charge(1.0)
+
+    def kernel(block: Block, c: FloatArray) -> list[Any]:
+        return [float(c.sum()), block.tdot(c), block.squares(c, problem.centre)]
+
+    total, first, squares = problem.design.reduce(kernel, curvature, partial_size=problem.d)
+    first = _first(problem, total, first)
+    found = Gram(total, first, squares * np.square(problem.scale))
+    np.maximum(found.scatter - first * found.mean, 0.0, out=found.scatter)
+    return found
+
+
+def _first(problem: Standardized, total: float, first: FloatArray) -> FloatArray:
+    """Σ c_i x_i in standardised coordinates; 0 where there is no intercept for it to couple to."""
+    return problem.scale * (first - total * problem.centre) if problem.fit_intercept else np.zeros(problem.d)
+
+
+def kernel_matrix(problem: Standardized, inverse_ridge: FloatArray) -> FloatArray:
+    """(X - centre) scale² R⁻¹ (X - centre)ᵀ, shape (n, n), for n < d; costs n/2 passes or so."""
+    problem.cost.charge(0.5 * problem.n)
+    out = np.empty((problem.n, problem.n))
+    factor = (np.square(problem.scale) * inverse_ridge)[:, None]
+    bounds = problem.design.bounds
+    for k, (low, high) in enumerate(bounds):
+        block = problem.design.block(k)
+        for start in range(low, high, 64):
+            unit = np.zeros((high - low, min(64, high - start)))
+            unit[np.arange(start - low, start - low + unit.shape[1]), np.arange(unit.shape[1])] = 1.0
+            rows = factor * (block.tdot(unit) - problem.centre[:, None])
+            offset = problem.centre @ rows
+            for i, (first, last) in enumerate(bounds):
+                out[first:last, start : start + unit.shape[1]] = problem.design.block(i).dot(rows) - offset
+    return 0.5 * (out + out.T)
