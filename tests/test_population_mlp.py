@@ -216,6 +216,8 @@ def test_sweeps_converge_where_one_does_not():
     assert (np.diff(result.history["objective"]) <= 1e-15).all()
     assert result.objective == pytest.approx(0.309660, abs=5e-7)
     assert result.gradient_norm == norms[-1]
+    for sweep, before in zip(result.runs[1:], result.history["objective"][1:], strict=False):
+        assert sweep[0].history["objective"][0] <= before + 1e-12  # from where the unit is, not from u
     one = minimize_units(net, "gdnp_metric", max_iter=10, tol=1e-11)
     assert one.status is Status.MAX_ITER
     assert len(one.runs) == 1
@@ -257,8 +259,9 @@ def test_start_and_callback():
 @pytest.mark.parametrize("loss", ["sigmoid", "probit"])
 def test_bounded_losses_have_no_finite_length(loss):
     net = network(loss, theta=(1.0, 1.0))
-    result = minimize_units(net, "gdnp_metric", max_iter=3)
-    assert result.status is Status.LENGTH_DIVERGES
+    result = minimize_units(net, "gdnp_metric", max_iter=3, tol=1e-3)
+    assert result.gradient_norm < 1e-3 * result.history["gradient_norm"][0]
+    assert result.status is Status.LENGTH_DIVERGES  # a small gradient means nothing here
     assert net.covariance.norm(result.coef[0]) == pytest.approx(64.0)
 
 

@@ -176,10 +176,10 @@ def test_training_does_not_depend_on_units_of_measurement(data):
     """x -> Dx + b is no change: the columns are centred and the steps are in the metric S."""
     X, y = data
     scale = torch.tensor([1e-3, 1.0, 50.0, 7.0], dtype=torch.float64)
-    start = np.array([[1.0, -2.0, 0.5, 1.0], [0.3, 0.3, -1.0, 2.0]])
+    start = torch.tensor([[1.0, -2.0, 0.5, 1.0], [0.3, 0.3, -1.0, 2.0]], dtype=torch.float64)
     plain_units, other = (
         train_mlp(rows, y, THETA, method="gdnp_metric", max_iter=6, start=w0)
-        for rows, w0 in ((X, start), (X * scale + 2.0, start / scale.numpy()))
+        for rows, w0 in ((X, start), (X * scale + 2.0, start / scale))
     )
     assert other.objective == pytest.approx(plain_units.objective, rel=1e-9)
     assert (other.coef * scale).numpy() == pytest.approx(plain_units.coef.numpy(), rel=1e-6, abs=1e-8)
@@ -226,6 +226,15 @@ def test_training_leaves_random_numbers_and_inputs_alone(data):
     assert torch.equal(X.detach(), copy)
     assert X.grad is None
     assert all(parameter.requires_grad for parameter in module.parameters())
+
+
+def test_arrays_may_be_read_only_and_labels_of_any_kind(data):
+    X, y = data[0].numpy().copy(), data[1].numpy().copy()
+    X.flags.writeable = y.flags.writeable = False
+    options = {"method": "gdnp_metric", "max_iter": 2}
+    expected = train_mlp(*data, torch.tensor(THETA, dtype=torch.float64), **options).coef.tolist()
+    assert train_mlp(X, y, THETA, **options).coef.tolist() == expected
+    assert train_mlp(X, y.astype(int).tolist(), THETA, **options).coef.tolist() == expected
 
 
 # Lemma 2
@@ -279,6 +288,8 @@ def test_bad_data_are_refused(data):
     ):
         with pytest.raises(error, match=message):
             train_mlp(rows, labels, THETA)
+    with pytest.raises(ValueError, match=r"coef must have shape \(2, 4\)\. Got \(4,\)"):
+        SampleMLP(X, y, THETA).unit(0, np.zeros(4))
     with pytest.raises(ValueError, match=r"theta must hold"):
         train_mlp(X, y, [])
     with pytest.raises(ValueError, match=r"sweeps must be a whole number of at least 1\. Got 0"):

@@ -37,7 +37,7 @@ class SampleMLP:
         float32 or float64, on any device; one centred copy of it is kept.
     y : tensor or array of shape (n,)
         -1 and +1, both present.
-    theta : array-like of shape (m,)
+    theta : tensor or array of shape (m,)
         Θ, finite and without zeros.
     loss : str, Loss or callable
         ℓ: a classification loss of ``gdnp.losses`` by name, or an elementwise function of a tensor that
@@ -68,14 +68,14 @@ class SampleMLP:
         self,
         X: Tensor | ArrayLike,
         y: Tensor | ArrayLike,
-        theta: ArrayLike,
+        theta: Tensor | ArrayLike,
         loss: str | Loss | TensorLoss = "log_loss",
         *,
         center: bool = True,
     ) -> None:
         rows = _checked_rows(X)
         sign = _checked_labels(y, rows)
-        self.theta: Final = checked_theta(theta)
+        self.theta: Final = checked_theta(on_host(theta))
         self.n_units, self.n_features = self.theta.size, rows.shape[1]
         self.mean = rows.mean(0) if center else torch.zeros_like(rows[0])
         self.z: Final = -sign[:, None] * (rows - self.mean)
@@ -96,6 +96,8 @@ class SampleMLP:
 
     def unit(self, i: int, coef: FloatArray) -> Objective:
         """f^(i): the objective as a function of w̃_i alone, a ``gdnp.interface.Objective``."""
+        if np.shape(coef) != (self.n_units, self.n_features):
+            raise ValueError(f"coef must have shape {(self.n_units, self.n_features)}. Got {np.shape(coef)}.")
         return _Unit(self, i, coef)
 
     def value(self, coef: ArrayLike) -> float:
@@ -222,6 +224,11 @@ class _Line:
         return _Point(self.start.unit, self.start.coef + t * self.direction, self.start.t + t * self.d)
 
 
+def on_host(values: Tensor | ArrayLike) -> ArrayLike:
+    """A small tensor from any device, or what is an array already."""
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else values
+
+
 def _means(*columns: Tensor) -> list[float]:
     """Averages over the rows, in one transfer."""
     found: list[float] = torch.stack([column.mean() for column in columns]).tolist()
@@ -244,6 +251,8 @@ def _second_moment(z: Tensor) -> Tensor:
 
 
 def _checked_rows(X: Any) -> Tensor:
+    if isinstance(X, np.ndarray) and not X.flags.writeable:
+        X = X.copy()  # PyTorch warns of sharing what must not be written to
     rows = torch.as_tensor(X).detach()
     if rows.ndim != 2 or rows.numel() == 0:
         raise ValueError(f"X must have shape (n, d). Got {tuple(rows.shape)}.")
@@ -255,7 +264,7 @@ def _checked_rows(X: Any) -> Tensor:
 
 
 def _checked_labels(y: Any, rows: Tensor) -> Tensor:
-    labels = torch.as_tensor(y).detach().to(rows.device)
+    labels = torch.as_tensor(np.array(y) if isinstance(y, np.ndarray) else y).detach().to(rows)
     if labels.shape != rows.shape[:1]:
         raise ValueError(
             f"y must have one entry per row of X, shape ({len(rows)},). Got {tuple(labels.shape)}."
@@ -263,4 +272,4 @@ def _checked_labels(y: Any, rows: Tensor) -> Tensor:
     if not bool((labels.abs() == 1).all() and (labels == 1).any() and (labels == -1).any()):
         shown = ", ".join(f"{label:g}" for label in np.unique(_host(labels))[:5])
         raise ValueError(f"y must hold both classes, as -1 and +1. Got {shown}; map the two classes to them.")
-    return labels.to(rows.dtype)
+    return labels

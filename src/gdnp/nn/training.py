@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
@@ -12,7 +13,7 @@ from torch import Tensor
 from gdnp.interface import FloatArray
 from gdnp.losses import Loss
 from gdnp.nn.losses import TensorLoss
-from gdnp.nn.mlp import SampleMLP
+from gdnp.nn.mlp import SampleMLP, on_host
 from gdnp.solvers.loop import Progress, Result
 from gdnp.solvers.state import Method, Status
 from gdnp.solvers.units import minimize_units
@@ -80,12 +81,12 @@ class MLPResult:
 def train_mlp(
     X: Tensor | ArrayLike,
     y: Tensor | ArrayLike,
-    theta: ArrayLike,
+    theta: Tensor | ArrayLike,
     *,
     loss: str | Loss | TensorLoss = "log_loss",
     center: bool = True,
     method: Method | str = "gdnp",
-    start: FloatArray | None = None,
+    start: Tensor | ArrayLike | None = None,
     sweeps: int = 1,
     max_iter: int = 100,
     tol: float = 1e-6,
@@ -103,7 +104,7 @@ def train_mlp(
         float32 or float64, on any device; the work is done there, with d-vectors and scalars on the host.
     y : tensor or array of shape (n,)
         -1 and +1.
-    theta : array-like of shape (m,)
+    theta : tensor or array of shape (m,)
         Θ: the output weight of each hidden unit, not 0. A unit's best length grows like 1/θ_i.
     loss : str or callable
         ℓ: ``"log_loss"``, ``"sigmoid"``, ``"probit"``, or an elementwise function of a tensor.
@@ -111,7 +112,7 @@ def train_mlp(
         Subtract the column means.
     method : Method or str
         What trains a unit: a preset of ``gdnp.methods``; ``"gdnp_metric"`` needs far fewer steps.
-    start : array of shape (m, d) or None
+    start : tensor or array of shape (m, d) or None
         w₀ of each unit, with uᵀw₀ ≠ 0; None: u = E[-y x] for all.
     sweeps : int
         One as printed.
@@ -144,8 +145,9 @@ def train_mlp(
     True
     """
     network = SampleMLP(X, y, theta, loss, center=center)
+    begin = None if start is None else np.asarray(on_host(start), dtype=np.float64)
     found = minimize_units(
-        network, method, start=start, sweeps=sweeps, max_iter=max_iter, tol=tol, callback=callback
+        network, method, start=begin, sweeps=sweeps, max_iter=max_iter, tol=tol, callback=callback
     )
 
     def on_device(array: ArrayLike) -> Tensor:
