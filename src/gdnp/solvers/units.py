@@ -80,6 +80,10 @@ def minimize_units(
     vector no length); later ones start where the units are. A unit's run that ends above where it began, as a
     length search on a function with several minima can, is not kept.
 
+    On a population all units stay on the line of S⁻¹u, and a critical point there can be a saddle of f_nn (it
+    is for two units with θ = 1, log loss and r = .6; see claim lemma-2). On data no unit is exactly on that
+    line, and further sweeps may leave it.
+
     Parameters
     ----------
     network : Network
