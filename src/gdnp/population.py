@@ -33,7 +33,7 @@ LENGTH_CAP = 1e6
 Moments = tuple[float, float, float]
 
 
-class _Population(ABC):
+class Population(ABC):
     """What the two objectives share: f(w̃) = E φ(zᵀw̃) + α/2 ‖w̃‖² known by u = E z and S = E zzᵀ.
 
     A subclass says what E φ, E φ', E φ'' are at a point, and what f does along a line.
@@ -113,7 +113,7 @@ class _Population(ABC):
         """The map from t to E φ, E φ' ζ, E φ'' ζ² at w̃ + t d, ζ = zᵀd: f's derivatives in t without ridge."""
 
 
-class Halfspace(_Population):
+class Halfspace(Population):
     """f(w̃) = E φ(zᵀw̃) + α/2 ‖w̃‖² (Eq. 16) for z ~ N(u, S - u uᵀ), by one-dimensional quadrature.
 
     Stein's lemma gives ∇f = c₁ u + c₂ S w̃ + α w̃ with c₁ = E φ' - (uᵀw̃) E φ'' and c₂ = E φ''; hence
@@ -224,7 +224,7 @@ class _SquareOfOnePlus(SquaredError):
     max_curvature: ClassVar[float] = 2.0
 
 
-class LeastSquares(_Population):
+class LeastSquares(Population):
     """f(w̃) = 2uᵀw̃ + w̃ᵀSw̃ + α/2 ‖w̃‖² (Eq. 10), with gradient 2(u + S w̃) + α w̃.
 
     It is E φ(zᵀw̃) for φ(t) = (1 + t)² - 1, so that E φ' = 2(1 + uᵀw̃), E φ'' = 2 and c₁ = c₂ = 2: a
@@ -284,7 +284,7 @@ class LeastSquares(_Population):
 class _Point:
     """w̃ with a = uᵀw̃ and q = w̃ᵀSw̃; a ``gdnp.interface.Point``."""
 
-    objective: _Population
+    objective: Population
     coef: FloatArray
 
     intercept = 0.0

@@ -3,6 +3,8 @@
 import json
 import math
 import re
+import sys
+from dataclasses import replace
 
 import pytest
 
@@ -76,6 +78,7 @@ def test_the_list_of_the_paper_is_covered():
         *("theorem-1", "theorem-1-order", "lemma-1", "theorem-2", "algorithm-3", "wn-remark", "lda-oracle"),
         *("direction-loss-independent", "gdnp-iterates", "gdnp-seq", "gdnp-metric-one-step", "two-step"),
         *("sigmoid-no-critical-point", "assumption-4-footnote-3", "assumption-1-a9a", "footnote-1"),
+        *("lemma-2", "theorem-3", "eq-22", "eq-100-101", "eq-104", "algorithm-2-one-sweep", "mlp-gradient"),
         *("w-gradient-orthogonal", "bn-wn-like-gd", "gdnp-accelerates-a9a", "ridge-direction", "stein"),
     }
     assert required <= set(CLAIMS)
@@ -139,6 +142,28 @@ def test_missing_data_is_never_a_verdict(name, monkeypatch, tmp_path):
     assert result.outcome == "NOT RUN: data missing"
     assert result.agrees is None
     assert "a9a is not on this machine" in result.reason
+
+
+@pytest.mark.parametrize(
+    "name", ["mlp-gradient", "lemma-2", "first-layer-gradient", "cross-dependency-rank-one"]
+)
+def test_a_missing_extra_is_never_a_verdict(name, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)  # as if it were not installed
+    for module in [module for module in sys.modules if module.partition("gdnp.nn")[1]]:
+        monkeypatch.delitem(sys.modules, module)
+    (result,) = run_claims([name])
+    assert result.outcome == "NOT RUN: torch missing"
+    assert result.agrees is None
+    assert result.reason.endswith("run: pip install 'gdnp[torch]'.")
+
+
+def test_an_import_that_is_a_mistake_is_not_an_extra(made_up, monkeypatch):
+    def mistaken():
+        raise ModuleNotFoundError("No module named 'gdnp.misspelt'", name="gdnp.misspelt")
+
+    monkeypatch.setitem(made_up, "absent", replace(made_up["absent"], check=mistaken))
+    with pytest.raises(ModuleNotFoundError, match="misspelt"):
+        run_claims(["absent"])
 
 
 def test_ids_are_unique():

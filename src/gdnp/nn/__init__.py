@@ -4,7 +4,10 @@ try:
     import torch  # noqa: F401
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
-        "gdnp.nn needs PyTorch, which is not installed; run: pip install 'gdnp[torch]'."
+        "gdnp.nn needs PyTorch, which is not installed; run: pip install 'gdnp[torch]'.", name="torch"
     ) from error
 
-__all__: list[str] = []
+from gdnp.nn.mlp import SampleMLP
+from gdnp.nn.training import MLPResult, train_mlp
+
+__all__ = ["MLPResult", "SampleMLP", "train_mlp"]

@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ class Theorems:
     title = "Theorems and lemmas"
 
     def settings(self, options: Options) -> tuple[str, Settings]:
-        """One folder; a verdict is never reused after the code, or the data that it can find, has changed."""
+        """One folder; a verdict is never reused after the code, or what it can find, has changed."""
         if options.data:
             raise OptionError(f"theorems takes no --data. Got {', '.join(options.data)}.")
         settings = {
@@ -36,12 +37,13 @@ class Theorems:
             "code": _code(),
             "claims": {name: claim.recorded.value for name, claim in CLAIMS.items()},
             "a9a": (data_dir() / "a9a" / "a9a").is_file(),
+            "torch": find_spec("torch") is not None,
         }
         return self.name, settings
 
     def parts(self, settings: Settings, options: Options) -> list[Part]:
         """One for every claim."""
-        shared = {key: settings[key] for key in ("gdnp", "code", "a9a")}
+        shared = {key: settings[key] for key in ("gdnp", "code", "a9a", "torch")}
         return [Part(name, _measure, {"claim": name, **shared}) for name in settings["claims"]]
 
     def summarise(self, settings: Settings, results: Results) -> dict[str, Any]:

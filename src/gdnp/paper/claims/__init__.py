@@ -1,4 +1,4 @@
-"""Every statement of sections 2 to 4 as a claim with a check that computes its verdict.
+"""Every statement of sections 2 to 5 as a claim with a check that computes its verdict.
 
 One module for each part of the paper; importing this package fills the registry in the paper's order.
 """
@@ -10,6 +10,8 @@ from gdnp.paper.claims import (  # noqa: I001 - the order of the paper
     algorithm,
     bound,
     experiments,
+    network_curvature,
+    networks,
 )
 from gdnp.paper.claims.registry import CLAIMS, Claim, ClaimResult, Measurement, Verdict, judge, run_claims
 from gdnp.paper.claims.verdicts import record, recorded_results, verdicts_markdown
@@ -26,6 +28,8 @@ __all__ = [
     "judge",
     "landscape",
     "least_squares",
+    "network_curvature",
+    "networks",
     "record",
     "recorded_results",
     "reparametrisation",

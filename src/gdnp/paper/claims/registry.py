@@ -88,23 +88,31 @@ class ClaimResult:
         Why it could not run.
     seconds : float
         What it took.
+    missing : str
+        What could not be found, where it could not run: "data" or a package.
     """
 
     claim: Claim
     measurement: Measurement | None
     reason: str | None = None
     seconds: float = 0.0
+    missing: str = "data"
 
     @property
     def outcome(self) -> str:
-        """The verdict as text, or 'NOT RUN: data missing'."""
-        return "NOT RUN: data missing" if self.measurement is None else self.measurement.verdict.value
+        """The verdict as text, or 'NOT RUN: data missing', 'NOT RUN: torch missing'."""
+        return (
+            f"NOT RUN: {self.missing} missing" if self.measurement is None else self.measurement.verdict.value
+        )
 
     @property
     def agrees(self) -> bool | None:
         """Whether the verdict is the recorded one; None when the check could not run."""
         return None if self.measurement is None else self.measurement.verdict is self.claim.recorded
 
+
+EXTRAS = ("torch",)
+"""Packages that some checks need and that an installation may lack."""
 
 CLAIMS: dict[str, Claim] = {}
 """Every claim by its id, in the order of the paper."""
@@ -173,7 +181,8 @@ def run_claims(
     Returns
     -------
     list of ClaimResult
-        In the order asked for. A claim whose data set is not on this machine has no measurement.
+        In the order asked for. A claim whose data set or extra package is not on this machine has no
+        measurement, and a reason.
 
     Raises
     ------
@@ -198,4 +207,8 @@ def _run(claim: Claim) -> ClaimResult:
         measurement = claim.check()
     except DataNotFoundError as error:
         return ClaimResult(claim, None, str(error), time.perf_counter() - begin)
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:  # a mistake of ours, not an installation without the extra
+            raise
+        return ClaimResult(claim, None, str(error), time.perf_counter() - begin, error.name)
     return ClaimResult(claim, measurement, None, time.perf_counter() - begin)

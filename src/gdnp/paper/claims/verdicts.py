@@ -27,7 +27,7 @@ PHRASES = {
 HEAD = """\
 # Verdicts
 
-Each statement of sections 2 to 4 of *Exponential convergence rates for Batch Normalization* (Kohler et al.,
+Each statement of sections 2 to 5 of *Exponential convergence rates for Batch Normalization* (Kohler et al.,
 AISTATS 2019), and each correction to one, with what came out when it was checked.
 {counts}.
 
@@ -67,7 +67,7 @@ def record() -> None:
     Raises
     ------
     ValueError
-        When a verdict is not the one its claim declares, or a data set is missing.
+        When a verdict is not the one its claim declares, or a data set or PyTorch is missing.
     """
     results = run_claims()
     bad = [f"{result.claim.id}: {result.outcome}" for result in results if not result.agrees]

@@ -1,0 +1,201 @@
+"""Algorithm 2: the units of a hidden layer in turn, each by the one loop that minimises everything else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from gdnp.interface import FloatArray, Objective
+from gdnp.solvers.lengths import ROUNDING
+from gdnp.solvers.loop import Progress, Result, minimize
+from gdnp.solvers.state import Method, Status
+from gdnp.validation import checked_count, checked_number
+
+__all__ = ["Network", "UnitsResult", "minimize_units"]
+
+
+class Network(Protocol):
+    """f_nn(W̃) with frozen output weights: what Algorithm 2 asks of data and of a population alike."""
+
+    @property
+    def n_units(self) -> int:
+        """The number of hidden units, m."""
+        ...
+
+    @property
+    def n_features(self) -> int:
+        """The dimension d."""
+        ...
+
+    def unit(self, i: int, coef: FloatArray) -> Objective:
+        """f^(i): the objective in w̃_i alone, the other rows of `coef`, shape (m, d), being held."""
+        ...
+
+
+@dataclass(frozen=True)
+class UnitsResult:
+    """What ``minimize_units`` found.
+
+    Attributes
+    ----------
+    coef : ndarray of shape (m, d)
+        W̃, one row a unit.
+    objective : float
+        f_nn.
+    gradient_norm : float
+        (Σ_i ‖∇_{w̃_i} f_nn‖²)^½, each norm in S⁻¹.
+    status : Status
+        CONVERGED speaks of all units at once. One sweep seldom gets there: a unit's best length changes when
+        a later unit is added.
+    history : dict of str to ndarray of shape (n_sweeps + 1,)
+        ``objective``, ``gradient_norm``, start included.
+    runs : tuple of tuple of Result
+        ``runs[sweep][i]``: the run of unit i, with its own status and history.
+    """
+
+    coef: FloatArray
+    objective: float
+    gradient_norm: float
+    status: Status
+    history: dict[str, FloatArray]
+    runs: tuple[tuple[Result, ...], ...]
+
+
+def minimize_units(
+    network: Network,
+    method: Method | str = "gdnp",
+    *,
+    start: FloatArray | None = None,
+    sweeps: int = 1,
+    max_iter: int = 100,
+    tol: float = 1e-6,
+    callback: Callable[[int, int, Progress], object] | None = None,
+) -> UnitsResult:
+    """Algorithm 2, and as many further sweeps over the units as are asked for.
+
+    The first sweep starts from W̃ = 0, which is how w_k = 0 for the units to come is read (Eq. 9 gives a zero
+    vector no length); later ones start where the units are. A unit's run that ends above where it began, as a
+    length search on a function with several minima can, is not kept.
+
+    On a population all units stay on the line of S⁻¹u, and a critical point there can be a saddle of f_nn (it
+    is for two units with θ = 1, log loss and r = .6; see claim lemma-2). On data no unit is exactly on that
+    line, and further sweeps may leave it.
+
+    Parameters
+    ----------
+    network : Network
+        ``gdnp.population_mlp.PopulationMLP``, or ``gdnp.nn.SampleMLP`` on data.
+    method : Method or str
+        What minimises each f^(i): a preset of ``gdnp.methods``, by default GDNP.
+    start : ndarray of shape (m, d) or None
+        w₀ of every unit's first run, with ρ(w₀) ≠ 0; None: u for all.
+    sweeps : int
+        One as printed.
+    max_iter : int
+        T_d, steps at most in each run.
+    tol : float
+        Of each run, as in ``gdnp.minimize``; and of the network, relative to the gradient at W̃ = 0: the
+        sweeps end when it is met.
+    callback : callable or None
+        Called with the sweep, the unit and a ``Progress`` after every step.
+
+    Returns
+    -------
+    UnitsResult
+
+    Raises
+    ------
+    ValueError
+        For a start of the wrong shape, counts or tolerances outside their range, or a population one of whose
+        units has not reached its line when the next one's turn comes.
+    """
+    sweeps, max_iter = checked_count("sweeps", sweeps, least=1), checked_count("max_iter", max_iter)
+    tol = checked_number("tol", tol)
+    coef = np.zeros((network.n_units, network.n_features))
+    first = _checked_start(start, coef.shape)
+    values, norms = [network.unit(0, coef).origin.value], [_gradient_norm(network, coef)]
+    runs: list[tuple[Result, ...]] = []
+    status = None
+    while status is None and len(runs) < sweeps:
+        begin = first if not runs else list(coef)
+        runs.append(_sweep(network, method, coef, begin, max_iter, tol, _reporter(callback, len(runs))))
+        values.append(network.unit(0, coef).at(coef[0]).value)
+        norms.append(_gradient_norm(network, coef))
+        status = _status(runs[-1], norms[-1] <= tol * norms[0])
+    return UnitsResult(
+        coef=coef,
+        objective=values[-1],
+        gradient_norm=norms[-1],
+        status=status or _unfinished(runs[-1]),
+        history={"objective": np.array(values), "gradient_norm": np.array(norms)},
+        runs=tuple(runs),
+    )
+
+
+Reporter = Callable[[int], Callable[[Progress], object] | None]
+
+
+def _sweep(
+    network: Network,
+    method: Method | str,
+    coef: FloatArray,
+    begin: list[FloatArray | None] | list[FloatArray],
+    max_iter: int,
+    tol: float,
+    report: Reporter,
+) -> tuple[Result, ...]:
+    """One run for every unit; each that is kept is written into `coef`."""
+    results = []
+    for i in range(network.n_units):
+        unit = network.unit(i, coef)
+        before = unit.at(coef[i]).value
+        w0 = begin[i] if begin[i] is not None and np.any(begin[i]) else None
+        result = minimize(unit, method, w0, max_iter=max_iter, tol=tol, callback=report(i))
+        if result.objective <= before + ROUNDING * abs(before):
+            coef[i] = result.coef
+        results.append(result)
+    return tuple(results)
+
+
+def _reporter(callback: Callable[[int, int, Progress], object] | None, sweep: int) -> Reporter:
+    def report(i: int) -> Callable[[Progress], object] | None:
+        return None if callback is None else lambda progress: callback(sweep, i, progress)
+
+    return report
+
+
+def _gradient_norm(network: Network, coef: FloatArray) -> float:
+    norms = []
+    for i, row in enumerate(coef):
+        unit = network.unit(i, coef)
+        norms.append(unit.covariance.dual_norm(unit.at(row).gradient))
+    return float(np.linalg.norm(norms))
+
+
+def _status(runs: tuple[Result, ...], converged: bool) -> Status | None:
+    """The status that ends the sweeps here, if any."""
+    if any(run.status is Status.NON_FINITE for run in runs):
+        return Status.NON_FINITE
+    diverges = any(run.status is Status.LENGTH_DIVERGES for run in runs)
+    return Status.CONVERGED if converged and not diverges else None
+
+
+def _unfinished(runs: tuple[Result, ...]) -> Status:
+    """The status of a network whose sweeps ran out."""
+    if any(run.status is Status.LENGTH_DIVERGES for run in runs):
+        return Status.LENGTH_DIVERGES
+    return Status.STALLED if all(run.status is Status.STALLED for run in runs) else Status.MAX_ITER
+
+
+def _checked_start(start: FloatArray | None, shape: tuple[int, ...]) -> list[FloatArray | None]:
+    if start is None:
+        return [None] * shape[0]
+    array = np.array(start, dtype=np.float64)
+    if array.shape != shape or not np.isfinite(array).all():
+        raise ValueError(
+            f"start must be finite with one row per unit, shape {shape}. Got shape {array.shape}."
+        )
+    return list(array)
