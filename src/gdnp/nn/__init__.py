@@ -7,4 +7,6 @@ except ModuleNotFoundError as error:
         "gdnp.nn needs PyTorch, which is not installed; run: pip install 'gdnp[torch]'."
     ) from error
 
-__all__: list[str] = []
+from gdnp.nn.dependency import cross_dependency, matrix_layers
+
+__all__ = ["cross_dependency", "matrix_layers"]
