@@ -62,7 +62,7 @@ class Course:
         """Upstream over downstream, geometric mean of the pairs at one distance with blocks of one size."""
         pairs = range(1, self.upstream)  # the input layer and the output layer are of other sizes
         found = [self.values[:, self.upstream - k] / self.values[:, self.upstream + k - 1] for k in pairs]
-        return geometric(np.array(found))
+        return geometric(np.array(found or [np.full(len(self.values), np.nan)]))
 
 
 @dataclass(frozen=True)
@@ -256,7 +256,7 @@ def compare(
 
 def _least_ratio(values: FloatArray) -> float:
     """Above 1 where values fall strictly."""
-    return float((values[:-1] / values[1:]).min())
+    return _least(values[:-1] / values[1:])
 
 
 def _least(values: FloatArray) -> float:
