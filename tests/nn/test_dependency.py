@@ -15,6 +15,7 @@ from torch.nn import functional as F  # noqa: E402
 from torch.nn.utils import parametrizations  # noqa: E402
 
 from gdnp.nn import cross_dependency, matrix_layers  # noqa: E402
+from gdnp.nn.dependency import _layers  # noqa: E402
 
 N = 12
 
@@ -207,6 +208,44 @@ def test_convolutions_and_their_transposes_project_output_channels():
         whole = cross_dependency(model, loss, X, None, layer, exact=True, directional=False)
         assert part[other][0] == pytest.approx(whole[other][0], rel=1e-3)
         assert part["7"][0] < 0.999 * whole["7"][0]  # nothing normalises the last layer
+
+
+@pytest.mark.parametrize(
+    "module", [nn.Linear(4, 6), nn.Conv2d(4, 6, 3, groups=2), nn.ConvTranspose2d(4, 6, (3, 2), groups=2)]
+)
+def test_weights_grown_unit_by_unit_have_no_directional_part(module):
+    """Each output channel's weights, times a number of its own: found by growing the outputs instead."""
+    module = module.double()
+    with torch.no_grad():
+        module.bias.zero_()
+    X = torch.linspace(-1.0, 2.0, 4 if isinstance(module, nn.Linear) else 100, dtype=torch.float64)
+    X = X if isinstance(module, nn.Linear) else X.sin().reshape(1, 4, 5, 5)
+    growth = torch.arange(1.0, 7.0, dtype=torch.float64)
+    target = module(X).detach() * (growth if isinstance(module, nn.Linear) else growth.view(-1, 1, 1))
+    (layer,) = _layers(nn.Sequential(module)).values()
+    # Of all changes of the weight that give these outputs, the growth is the one that keeps their shape.
+    radial = layer.weight.detach().reshape(layer.shape)
+    order = growth.view(2, 1, 3, 1) if layer.dims == (1, 3) else growth.view(-1, 1)
+    grown = (radial * order).reshape(layer.weight.shape)
+    with torch.no_grad():
+        module.weight.copy_(grown)
+    torch.testing.assert_close(module(X), target)
+    assert float(layer.project(grown).norm()) < 1e-12
+    assert float(layer.project(grown + 1.0).norm()) > 0.1
+
+
+def test_a_loss_that_is_linear_in_the_weights_has_no_dependencies():
+    class Sum(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(2, 1), nn.Linear(2, 1)
+
+        def forward(self, x):
+            return self.a(x) + self.b(x)
+
+    for options in ({"exact": True}, {"probes": 2}):
+        found = cross_dependency(Sum(), lambda out, _: out.mean(), torch.ones(3, 2), None, "a", **options)
+        assert found == {"b": (0.0, 0.0)}
 
 
 def test_recurrent_embedded_tied_and_unused_weights():

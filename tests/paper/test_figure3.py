@@ -135,6 +135,21 @@ def test_measurements_are_those_of_cross_dependency_on_the_trained_network(torch
         )
 
 
+def test_every_measurement_has_random_vectors_of_its_own(torch):
+    from gdnp.paper.figure3_training import _measure, build
+
+    X, y = torch.linspace(-1.0, 1.0, 40).reshape(10, 4), torch.arange(10) % 3
+    model = build(4, 3, depth=2, width=5, normalised=True, seed=0)
+    config = {"seed": 1, "network": {"layer": 2}, "probes": 2}
+    first, again, later, other = (
+        _measure(model, X, y, {**config, "seed": seed}, t)["norm"]
+        for seed, t in ((1, 0), (1, 0), (1, 5), (2, 0))
+    )
+    assert first == again
+    assert first != later
+    assert first != other
+
+
 def test_networks_start_from_the_same_weights_and_leave_the_random_state(torch):
     from gdnp.nn import matrix_layers
     from gdnp.paper.figure3_training import build
@@ -155,9 +170,10 @@ def test_step_is_the_best_of_the_grid_and_a_diverging_one_is_not(torch):
 
     _, settings = TINY.settings(DIGITS)
     (part,) = (part for part in TINY.parts(settings, DIGITS) if part.name == "gd/step")
-    found = tune({**part.config, "steps": [1e-6, 0.3, 1e30], "iterations": 10})
+    found = tune({**part.config, "steps": [float("inf"), 1e-6, 0.3], "iterations": 10})
     assert found["step"] == 0.3
-    assert found["losses"][1] < found["losses"][0]
+    assert found["losses"][2] < found["losses"][1]
+    assert np.isnan(found["losses"][0])
 
 
 # --- verdicts on known dependencies
@@ -252,10 +268,11 @@ def test_equal_loss_compares_at_losses_that_both_reach():
 
 def test_a_loss_that_rises_is_waited_out():
     loss = np.geomspace(2.0, 0.1, 2001)
-    loss[400:900] = 3.0
+    loss[400:500], loss[500:900] = 3.0, 2.5
     runs = runs_of(np.geomspace(1.0, 0.1, len(TIMES))[:, None] * np.ones(6), loss=loss)
-    found = at_losses(runs, "raw", np.array([loss[1200]]))
-    np.testing.assert_allclose(found[0], runs.dependencies["raw"][0, [6]])
+    found = at_losses(runs, "raw", np.array([np.sqrt(loss[200] * loss[1000]), loss[1200]]))
+    values = runs.dependencies["raw"][0]
+    np.testing.assert_allclose(found[0], [np.sqrt(values[1] * values[5]), values[6]])
 
 
 def test_a_run_that_diverges_is_told_not_hidden(outcome):
