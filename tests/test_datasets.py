@@ -340,6 +340,19 @@ def test_archive_is_downloaded_once_for_all_batches(cache, server, monkeypatch, 
     assert test.name == "cifar10.t"
 
 
+def test_download_leaves_a_batch_that_is_there_as_it_is(cache, server, monkeypatch, small_cifar):
+    address, pages, _ = server
+    pages["/cifar"], _ = small_cifar
+    register_archive(monkeypatch, archive.CIFAR10.checksum, archive.CIFAR10.members, f"{address}/cifar")
+    mine = cache / "cifar-10-batches-py" / "data_batch_1"
+    mine.parent.mkdir()
+    mine.write_bytes(b"mine")
+    assert datasets.fetch_cifar10("test").X.shape == (8, 3072)
+    assert mine.read_bytes() == b"mine"
+    with pytest.raises(datasets.ChecksumError, match=r"data_batch_1 should have md5 \w{32}. Got \w{32}"):
+        datasets.fetch_cifar10(batches=[1])
+
+
 def test_batches_that_are_there_are_enough(cache, small_cifar):
     _, batches = small_cifar
     (cache / "cifar-10-batches-py").mkdir()
@@ -349,6 +362,7 @@ def test_batches_that_are_there_are_enough(cache, small_cifar):
     assert datasets.cifar10_batches() == (2, 4)
     assert datasets.fetch_cifar10().y.tolist() == batches[1][1] + batches[3][1]
     assert datasets.fetch_cifar10(batches=[4]).y.tolist() == batches[3][1]
+    assert datasets.fetch_cifar10(batches=[4, 2, 4]).y.tolist() == batches[1][1] + batches[3][1]
     with pytest.raises(
         datasets.DataNotFoundError, match=r"data_batch_3 of CIFAR-10 \(md5 \w{32}\) is not at"
     ):

@@ -99,7 +99,7 @@ def _network(runs: Runs) -> dict[str, Any]:
 def _findings(summary: Mapping[str, Any]) -> list[str]:
     bn, gd = summary["networks"]["bn"], summary["networks"]["gd"]
     sentences = [
-        f"{summary['iterations']} iterations, {summary['seeds']} seeds: BN (step {bn['step']:g}) takes the "
+        f"{summary['iterations']} iterations, seeds: {summary['seeds']}. BN (step {bn['step']:g}) takes the "
         f"loss from {bn['loss'][0]:.3g} to {bn['loss'][1]:.3g}, GD (step {gd['step']:g}) from "
         f"{gd['loss'][0]:.3g} to {gd['loss'][1]:.3g}."
     ]
