@@ -18,11 +18,19 @@ from gdnp.cli import main
 from gdnp.datasets import fetch
 from gdnp.paper import EXPERIMENTS
 from gdnp.paper.figure2 import Figure2, Profile
+from gdnp.paper.figure3 import Figure3
+from gdnp.paper.figure3 import Profile as Figure3Profile
 
 REFUSED = "http://127.0.0.1:9"  # the discard port: nobody answers
 METHODS = ("gd", "agd", "gdnp_inner")
 TINY = Figure2(
     quick=Profile(data=("gaussian",), rows=200, starts=2, max_iter=6, grid=(1.0, 4.0)), methods=METHODS
+)
+
+TINY_FIGURE3 = Figure3(
+    quick=Figure3Profile(
+        rows=30, seeds=1, iterations=2, every=1, probes=1, segment=2, pilot=1, steps=(0.1,), depth=2, width=3
+    )
 )
 
 # An interrupt in the middle of open() leaves the file to the garbage collector, which Python would report.
@@ -46,6 +54,7 @@ if __name__ == "__main__":
 @pytest.fixture(autouse=True)
 def _tiny(monkeypatch, tmp_path):
     monkeypatch.setitem(EXPERIMENTS, "figure2", TINY)
+    monkeypatch.setitem(EXPERIMENTS, "figure3", TINY_FIGURE3)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GDNP_DEBUG", raising=False)
 
@@ -85,8 +94,35 @@ def test_run_says_where_everything_is(capsys, tmp_path):
 
 
 def test_no_name_runs_every_experiment(capsys):
+    pytest.importorskip("torch")
     assert main(["reproduce", "--jobs", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["experiments"].keys() == EXPERIMENTS.keys()
+
+
+def test_without_pytorch_the_other_experiments_go_on(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    few = {"figure2": TINY, "figure3": TINY_FIGURE3}
+    monkeypatch.setattr("gdnp.paper.EXPERIMENTS", few)
+    assert main(["reproduce", "--jobs", "1", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert list(json.loads(captured.out)["experiments"]) == ["figure2"]
+    sentence = 'Figure 3 needs PyTorch, which is not installed: pip install "gdnp[torch]".'
+    assert f"figure3 was skipped: {sentence}\n" in captured.err
+    assert main(["reproduce", "figure3", "--jobs", "1"]) == 1
+    assert _one_sentence(capsys) == f"gdnp: {sentence}\n"
+    assert not Path("gdnp-results/figure3-quick").exists()
+
+
+def test_devices_that_are_not_there(capsys):
+    torch = pytest.importorskip("torch")
+    assert main(["reproduce", "figure3", "--device", "nonsense"]) == 2
+    assert "Got 'nonsense': leave it out" in _one_sentence(capsys)
+    if not torch.cuda.is_available():
+        assert main(["reproduce", "figure3", "--device", "cuda"]) == 2
+        assert re.search(r"one that PyTorch \S+ finds here. Got 'cuda'", _one_sentence(capsys))
+    assert main(["reproduce", "figure2", "--device", "cuda"]) == 2
+    assert "--device is for figure3, which trains networks. Got it for figure2" in _one_sentence(capsys)
+    assert not Path("gdnp-results").exists()
 
 
 def test_json_is_one_document_and_nothing_else(capsys):
@@ -250,10 +286,18 @@ def test_data_lists_what_is_known(capsys, offline, tmp_path):
     assert not entries["a9a"]["present"]
     assert entries["a9a"]["path"] == str(tmp_path / "nothing" / "a9a" / "a9a")
     assert len(entries["a9a.t"]["sha256"]) == 64
+    assert len(entries["cifar10"]["files"]) == 5
+    assert entries["mnist"]["path"] == str(tmp_path / "nothing" / "mnist")
+    assert entries["mnist"]["sha256"] is None
     assert main(["data"]) == 0
     shown = capsys.readouterr().out
     assert "breast_cancer" in shown
     assert "mushrooms" in shown
+    batches = tmp_path / "nothing" / "cifar-10-batches-py"
+    batches.mkdir(parents=True)
+    (batches / "data_batch_2").touch()
+    assert main(["data"]) == 0
+    assert "1 of 5 files" in capsys.readouterr().out
 
 
 # --- processes

@@ -5,10 +5,13 @@ from __future__ import annotations
 import bz2
 import gzip
 import hashlib
+import io
 import os
+import pickle
 import shutil
 import stat
 import sys
+import tarfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,7 +22,8 @@ from scipy.sparse import issparse
 from scipy.stats import kstest
 
 from gdnp import datasets
-from gdnp.datasets import Dataset, fetch, files
+from gdnp.datasets import Dataset, archive, fetch, files
+from gdnp.datasets.image_files import read_cifar_batch, read_idx
 
 REFUSED = "http://127.0.0.1:9"  # the discard port: nobody answers
 SMALL = b"+1 1:0.5 3:2\n-1 2:1\n+1 3:1.5\n"
@@ -32,7 +36,8 @@ SMALL_KEY = "small/small"
 @pytest.fixture
 def published():
     folder = os.environ.get("GDNP_DATA")
-    if not folder or not all((Path(folder) / key).exists() for key in datasets.FILES):
+    keys = ("a9a/a9a", "a9a/a9a.t", "mushrooms/mushrooms")
+    if not folder or not all((Path(folder) / key).exists() for key in keys):
         pytest.skip("GDNP_DATA does not name a folder with a9a and mushrooms")
     return Path(folder)
 
@@ -222,6 +227,282 @@ def test_registry_is_well_formed(key):
     assert len(bytes.fromhex(remote.sha256)) == 32
     assert len(remote.mirrors) == 2
     assert all(url.startswith("https://") for url in remote.mirrors)
+
+
+# --- images
+
+
+def here(*keys):
+    """Skip where the published files are not in GDNP_DATA."""
+    folder = os.environ.get("GDNP_DATA")
+    if not folder or not all((Path(folder) / key).exists() for key in keys):
+        pytest.skip(f"GDNP_DATA does not name a folder with {', '.join(keys)}")
+
+
+def pickled_batch(images, labels):
+    """A batch as the archive has it, but for the version of the pickle."""
+    return pickle.dumps({"data": images, "labels": labels, "batch_label": "b"}, protocol=3)
+
+
+def batch_of(n, seed=0):
+    drawn = np.random.default_rng(seed)
+    return drawn.integers(256, size=(n, 3072), dtype=np.uint8), drawn.integers(10, size=n).tolist()
+
+
+def idx(array):
+    head = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, dtype=">u4").tobytes()
+    return gzip.compress(head + array.astype(np.uint8).tobytes())
+
+
+@pytest.mark.parametrize(
+    ("split", "n", "first", "ones"),
+    [("train", 60000, [5, 0, 4, 1, 9], 6742), ("test", 10000, [7, 2, 1, 0, 4], 1135)],
+)
+def test_published_mnist(split, n, first, ones):
+    here(*datasets.images.MNIST[split])
+    data = datasets.fetch_mnist(split)
+    assert data.X.shape == (n, 784)
+    assert data.X.dtype == np.float32
+    assert data.X.min() == 0.0
+    assert data.X.max() == 1.0
+    assert data.y[:5].tolist() == first
+    assert np.count_nonzero(data.y == 1.0) == ones
+    image = np.round(255.0 * data.X[0]).reshape(28, 28)
+    assert image[:4].sum() == 0.0  # the margin above a digit
+    assert data.name == ("mnist" if split == "train" else "mnist.t")
+
+
+def test_published_cifar10():
+    here("cifar-10-batches-py/data_batch_1")
+    data = datasets.fetch_cifar10(batches=[1])
+    assert data.X.shape == (10000, 3072)
+    assert data.X.dtype == np.float32
+    assert np.count_nonzero(np.round(255.0 * data.X)) == 30643889
+    assert np.bincount(data.y.astype(int)).tolist() == [
+        1005,
+        974,
+        1032,
+        1016,
+        999,
+        937,
+        1030,
+        1001,
+        1025,
+        981,
+    ]
+    assert data.y[:5].tolist() == [6, 9, 9, 4, 1]  # a frog, two lorries, a deer, a car
+    assert 1 in datasets.cifar10_batches()
+
+
+def test_digits():
+    data = datasets.load("digits")
+    assert data.X.shape == (1797, 64)
+    assert set(data.y) == set(range(10))
+    assert len(data.feature_names) == 64
+
+
+@pytest.fixture
+def small_cifar(monkeypatch):
+    """An archive of six small batches, with its checksums; (contents of the tar file, batches)."""
+    batches = {key: batch_of(3 + k, seed=k) for k, key in enumerate(archive.CIFAR10.members)}
+    buffer, digests = io.BytesIO(), {}
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for key, content in {**{k: pickled_batch(*b) for k, b in batches.items()}, "../evil": b"x"}.items():
+            info = tarfile.TarInfo(key)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+            digests[key] = f"md5:{hashlib.md5(content, usedforsecurity=False).hexdigest()}"
+    digests.pop("../evil")
+    whole = f"sha256:{hashlib.sha256(buffer.getvalue()).hexdigest()}"
+    register_archive(monkeypatch, whole, digests)
+    return buffer.getvalue(), list(batches.values())
+
+
+def register_archive(monkeypatch, checksum, members, *mirrors):
+    small = archive.Archive("CIFAR-10", checksum, mirrors, members)
+    for module in (archive, datasets, datasets.images):
+        monkeypatch.setattr(module, "CIFAR10", small)
+
+
+def test_archive_is_downloaded_once_for_all_batches(cache, server, monkeypatch, small_cifar):
+    address, pages, asked = server
+    content, batches = small_cifar
+    pages["/cifar"] = content
+    small = archive.CIFAR10
+    register_archive(monkeypatch, small.checksum, small.members, REFUSED, f"{address}/cifar")
+    test = datasets.fetch_cifar10("test")
+    train = datasets.load("cifar10")
+    assert asked == ["/cifar"]
+    assert files_in(cache) == sorted(small.members)
+    assert not (cache.parent / "evil").exists()
+    np.testing.assert_array_equal(train.X, np.concatenate([b[0] for b in batches[:5]]) / np.float32(255.0))
+    assert test.y.tolist() == batches[5][1]
+    assert test.name == "cifar10.t"
+
+
+def test_download_leaves_a_batch_that_is_there_as_it_is(cache, server, monkeypatch, small_cifar):
+    address, pages, _ = server
+    pages["/cifar"], _ = small_cifar
+    register_archive(monkeypatch, archive.CIFAR10.checksum, archive.CIFAR10.members, f"{address}/cifar")
+    mine = cache / "cifar-10-batches-py" / "data_batch_1"
+    mine.parent.mkdir()
+    mine.write_bytes(b"mine")
+    assert datasets.fetch_cifar10("test").X.shape == (8, 3072)
+    assert mine.read_bytes() == b"mine"
+    with pytest.raises(datasets.ChecksumError, match=r"data_batch_1 should have md5 \w{32}. Got \w{32}"):
+        datasets.fetch_cifar10(batches=[1])
+
+
+def test_batches_that_are_there_are_enough(cache, small_cifar):
+    _, batches = small_cifar
+    (cache / "cifar-10-batches-py").mkdir()
+    for number in (2, 4):
+        path = cache / f"cifar-10-batches-py/data_batch_{number}"
+        path.write_bytes(pickled_batch(*batches[number - 1]))
+    assert datasets.cifar10_batches() == (2, 4)
+    assert datasets.fetch_cifar10().y.tolist() == batches[1][1] + batches[3][1]
+    assert datasets.fetch_cifar10(batches=[4]).y.tolist() == batches[3][1]
+    assert datasets.fetch_cifar10(batches=[4, 2, 4]).y.tolist() == batches[1][1] + batches[3][1]
+    with pytest.raises(
+        datasets.DataNotFoundError, match=r"data_batch_3 of CIFAR-10 \(md5 \w{32}\) is not at"
+    ):
+        _without_mirror(3)
+
+
+def _without_mirror(number):
+    small = archive.CIFAR10
+    with pytest.MonkeyPatch.context() as patch:
+        register_archive(patch, small.checksum, small.members, REFUSED)
+        datasets.fetch_cifar10(batches=[number])
+
+
+def test_archive_offline_says_what_to_put_where(cache, monkeypatch):
+    real = archive.CIFAR10
+    register_archive(monkeypatch, real.checksum, real.members, REFUSED)
+    with pytest.raises(datasets.DataNotFoundError) as caught:
+        datasets.load("cifar10.t")
+    for part in ("md5 40351d587109b95175f43aff81a1287e", "GDNP_DATA", "(ConnectionError)", "test_batch"):
+        assert part in str(caught.value)
+    assert files_in(cache) == []
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    with pytest.raises(ImportError, match=r"^Downloading test_batch of CIFAR-10 needs pooch"):
+        datasets.load("cifar10.t")
+
+
+def test_archive_that_lacks_a_batch_is_no_archive(cache, server, monkeypatch, small_cifar):
+    address, pages, _ = server
+    pages["/cifar"], _ = small_cifar
+    small = archive.CIFAR10
+    members = {"cifar-10-batches-py/data_batch_1": "md5:" + 32 * "0", "cifar-10-batches-py/absent": "md5:0"}
+    register_archive(monkeypatch, small.checksum, members, f"{address}/cifar")
+    with pytest.raises(datasets.DataNotFoundError, match=r"no mirror served its archive \(KeyError\)"):
+        archive.fetch_member(archive.CIFAR10, "cifar-10-batches-py/absent")
+    # What came out of it is kept as it is, and refused for its checksum.
+    with pytest.raises(datasets.ChecksumError, match=r"should have md5 0{32}. Got \w{32}: move it away"):
+        archive.fetch_member(archive.CIFAR10, "cifar-10-batches-py/data_batch_1")
+
+
+def test_pickle_that_calls_something_is_refused_and_calls_nothing(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "called"),)
+
+    images, labels = batch_of(2)
+    for content in ({"data": Evil(), "labels": labels}, {"data": images, "labels": labels, "extra": Evil()}):
+        (tmp_path / "batch").write_bytes(pickle.dumps(content, protocol=3))
+        with pytest.raises(ValueError, match=r"a pickle that names posix\.mkdir, which is not called"):
+            read_cifar_batch(tmp_path / "batch")
+    (tmp_path / "batch").write_bytes(b"cnumpy\nload\n(S'x'\ntR.")
+    with pytest.raises(ValueError, match=r"names numpy\.load, which is not called"):
+        read_cifar_batch(tmp_path / "batch")
+    assert not (tmp_path / "called").exists()
+
+
+BATCH, LABELS = batch_of(3)
+BAD_BATCHES = {
+    "empty": (b"", "Got: Ran out of input"),
+    "truncated": (pickled_batch(BATCH, LABELS)[:5000], "should be a batch of CIFAR-10. Got: "),
+    "no pickle": (SMALL, "should be a batch of CIFAR-10. Got: "),
+    "a list": (pickle.dumps([1, 2]), "should be a batch of CIFAR-10. Got: "),
+    "no labels": (pickle.dumps({"data": BATCH}, protocol=3), "Got: 'labels'"),
+    "floats": (pickled_batch(BATCH.astype(float), LABELS), "an array of type 'f8', which are not bytes"),
+    "objects": (pickled_batch(np.array([None, 1]), LABELS), "an array of type 'O8'"),
+    "columns first": (pickled_batch(np.asfortranarray(BATCH), LABELS), "not bytes row by row"),
+    "fewer columns": (pickled_batch(BATCH[:, :9], LABELS), r"Got images of shape \(3, 9\)"),
+    "fewer labels": (pickled_batch(BATCH, LABELS[:2]), r"Got images of shape \(3, 3072\)"),
+    "label 10": (pickled_batch(BATCH, [0, 1, 10]), "n labels from 0 to 9"),
+    "label True": (pickled_batch(BATCH, [0, 1, True]), "n labels from 0 to 9"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_BATCHES)
+def test_unusable_batch(tmp_path, case):
+    content, message = BAD_BATCHES[case]
+    (tmp_path / "batch").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_cifar_batch(tmp_path / "batch")
+
+
+def test_batch_and_idx_are_read_as_written(tmp_path):
+    (tmp_path / "batch").write_bytes(pickled_batch(BATCH, LABELS))
+    images, labels = read_cifar_batch(tmp_path / "batch")
+    np.testing.assert_array_equal(images, BATCH)
+    assert labels.tolist() == LABELS
+    array = np.arange(2 * 3 * 5).reshape(2, 3, 5)
+    (tmp_path / "idx.gz").write_bytes(idx(array))
+    np.testing.assert_array_equal(read_idx(tmp_path / "idx.gz"), array)
+
+
+ARRAY = np.arange(12).reshape(3, 4)
+BAD_IDX = {
+    "no gzip": (b"abc", "should be a whole gzip file. Got: Not a gzipped file"),
+    "truncated gzip": (idx(ARRAY)[:20], "should be a whole gzip file. Got: Compressed file ended"),
+    "truncated": (gzip.compress(gzip.decompress(idx(ARRAY))[:-1]), "should hold 24 bytes. Got 23: download"),
+    "too long": (gzip.compress(gzip.decompress(idx(ARRAY)) + b"x"), "should hold 24 bytes. Got 25"),
+    "header alone": (gzip.compress(b"\0\0\x08\x03\0\0"), "should be an IDX file of bytes"),
+    "integers": (
+        gzip.compress(b"\0\0\x0c\x01\0\0\0\0"),
+        "should be an IDX file of bytes. Got one that begins",
+    ),
+    "nothing": (gzip.compress(b""), "should be an IDX file of bytes"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_IDX)
+def test_unusable_idx(tmp_path, case):
+    content, message = BAD_IDX[case]
+    (tmp_path / "idx.gz").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_idx(tmp_path / "idx.gz")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"split": "validation"}, "split must be 'train' or 'test'. Got 'validation'"),
+        ({"split": "test", "batches": [1]}, r"from the training split. Got \[1\] for 'test'"),
+        ({"batches": [0]}, r"some of 1, 2, 3, 4, 5. Got \[0\]"),
+        ({"batches": []}, r"some of 1, 2, 3, 4, 5. Got \[\]"),
+    ],
+)
+def test_cifar10_refuses_what_does_not_exist(options, message):
+    with pytest.raises(ValueError, match=message):
+        datasets.fetch_cifar10(**options)
+    if "batches" not in options:
+        with pytest.raises(ValueError, match=message):
+            datasets.fetch_mnist(**options)
+
+
+def test_files_of_every_registered_set():
+    assert datasets.files_of("gaussian") == datasets.files_of("digits") == {}
+    assert list(datasets.files_of("a9a.t")) == ["a9a/a9a.t"]
+    assert list(datasets.files_of("cifar10.t")) == ["cifar-10-batches-py/test_batch"]
+    assert len(datasets.files_of("cifar10")) == 5
+    assert list(datasets.files_of("mnist")) == list(datasets.images.MNIST["train"])
+    for name in datasets.DATASETS:
+        for checksum in datasets.files_of(name).values():
+            algorithm, _, digest = checksum.partition(":")
+            assert len(digest) == {"sha256": 64, "md5": 32}[algorithm]
 
 
 # --- by name or by path

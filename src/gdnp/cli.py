@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gdnp.paper import Outcome, Table
+    from gdnp.paper import Options, Outcome, Table
 
 __all__ = ["main"]
 
@@ -145,6 +145,9 @@ def _application(typer: Any, given: list[str]) -> Any:
             typer.Option("--from", metavar="DIR", help="Draw a finished result again; compute nothing."),
         ] = None,
         seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.")] = 0,
+        device: Annotated[
+            str, typer.Option(metavar="DEVICE", help="For figure3: cpu, cuda or another one of PyTorch.")
+        ] = "cpu",
         jobs: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
         as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
         force: Annotated[bool, typer.Option("--force", help="Delete a finished result there.")] = False,
@@ -155,9 +158,11 @@ def _application(typer: Any, given: list[str]) -> Any:
         if source is None:
             if (data or columns) and not name:
                 raise UsageError("--data and --columns need the NAME of an experiment.")
-            options = (name, tuple(data or ()), columns or (), full, out, seed, jobs, as_json, force)
-            return partial(_reproduce, *options, check)
-        if full or force or data or columns or seed or jobs or check:
+            if device != "cpu" and name not in ("", "figure3"):
+                raise UsageError(f"--device is for figure3, which trains networks. Got it for {name}.")
+            options = _options(tuple(data or ()), full, seed, columns or (), device)
+            return partial(_reproduce, name, options, out, jobs, as_json, force, check)
+        if full or force or data or columns or seed or jobs or check or device != "cpu":
             raise UsageError("--from draws what is there: it goes with --out and --json only.")
         elsewhere = any(word == "--out" or word.startswith("--out=") for word in given)
         return partial(_redraw, name, source, out if elsewhere else None, as_json)
@@ -208,30 +213,37 @@ def _experiment(name: str) -> Any:
     return EXPERIMENTS[name]
 
 
+def _options(*chosen: Any) -> "Options":
+    from gdnp.paper import Options
+
+    return Options(*chosen)
+
+
 def _reproduce(
     name: str,
-    data: tuple[str, ...],
-    columns: tuple[str, ...],
-    full: bool,
+    options: "Options",
     out: Path,
-    seed: int,
     jobs: int | None,
     as_json: bool,
     force: bool,
     check: bool,
 ) -> None:
-    from gdnp.paper import EXPERIMENTS, OptionError, Options, reproduce
+    from gdnp.paper import EXPERIMENTS, OptionError, Unavailable, reproduce
 
     chosen = [_experiment(name)] if name else list(EXPERIMENTS.values())
     reporter = _Terminal(_console(stderr=True))
-    options = Options(data, full, seed, columns)
-    try:
-        outcomes = {
-            experiment.name: reproduce(experiment, options, out, force=force, workers=jobs, reporter=reporter)
-            for experiment in chosen
-        }
-    except OptionError as error:
-        raise UsageError(str(error)) from error
+    outcomes = {}
+    for experiment in chosen:
+        try:
+            outcomes[experiment.name] = reproduce(
+                experiment, options, out, force=force, workers=jobs, reporter=reporter
+            )
+        except OptionError as error:
+            raise UsageError(str(error)) from error
+        except Unavailable as error:
+            if name:
+                raise
+            reporter.message(f"{experiment.name} was skipped: {error}")
     _print_outcomes(outcomes, as_json, _report(out, reporter))
     different = [name for o in outcomes.values() for name in o.summary.get("disagreements", ())]
     if check and different:
@@ -354,34 +366,46 @@ def _diagnose(source: str, target: str | None, as_json: bool, out: Path | None) 
 
 
 def _data(as_json: bool) -> None:
-    from gdnp.datasets import DATASETS, FILES, data_dir
+    from gdnp.datasets import DATASETS, data_dir, files_of
 
     folder = data_dir()
-    keys = {key.rpartition("/")[2]: key for key in FILES}
-    rows = []
-    for name in DATASETS:
-        path = folder / keys[name] if name in keys else None
-        rows.append(
-            {
-                "name": name,
-                "source": "downloaded on first use" if path else "comes with gdnp or scikit-learn",
-                "path": str(path) if path else None,
-                "present": path is None or path.is_file(),
-                "sha256": FILES[keys[name]].sha256 if path else None,
-            }
-        )
+    rows = [_data_row(name, folder, files_of(name)) for name in DATASETS]
     if as_json:
         print(json.dumps({"folder": str(folder), "datasets": rows}, indent=1))
         return
     from gdnp.paper import Table
 
     cells: list[tuple[str, ...]] = [
-        (str(row["name"]), "yes" if row["present"] else "no", str(row["path"] or "none needed"))
-        for row in rows
+        (row["name"], _presence(row["files"]), str(row["path"] or "none needed")) for row in rows
     ]
     console = _console()
     _print_table(console, Table("Data sets", ("name", "present", "file"), cells))
     console.print("Files are looked for in GDNP_DATA where that is set, and downloaded on first use.")
+
+
+def _data_row(name: str, folder: Path, checksums: dict[str, str]) -> dict[str, Any]:
+    """What is known of a data set; `path` is its file, or the folder of its files."""
+    files = [
+        {"path": str(folder / key), "checksum": checksum, "present": (folder / key).is_file()}
+        for key, checksum in checksums.items()
+    ]
+    paths = [folder / key for key in checksums]
+    return {
+        "name": name,
+        "source": "downloaded on first use" if files else "comes with gdnp or scikit-learn",
+        "path": str(paths[0] if len(paths) == 1 else paths[0].parent) if paths else None,
+        "present": all(file["present"] for file in files),
+        "sha256": next((c[7:] for c in checksums.values() if len(files) == 1 and c[:7] == "sha256:"), None),
+        "files": files,
+    }
+
+
+def _presence(files: list[dict[str, Any]]) -> str:
+    """Whether everything is here; of several files, how many."""
+    count = sum(file["present"] for file in files)
+    if 0 < count < len(files):
+        return f"{count} of {len(files)} files"
+    return "yes" if count == len(files) else "no"
 
 
 # --- the terminal

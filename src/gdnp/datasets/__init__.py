@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sklearn import datasets as sklearn_datasets
 
+from gdnp.datasets.archive import CIFAR10
 from gdnp.datasets.dataset import Dataset
 from gdnp.datasets.fetch import (
     FILES,
@@ -22,6 +23,7 @@ from gdnp.datasets.fetch import (
 )
 from gdnp.datasets.files import load_csv, load_file, load_libsvm, load_parquet
 from gdnp.datasets.gaussian import gaussian_design, gaussian_parameters
+from gdnp.datasets.images import MNIST, cifar10_batches, fetch_cifar10, fetch_mnist, load_digits
 
 __all__ = [
     "DATASETS",
@@ -29,15 +31,20 @@ __all__ = [
     "ChecksumError",
     "DataNotFoundError",
     "Dataset",
+    "cifar10_batches",
     "data_dir",
     "fetch_a9a",
+    "fetch_cifar10",
     "fetch_file",
+    "fetch_mnist",
     "fetch_mushrooms",
+    "files_of",
     "gaussian_design",
     "gaussian_parameters",
     "load",
     "load_breast_cancer",
     "load_csv",
+    "load_digits",
     "load_file",
     "load_libsvm",
     "load_parquet",
@@ -61,9 +68,34 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
     "a9a": fetch_a9a,
     "a9a.t": partial(fetch_a9a, "test"),
     "breast_cancer": load_breast_cancer,
+    "cifar10": fetch_cifar10,
+    "cifar10.t": partial(fetch_cifar10, "test"),
+    "digits": load_digits,
     "gaussian": gaussian_design,
+    "mnist": fetch_mnist,
+    "mnist.t": partial(fetch_mnist, "test"),
     "mushrooms": fetch_mushrooms,
 }
+
+
+def files_of(name: str) -> dict[str, str]:
+    """The downloaded files of a data set of ``DATASETS``, with their checksums.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    dict
+        Key below `data_dir` -> ``algorithm:digest``; empty for what comes with a package.
+    """
+    if name.startswith("cifar10"):
+        test = name.endswith(".t")
+        return {key: digest for key, digest in CIFAR10.members.items() if key.endswith("test_batch") == test}
+    images = {"mnist": MNIST["train"], "mnist.t": MNIST["test"]}
+    keys = images.get(name) or [key for key in FILES if key.rpartition("/")[2] == name]
+    return {key: f"sha256:{FILES[key].sha256}" for key in keys}
 
 
 def load(

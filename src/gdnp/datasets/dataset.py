@@ -22,15 +22,16 @@ class Dataset:
     name : str
         A registered name, or the name of the file.
     X : ndarray or CSR matrix of shape (n, d)
-        float64, one row an observation.
+        float64, float32 for MNIST and CIFAR-10; one row an observation.
     y : ndarray of shape (n,)
-        {-1, +1} for the registered sets; for a file the labels or numbers as they stand there.
+        {-1, +1} for the registered sets of two classes, 0 to 9 for those of images; for a file the labels or
+        numbers as they stand there.
     feature_names : tuple of str, optional
         d names, where the source has them.
     """
 
     name: str
-    X: FloatArray | csr_matrix
+    X: FloatArray | NDArray[np.float32] | csr_matrix
     y: NDArray[np.float64 | np.bool_ | np.str_]
     feature_names: tuple[str, ...] | None = None
 

@@ -25,6 +25,10 @@ LIBSVM_SITE = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/binary"
 GITHUB = "https://raw.githubusercontent.com"
 OPT_METHODS = f"{GITHUB}/konstmish/opt_methods/8a3ae3ab666d916abaa5a61132fb60bb2a059088/optmethods/datasets"
 LAB_2 = f"{GITHUB}/dishonored36/lab_2/f83434dc05777a474294b86a29abf4712272acc1"
+MNIST_SITES = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist",
+    "https://storage.googleapis.com/cvdf-datasets/mnist",
+)
 TIMEOUT = 30.0  # seconds without an answer before the next mirror is tried
 
 
@@ -57,6 +61,14 @@ FILES = {
         "f39a4eb628dc61a7d43760815b061c9e497aa728ce1ad8bde57a09ef6043b538",
         (f"{LIBSVM_SITE}/mushrooms", f"{OPT_METHODS}/mushrooms"),
     ),
+} | {
+    f"mnist/{name}": RemoteFile(sha256, tuple(f"{site}/{name}" for site in MNIST_SITES))
+    for name, sha256 in {
+        "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+        "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+        "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+        "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    }.items()
 }
 
 

@@ -7,7 +7,8 @@ except ModuleNotFoundError as error:
         "gdnp.nn needs PyTorch, which is not installed; run: pip install 'gdnp[torch]'.", name="torch"
     ) from error
 
+from gdnp.nn.dependency import cross_dependency, matrix_layers
 from gdnp.nn.mlp import SampleMLP
 from gdnp.nn.training import MLPResult, train_mlp
 
-__all__ = ["MLPResult", "SampleMLP", "train_mlp"]
+__all__ = ["MLPResult", "SampleMLP", "cross_dependency", "matrix_layers", "train_mlp"]

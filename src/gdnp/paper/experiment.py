@@ -25,6 +25,7 @@ __all__ = [
     "Results",
     "Stopped",
     "Table",
+    "Unavailable",
     "redraw",
     "reproduce",
 ]
@@ -46,12 +47,15 @@ class Options:
     seed : int
     columns : tuple of str
         Two columns of the data, by name or by number from 1; for Figure 1.
+    device : str
+        Where networks are trained, as PyTorch names it; for Figure 3.
     """
 
     data: tuple[str, ...] = ()
     full: bool = False
     seed: int = 0
     columns: tuple[str, ...] = ()
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
@@ -135,6 +139,10 @@ class _Silent:
 
 class OptionError(ValueError):
     """An experiment cannot be run with these options; a matter of usage, not of data."""
+
+
+class Unavailable(ImportError):
+    """An experiment needs a package that is not installed; the others do not."""
 
 
 class Stopped(KeyboardInterrupt):

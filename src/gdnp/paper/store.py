@@ -205,7 +205,7 @@ def environment(seed: int) -> dict[str, Json]:
         Versions, platform, number of cores, seed and date (UTC).
     """
     packages: dict[str, str | None] = {}
-    for name in ("gdnp", "numpy", "scipy", "scikit-learn", "matplotlib"):
+    for name in ("gdnp", "numpy", "scipy", "scikit-learn", "matplotlib", "torch"):
         try:
             packages[name] = version(name)
         except PackageNotFoundError:
