@@ -50,7 +50,8 @@ class DenseBlock(Block):
         return np.matmul(self.values, v, out=out)
 
     def tdot(self, r: FloatArray) -> FloatArray:  # noqa: D102
-        return np.asarray(self.values.T @ r)
+        # `@` keeps the interpreter lock when the result is short, whatever the product takes; `dot` never does.
+        return np.asarray(np.dot(self.values.T, r))
 
     def gram(self, weight: FloatArray, centre: FloatArray | None = None) -> FloatArray:  # noqa: D102
         values = self.values
@@ -73,7 +74,7 @@ class DenseBlock(Block):
         if weight is None and centre is None:
             return np.asarray(np.einsum("ij,ij->j", self.values, self.values))
         weight = np.ones(len(self.values)) if weight is None else weight
-        return np.asarray(weight @ np.square(self.values if centre is None else self.values - centre))
+        return np.asarray(np.dot(weight, np.square(self.values if centre is None else self.values - centre)))
 
     def sums(self) -> FloatArray:  # noqa: D102
         return self.tdot(np.ones(len(self.values)))
@@ -83,12 +84,12 @@ class DenseBlock(Block):
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         values = self.values if scale is None else self.values * scale
         centred = values - values[0]  # exactly 0 in a constant column, whatever a sum would round to
-        shift = weight @ centred
+        shift = np.dot(weight, centred)
         centred -= shift
         mean = values[0] + shift
-        U = np.asarray(centred.T @ (weight[:, None] * targets))
+        U = np.asarray(np.dot(centred.T, weight[:, None] * targets))
         if second == "diagonal":
-            return mean, np.asarray(weight @ np.square(centred, out=centred)), U
+            return mean, np.asarray(np.dot(weight, np.square(centred, out=centred))), U
         centred *= np.sqrt(weight)[:, None]
         return mean, np.asarray(centred.T @ centred), U
 
