@@ -159,3 +159,37 @@ def test_what_is_no_design_is_refused(X, message):
 def test_a_design_passes_through():
     design = DESIGNS["dense"](np.ones((2, 2)))
     assert as_design(design) is design
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.usefixtures("small_blocks")
+def test_reductions_over_chosen_rows_equal_numpy(X, rng, form, n_jobs):
+    design = as_design(FORMS[form](X), n_jobs)
+    index = np.sort(rng.integers(0, 700, 320))
+    c = rng.random(320)
+    total, first, scatter = design.reduce_chosen(
+        lambda block, c: [float(c.sum()), block.tdot(c), block.gram(c, np.ones(6))], index, c
+    )
+    rows = X[index]
+    assert total == pytest.approx(c.sum())
+    np.testing.assert_allclose(first, rows.T @ c, atol=1e-10)
+    np.testing.assert_allclose(scatter, (rows - 1.0).T @ ((rows - 1.0) * c[:, None]), atol=1e-9)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_columns_are_those_of_the_design(X, form):
+    index = np.array([2, 5, 0])
+    offset = np.array([0.0, 0.0, 5.0, 0.0, 0.0, 0.0])
+    factor = np.array([1.0, 2.0, 4.0, 1.0, 0.5, 1.0])
+    for design in (as_design(FORMS[form](X)), as_design(FORMS[form](X)).transformed(offset, factor)):
+        few = design.columns(index)
+        v = np.array([1.0, -2.0, 0.5])
+        whole = np.zeros(6)
+        whole[index] = v
+        product = [
+            d.reduce(lambda block, w=w: [block.dot(w).sum()])[0] for d, w in ((few, v), (design, whole))
+        ]
+        assert product[0] == pytest.approx(product[1])
+        np.testing.assert_array_equal(few.offset, design.offset[index])
+        np.testing.assert_array_equal(few.factor, design.factor[index])

@@ -12,7 +12,10 @@ from gdnp.losses import LOSSES, LogLoss, PseudoHuber, Sigmoid, SquaredError, get
 from gdnp.solvers.curvature import DiagonalCurvature, FullCurvature, KernelCurvature, SaddleFreeCurvature
 from gdnp.solvers.lbfgs import Memory
 from gdnp.solvers.line_search import search
+from gdnp.solvers.metrics import Metrics
 from gdnp.solvers.newton import certify, solve
+from gdnp.solvers.sampling import sample, sample_size
+from gdnp.solvers.start import decoupled_start
 from gdnp.solvers.state import Status
 from gdnp.standardized import Standardized, diagonal, gram, kernel_matrix, standardise
 from reference import objective, reference
@@ -323,6 +326,97 @@ def test_gradient_is_the_derivative(rng, loss):
     np.testing.assert_allclose(jump.gradient, problem.at(x + p).gradient, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_plane_is_the_second_order_expansion(rng, loss, weighted):
+    X, y = draw(rng, n=40, d=3, loss=loss)
+    weight = rng.dirichlet(np.ones(40)) if weighted else None
+    problem = problem_of(X, y, loss, 0.1, weight=weight)
+    x, p, h = rng.standard_normal(4), rng.standard_normal(4), 1e-5
+    here, slope = problem.at(x), problem.slope(p)
+
+    def at(t, c):
+        return problem.plane(here, p, slope, t, c)
+
+    value, gradient, hessian = at(0.3, -0.2)
+    moved = problem.at(x + 0.3 * p + np.append(np.zeros(3), -0.2))
+    assert value == pytest.approx(moved.value)
+    assert problem.value(moved) == pytest.approx(moved.value)
+    np.testing.assert_allclose(gradient, [moved.gradient @ p, moved.gradient[-1]], rtol=1e-9)
+    along_t = (at(0.3 + h, -0.2)[1] - at(0.3 - h, -0.2)[1]) / (2.0 * h)
+    along_c = (at(0.3, -0.2 + h)[1] - at(0.3, -0.2 - h)[1]) / (2.0 * h)
+    np.testing.assert_allclose(hessian, [along_t, along_c], rtol=1e-6, atol=1e-8)
+
+
+def test_start_has_the_best_length_and_intercept(rng):
+    X, y = draw(rng)
+    y[:250] = -1.0
+    problem = problem_of(X, y, LogLoss(), 1e-3)
+    place, _ = decoupled_start(problem, Metrics(problem))
+    constant, _ = problem.constant()
+    direction = np.append(place.x[:-1], 0.0)
+    slope = problem.slope(direction)
+    _, gradient, _ = problem.plane(place, direction, slope, 0.0, 0.0)
+    assert np.abs(gradient).max() < 1e-6
+    assert place.x[-1] != constant[-1]
+
+
+@pytest.mark.parametrize("loss", [LogLoss(), Sigmoid()], ids=lambda loss: loss.name)
+def test_a_place_starts_like_its_coordinates(rng, loss):
+    X, y = draw(rng)
+    problem = problem_of(X, y, loss, 1e-3)
+    place = problem.with_loss(LogLoss()).at(0.1 * rng.standard_normal(9))
+    a, b = solve(problem, start=place), solve(problem, start=place.x)
+    np.testing.assert_allclose(a.place.x, b.place.x, rtol=1e-6, atol=1e-8)
+    assert a.history[0].objective == pytest.approx(b.history[0].objective)
+
+
+def test_a_damped_metric_gives_shorter_steps(rng):
+    X, y = draw(rng)
+    problem = problem_of(X, y, LogLoss(), 1e-3)
+    place = problem.at(np.zeros(9))
+    metrics = Metrics(problem)
+    lengths = [np.linalg.norm(metrics.at(place.margins).solve(place.gradient)[:-1])]
+    while metrics.damp():
+        lengths.append(np.linalg.norm(metrics.at(place.margins).solve(place.gradient)[:-1]))
+    assert len(lengths) == 4
+    assert np.all(np.diff(lengths) < 0.0)
+    assert lengths[-1] < 0.5 * lengths[0]
+
+
+def test_the_path_of_lengths_runs_on_a_sample(rng):
+    X, y = draw(rng, n=40_000, d=5)
+    model = GDNPClassifier("sigmoid", alpha=1e-4).fit(X, y)
+    small = GDNPClassifier("sigmoid", alpha=1e-4).fit(X[:4000], y[:4000])
+    assert model.certificate_.status is Status.CONVERGED
+    assert model.history_["passes"][0] < 5.0 < small.history_["passes"][0]
+
+
+def test_a_sample_stands_for_all_rows(rng):
+    X, y = draw(rng, n=60_000, d=4)
+    weight = rng.dirichlet(np.ones(len(y)))
+    problem = problem_of(X, y, LogLoss(), 1e-4, weight=weight)
+    part = sample(problem, sample_size(problem))
+    assert part.n < len(y) / 4
+    x = np.append(0.3 * rng.standard_normal(4), 0.2)
+    assert part.at(x).value == pytest.approx(problem.at(x).value, rel=0.05)
+    np.testing.assert_allclose(part.at(x).gradient, problem.at(x).gradient, atol=0.05)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array, sp.csc_array])
+def test_nearly_constant_columns_are_looked_at_again(rng, form):
+    X = rng.standard_normal((500, 20))
+    X[:, 3] = 0.1
+    X[:, 11] = 3.0 + 1e-9 * X[:, 11]
+    design = as_design(form(X))
+    quick = standardise(design, None, LogLoss(), 1e-3, True)
+    exact = standardise(design, np.full(500, 1.0 / 500), LogLoss(), 1e-3, True)
+    np.testing.assert_allclose(quick[1], exact[1], atol=1e-14)
+    np.testing.assert_array_equal(quick[2], exact[2])
+    np.testing.assert_allclose(quick[3], exact[3])
+    assert quick[2][3] == 0.0 < quick[2][11]
+
+
 def test_raw_coordinates_and_back(rng):
     X = raw(rng)
     problem = problem_of(X, np.sign(rng.standard_normal(400)), LogLoss(), 1e-3)
@@ -349,6 +443,16 @@ def test_memory_satisfies_the_secant_equation(rng):
         memory.add(s, y)
     memory.add(s, -y)  # refused: not convex along it
     np.testing.assert_allclose(memory.solve(y, lambda g: g.copy()), s)
+
+
+def test_memory_finds_the_size_of_a_metric_whose_shape_is_right(rng):
+    A = np.diag([1.0, 2.0, 3.0, 4.0])
+    memory, g = Memory(), rng.standard_normal(4)
+    s = rng.standard_normal(4)
+    memory.add(s, A @ s)
+    np.testing.assert_allclose(
+        memory.solve(g, lambda g: 100.0 * np.linalg.solve(A, g)), np.linalg.solve(A, g)
+    )
 
 
 def test_certify_never_believes_a_status(rng):
