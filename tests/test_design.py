@@ -24,7 +24,7 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(dense, "BLOCK_FLOATS", 400)
     monkeypatch.setattr(sparse, "BLOCK_ENTRIES", 300)
     monkeypatch.setattr(sparse, "DENSE_ROWS_FLOATS", 100)
-    monkeypatch.setattr(base, "SERIAL_ENTRIES", 1)
+    monkeypatch.setattr(base, "SERIAL_WORK", 1.0)
     monkeypatch.setattr(base, "ROWS", 50)
 
 

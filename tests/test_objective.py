@@ -138,7 +138,7 @@ def test_float32_is_read_exactly(data, rng):
 @pytest.mark.parametrize("n_jobs", [2, 3])
 def test_threads_do_not_change_a_bit(data, rng, monkeypatch, n_jobs):
     monkeypatch.setattr(dense, "BLOCK_FLOATS", 100)
-    monkeypatch.setattr(base, "SERIAL_ENTRIES", 1)
+    monkeypatch.setattr(base, "SERIAL_WORK", 1.0)
     monkeypatch.setattr(base, "ROWS", 64)
     X, y, s = data
     coef = rng.standard_normal(D)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,12 @@ LANES = 16
 """Partial sums of a reduction. Fixed, so that results repeat bit for bit on any number of threads."""
 LANE_FLOATS = 1 << 23
 """Partial sums together hold at most about this many numbers, at least two of them."""
-ROWS = 1 << 15
+ROWS = 1 << 16
 """Rows of a sum that does not look at X."""
-SERIAL_ENTRIES = 1 << 17
-"""Below this many stored entries a thread costs more than it saves."""
+ROW_WORK = 8.0
+"""Time of such a sum for a row, in units of reading an entry of dense X."""
+SERIAL_WORK = float(1 << 21)
+"""Below this much work, in those units, a thread costs more than it saves: waking it takes 0.1 to 0.2 ms."""
 
 
 class Block(ABC):
@@ -102,6 +104,8 @@ class DesignMatrix(ABC):
 
     n_samples: int
     n_features: int
+    entry_work: ClassVar[float] = 1.0
+    """Time of a stored entry in units of one of dense X."""
 
     _offset: FloatArray | None
     _factor: FloatArray | None
@@ -195,7 +199,7 @@ class DesignMatrix(ABC):
             low, high = bounds[k]
             return kernel(self.block(k), *_pieces(rows, low, high))
 
-        return self._ordered_sum(part, len(bounds), merge, self.n_entries, partial_size)
+        return self._ordered_sum(part, len(bounds), merge, self.entry_work * self.n_entries, partial_size)
 
     def reduce_chosen(
         self,
@@ -217,8 +221,8 @@ class DesignMatrix(ABC):
             few.n_jobs = 1
             return few.reduce(kernel, *_pieces(rows, low, high), partial_size=partial_size)
 
-        entries = self.n_entries * len(index) // self.n_samples
-        return self._ordered_sum(part, count, _add, entries, partial_size)
+        work = self.entry_work * self.n_entries * len(index) / self.n_samples
+        return self._ordered_sum(part, count, _add, work * self.gram_work, partial_size)
 
     def reduce_rows(self, kernel: Callable[..., list[Any]], *rows: FloatArray | None) -> list[Any]:
         """Sum of ``kernel(*row slices)`` over the rows, without a look at X; see ``reduce``.
@@ -232,14 +236,14 @@ class DesignMatrix(ABC):
         def part(k: int) -> list[Any]:
             return kernel(*_pieces(rows, k * n // count, (k + 1) * n // count))
 
-        return self._ordered_sum(part, count, _add, n)
+        return self._ordered_sum(part, count, _add, ROW_WORK * n)
 
     def _ordered_sum(
         self,
         part: Callable[[int], P],
         count: int,
         merge: Callable[[P, P], P],
-        entries: int,
+        work: float,
         partial_size: int = 1,
     ) -> P:
         """part(0) + ... + part(count - 1): consecutive parts within a lane, then the lanes in order."""
@@ -255,7 +259,7 @@ class DesignMatrix(ABC):
                 total = merge(total, part(k))
             return total
 
-        serial = self.n_jobs == 1 or lanes == 1 or entries < SERIAL_ENTRIES
+        serial = self.n_jobs == 1 or lanes == 1 or work < SERIAL_WORK
         with single_threaded_blas():
             parts = iter(ordered_map(lane_sum, range(lanes), 1 if serial else self.n_jobs))
             total = next(parts)

@@ -50,7 +50,7 @@ class DenseBlock(Block):
         return np.matmul(self.values, v, out=out)
 
     def tdot(self, r: FloatArray) -> FloatArray:  # noqa: D102
-        # `@` keeps the interpreter lock when the result is short, whatever the product takes; `dot` never does.
+        # `@` keeps the interpreter lock when the result is short, however long it takes; `dot` does not.
         return np.asarray(np.dot(self.values.T, r))
 
     def gram(self, weight: FloatArray, centre: FloatArray | None = None) -> FloatArray:  # noqa: D102

@@ -15,7 +15,7 @@ from gdnp.design.dense import product_with_signs
 
 __all__ = ["SparseBlock", "SparseDesign"]
 
-BLOCK_ENTRIES = 1 << 17
+BLOCK_ENTRIES = 1 << 19
 DENSE_ROWS_FLOATS = 1 << 17
 SPARSE_PRODUCT_COST = 50.0
 """One multiplication of a sparse-sparse product in multiplications of a dense one (measured)."""
@@ -148,6 +148,8 @@ class SparseDesign(DesignMatrix):
         Threads of a pass; None means all cores.
     """
 
+    entry_work = 4.0
+
     def __init__(
         self,
         X: Any,
@@ -229,8 +231,7 @@ def _row_square_sum(X: Any) -> float:
 def _row_bounds(X: Any) -> list[tuple[int, int]]:
     """Row ranges of about ``BLOCK_ENTRIES`` stored entries each."""
     blocks = max(1, -(-int(X.nnz) // BLOCK_ENTRIES))
-    if blocks > 1:
-        blocks = max(4, blocks + blocks % 2)  # an even share for two threads
+    blocks += blocks > 1 and blocks % 2  # an even share for two threads
     cuts = np.searchsorted(X.indptr, np.linspace(0, X.nnz, blocks + 1)[1:-1])
     edges = np.unique(np.concatenate(([0], cuts, [X.shape[0]])))
     return [(int(low), int(high)) for low, high in pairwise(edges)]
