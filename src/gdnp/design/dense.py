@@ -50,8 +50,10 @@ class DenseBlock(Block):
         return np.matmul(self.values, v, out=out)
 
     def tdot(self, r: FloatArray) -> FloatArray:  # noqa: D102
-        # `@` keeps the interpreter lock when the result is short, however long it takes; `dot` does not.
-        return np.asarray(np.dot(self.values.T, r))
+        values = self.values
+        # `@` keeps the interpreter lock when the result is short, however long it takes; `dot` does not, but
+        # would copy an array that is a part of the columns of another.
+        return np.asarray(np.dot(values.T, r) if values.flags.forc else values.T @ r)
 
     def gram(self, weight: FloatArray, centre: FloatArray | None = None) -> FloatArray:  # noqa: D102
         values = self.values
