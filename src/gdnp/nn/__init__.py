@@ -7,4 +7,7 @@ except ModuleNotFoundError as error:
         "gdnp.nn needs PyTorch, which is not installed; run: pip install 'gdnp[torch]'."
     ) from error
 
-__all__: list[str] = []
+from gdnp.nn.metrics import DEFAULT_DAMPING, DEFAULT_RANK
+from gdnp.nn.parametrize import fold, s_norm
+
+__all__ = ["DEFAULT_DAMPING", "DEFAULT_RANK", "fold", "s_norm"]
