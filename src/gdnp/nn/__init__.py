@@ -7,7 +7,19 @@ except ModuleNotFoundError as error:
         "gdnp.nn needs PyTorch, which is not installed; run: pip install 'gdnp[torch]'."
     ) from error
 
+from gdnp.nn.fit import fit_metric
+from gdnp.nn.groups import param_groups
 from gdnp.nn.metrics import DEFAULT_DAMPING, DEFAULT_RANK
 from gdnp.nn.parametrize import fold, s_norm
+from gdnp.nn.whitener import Whitener, whiten_inputs
 
-__all__ = ["DEFAULT_DAMPING", "DEFAULT_RANK", "fold", "s_norm"]
+__all__ = [
+    "DEFAULT_DAMPING",
+    "DEFAULT_RANK",
+    "Whitener",
+    "fit_metric",
+    "fold",
+    "param_groups",
+    "s_norm",
+    "whiten_inputs",
+]
