@@ -99,6 +99,25 @@ def test_only_the_named_layers_move_and_in_one_pass():
     assert metric_of(model[0]).mean.abs().max() > 0.0
 
 
+def test_damping_is_kept_for_the_next_metric():
+    model, peer, x = mlp(), mlp(), data()
+    for one, damping in ((model, 0.7), (peer, 0.0)):
+        s_norm(one[0], metric="diagonal")
+        fit_metric(one, [x[:9]], damping=damping)
+    fit_metric(model, [x])
+    fit_metric(peer, [x], damping=0.7)
+    torch.testing.assert_close(metric_of(model[0]).factor.scale, metric_of(peer[0]).factor.scale)
+
+
+def test_rank_is_judged_at_the_accuracy_of_the_data():
+    """The eigenvalues that twenty rows leave to rounding in float32 are far above that of float64."""
+    model = nn.Sequential(s_norm(nn.Linear(100, 3), mode="whiten"))
+    x = torch.randn(20, 100)
+    with pytest.raises(ValueError, match="singular to the accuracy of the data"):
+        fit_metric(model, [x], damping=0.0)
+    fit_metric(model, [x], damping=1e-4)
+
+
 def two_steps(model, optimizers, x):
     for _ in range(2):
         for optimizer in optimizers:
@@ -239,8 +258,8 @@ def test_statistics_of_other_layers_are_left_as_they_were():
 def test_batch_computes_in_evaluation_what_the_layer_did():
     model, x = mlp(), data()
     before = model(x)
-    for i in (0, 2 + 0):
-        s_norm(model[i], metric="batch")
+    for layer in (model[0], model[2]):
+        s_norm(layer, metric="batch")
     fit_metric(model, [x])
     torch.testing.assert_close(model.eval()(x), before, rtol=1e-6, atol=1e-6)
     fold(model)
@@ -249,7 +268,7 @@ def test_batch_computes_in_evaluation_what_the_layer_did():
 
 def test_batch_on_convolutions_and_sequences_counts_every_position():
     for layer, x in (
-        (nn.Conv2d(2, 4, 3), torch.randn(9, 2, 6, 6, dtype=torch.float64)),
+        (nn.Conv2d(2, 4, 3), torch.randn(9, 2, 7, 8, dtype=torch.float64)),
         (nn.Linear(6, 4), torch.randn(9, 7, 6, dtype=torch.float64)),
     ):
         model = nn.Sequential(layer.double())

@@ -110,6 +110,12 @@ def test_a_row_without_invariance_is_enough_to_miss():
     assert "linear.weight" in other["names"]
 
 
+def test_a_weight_without_any_gradient_is_no_direction():
+    model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1))
+    loss = 0.0 * model[0].weight.sum() + model[1](torch.ones(4, 2)).sum()
+    assert not param_groups(model, loss)[0]["params"]
+
+
 @pytest.mark.parametrize(
     ("loss", "message"),
     [(torch.ones(3, requires_grad=True) * 2, r"Got shape \(3,\);"), (torch.ones(()), "without a graph")],

@@ -37,11 +37,11 @@ def test_blocks_merge_to_the_moments_of_all_rows(sizes):
 
 
 def test_offsets_do_not_swamp_the_variance():
-    """In float32, an uncentred sum of these squares has no digit of the variance left."""
-    small = torch.randn(4000, 3, dtype=torch.float64)
-    x = (1000.0 + 2.0**-6 * (small * 4).round()).float()  # exact in float32
+    """In float32 an uncentred sum of these squares has no digit of the variance left, and its mean two."""
+    x = (2.0**20 + torch.randn(4000, 3, dtype=torch.float64)).float()
     found = streamed(nn.Linear(3, 1), x, "full", 100)
-    torch.testing.assert_close(found.product, x.double().mT.cov(correction=0), rtol=1e-5, atol=1e-8)
+    torch.testing.assert_close(found.product, x.double().mT.cov(correction=0), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found.mean, x.double().mean(0), rtol=1e-14, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -89,4 +89,6 @@ def test_narrow_rows_are_summed_wide():
     x = torch.randn(100, 4).bfloat16()
     found = streamed(nn.Linear(4, 1), x, "full", 10)
     assert found.product.dtype == torch.float64
+    assert found.eps == torch.finfo(torch.float32).eps
+    assert streamed(nn.Linear(4, 1), x.double(), "full", 10).eps == torch.finfo(torch.float64).eps
     torch.testing.assert_close(found.product, x.double().mT.cov(correction=0), rtol=1e-5, atol=1e-6)

@@ -306,6 +306,7 @@ def test_copies_are_independent(metric):
         copy.deepcopy(layer),
         copy.deepcopy(copy.deepcopy(layer)),
         pickle.loads(pickle.dumps(layer)),
+        pickle.loads(pickle.dumps(copy.deepcopy(layer))),
         torch.load(buffer, weights_only=False),
     ]
     for one in copies:
@@ -344,14 +345,17 @@ def test_state_dict_round_trip_into_a_fresh_layer(kind, metric):
     torch.testing.assert_close(fresh.eval()(x), layer.eval()(x))
 
 
-@pytest.mark.parametrize("metric", ["low_rank", "full"])
-def test_assigning_the_weight_and_then_the_bias(metric):
+@pytest.mark.parametrize(
+    ("metric", "mode"), [("low_rank", "whiten"), ("full", "whiten"), ("full", "normalize")]
+)
+def test_assigning_the_weight_and_then_the_bias(metric, mode):
     layer, x = linear(), linear_inputs()
-    s_norm(layer, metric=metric, mode="whiten", **known(layer, x))
+    s_norm(layer, metric=metric, mode=mode, **known(layer, x))
     weight, bias = torch.randn(4, 6, dtype=torch.float64), torch.randn(4, dtype=torch.float64)
     layer.weight = weight
     layer.bias = bias
     torch.testing.assert_close(layer(x), nn.functional.linear(x, weight, bias), rtol=1e-10, atol=1e-10)
+    assert layer.parametrizations.weight.original1.data_ptr() != weight.data_ptr()
 
 
 @pytest.mark.parametrize("metric", ["full", "batch"])

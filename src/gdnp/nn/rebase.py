@@ -126,7 +126,8 @@ class _Slot:
             return None if buffer is None else buffer * self._unit()
         if isinstance(self.optimizer, Adam):
             memory: Tensor = self.state["exp_avg"]
-            return memory / (1.0 - self.group["betas"][0] ** self.state["step"].to(memory))
+            average: Tensor = memory / (1.0 - self.group["betas"][0] ** self.state["step"].to(memory))
+            return average
         return None
 
     def _unit(self) -> float:
