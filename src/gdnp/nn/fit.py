@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -183,7 +184,10 @@ def _streamed(
     found = {name: _empty(part, group) for name, (_, part) in chosen.items()}
     with ExitStack() as stack:
         stack.enter_context(torch.no_grad())
-        stack.enter_context(torch.compiler.set_stance("force_eager"))  # compiled code may skip new hooks
+        if (
+            "torch._dynamo" in sys.modules
+        ):  # compiled code may skip new hooks; importing dynamo takes a second
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
         stack.enter_context(_statistics_kept(model))
         for name, (layer, part) in chosen.items():
             stack.callback(_watch(layer, part, found[name]).remove)

@@ -45,8 +45,13 @@ class SNorm(nn.Module):
 
     @property
     def whitens(self) -> bool:
-        """Whether this is the whitening mode."""
+        """Whether this is the whitening mode, of which Weight Normalization is a case."""
         return self.factor.whitens
+
+    @property
+    def centres(self) -> bool:
+        """Whether the bias takes up E[x]; Weight Normalization does not centre."""
+        return self.factor.second != "none"
 
     def rows(self, weight: Tensor) -> Tensor:
         """The weight as one row a unit: (out, d) or (groups, out/groups, d)."""
@@ -68,9 +73,10 @@ class SNorm(nn.Module):
 
     def forward(self, g: Tensor, v: Tensor) -> Tensor:
         """W."""
+        if self.whitens:  # the fused kernel behind torch's weight_norm
+            return self.factor.whiten(self.rows(torch._weight_norm(v, g, 0))).view_as(v)
         rows = self.rows(v)
-        scaled = rows * self.ratio(g, rows)
-        return (self.factor.whiten(scaled) if self.whitens else scaled).view_as(v)
+        return (rows * self.ratio(g, rows)).view_as(v)
 
     def shift(self, g: Tensor, v: Tensor) -> Tensor:
         """W E[x] of shape (out,), without forming W."""
@@ -99,7 +105,7 @@ class SNorm(nn.Module):
     def update(self, moments: InputMoments) -> None:
         """Take the metric from new moments; the caller moves g, V and the bias."""
         self.factor.update(moments, self.damping)
-        if self.factor.second == "none":  # Weight Normalization does not centre
+        if not self.centres:
             return
         mean = moments.mean.to(self.mean)
         self.mean.copy_(mean)
@@ -124,11 +130,11 @@ class CentredBias(nn.Module):
 
     def forward(self, c: Tensor) -> Tensor:
         """c - W E[x]."""
-        return c - self._shift()
+        return c - self._shift() if self._weight[0][0].centres else c
 
     def right_inverse(self, bias: Tensor) -> Tensor:
         """The c that gives this bias with the present weight."""
-        return bias + self._shift()
+        return bias + self._shift() if self._weight[0][0].centres else bias.clone()
 
 
 def s_norm(
@@ -223,7 +229,7 @@ def s_norm(
         BatchMetric.attach(module, momentum, eps)
         return module
     shape = input_shape(module)
-    factor = METRICS[metric](shape, weight, whitens=mode == "whiten", rank=rank)
+    factor = METRICS[metric](shape, weight, whitens=mode == "whiten" or metric == "identity", rank=rank)
     split = SNorm(factor, weight.detach(), damping).to(weight.device)
     if S is not None:
         split.update(InputMoments.given(S, mean, shape, factor.second, factor.columns))
