@@ -52,6 +52,7 @@ OPTIMISATION_DAMPING = 1e-2
 """The damping of the targets on training loss, and with it the metric of the input layer."""
 OPTIMISATION_METRIC = "low_rank"
 LARGEST_LOSS_OF_ACCURACY = 0.01
+CHUNK = 2000
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Protocol:
     adam: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
     muon: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
     hessian: tuple[float, ...] = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
-    dampings: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0)
+    dampings: tuple[float, ...] = (1e-2, 1e-1, 1.0, 10.0, 100.0)
 
 
 SMALL = {"steps": 160, "seeds": (0,), "dampings": (1e-2, 1e-1), "n_train": 4000, "n_test": 1000}
@@ -131,8 +132,10 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     data = _data(config["task"], protocol.n_train, protocol.n_test)
     model = network(method.architecture, data, protocol.depth, protocol.width, config["seed"])
     clock = Clock()
+    white = None if method.where == "plain" else _whitened(*_key(config["task"], method, protocol))
     with clock:
-        x, setup = _prepared(model, data, method, config["task"], protocol)
+        x = data.x if white is None else _prepared(model, method, white, protocol)
+    setup = 0.0 if white is None else white.seconds
     optimizers = _optimizers(model, method.optimizer, config["rate"])
     curve = [(0, _training_loss(model, data, x, protocol.batch), clock.cpu + setup, clock.wall)]
     for step, rows in enumerate(_batches(len(x), protocol, config["seed"]), start=1):
@@ -146,7 +149,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
             )
             if not math.isfinite(curve[-1][1]):
                 break
-    return {"curve": curve, "accuracy": _accuracy(model, data, method, config["task"], protocol)}
+    return {"curve": curve, "accuracy": _accuracy(model, data, white)}
 
 
 class Clock:
@@ -167,20 +170,33 @@ def _data(task: str, n_train: int | None, n_test: int | None) -> Data:
     return load(task, n_train, n_test)
 
 
+@dataclass(frozen=True)
+class White:
+    """An input layer's whitener, the rows that it whitened, and the seconds that both took."""
+
+    whitener: Whitener
+    x: Tensor
+    seconds: float
+
+
 @cache
 def _whitened(
     task: str, n_train: int | None, n_test: int | None, metric: str, damping: float, rank: int
-) -> Any:
-    """Whitener, whitened rows and the seconds of it: S does not change, so once for all runs of a process."""
+) -> White:
+    """Done once for all runs of a process, since S does not change, and charged to each of them."""
     data, clock = _data(task, n_train, n_test), Clock()
     with clock:
         model = nn.Sequential(
             _split(nn.Linear(data.x.shape[1], 2, dtype=data.x.dtype), metric, damping, rank)
         )
-        fit_metric(model, data.x.split(500))
+        fit_metric(model, data.x.split(CHUNK))
         whitener = whiten_inputs(model[0])
-        x = torch.cat([whitener(rows) for rows in data.x.split(500)])
-    return whitener, x, clock.cpu
+        x = torch.cat([whitener(rows) for rows in data.x.split(CHUNK)])
+    return White(whitener, x, clock.cpu)
+
+
+def _key(task: str, method: Method, protocol: Protocol) -> tuple[Any, ...]:
+    return task, protocol.n_train, protocol.n_test, method.metric, method.damping, protocol.rank
 
 
 def _split(layer: nn.Module, metric: str, damping: float, rank: int) -> nn.Module:
@@ -188,23 +204,20 @@ def _split(layer: nn.Module, metric: str, damping: float, rank: int) -> nn.Modul
     return s_norm(layer, metric=metric, mode="whiten", damping=damping, **options)
 
 
-def _prepared(
-    model: nn.Sequential, data: Data, method: Method, task: str, protocol: Protocol
-) -> tuple[Tensor, float]:
-    """The rows that the model trains on, and the seconds that whitening them took; the function stays."""
-    if method.where == "plain":
-        return data.x, 0.0
-    key = (task, protocol.n_train, protocol.n_test, method.metric, method.damping, protocol.rank)
-    whitener, x, seconds = _whitened(*key)
+def _prepared(model: nn.Sequential, method: Method, white: White, protocol: Protocol) -> Tensor:
+    """The rows that the model trains on; the function stays.
+
+    Hidden layers are of one scale: a damping that suits raw columns is raised for them.
+    """
     layers = list(linear_layers(model).values())
     for layer in layers if method.where == "all" else layers[:1]:
         if method.architecture == "wn":
             remove_parametrizations(layer, "weight")
-    _take_whitened(layers[0], whitener)
+    _take_whitened(layers[0], white.whitener)
     if method.where == "all":
         for layer in layers[1:]:
             _split(layer, "full", max(method.damping, OPTIMISATION_DAMPING), protocol.rank)
-    return x, seconds
+    return white.x
 
 
 @torch.no_grad()
@@ -278,13 +291,10 @@ def _momentum(model: nn.Module, value: float) -> Iterator[None]:
 
 
 @torch.no_grad()
-def _accuracy(model: nn.Module, data: Data, method: Method, task: str, protocol: Protocol) -> float | None:
+def _accuracy(model: nn.Module, data: Data, white: White | None) -> float | None:
     if not len(data.x_test):
         return None
-    x = data.x_test
-    if method.where != "plain":
-        key = (task, protocol.n_train, protocol.n_test, method.metric, method.damping, protocol.rank)
-        x = _whitened(*key)[0](x)
+    x = data.x_test if white is None else white.whitener(data.x_test)
     model.eval()
     return float((model(x).argmax(1) == data.y_test).float().mean())
 

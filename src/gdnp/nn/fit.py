@@ -107,15 +107,10 @@ def fit_metric(
     for move in moves:
         move.apply(optimizers)
     for layer, part, moments in batches:
-        part.update(parameter(layer), moments)
+        weight = layer.weight
+        assert isinstance(weight, Tensor)
+        part.update(weight, moments)
     return model
-
-
-def parameter(layer: nn.Module) -> Tensor:
-    """The weight of a layer as it is."""
-    weight = layer.weight
-    assert isinstance(weight, Tensor)
-    return weight
 
 
 def _unwrapped(model: nn.Module) -> tuple[nn.Module, dist.ProcessGroup | None]:

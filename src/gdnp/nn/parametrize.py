@@ -185,7 +185,7 @@ def s_norm(
     damping : float
         λ >= 0; see `gdnp.nn.DEFAULT_DAMPING`.
     rank : int, optional
-        For "low_rank"; `gdnp.nn.DEFAULT_RANK` unless given.
+        For "low_rank"; `gdnp.nn.DEFAULT_RANK`, or half of the inputs where that is fewer, unless given.
     S : Tensor of shape (d, d) or (groups, d, d), optional
         Where it is known beforehand; its diagonal will do for "diagonal".
     mean : Tensor of shape (d,) or (groups, d), optional
@@ -205,6 +205,11 @@ def s_norm(
     ValueError
         When the module has no such weight or is parametrised already, when a unit's weight is zero, for an
         unknown metric or mode or a negative damping, and for an S of the wrong size, not finite, or singular.
+
+    Notes
+    -----
+    The metric is held in buffers, d x d numbers for "full", which DistributedDataParallel sends to all
+    processes in each forward pass unless ``broadcast_buffers=False``; `fit_metric` gives all the same metric.
 
     References
     ----------
