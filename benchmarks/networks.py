@@ -316,7 +316,7 @@ def curvature(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def speed(config: dict[str, Any]) -> dict[str, Any]:
-    """Milliseconds of a step, the networks taking turns; medians."""
+    """Milliseconds of a step, the networks taking turns of five; medians."""
     torch.set_num_threads(1)
     protocol = Protocol(**_tuples(config["protocol"]))
     torch.manual_seed(0)
@@ -324,12 +324,13 @@ def speed(config: dict[str, Any]) -> dict[str, Any]:
     data = Data(x, y, x[:0], y[:0], 10)
     pairs = {name: _timed_network(name, data, protocol) for name in TIMED}
     seconds: dict[str, list[float]] = {name: [] for name in TIMED}
-    for turn in range(config["turns"] + 3):
+    for turn in range(config["turns"] + 1):
         for name, (model, optimizers) in pairs.items():
-            begin = time.perf_counter()
-            _step(model, data, x, y, optimizers)
-            if turn >= 3:
-                seconds[name].append(time.perf_counter() - begin)
+            for _ in range(5):
+                begin = time.perf_counter()
+                _step(model, data, x, y, optimizers)
+                if turn:
+                    seconds[name].append(time.perf_counter() - begin)
     return {name: 1e3 * median(found) for name, found in seconds.items()}
 
 

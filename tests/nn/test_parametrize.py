@@ -469,3 +469,16 @@ def test_batch_needs_statistics_in_evaluation(act):
     layer = s_norm(linear(), metric="batch").eval()
     with pytest.raises(RuntimeError, match="seen no batch; run one in training mode, or call fit_metric"):
         act(layer)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("metric", METRICS)
+def test_gradients_can_be_differentiated(metric, mode):
+    layer, x = linear(), linear_inputs(5)
+    s_norm(layer, metric=metric, mode=mode, **(known(layer, linear_inputs()) if metric != "identity" else {}))
+    names = [name for name, _ in layer.named_parameters()]
+
+    def output(*values):
+        return torch.func.functional_call(layer, dict(zip(names, values, strict=True)), x).tanh()
+
+    assert torch.autograd.gradgradcheck(output, tuple(layer.parameters()), atol=1e-4)

@@ -10,6 +10,7 @@ from torch.nn.utils import parametrize
 
 from gdnp.nn.batch import BATCH_EPS, BATCH_MOMENTUM, BatchMetric
 from gdnp.nn.copying import make_copyable
+from gdnp.nn.lengths import with_length
 from gdnp.nn.metrics import DEFAULT_DAMPING, METRICS, Factor
 from gdnp.nn.moments import InputMoments, input_shape
 
@@ -73,8 +74,8 @@ class SNorm(nn.Module):
 
     def forward(self, g: Tensor, v: Tensor) -> Tensor:
         """W."""
-        if self.whitens:  # the fused kernel behind torch's weight_norm
-            return self.factor.whiten(self.rows(torch._weight_norm(v, g, 0))).view_as(v)
+        if self.whitens:
+            return self.factor.whiten(self.rows(with_length(g, v))).view_as(v)
         rows = self.rows(v)
         return (rows * self.ratio(g, rows)).view_as(v)
 
