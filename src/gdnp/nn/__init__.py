@@ -8,7 +8,26 @@ except ModuleNotFoundError as error:
     ) from error
 
 from gdnp.nn.dependency import cross_dependency, matrix_layers
+from gdnp.nn.fit import fit_metric
+from gdnp.nn.groups import param_groups
+from gdnp.nn.metrics import DEFAULT_DAMPING, DEFAULT_RANK
 from gdnp.nn.mlp import SampleMLP
+from gdnp.nn.parametrize import fold, s_norm
 from gdnp.nn.training import MLPResult, train_mlp
+from gdnp.nn.whitener import Whitener, whiten_inputs
 
-__all__ = ["MLPResult", "SampleMLP", "cross_dependency", "matrix_layers", "train_mlp"]
+__all__ = [
+    "DEFAULT_DAMPING",
+    "DEFAULT_RANK",
+    "MLPResult",
+    "SampleMLP",
+    "Whitener",
+    "cross_dependency",
+    "fit_metric",
+    "fold",
+    "matrix_layers",
+    "param_groups",
+    "s_norm",
+    "train_mlp",
+    "whiten_inputs",
+]

@@ -1,0 +1,244 @@
+"""Moments of the inputs of a layer: mean and centred S, streamed over batches and merged over processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["InputMoments", "Second", "input_rows", "input_shape", "widest"]
+
+Second = Literal["none", "diagonal", "sketch", "full"]
+"""How much of S is kept: nothing, its diagonal, S Ω for a thin Ω, or all of it."""
+
+BLOCK_ELEMENTS = 1 << 23
+"""Patches of a convolution are unfolded for a few images at a time, so many numbers at most."""
+
+
+def widest(device: torch.device) -> torch.dtype:
+    """The widest floating type of a device, in which moments are summed: float64 unless it has none."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def input_shape(layer: nn.Module) -> tuple[int, ...]:
+    """(d,) for one metric, (groups, d) for a grouped convolution; d counts the inputs of one unit."""
+    weight = layer.weight
+    assert isinstance(weight, Tensor)  # only Linear and Conv2d come here
+    d = weight[0].numel()
+    groups = layer.groups if isinstance(layer, nn.Conv2d) else 1
+    return (d,) if groups == 1 else (groups, d)
+
+
+def input_rows(layer: nn.Module, inputs: Tensor) -> Iterator[Tensor]:
+    """The inputs of a layer as rows of shape (n, d) or (groups, n, d), in blocks.
+
+    A row of a convolution is an unfolded patch, padding included.
+    """
+    if not isinstance(layer, nn.Conv2d):
+        yield inputs.reshape(-1, inputs.shape[-1])
+        return
+    images = inputs if inputs.ndim == 4 else inputs.unsqueeze(0)
+    images = _padded(layer, images)
+    patch = images[0].numel() * layer.kernel_size[0] * layer.kernel_size[1]
+    for block in torch.split(images, max(1, BLOCK_ELEMENTS // patch)):
+        yield _patches(layer, block)
+
+
+def _padded(layer: nn.Conv2d, images: Tensor) -> Tensor:
+    """What the convolution slides over."""
+    sides: list[int] = []
+    for k, dilation, padding in zip(
+        reversed(layer.kernel_size), reversed(layer.dilation), reversed(_paddings(layer)), strict=True
+    ):
+        total = dilation * (k - 1) if padding is None else 2 * padding
+        sides += [total // 2, total - total // 2]
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    return F.pad(images, sides, mode=mode) if any(sides) else images
+
+
+def _paddings(layer: nn.Conv2d) -> tuple[int | None, ...]:
+    """Padding of each axis; None for ``padding="same"``."""
+    if isinstance(layer.padding, str):
+        return (None, None) if layer.padding == "same" else (0, 0)
+    return tuple(layer.padding)
+
+
+def _patches(layer: nn.Conv2d, images: Tensor) -> Tensor:
+    columns = F.unfold(images, layer.kernel_size, layer.dilation, 0, layer.stride)
+    rows = columns.movedim(0, 1).flatten(1)  # (channels * kernel, images * positions), a patch a column
+    if layer.groups == 1:
+        return rows.mT
+    return rows.reshape(layer.groups, -1, rows.shape[1]).mT
+
+
+class InputMoments:
+    """n, E[x], the diagonal of S and S Ω of rows x, merged blockwise (Chan, Golub and LeVeque 1983).
+
+    Each block is centred by its own mean before anything is squared, so a column with an offset of 1e3 and a
+    scale of 1e-3 keeps its variance. S Ω is additive in the same way, so that a sketch of S needs one pass
+    and no d x d matrix.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (d,), or (groups, d) for one S a group.
+    second : {"none", "diagonal", "sketch", "full"}
+        "full" is Ω = I.
+    columns : int
+        Of Ω, for a sketch.
+    group : ProcessGroup or None
+        Processes whose rows count too; they must make the same calls.
+
+    Attributes
+    ----------
+    count : int
+    mean, variance : Tensor of `shape`
+    product : Tensor of shape (..., d, d) or (..., d, columns), or None
+        S Ω.
+    probe : Tensor or None
+        Ω of a sketch.
+    eps : float
+        The rounding of the rows, below which an eigenvalue of S is not told from zero.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        second: Second,
+        *,
+        columns: int = 0,
+        group: dist.ProcessGroup | None = None,
+    ) -> None:
+        self.shape, self.second, self.columns, self.group = shape, second, columns, group
+        self.count = 0
+        self.eps = 0.0
+        self.mean = self.variance = torch.zeros(())
+        self.product: Tensor | None = None
+        self.probe: Tensor | None = None
+
+    @classmethod
+    def given(
+        cls, S: Tensor, mean: Tensor | None, shape: tuple[int, ...], second: Second, columns: int
+    ) -> InputMoments:
+        """Moments known beforehand.
+
+        Raises
+        ------
+        ValueError
+            When S or the mean has another size than the inputs of the layer, or is not finite.
+        """
+        square = (*shape, shape[-1])
+        if S.shape != square and not (S.shape == shape and second in ("none", "diagonal")):
+            raise ValueError(
+                f"S must have shape {square}, one row and column for each input of a unit"
+                f"{', or its diagonal' if second == 'diagonal' else ''}. Got {tuple(S.shape)}; "
+                "compute S from the inputs of this layer."
+            )
+        if mean is not None and mean.shape != shape:
+            raise ValueError(
+                f"mean must have shape {shape}, one entry for each input of a unit. Got {tuple(mean.shape)}; "
+                "compute it from the inputs of this layer."
+            )
+        self = cls(shape, second, columns=columns)
+        wide = S.detach().to(widest(S.device))
+        self.eps = torch.finfo(S.dtype).eps if S.is_floating_point() else torch.finfo(wide.dtype).eps
+        self.variance = wide if S.shape == shape else wide.diagonal(dim1=-2, dim2=-1)
+        self.mean = torch.zeros_like(self.variance) if mean is None else mean.detach().to(wide)
+        if second == "sketch":
+            self.probe = self._draw(self.variance)
+        if second in ("sketch", "full"):
+            self.product = wide if self.probe is None else wide @ self.probe
+        self.count = 1
+        return self.checked("S and its mean")
+
+    def update(self, rows: Tensor) -> None:
+        """Merge a block of rows of shape (n, d) or (groups, n, d)."""
+        n = rows.shape[-2]
+        if n == 0:
+            return
+        rows = rows if rows.dtype in (torch.float32, torch.float64) else rows.float()
+        wide = widest(rows.device)
+        mean = rows.mean(-2, keepdim=True)
+        centred = rows - mean
+        rest = centred.mean(-2, keepdim=True)  # what rounding left in the mean of the block
+        centred = centred - rest
+        mean = (mean.to(wide) + rest.to(wide)).squeeze(-2)
+        variance = centred.square().mean(-2).to(wide)
+        if self.second == "sketch" and self.probe is None:
+            self.probe = self._draw(self._agreed(variance))
+        product = None
+        if self.second in ("sketch", "full"):
+            right = centred if self.probe is None else centred @ self.probe.to(centred.dtype)
+            product = ((centred.mT / n) @ right).to(wide)
+        self.eps = torch.finfo(rows.dtype).eps
+        self._merge(n, mean, variance, product)
+
+    def _merge(self, n: int, mean: Tensor, variance: Tensor, product: Tensor | None) -> None:
+        if self.count == 0:
+            self.count, self.mean, self.variance, self.product = n, mean, variance, product
+            return
+        total = self.count + n
+        p, q = self.count / total, n / total
+        shift = mean - self.mean
+        self.mean = self.mean + q * shift
+        self.variance = p * self.variance + q * variance + p * q * shift.square()
+        if self.product is not None and product is not None:
+            self.product.mul_(p).add_(product, alpha=q).add_(self._outer(shift), alpha=p * q)
+        self.count = total
+
+    def _outer(self, shift: Tensor) -> Tensor:
+        """Shift shiftᵀ Ω."""
+        row = shift.unsqueeze(-2)
+        return row.mT @ (row if self.probe is None else row @ self.probe)
+
+    def _draw(self, variance: Tensor) -> Tensor:
+        """A Gaussian Ω in units of the columns' deviations; seeded, and apart from the global generator."""
+        generator = torch.Generator(variance.device).manual_seed(0)
+        size = (*self.shape, min(self.columns, self.shape[-1]))
+        normal = torch.randn(size, generator=generator, device=variance.device, dtype=variance.dtype)
+        typical = variance.mean(-1, keepdim=True)
+        typical = torch.where(typical > 0.0, typical, torch.ones_like(typical))
+        unit = torch.where(variance > 1e-12 * typical, variance, typical).rsqrt()
+        return normal * unit.unsqueeze(-1)
+
+    def _agreed(self, values: Tensor) -> Tensor:
+        """The mean over processes: each must draw the same Ω."""
+        if self.group is None:
+            return values
+        values = values.clone()
+        dist.all_reduce(values, group=self.group)
+        return values / dist.get_world_size(self.group)
+
+    def gather(self) -> None:
+        """Merge the moments of all processes of the group, each of which has seen rows of its own."""
+        if self.group is None:
+            return
+        count = torch.tensor(float(self.count), device=self.mean.device, dtype=self.mean.dtype)
+        dist.all_reduce(count, group=self.group)
+        share = self.count / count
+        own, self.mean = self.mean, share * self.mean
+        dist.all_reduce(self.mean, group=self.group)
+        shift = own - self.mean  # from here on every term is centred at the mean of all
+        self.variance = share * (self.variance + shift.square())
+        dist.all_reduce(self.variance, group=self.group)
+        if self.product is not None:
+            self.product = share * (self.product + self._outer(shift))
+            dist.all_reduce(self.product, group=self.group)
+        self.count = int(count)
+
+    def checked(self, what: str) -> InputMoments:
+        """These moments, when they are finite.
+
+        Raises
+        ------
+        ValueError
+            When an entry is NaN or infinite.
+        """
+        parts = [self.mean, self.variance] + ([] if self.product is None else [self.product])
+        if not all(bool(part.isfinite().all()) for part in parts):
+            raise ValueError(f"{what} must be finite. Got NaN or infinity; look at the data they come from.")
+        return self

@@ -1,0 +1,355 @@
+"""Weights split into length and direction in the metric of the layer's inputs (Eqs. 6-9), and back."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from gdnp.nn.batch import BATCH_EPS, BATCH_MOMENTUM, BatchMetric
+from gdnp.nn.copying import make_copyable
+from gdnp.nn.lengths import with_length
+from gdnp.nn.metrics import DEFAULT_DAMPING, METRICS, Factor
+from gdnp.nn.moments import InputMoments, input_shape
+
+__all__ = ["CentredBias", "SNorm", "fold", "metric_of", "s_norm"]
+
+Metric = Literal["identity", "diagonal", "low_rank", "full", "batch"]
+Mode = Literal["normalize", "whiten"]
+
+
+class SNorm(nn.Module):
+    """(g, V) -> W, with W = g V/‖V‖_Ŝ (normalize) or W = g (V/‖V‖) F, Fᵀ F = Ŝ⁻¹ (whiten), row by row.
+
+    Attributes
+    ----------
+    factor : Factor
+        Ŝ.
+    mean : Tensor of shape (d,) or (groups, d)
+        E[x].
+    centre : Tensor of shape (d, 1) or (groups, d, 1)
+        What V is multiplied with for W E[x]: E[x], or F E[x].
+    damping : float
+        The λ of the next metric.
+    """
+
+    mean: Tensor
+    centre: Tensor
+
+    def __init__(self, factor: Factor, like: Tensor, damping: float) -> None:
+        super().__init__()
+        self.factor, self.damping = factor, damping
+        self.register_buffer("mean", like.new_zeros(factor.shape))
+        self.register_buffer("centre", like.new_zeros(*factor.shape, 1))
+
+    @property
+    def whitens(self) -> bool:
+        """Whether this is the whitening mode, of which Weight Normalization is a case."""
+        return self.factor.whitens
+
+    @property
+    def centres(self) -> bool:
+        """Whether the bias takes up E[x]; Weight Normalization does not centre."""
+        return self.factor.second != "none"
+
+    def rows(self, weight: Tensor) -> Tensor:
+        """The weight as one row a unit: (out, d) or (groups, out/groups, d)."""
+        if len(self.factor.shape) == 2:
+            return weight.reshape(self.factor.shape[0], -1, self.factor.shape[1])
+        return weight if weight.ndim == 2 else weight.flatten(1)
+
+    def length(self, rows: Tensor) -> Tensor:
+        """The norm by which V is divided, in a last axis of one."""
+        if self.whitens:
+            norms: Tensor = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
+            return norms
+        return self.factor.norm(rows)
+
+    def ratio(self, g: Tensor, rows: Tensor) -> Tensor:
+        """g/‖V‖ of each unit, in a last axis of one."""
+        length = self.length(rows)
+        return (g if g.shape == length.shape else g.view_as(length)) / length
+
+    def forward(self, g: Tensor, v: Tensor) -> Tensor:
+        """W."""
+        if self.whitens:
+            return self.factor.whiten(self.rows(with_length(g, v))).view_as(v)
+        rows = self.rows(v)
+        return (rows * self.ratio(g, rows)).view_as(v)
+
+    def shift(self, g: Tensor, v: Tensor) -> Tensor:
+        """W E[x] of shape (out,), without forming W."""
+        rows = self.rows(v)
+        return ((rows @ self.centre) * self.ratio(g, rows)).flatten()
+
+    def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """(g, V) with g = ‖V‖, for V = W (normalize) or W F⁻¹ (whiten).
+
+        Raises
+        ------
+        ValueError
+            When a unit has no weight, and so no direction.
+        """
+        rows = self.rows(weight)
+        rows = self.factor.colour(rows) if self.whitens else rows
+        g = self.length(rows)
+        if not bool((g > 0.0).all()):
+            raise ValueError(
+                "every unit needs a weight that is not zero, to have a direction. Got "
+                f"{int((g <= 0.0).sum())} of {g.numel()} without; initialise the layer first."
+            )
+        return g.reshape(-1, *(1,) * (weight.ndim - 1)), rows.reshape(weight.shape).clone()
+
+    @torch.no_grad()
+    def update(self, moments: InputMoments) -> None:
+        """Take the metric from new moments; the caller moves g, V and the bias."""
+        self.factor.update(moments, self.damping)
+        if not self.centres:
+            return
+        mean = moments.mean.to(self.mean)
+        self.mean.copy_(mean)
+        row = mean.unsqueeze(-2)
+        self.centre.copy_((self.factor.inputs(row) if self.whitens else row).mT)
+
+
+class CentredBias(nn.Module):
+    """c -> c - W E[x]: the bias of a layer whose inputs are centred in the weight instead of the data.
+
+    It reads g and V of the weight beside it, which it holds in a tuple so that they are registered once.
+    """
+
+    def __init__(self, weight: Any) -> None:
+        super().__init__()
+        self._weight = (weight,)
+
+    def _shift(self) -> Tensor:
+        weight = self._weight[0]
+        shift: Tensor = weight[0].shift(weight.original0, weight.original1)
+        return shift
+
+    def forward(self, c: Tensor) -> Tensor:
+        """c - W E[x]."""
+        return c - self._shift() if self._weight[0][0].centres else c
+
+    def right_inverse(self, bias: Tensor) -> Tensor:
+        """The c that gives this bias with the present weight."""
+        return bias + self._shift() if self._weight[0][0].centres else bias.clone()
+
+
+def s_norm(
+    module: nn.Module,
+    name: str = "weight",
+    *,
+    metric: Metric = "full",
+    mode: Mode = "normalize",
+    damping: float = DEFAULT_DAMPING,
+    rank: int | None = None,
+    S: Tensor | None = None,
+    mean: Tensor | None = None,
+    momentum: float = BATCH_MOMENTUM,
+    eps: float = BATCH_EPS,
+) -> nn.Module:
+    """Split the weight of a layer into length g and direction V in the metric of the layer's inputs.
+
+    With S the centred covariance of the inputs, d of them to a unit, and Ŝ = S + `damping` (tr S/d) I:
+
+    - ``mode="normalize"``: W = g V/‖V‖_Ŝ, Eq. 9;
+    - ``mode="whiten"``: W = g (V/‖V‖) F with Fᵀ F = Ŝ⁻¹, so that any optimizer's step on V is one in the
+      metric Ŝ.
+
+    g and the norm are per output unit; a convolution has S over its unfolded patches, one for each group.
+    The bias becomes c - W E[x]. A layer without a bias has nothing to take up E[x] and keeps none; S stays
+    centred.
+
+    The layer computes the same function after the call as before. S is I and E[x] is 0 until they are given
+    here or by `gdnp.nn.fit_metric`. The new parameters are ``module.parametrizations.weight.original0`` (g)
+    and ``original1`` (V), as in torch's ``weight_norm``: make the optimizer after this call. Assigning to
+    ``module.weight`` moves g and V but leaves c, so assign ``module.bias`` after it.
+
+    ``metric="batch"`` is Batch Normalization: W x is standardised by the statistics of the batch, with the
+    gradient through them, and by running statistics in evaluation; g and c are ``module.s_norm.g`` and
+    ``.c``. At first g = ‖V‖; `fit_metric` sets them so that the layer computes, in evaluation, what it did
+    before this call.
+
+    Parameters
+    ----------
+    module : Linear or Conv2d
+        Changed in place.
+    name : str
+        The parameter, ``"weight"``.
+    metric : {"identity", "diagonal", "low_rank", "full", "batch"}
+        "identity" is Ŝ = I, Weight Normalization; "diagonal" keeps the variances; "low_rank" keeps `rank`
+        leading directions and a diagonal and never forms a d x d matrix; "full" keeps one.
+    mode : {"normalize", "whiten"}
+    damping : float
+        λ >= 0; see `gdnp.nn.DEFAULT_DAMPING`.
+    rank : int, optional
+        For "low_rank"; `gdnp.nn.DEFAULT_RANK`, or half of the inputs where that is fewer, unless given.
+    S : Tensor of shape (d, d) or (groups, d, d), optional
+        Where it is known beforehand; its diagonal will do for "diagonal".
+    mean : Tensor of shape (d,) or (groups, d), optional
+        E[x], 0 unless given.
+    momentum, eps : float
+        Of the running statistics and of the variance, for "batch", as in ``torch.nn.BatchNorm1d``.
+
+    Returns
+    -------
+    Module
+        The same module.
+
+    Raises
+    ------
+    TypeError
+        When the module is neither Linear nor Conv2d.
+    ValueError
+        When the module has no such weight or is parametrised already, when a unit's weight is zero, for an
+        unknown metric or mode or a negative damping, and for an S of the wrong size, not finite, or singular.
+
+    Notes
+    -----
+    The metric is held in buffers, d x d numbers for "full", which DistributedDataParallel sends to all
+    processes in each forward pass unless ``broadcast_buffers=False``; `fit_metric` gives all the same metric.
+
+    References
+    ----------
+    Kohler et al. (2019), Eqs. 6-9. Salimans and Kingma (2016), Weight Normalization. Ioffe and Szegedy
+    (2015), Batch Normalization.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gdnp.nn import s_norm
+    >>> _ = torch.manual_seed(0)
+    >>> x = torch.randn(100, 3) * torch.tensor([1.0, 10.0, 100.0]) + 5.0
+    >>> layer = torch.nn.Linear(3, 2)
+    >>> before = layer(x)
+    >>> layer = s_norm(layer, mode="whiten", S=x.T.cov(), mean=x.mean(0))
+    >>> torch.allclose(layer(x), before, atol=1e-3)
+    True
+    """
+    weight = _weight(module, name)
+    _check_options(metric, mode, damping, S, mean)
+    if metric == "batch":
+        BatchMetric.attach(module, momentum, eps)
+        return module
+    shape = input_shape(module)
+    factor = METRICS[metric](shape, weight, whitens=mode == "whiten" or metric == "identity", rank=rank)
+    split = SNorm(factor, weight.detach(), damping).to(weight.device)
+    if S is not None:
+        split.update(InputMoments.given(S, mean, shape, factor.second, factor.columns))
+    parametrize.register_parametrization(module, name, split)
+    if module.bias is not None and metric != "identity":
+        lists = module.parametrizations
+        assert isinstance(lists, nn.ModuleDict)
+        parametrize.register_parametrization(module, "bias", CentredBias(lists[name]))
+    make_copyable(module)
+    return module
+
+
+def metric_of(module: nn.Module) -> SNorm | BatchMetric | None:
+    """What ``s_norm`` has put on a module, if it has."""
+    attached = getattr(module, "s_norm", None)
+    if isinstance(attached, BatchMetric):
+        return attached
+    if parametrize.is_parametrized(module, "weight"):
+        first = module.parametrizations["weight"][0]  # type: ignore[index]
+        return first if isinstance(first, SNorm) else None
+    return None
+
+
+def fold(module: nn.Module) -> nn.Module:
+    """Turn every layer with ``s_norm`` in a module, or the module itself, back into a plain layer, in place.
+
+    The function stays the same; for ``metric="batch"`` that is the function of evaluation, and the layer gets
+    a bias if it had none.
+
+    Parameters
+    ----------
+    module : Module
+
+    Returns
+    -------
+    Module
+        The same module. Weights are new parameters, so make a new optimizer to train on.
+
+    Raises
+    ------
+    RuntimeError
+        When a layer with ``metric="batch"`` has no statistics yet.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gdnp.nn import fold, s_norm
+    >>> fold(s_norm(torch.nn.Linear(3, 2)))
+    Linear(in_features=3, out_features=2, bias=True)
+    """
+    for layer in list(module.modules()):
+        found = metric_of(layer)
+        if isinstance(found, BatchMetric):
+            found.fold(layer)
+        elif found is not None:
+            if parametrize.is_parametrized(layer, "bias"):  # first, since it is made from the weight
+                parametrize.remove_parametrizations(layer, "bias")
+            parametrize.remove_parametrizations(layer, "weight")
+            layer.register_parameter("bias", layer._parameters.pop("bias"))  # after the weight, as before
+    return module
+
+
+def _weight(module: nn.Module, name: str) -> Tensor:
+    kind = type(module).__name__
+    if metric_of(module) is not None:
+        raise ValueError(
+            f"s_norm takes a layer that has none yet. Got a second registration on {kind}; move the metric "
+            "with fit_metric, or fold the layer first."
+        )
+    if parametrize.is_parametrized(module):
+        raise ValueError(
+            f"s_norm takes a layer without other parametrisations. Got {kind}; remove them first with "
+            "torch.nn.utils.parametrize.remove_parametrizations."
+        )
+    weight = getattr(module, name, None)
+    if not isinstance(weight, nn.Parameter):
+        raise ValueError(
+            f"s_norm needs a layer with a parameter {name!r}. Got {kind}, which has none; name a Linear or a "
+            "Conv2d inside the model."
+        )
+    if not isinstance(module, nn.Linear | nn.Conv2d) or name != "weight":
+        raise TypeError(
+            f"s_norm works on the weight of Linear and Conv2d. Got {name!r} of {kind}; leave it as it is."
+        )
+    if isinstance(weight, nn.UninitializedParameter):
+        raise ValueError(
+            f"s_norm needs a weight of known size. Got a lazy {kind}; run a batch through it first."
+        )
+    return weight
+
+
+def _check_options(metric: str, mode: str, damping: float, S: Tensor | None, mean: Tensor | None) -> None:
+    names = (*METRICS, "batch")
+    if metric not in names:
+        raise ValueError(f"metric must be one of {', '.join(names)}. Got {metric!r}.")
+    if mode not in ("normalize", "whiten"):
+        raise ValueError(f"mode must be 'normalize' or 'whiten'. Got {mode!r}.")
+    check_damping(damping)
+    if metric == "batch" and mode == "whiten":
+        raise ValueError(
+            "metric='batch' has only mode='normalize', since a weight never sees activations. Got "
+            "mode='whiten'; use metric='full' to whiten."
+        )
+    if metric in ("identity", "batch") and (S is not None or mean is not None):
+        raise ValueError(
+            f"metric={metric!r} takes no S and no mean. Got one; leave it out or use metric='full'."
+        )
+    if mean is not None and S is None:
+        raise ValueError("mean belongs to S. Got mean without S; give both, or use fit_metric.")
+
+
+def check_damping(damping: float) -> None:
+    """Refuse a λ that is negative or not finite."""
+    if not 0.0 <= damping < float("inf"):
+        raise ValueError(
+            f"damping must be a finite number >= 0, in units of the mean variance. Got {damping!r}."
+        )

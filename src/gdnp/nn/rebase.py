@@ -1,0 +1,157 @@
+"""A layer moved to a new metric without changing its function, and its optimizer's memory moved with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, Adam, Muon, Optimizer
+
+from gdnp.nn.moments import InputMoments, widest
+from gdnp.nn.parametrize import SNorm
+
+__all__ = ["Move", "parameters_of"]
+
+
+def parameters_of(layer: nn.Module) -> tuple[Tensor, Tensor, Tensor | None]:
+    """(g, V, c) of a layer with ``s_norm``; c is None without a centred bias."""
+    lists: Any = layer.parametrizations
+    weight = lists["weight"]
+    return weight.original0, weight.original1, lists["bias"].original if "bias" in lists else None
+
+
+class Move:
+    """A layer's way from its metric to a new one: V' = V T with T = F F'⁻¹, and g' and c' that keep W and b.
+
+    Nothing is changed before ``apply``.
+
+    Parameters
+    ----------
+    layer : Module
+    split : SNorm
+        The layer's.
+    moments : InputMoments
+    damping : float
+
+    Raises
+    ------
+    ValueError
+        When the new metric is singular.
+    """
+
+    def __init__(self, layer: nn.Module, split: SNorm, moments: InputMoments, damping: float) -> None:
+        self.layer, self.split = layer, split
+        self.old, self.new = deepcopy(split), deepcopy(split)
+        self.new.damping = damping
+        self.new.update(moments)
+
+    @torch.no_grad()
+    def apply(self, optimizers: Sequence[Optimizer]) -> None:
+        """Move the layer, and what the optimizers remember of it."""
+        parameters = [p for p in parameters_of(self.layer) if p is not None]
+        wide = widest(parameters[0].device)
+        old, new = self.old.to(wide), deepcopy(self.new).to(wide)
+        slots = [_Slot.find(optimizers, p) for p in parameters]
+        averages = [None if slot is None else slot.average() for slot in slots]
+        moved = _moved(old, new, *(p.to(wide) for p in parameters))
+        pulled = _pulled_back(new, old, moved, averages)
+        for p, value in zip(parameters, moved, strict=True):
+            p.copy_(value)
+            p.grad = None
+        for slot, average in list(zip(slots, pulled, strict=True))[:2]:  # that of c is the same as before
+            if slot is not None:
+                slot.restart(average)
+        for mine, its in zip(self.split.buffers(), self.new.buffers(), strict=True):
+            mine.copy_(its)
+        self.split.damping = self.new.damping
+
+
+def _moved(a: SNorm, b: SNorm, g: Tensor, v: Tensor, c: Tensor | None = None) -> list[Tensor]:
+    """(g, V, c) in the coordinates of b, of the same W and b as in those of a."""
+    rows = a.rows(v)
+    there = b.factor.colour(a.factor.whiten(rows)) if a.whitens else rows
+    g_there = g * (b.length(there) / a.length(rows)).view_as(g)
+    v_there = there.view_as(v)
+    if c is None:
+        return [g_there, v_there]
+    return [g_there, v_there, c - a.shift(g, v) + b.shift(g_there, v_there)]
+
+
+def _pulled_back(
+    new: SNorm, old: SNorm, at: Sequence[Tensor], averages: Sequence[Tensor | None]
+) -> list[Tensor | None]:
+    """Gradients in the old coordinates as gradients in the new ones, by the chain rule.
+
+    For V alone this is m T^(-T); that g' depends on V as well adds a term in the average gradient of g, and
+    that E[x] has moved one in that of c.
+    """
+    if all(average is None for average in averages):
+        return [None] * len(at)
+    with torch.enable_grad():
+        leaves = [value.detach().requires_grad_() for value in at]
+        there = _moved(new, old, *leaves)
+        pairs = [(m.to(v), v) for m, v in zip(averages, there, strict=True) if m is not None]
+        total = torch.stack([(m * v).sum() for m, v in pairs]).sum()
+        return list(torch.autograd.grad(total, leaves, allow_unused=True))
+
+
+class _Slot:
+    """What one optimizer remembers of one parameter: an average gradient, and the rest."""
+
+    def __init__(self, optimizer: Optimizer, group: dict[str, Any], parameter: Tensor) -> None:
+        self.optimizer, self.group, self.parameter = optimizer, group, parameter
+
+    @classmethod
+    def find(cls, optimizers: Sequence[Optimizer], parameter: Tensor) -> _Slot | None:
+        """The slot of a parameter that some optimizer has stepped on."""
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                if any(parameter is p for p in group["params"]) and optimizer.state.get(parameter):
+                    return cls(optimizer, group, parameter)
+        return None
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The optimizer's own record."""
+        record: dict[str, Any] = self.optimizer.state[self.parameter]
+        return record
+
+    def average(self) -> Tensor | None:
+        """The average gradient, or None where the optimizer keeps none that is known here."""
+        if isinstance(self.optimizer, SGD | Muon):
+            buffer: Tensor | None = self.state.get("momentum_buffer")
+            return None if buffer is None else buffer * self._unit()
+        if isinstance(self.optimizer, Adam):
+            memory: Tensor = self.state["exp_avg"]
+            average: Tensor = memory / (1.0 - self.group["betas"][0] ** self.state["step"].to(memory))
+            return average
+        return None
+
+    def _unit(self) -> float:
+        """SGD sums its gradients where Muon averages them."""
+        if isinstance(self.optimizer, Muon):
+            return 1.0
+        return float((1.0 - self.group["momentum"]) / (1.0 - self.group["dampening"]))
+
+    def restart(self, average: Tensor | None) -> None:
+        """Go on from an average gradient in the new coordinates.
+
+        Adam's second moment has no transform. It is reset together with the count of steps: Adam goes on as
+        if the average gradient were the only one it had seen, so that its next step is neither huge (a second
+        moment of zero, but corrected for many steps) nor without momentum. Other optimizers start afresh.
+        """
+        state = self.state
+        if average is None:
+            self.optimizer.state.pop(self.parameter)
+        elif isinstance(self.optimizer, Adam):
+            first, second = self.group["betas"]
+            state["exp_avg"].copy_(average * (1.0 - first))
+            state["exp_avg_sq"].copy_(average.square() * (1.0 - second))
+            state["step"].fill_(1.0)
+            if "max_exp_avg_sq" in state:
+                state["max_exp_avg_sq"].zero_()
+        else:
+            state["momentum_buffer"].copy_(average / self._unit())

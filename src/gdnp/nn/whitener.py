@@ -1,0 +1,129 @@
+"""Whitening moved from the weight of an input layer to its data, once, so that steps cost nothing more."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from gdnp.nn.metrics import Identity
+from gdnp.nn.parametrize import SNorm, metric_of
+
+__all__ = ["Whitener", "whiten_inputs"]
+
+
+class Whitener(nn.Module):
+    """x -> F (x - E[x]), row by row; made by `whiten_inputs`.
+
+    Attributes
+    ----------
+    factor : Factor
+    mean : Tensor of shape (d,)
+    """
+
+    mean: Tensor
+    centre: Tensor
+
+    def __init__(self, split: SNorm) -> None:
+        super().__init__()
+        self.factor = split.factor
+        self.register_buffer("mean", split.mean.clone())
+        self.register_buffer("centre", split.centre.clone())
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        """F (x - E[x]) for x of shape (..., d)."""
+        return self.factor.inputs(x - self.mean)
+
+    def restore(self, layer: nn.Module) -> nn.Module:
+        """Give a layer its metric back, so that it takes raw inputs again; the inverse of `whiten_inputs`.
+
+        Parameters
+        ----------
+        layer : Linear
+            The one that `whiten_inputs` was called on, or a copy of it.
+
+        Returns
+        -------
+        Module
+            The same layer.
+
+        Raises
+        ------
+        ValueError
+            When the layer does not take inputs whitened by something of this size.
+        """
+        split = metric_of(layer)
+        if (
+            not isinstance(split, SNorm)
+            or not isinstance(split.factor, Identity)
+            or split.mean.shape != self.mean.shape
+        ):
+            raise ValueError(
+                f"restore needs the layer of {self.mean.numel()} inputs that whiten_inputs was called on. "
+                f"Got {layer}; pass that layer."
+            )
+        split.factor = deepcopy(self.factor)
+        split.mean.copy_(self.mean)
+        split.centre.copy_(self.centre)
+        return layer
+
+
+def whiten_inputs(layer: nn.Module) -> Whitener:
+    """Take the whitening out of a layer whose S is constant, and into the data.
+
+    For an input layer with W = g (V/‖V‖) F and bias c - W E[x], W x + b = g (V/‖V‖) x̃ + c with
+    x̃ = F (x - E[x]): whiten the data once and train on x̃. g, V and c stay the same parameters, so an
+    optimizer that holds them goes on as it was, and every step is the one that the layer would have taken on
+    raw data, at the cost of Weight Normalization. ``Whitener.restore`` undoes it, for raw inputs at the end.
+
+    Parameters
+    ----------
+    layer : Linear
+        With ``s_norm(..., mode="whiten")``; changed in place to take whitened inputs.
+
+    Returns
+    -------
+    Whitener
+        To be called on rows of data; a module, so that ``Sequential(whitener, model)`` takes raw inputs.
+
+    Raises
+    ------
+    ValueError
+        For another layer or mode.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gdnp.nn import fit_metric, s_norm, whiten_inputs
+    >>> _ = torch.manual_seed(0)
+    >>> x = 3.0 + torch.randn(64, 8)
+    >>> model = torch.nn.Sequential(torch.nn.Linear(8, 4), torch.nn.Tanh())
+    >>> before = model(x)
+    >>> _ = s_norm(model[0], mode="whiten")
+    >>> _ = fit_metric(model, [x])
+    >>> whitener = whiten_inputs(model[0])
+    >>> torch.allclose(model(whitener(x)), before, atol=1e-5)
+    True
+    """
+    split = metric_of(layer)
+    if not (isinstance(layer, nn.Linear) and isinstance(split, SNorm) and split.whitens):
+        raise ValueError(
+            "whiten_inputs needs a Linear layer with s_norm(..., mode='whiten'). Got "
+            f"{_description(layer, split)}; only there is the weight a plain one on whitened inputs."
+        )
+    whitener = Whitener(split)
+    split.factor = Identity(split.factor.shape, split.mean, whitens=True, rank=None)
+    split.mean.zero_()
+    split.centre.zero_()
+    return whitener
+
+
+def _description(layer: nn.Module, split: Any) -> str:
+    kind = parametrize.type_before_parametrizations(layer).__name__
+    if split is None:
+        return f"{kind} without s_norm"
+    return f"{kind} with mode='normalize'" if isinstance(layer, nn.Linear) else kind
