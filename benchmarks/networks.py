@@ -181,22 +181,26 @@ class White:
 
 @cache
 def _whitened(
-    task: str, n_train: int | None, n_test: int | None, metric: str, damping: float, rank: int
+    task: str, n_train: int | None, n_test: int | None, metric: str, damping: float, rank: int, sketched: int
 ) -> White:
-    """Done once for all runs of a process, since S does not change, and charged to each of them."""
+    """Done once for all runs of a process, since S does not change, and charged to each of them.
+
+    A sketch takes `sketched` rows; a metric of all directions needs all of them.
+    """
     data, clock = _data(task, n_train, n_test), Clock()
     with clock:
         model = nn.Sequential(
             _split(nn.Linear(data.x.shape[1], 2, dtype=data.x.dtype), metric, damping, rank)
         )
-        fit_metric(model, data.x.split(CHUNK))
+        fit_metric(model, data.x[: sketched if metric == "low_rank" else None].split(CHUNK))
         whitener = whiten_inputs(model[0])
         x = torch.cat([whitener(rows) for rows in data.x.split(CHUNK)])
     return White(whitener, x, clock.cpu)
 
 
 def _key(task: str, method: Method, protocol: Protocol) -> tuple[Any, ...]:
-    return task, protocol.n_train, protocol.n_test, method.metric, method.damping, protocol.rank
+    sizes = protocol.n_train, protocol.n_test
+    return task, *sizes, method.metric, method.damping, protocol.rank, protocol.refit_rows
 
 
 def _split(layer: nn.Module, metric: str, damping: float, rank: int) -> nn.Module:
