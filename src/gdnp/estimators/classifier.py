@@ -215,6 +215,7 @@ def _encode(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
             classes, codes = np.unique(y, return_inverse=True)
     else:
         classes, codes = np.unique(y, return_inverse=True)
+    codes = codes.astype(np.min_scalar_type(len(classes)), copy=False)
     if classes.dtype.kind == "f" and (classes != np.floor(classes)).any():
         raise ValueError(
             "Unknown label type: continuous. y must hold class labels, at most one of a few per row; "

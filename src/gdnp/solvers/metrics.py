@@ -105,12 +105,12 @@ class Metrics:
         more rows than are affordable, some are drawn in proportion to |c|.
         """
         problem, index = self.problem, None
-        size = c if problem.loss.convex else np.abs(c)
-        keep = size > NEGLIGIBLE * float(size.mean())
+        keep = np.abs(c) > NEGLIGIBLE * float(np.abs(c).mean())
         kept = int(np.count_nonzero(keep))
         if problem.d <= kept <= 0.6 * problem.n:
             index = np.flatnonzero(keep)
-            c, size = c[index], size[index]
+            c = c[index]
+        size = c if problem.loss.convex else np.abs(c)
         if self.rows < min(len(c), problem.n):
             drawn, share = draw(size, self.rows)
             index = drawn if index is None else index[drawn]

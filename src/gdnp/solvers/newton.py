@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from gdnp.losses import zero_one
 from gdnp.solvers.certificates import Certificate, Kind, duality_gap, provable, smallest_curvature
-from gdnp.solvers.conjugate import newton_step
+from gdnp.solvers.conjugate import NewtonStep, newton_step
 from gdnp.solvers.curvature import Curvature
 from gdnp.solvers.lbfgs import Memory
 from gdnp.solvers.line_search import DECREASE, search
@@ -180,11 +180,14 @@ class _Run:
 
     def _sampled_start(self, size: int) -> tuple[Place, Curvature]:
         """The solution of a sample, and the metric of all rows there."""
+        place = self.problem.at(self._sample_solution(size))
+        return place, self.metrics.at(place.margins)
+
+    def _sample_solution(self, size: int) -> FloatArray:
         problem, part = self.problem, sample(self.problem, size)
         solved = solve(part, tol=0.1 * part.d / part.n, max_iter=30, prove=False)
         problem.cost.charge(part.cost.passes * part.n / problem.n)
-        place = problem.at(solved.place.x)
-        return place, self.metrics.at(place.margins)
+        return solved.place.x
 
     def _length(self, place: Place, direction: FloatArray, q: FloatArray, slope: float) -> float:
         return search(lambda t: self.problem.line(place, direction, q, t), place.value, slope)
@@ -210,6 +213,7 @@ class _Run:
                 ended = self._finish(stuck)
                 if ended is not None:
                     return ended
+                self._refresh()
                 enter, stuck = 0.01 * enter, False
                 continue
             if self._stale(decrement, target):
@@ -219,7 +223,7 @@ class _Run:
                 stuck = not self._refresh(force=True)
         if not self.prove:
             return self._outcome(Status.MAX_ITER, decrement, "newton_decrement")
-        moved, gap, kind, _ = self._newton()
+        _, moved, gap, kind = self._newton()
         if moved.value <= self.place.value:
             self.place = moved
         met = self.problem.loss.convex and gap <= self.tol * self._scale(self.place.value - gap)
@@ -230,14 +234,20 @@ class _Run:
         problem, old = self.problem, self.place
         new = problem.at(old.x + p) if self.bold else None
         if new is None or not self._good_step(new, p, slope):
-            q = problem.slope(p) if new is None else new.margins - old.margins
+            if new is not None:  # its margins make room for their own change
+                q = np.subtract(new.margins, old.margins, out=new.margins)
+                new = None
+            else:
+                q = problem.slope(p)
             if not np.isfinite(q).all():
                 q = problem.slope(p)
             t = self._length(old, p, q, slope)
             if t == 0.0:
                 return False
             self.bold = BOLD[0] <= t <= BOLD[1]
-            new = problem.place(old.x + t * p, old.margins + t * q)
+            q *= t
+            q += old.margins
+            new = problem.place(old.x + t * p, q)
         self.memory.add(new.x - old.x, new.gradient - old.gradient)
         self.place = new
         self.fresh = False
@@ -284,13 +294,14 @@ class _Run:
     def _finish(self, stuck: bool) -> Outcome | None:
         """A Newton step that certifies its own end, or None when there is more to do."""
         old = self.place
-        moved, gap, kind, escape = self._newton()
-        if escape is not None and self._escape(escape):
+        newton, moved, gap, kind = self._newton()
+        if newton.escape is not None and self._escape(newton.escape):
             return None
         if moved.value <= old.value + 1e-12 * abs(old.value):
             self.place = moved
         else:
-            stuck = not self._damped(old) and stuck
+            stuck = not self._damped(newton) and stuck
+        del old, moved  # vectors of n rows
         if gap <= self.tol * self._scale(self.place.value - gap):
             if self.problem.loss.convex:
                 return self._outcome(Status.CONVERGED, self._polished(gap), kind)
@@ -300,18 +311,15 @@ class _Run:
             return self._outcome(Status.CONVERGED, gap, kind, smallest)
         if kind == "duality_gap" and (stuck or self.attempts >= PROOFS):
             # R is too small beside rounding for a proof; the decrement of the last step can still be had.
-            gap, kind = self.newton.decrement, "newton_decrement"
+            gap, kind = newton.decrement, "newton_decrement"
             if gap <= self.tol * self._scale(self.place.value):
                 return self._outcome(Status.CONVERGED, gap, kind)
         self.attempts += 1
-        if stuck:
-            return self._outcome(Status.STALLED, gap, kind)
-        self._refresh()
-        return None
+        return self._outcome(Status.STALLED, gap, kind) if stuck else None
 
-    def _damped(self, old: Place) -> bool:
+    def _damped(self, newton: NewtonStep) -> bool:
         """Part of a Newton step that went too far."""
-        p, q = self.newton.step, self.newton.slope
+        old, p, q = self.place, newton.step, newton.slope
         slope = float(p @ old.gradient)
         t = self._length(old, p, q, slope) if slope < 0.0 else 0.0
         if t > 0.0:
@@ -323,13 +331,13 @@ class _Run:
         if self.problem.design.n_entries > TINY:
             return gap
         self._refresh()
-        moved, better, _, _ = self._newton()
+        _, moved, better, _ = self._newton()
         if moved.value <= self.place.value and better <= gap:
             self.place, gap = moved, better
         return gap
 
-    def _newton(self) -> tuple[Place, float, Kind, FloatArray | None]:
-        """The place one Newton step on, its gap, how that is known, and a direction of negative curvature."""
+    def _newton(self) -> tuple[NewtonStep, Place, float, Kind]:
+        """A Newton step, the place it leads to, the gap there, and how that is known."""
         problem, place = self.problem, self.place
         enough = 0.1 * self.tol * self._scale(place.value)
         metric = self.metric
@@ -340,7 +348,7 @@ class _Run:
         def solving(residual: FloatArray, decrement: float) -> bool:
             return float(residual @ metric.solve(residual)) <= 0.02 * decrement
 
-        newton = self.newton = newton_step(
+        newton = newton_step(
             problem,
             place,
             problem.curvature(place.margins),
@@ -350,9 +358,9 @@ class _Run:
         )
         if self.provable:
             moved, gap = duality_gap(problem, place, newton)
-            return moved, gap, "duality_gap", None
+            return newton, moved, gap, "duality_gap"
         moved = problem.place(place.x + newton.step, place.margins + newton.slope)
-        return moved, newton.decrement, "newton_decrement", newton.escape
+        return newton, moved, newton.decrement, "newton_decrement"
 
     def _escape(self, direction: FloatArray) -> bool:
         """Go downhill along a direction of negative curvature, whichever way leads down."""
@@ -367,7 +375,6 @@ class _Run:
         if not best < place.value - 1e-12 * abs(place.value):
             return False
         self.place = problem.place(place.x + step * direction, place.margins + step * q)
-        self._refresh()
         return True
 
     def _separated(self) -> bool:
