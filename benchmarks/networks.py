@@ -141,7 +141,11 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     for step, rows in enumerate(_batches(len(x), protocol, config["seed"]), start=1):
         with clock:
             if method.where == "all" and step - 1 in protocol.refits:
-                _refit(model, x, protocol, optimizers)
+                try:
+                    _refit(model, x, protocol, optimizers)
+                except ValueError:  # a rate so large that a layer's outputs are constant or not finite
+                    curve.append((step, math.inf, clock.cpu + setup, clock.wall))
+                    break
             _step(model, data, x[rows], data.y[rows], optimizers)
         if step % protocol.every == 0:
             curve.append(
@@ -620,6 +624,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--quick", action="store_true", help="one seed, half the steps and rows, two dampings"
     )
     parser.add_argument("--steps", type=int)
+    parser.add_argument("--dampings", type=float, nargs="+", help="λ, instead of those of the protocol")
     parser.add_argument(
         "--rows", choices=("few", "all"), default="few", help="8000 images, or all that there are"
     )
@@ -634,6 +639,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         protocol = replace(protocol, n_train=None, n_test=None)
     if options.steps:
         protocol = replace(protocol, steps=options.steps)
+    if options.dampings:
+        protocol = replace(protocol, dampings=tuple(options.dampings))
     gone = {
         task: f"not in the data folder: {', '.join(absent(task))}" for task in options.tasks if absent(task)
     }
