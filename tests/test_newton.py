@@ -9,6 +9,7 @@ from gdnp import GDNPClassifier, GDNPRegressor
 from gdnp.design import as_design
 from gdnp.interface import Cost
 from gdnp.losses import LOSSES, LogLoss, PseudoHuber, Sigmoid, SquaredError, get_loss
+from gdnp.solvers.certificates import smallest_curvature
 from gdnp.solvers.curvature import DiagonalCurvature, FullCurvature, KernelCurvature, SaddleFreeCurvature
 from gdnp.solvers.lbfgs import Memory
 from gdnp.solvers.line_search import search
@@ -341,7 +342,7 @@ def test_plane_is_the_second_order_expansion(rng, loss, weighted):
     value, gradient, hessian = at(0.3, -0.2)
     moved = problem.at(x + 0.3 * p + np.append(np.zeros(3), -0.2))
     assert value == pytest.approx(moved.value)
-    assert problem.value(moved) == pytest.approx(moved.value)
+    assert problem.value(moved.x, moved.margins) == pytest.approx(moved.value)
     np.testing.assert_allclose(gradient, [moved.gradient @ p, moved.gradient[-1]], rtol=1e-9)
     along_t = (at(0.3 + h, -0.2)[1] - at(0.3 - h, -0.2)[1]) / (2.0 * h)
     along_c = (at(0.3, -0.2 + h)[1] - at(0.3, -0.2 - h)[1]) / (2.0 * h)
@@ -462,3 +463,52 @@ def test_certify_never_believes_a_status(rng):
     assert far.status is Status.MAX_ITER
     best = reference(LogLoss(), X, y, 1e-3)[2]
     assert far.gap == pytest.approx(far.objective / best - 1.0, rel=1e-7)
+
+
+@pytest.mark.parametrize("form", ["csr", "csc"])
+def test_entries_in_two_parts_are_one_number(form):
+    a = np.linspace(0.5, 1.5, 200)
+    X = sp.csr_array((np.repeat(a / 2.0, 2), np.zeros(400, int), np.arange(0, 401, 2)), shape=(200, 1))
+    X = X if form == "csr" else X.tocsc()
+    whole = GDNPClassifier().fit(a[:, None], a > 1.0)
+    parts = GDNPClassifier().fit(X, a > 1.0)
+    np.testing.assert_allclose(parts.coef_, whole.coef_, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_proof_is_of_the_coefficients_whatever_the_margins_have_gathered(rng):
+    X = rng.standard_normal((64, 40)) + 1e7 * rng.choice([-1.0, 1.0], 40)
+    y = rng.standard_normal(64)
+    model = GDNPRegressor(alpha=1e-4, fit_intercept=False).fit(X, y)
+    certificate = model.certificate_
+    value = 0.5 * np.mean((y - X @ model.coef_) ** 2) + 0.5e-4 * model.coef_ @ model.coef_
+    assert certificate.objective == pytest.approx(value, rel=1e-7)
+    U, s, Vt = np.linalg.svd(X, full_matrices=False)
+    best = Vt.T @ (s / (s**2 + 64 * 1e-4) * (U.T @ y))
+    least = 0.5 * np.mean((y - X @ best) ** 2) + 0.5e-4 * best @ best
+    assert certificate.objective <= (1.0 + certificate.gap) * least * (1.0 + 1e-7)
+
+
+@pytest.mark.parametrize("value", [0.0, 2.0])
+@pytest.mark.parametrize("loss", ["squared_error", "pseudo_huber"])
+def test_a_constant_target_of_many_rows(rng, loss, value):
+    model = GDNPRegressor(loss).fit(rng.standard_normal((20_000, 3)), np.full(20_000, value))
+    assert model.intercept_ == pytest.approx(value)
+    assert model.certificate_.status is Status.CONVERGED
+
+
+@pytest.mark.parametrize("factor", [1e3, 1e6, 1e200])
+def test_a_warm_start_far_out_is_left(rng, factor):
+    X, y = draw(rng)
+    model = GDNPClassifier(warm_start=True).fit(X, y)
+    best = model.certificate_.objective
+    model.coef_ = factor * model.coef_
+    model.fit(X, y)
+    assert model.certificate_.objective == pytest.approx(best, rel=1e-7)
+
+
+def test_a_hessian_of_zero_has_no_negative_curvature(rng):
+    X, y = rng.standard_normal((4, 20)), np.array([1.0, 1.0, -1.0, -1.0])
+    problem = problem_of(X, y, Sigmoid(), 0.0, fit_intercept=False)
+    place = problem.at(np.append(1e6 * np.linalg.lstsq(X, y, rcond=None)[0] / problem.scale, 0.0))
+    assert smallest_curvature(problem, place, False)[0] == 0.0

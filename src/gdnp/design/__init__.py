@@ -47,4 +47,9 @@ def as_design(X: Any, n_jobs: int | None = None) -> DesignMatrix:
         raise ValueError(f"X must have at least one row and one column. Got shape {X.shape}.")
     if X.dtype.kind not in "fiub":
         raise ValueError(f"X must hold real numbers. Got dtype {X.dtype}; encode or drop the other columns.")
-    return SparseDesign(X, n_jobs) if sparse else DenseDesign(X, n_jobs)
+    if not sparse:
+        return DenseDesign(X, n_jobs)
+    if not X.has_canonical_format:  # an entry in two parts is one number: its square is not that of the parts
+        X = X.copy()
+        X.sum_duplicates()
+    return SparseDesign(X, n_jobs)

@@ -15,7 +15,7 @@ from gdnp.design.dense import product_with_signs
 
 __all__ = ["SparseBlock", "SparseDesign"]
 
-BLOCK_ENTRIES = 1 << 19
+BLOCK_ENTRIES = 1 << 18
 DENSE_ROWS_FLOATS = 1 << 17
 SPARSE_PRODUCT_COST = 50.0
 """One multiplication of a sparse-sparse product in multiplications of a dense one (measured)."""

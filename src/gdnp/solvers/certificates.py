@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from gdnp.design import Block
 from gdnp.solvers.conjugate import NewtonStep
@@ -79,7 +79,10 @@ def provable(problem: Standardized) -> bool:
 
 
 def duality_gap(problem: Standardized, place: Place, newton: NewtonStep) -> tuple[Place, float]:
-    """The place one Newton step on, and f there less the dual bound; one pass less its forward half.
+    """The place one Newton step on, and f there less the dual bound; one pass.
+
+    The margins there are computed from the coefficients, not from those before the step: what is proved is
+    proved of the coefficients, whatever rounding the margins have gathered on the way.
 
     Parameters
     ----------
@@ -97,7 +100,8 @@ def duality_gap(problem: Standardized, place: Place, newton: NewtonStep) -> tupl
         An upper bound on f - min f there, up to rounding; infinite where a cannot be balanced.
     """
     loss, s_mean = problem.loss, 1.0 / problem.n
-    moved = place.margins + newton.slope
+    x = place.x + newton.step
+    moved, (w, b) = np.empty(problem.n), problem.outward(x)
 
     def dual(t: FloatArray, q: FloatArray) -> FloatArray:
         return loss.dual_clip(loss.gradient(t) + loss.curvature(t) * q)
@@ -119,8 +123,15 @@ def duality_gap(problem: Standardized, place: Place, newton: NewtonStep) -> tupl
             down = positive / negative
 
     def kernel(
-        block: Block, t: FloatArray, q: FloatArray, at: FloatArray, sigma: FloatArray, s: FloatArray | None
+        block: Block,
+        t: FloatArray,
+        q: FloatArray,
+        at: FloatArray,
+        sigma: FloatArray,
+        base: FloatArray | None,
+        s: FloatArray | None,
     ) -> list[Any]:
+        problem.forward(block, w, b, sigma, base, at)
         a = dual(t, q)
         a *= np.where(a * sigma > 0.0, up, down)
         value, r = loss.value_and_gradient(at)
@@ -132,17 +143,17 @@ def duality_gap(problem: Standardized, place: Place, newton: NewtonStep) -> tupl
         products = block.tdot(r), block.tdot(h)
         return [problem.total(value, s), problem.total(excess, s), *products, float(r.sum()), float(h.sum())]
 
-    problem.cost.charge(0.5)
+    problem.cost.charge(1.0)
     value, excess, product, dual_product, total, dual_total = problem.design.reduce(
         kernel,
         place.margins,
         newton.slope,
         moved,
         problem.sigma,
+        problem.base,
         problem.weight,
         partial_size=2 * problem.d,
     )
-    x = place.x + newton.step
     gradient = problem.finished(product, total, x)
     residual = problem.finished(dual_product, dual_total, x)[:-1]
     gap = excess + 0.5 * float(residual @ (residual / problem.ridge))
@@ -172,6 +183,6 @@ def smallest_curvature(problem: Standardized, place: Place, as_matrix: bool) -> 
     start = np.random.default_rng(0).standard_normal(d + 1)
     try:
         values, vectors = eigsh(operator, k=1, which="SA", v0=start, maxiter=200, tol=1e-3)
-    except ArpackNoConvergence:
+    except ArpackError:  # no convergence, or an operator that is zero
         return 0.0, start
     return float(values[0]), vectors[:, 0]

@@ -105,7 +105,7 @@ def _cholesky(matrix: FloatArray, largest: float) -> FloatArray:
         diagonal += (jitter - added) * unit
         added = jitter
         factor, info = lapack.dpotrf(matrix, lower=1)
-        pivot = float(np.min(np.einsum("ii->i", factor), initial=np.inf)) ** 2
+        pivot = float(np.square(np.min(np.einsum("ii->i", factor), initial=np.inf)))
         if info == 0 and (pivot > SMALLEST_PIVOT * unit or jitter >= ENOUGH):
             return np.asarray(factor)
     raise FloatingPointError("a Gram matrix is not finite or far from positive semidefinite")

@@ -123,7 +123,7 @@ def _graduated(problem: Standardized) -> tuple[FloatArray | Place, Curvature]:
         last = ends[-1]
         ends.append(solve(easier, tol=ROUGH, max_iter=50, start=last.place, metric=last.metric, prove=False))
     real = part.with_loss(problem.loss)
-    best = min((ends[0], ends[-1]), key=lambda end: real.value(end.place))
+    best = min((ends[0], ends[-1]), key=lambda end: real.value(end.place.x, end.place.margins))
     if size is None:
         return best.place, best.metric
     problem.cost.charge(part.cost.passes * part.n / problem.n)

@@ -168,9 +168,16 @@ class _Run:
                 self.place = self.problem.place(start.x, start.margins)
             else:
                 self.place = self.problem.at(start)
-            self.metric = self.metrics.at(self.place.margins) if metric is None else metric
+            if not self.place.value <= self._constant_value():  # too far out to be of use
+                self.place, self.metric = self._start()
+            else:
+                self.metric = self.metrics.at(self.place.margins) if metric is None else metric
         self.floor = 1e-15 * self.place.value
         return self._iterate()
+
+    def _constant_value(self) -> float:
+        x, margins = self.problem.constant()
+        return self.problem.value(x, margins)
 
     def _start(self) -> tuple[Place, Curvature]:
         size = sample_size(self.problem)
@@ -213,11 +220,9 @@ class _Run:
                 ended = self._finish(stuck)
                 if ended is not None:
                     return ended
-                self._refresh()
-                enter, stuck = 0.01 * enter, False
+                enter, stuck = 0.01 * enter, not self._refresh()
                 continue
-            if self._stale(decrement, target):
-                self._refresh()
+            if self._stale(decrement, target) and self._refresh():
                 continue
             if not self._step(p, slope):
                 stuck = not self._refresh(force=True)
@@ -279,7 +284,10 @@ class _Run:
             self.metrics.damping = 0.0
         elif self.fresh and not self.metrics.damp():
             return False
-        self.metric = self.metrics.at(self.place.margins)
+        try:
+            self.metric = self.metrics.at(self.place.margins)
+        except FloatingPointError:  # φ'' has underflowed in all rows that counted
+            return False
         self.memory.clear()
         self.decrements.clear()
         self.fresh = True
@@ -297,7 +305,9 @@ class _Run:
         newton, moved, gap, kind = self._newton()
         if newton.escape is not None and self._escape(newton.escape):
             return None
-        if moved.value <= old.value + 1e-12 * abs(old.value):
+        if not self._no_higher(moved, old):
+            old = self.place = self.problem.at(old.x)  # its margins may have gathered rounding
+        if self._no_higher(moved, old):
             self.place = moved
         else:
             stuck = not self._damped(newton) and stuck
@@ -316,6 +326,10 @@ class _Run:
                 return self._outcome(Status.CONVERGED, gap, kind)
         self.attempts += 1
         return self._outcome(Status.STALLED, gap, kind) if stuck else None
+
+    @staticmethod
+    def _no_higher(new: Place, old: Place) -> bool:
+        return new.value <= old.value + 1e-12 * abs(old.value)
 
     def _damped(self, newton: NewtonStep) -> bool:
         """Part of a Newton step that went too far."""
@@ -359,7 +373,7 @@ class _Run:
         if self.provable:
             moved, gap = duality_gap(problem, place, newton)
             return newton, moved, gap, "duality_gap"
-        moved = problem.place(place.x + newton.step, place.margins + newton.slope)
+        moved = problem.at(place.x + newton.step)
         return newton, moved, newton.decrement, "newton_decrement"
 
     def _escape(self, direction: FloatArray) -> bool:
@@ -410,8 +424,10 @@ class _Run:
     def _outcome(self, status: Status, gap: float, kind: Kind, smallest: float | None = None) -> Outcome:
         g = self.place.gradient
         norm = math.sqrt(max(float(g @ self.metric.solve(g)), 0.0))
-        best = self.place.value - gap
+        best = self._scale(self.place.value - gap)
         relative = 0.0 if gap <= 0.0 else gap / best if best > 0.0 else math.inf
+        if not math.isfinite(self.place.value):
+            status, relative = Status.NON_FINITE, math.inf
         certificate = Certificate(status, relative, norm, kind, self.place.value, smallest, *self._errors())
         self._record(0.5 * norm**2)
         return Outcome(self.place, certificate, self.history, self.metric)

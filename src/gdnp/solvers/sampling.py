@@ -15,6 +15,8 @@ SMALLEST = 4096
 """Rows of a sample at least."""
 ROWS_PER_COLUMN = 32
 """Rows of a sample for each column: what is left of the suboptimality is about d/n of it."""
+LEAST = 1e-3
+"""|φ'| that every row is taken to have at least, in units of its mean."""
 FEW = 4
 """A sample is solved first when there are this many times more rows than it has."""
 
@@ -41,10 +43,12 @@ def _weighted_rows(
     problem: Standardized, margins: FloatArray, size: int
 ) -> tuple[NDArray[np.intp], FloatArray]:
     mass = np.abs(problem.loss.gradient(margins))
+    least = max(LEAST * float(mass.mean()), 1e-300)
+    mass += least  # rows that fit exactly count too
     if problem.weight is not None:
         mass *= problem.weight
     index, share = draw(mass, size)
-    weight = share / np.abs(problem.loss.gradient(margins[index]))
+    weight = share / (np.abs(problem.loss.gradient(margins[index])) + least)
     return index, weight / weight.sum()
 
 

@@ -97,7 +97,7 @@ class Standardized:
 
     # Coordinates
 
-    def _outward(self, x: FloatArray) -> tuple[FloatArray, float]:
+    def outward(self, x: FloatArray) -> tuple[FloatArray, float]:
         """(w̃, b) of raw columns."""
         w = self.scale * x[:-1]
         return w, float(x[-1] - self.centre @ w)
@@ -146,20 +146,32 @@ class Standardized:
 
     # One pass
 
+    def forward(
+        self,
+        block: Block,
+        w: FloatArray,
+        b: float,
+        sigma: FloatArray,
+        base: FloatArray | None,
+        out: FloatArray,
+    ) -> None:
+        """The margins of a block for (w̃, b), written to `out`."""
+        block.dot(w, out=out)
+        out += b
+        out *= sigma
+        if base is not None:
+            out += base
+
     def at(self, x: FloatArray) -> Place:
         """The place (v, γ): margins, value and gradient in one reading of X."""
         self.cost.charge(1.0)
-        w, b = self._outward(x)
+        w, b = self.outward(x)
         margins = np.empty(self.n)
 
         def kernel(
             block: Block, t: FloatArray, sigma: FloatArray, base: FloatArray | None, s: FloatArray | None
         ) -> list[Any]:
-            block.dot(w, out=t)
-            t += b
-            t *= sigma
-            if base is not None:
-                t += base
+            self.forward(block, w, b, sigma, base, t)
             return self._sums(block, t, sigma, s)
 
         sums = self.design.reduce(kernel, margins, self.sigma, self.base, self.weight, partial_size=self.d)
@@ -172,19 +184,19 @@ class Standardized:
         sums = self.design.reduce(self._sums, margins, self.sigma, self.weight, partial_size=self.d)
         return self._placed(x, margins, sums)
 
-    def value(self, place: Place) -> float:
-        """f where the margins are those of `place`, in O(n)."""
+    def value(self, x: FloatArray, margins: FloatArray) -> float:
+        """f at x, whose margins are known, in O(n)."""
 
         def kernel(t: FloatArray, s: FloatArray | None) -> list[Any]:
             return [self.total(self.loss.value(t), s)]
 
-        value = self.design.reduce_rows(kernel, place.margins, self.weight)[0]
-        return float(value) + self.penalty(place.x)
+        value = self.design.reduce_rows(kernel, margins, self.weight)[0]
+        return float(value) + self.penalty(x)
 
     def slope(self, p: FloatArray) -> FloatArray:
         """The derivative of the margins along p, shape (n,): half a pass."""
         self.cost.charge(0.5)
-        w, b = self._outward(p)
+        w, b = self.outward(p)
         slope = np.empty(self.n)
 
         def kernel(block: Block, q: FloatArray, sigma: FloatArray) -> list[Any]:
@@ -199,7 +211,7 @@ class Standardized:
     def hessian_product(self, curvature: FloatArray, p: FloatArray, slope: FloatArray) -> FloatArray:
         """∇²f p for curvature = s φ''; writes the derivative of the margins along p to `slope`; one pass."""
         self.cost.charge(1.0)
-        w, b = self._outward(p)
+        w, b = self.outward(p)
 
         def kernel(block: Block, q: FloatArray, c: FloatArray, sigma: FloatArray) -> list[Any]:
             r = block.dot(w)
