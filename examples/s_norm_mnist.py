@@ -106,7 +106,7 @@ def draw(name: str, curves: dict[str, list[float]], scores: dict[str, float], pa
         return save(figure, path)
 
 
-def main(path: Path = Path("s_norm_mnist"), *, rows: int = 4000, epochs: int = 10) -> list[Path]:
+def main(path: Path = Path("s_norm_mnist"), *, rows: int = 4000, epochs: int = 5) -> list[Path]:
     """Train, compare, fold, draw."""
     name, training, test = images(rows)
     plain = network(training[0].shape[1])
