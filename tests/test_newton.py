@@ -241,7 +241,7 @@ def test_degenerate_data_gives_a_finite_model(rng, spoil, loss, alpha):
 def test_separable_data_without_a_ridge(rng, form):
     X = rng.standard_normal((200, 3))
     y = X @ [1.0, -2.0, 0.5] > 0.0
-    with pytest.warns(UserWarning, match="separable and alpha is 0"):
+    with pytest.warns(UserWarning, match="separable, or the loss bounded, and no ridge"):
         model = GDNPClassifier(alpha=0.0).fit(form(X), y)
     assert model.certificate_.status is Status.LENGTH_DIVERGES
     assert model.score(form(X), y) == 1.0

@@ -375,3 +375,23 @@ def test_a_layer_that_is_not_used_is_named():
 
     with pytest.raises(ValueError, match="'spare' must be used in the forward pass"):
         fit_metric(Unused(), [data()])
+
+
+@pytest.mark.parametrize("options", [{"momentum": 0.9, "dampening": 1.0}, {"momentum": 1.0}])
+def test_a_buffer_that_is_no_average_is_started_afresh(options):
+    torch.manual_seed(0)
+    x = torch.randn(60, 4, dtype=torch.float64) * torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64)
+    model = nn.Sequential(s_norm(nn.Linear(4, 2, dtype=torch.float64), metric="full", mode="whiten"))
+    fit_metric(model, [x])
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, **options)
+    for _ in range(3):
+        optimizer.zero_grad()
+        model(x).square().mean().backward()
+        optimizer.step()
+    before = model(x).detach()
+    fit_metric(model, [x[:30]], optimizer=optimizer)
+    torch.testing.assert_close(model(x), before)
+    optimizer.zero_grad()
+    model(x).square().mean().backward()
+    optimizer.step()
+    assert all(torch.isfinite(p).all() for p in model.parameters())

@@ -482,3 +482,14 @@ def test_gradients_can_be_differentiated(metric, mode):
         return torch.func.functional_call(layer, dict(zip(names, values, strict=True)), x).tanh()
 
     assert torch.autograd.gradgradcheck(output, tuple(layer.parameters()), atol=1e-4)
+
+
+def test_a_negative_metric_is_refused():
+    with pytest.raises(ValueError, match="S must be positive definite"):
+        s_norm(nn.Linear(3, 3), S=-torch.eye(3))
+
+
+def test_a_single_image_is_no_batch():
+    layer = s_norm(nn.Conv2d(3, 8, 3, padding=1), metric="batch")
+    with pytest.raises(ValueError, match="needs a batch of images"):
+        layer(torch.randn(3, 8, 8))

@@ -46,7 +46,7 @@ REASONS = {
     Status.MAX_ITER: "the iterations ran out",
     Status.STALLED: "no step improves the objective any more",
     Status.NON_FINITE: "a step gave NaN or infinity and was undone",
-    Status.LENGTH_DIVERGES: "the data is separable and alpha is 0, so the length grows without bound",
+    Status.LENGTH_DIVERGES: "the data is separable, or the loss bounded, and no ridge bounds the length",
 }
 
 

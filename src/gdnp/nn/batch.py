@@ -130,5 +130,10 @@ def _standardise(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> Ten
     if isinstance(layer, nn.Linear) and output.ndim > 2:  # the units are the last axis
         flat: Tensor = part(output.flatten(0, -2))
         return flat.view_as(output)
+    if isinstance(layer, nn.Conv2d) and output.ndim != 4:
+        raise ValueError(
+            'metric="batch" needs a batch of images, shape (rows, channels, height, width). '
+            f"Got an output of shape {tuple(output.shape)}; add an axis of one row with x[None]."
+        )
     normalised: Tensor = part(output)
     return normalised

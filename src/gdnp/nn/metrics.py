@@ -267,7 +267,7 @@ def _nystrom(moments: InputMoments, unit: Tensor) -> tuple[Tensor, Tensor]:
 def _check_positive(smallest: Tensor, largest: Tensor, eps: float) -> None:
     """Refuse a metric whose smallest eigenvalue is not told from zero."""
     least, most = float(smallest.min()), float(largest.max())
-    if not least > eps * most:
+    if not least > eps * abs(most):
         raise ValueError(
             f"S must be positive definite after damping. Got a smallest eigenvalue of {least:.3g} beside a "
             f"largest of {most:.3g}, which is singular to the accuracy of the data; raise damping."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
@@ -123,7 +124,9 @@ class _Slot:
         """The average gradient, or None where the optimizer keeps none that is known here."""
         if isinstance(self.optimizer, SGD | Muon):
             buffer: Tensor | None = self.state.get("momentum_buffer")
-            return None if buffer is None else buffer * self._unit()
+            unit = self._unit()
+            # Without a weight for new gradients, or for old ones to fade, the buffer is no average of them.
+            return None if buffer is None or not 0.0 < unit < math.inf else buffer * unit
         if isinstance(self.optimizer, Adam):
             memory: Tensor = self.state["exp_avg"]
             average: Tensor = memory / (1.0 - self.group["betas"][0] ** self.state["step"].to(memory))
@@ -134,7 +137,8 @@ class _Slot:
         """SGD sums its gradients where Muon averages them."""
         if isinstance(self.optimizer, Muon):
             return 1.0
-        return float((1.0 - self.group["momentum"]) / (1.0 - self.group["dampening"]))
+        kept = 1.0 - self.group["dampening"]
+        return float((1.0 - self.group["momentum"]) / kept) if kept > 0.0 else math.inf
 
     def restart(self, average: Tensor | None) -> None:
         """Go on from an average gradient in the new coordinates.
