@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
-from gdnp.datasets import data_dir
+from gdnp.datasets import data_dir, fetch_cifar10, fetch_mnist
 
 ARCHITECTURES = ("bn", "wn", "none")
 FILES = {
@@ -58,19 +53,16 @@ def load(task: str, n_train: int | None, n_test: int | None) -> Data:
 
 
 def images(task: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Bytes and labels of training and test images. The first CIFAR-10 batch alone is split 4 to 1."""
-    folder = data_dir()
+    """Pixels and labels, to train and to test. Without CIFAR-10's test batch the others are split 4 to 1."""
     if task == "mnist":
-        x, y, x_test, y_test = (_idx(folder / name) for name in FILES["mnist"])
-        return x.reshape(len(x), -1), y, x_test.reshape(len(x_test), -1), y_test
-    folder /= "cifar-10-batches-py"
-    paths = [path for k in range(1, 6) if (path := folder / f"data_batch_{k}").exists()]
-    pieces = [_batch(path) for path in paths]
-    x, y = (np.concatenate(part) for part in zip(*pieces, strict=True))
-    if (folder / "test_batch").exists():
-        return x, y, *_batch(folder / "test_batch")
-    n = len(x) * 4 // 5
-    return x[:n], y[:n], x[n:], y[n:]
+        train, test = fetch_mnist("train"), fetch_mnist("test")
+        return train.X, train.y, test.X, test.y
+    train = fetch_cifar10("train")
+    if (data_dir() / "cifar-10-batches-py" / "test_batch").exists():
+        test = fetch_cifar10("test")
+        return train.X, train.y, test.X, test.y
+    n = len(train.y) * 4 // 5
+    return train.X[:n], train.y[:n], train.X[n:], train.y[n:]
 
 
 def _classified(task: str) -> Callable[[int | None, int | None], Data]:
@@ -139,28 +131,3 @@ def _linear(fan_in: int, fan_out: int) -> nn.Linear:
 def linear_layers(model: nn.Module) -> dict[str, nn.Linear]:
     """The linear layers by name, input first."""
     return {name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear)}
-
-
-def _idx(path: Path) -> np.ndarray:
-    raw = gzip.decompress(path.read_bytes())
-    dimensions = raw[3]
-    shape = np.frombuffer(raw, ">i4", dimensions, 4)
-    return np.frombuffer(raw, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
-
-
-def _batch(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    found = _Arrays(io.BytesIO(path.read_bytes()), encoding="bytes").load()
-    return found[b"data"], np.array(found[b"labels"])
-
-
-class _Arrays(pickle.Unpickler):
-    """Arrays, lists, numbers and strings only: a pickle may otherwise run any code."""
-
-    allowed = frozenset({"_reconstruct", "ndarray", "dtype"})
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module.split(".")[0] == "numpy" and name in self.allowed:
-            return getattr(np._core.multiarray if name == "_reconstruct" else np, name)
-        raise pickle.UnpicklingError(
-            f"a CIFAR-10 batch must hold only arrays and lists. Got {module}.{name}."
-        )

@@ -3,10 +3,8 @@
 import importlib
 import json
 import math
-import pickle
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -191,19 +189,6 @@ def test_diagonal_of_the_hessian_is_exact_on_a_quadratic_of_one_column(modules):
         loss.backward()
         optimizer.step()
     torch.testing.assert_close(p.detach(), torch.zeros(2, 1), rtol=0.0, atol=1e-5)
-
-
-def test_only_arrays_are_unpickled(modules, tmp_path):
-    _, tasks = modules
-    path = tmp_path / "batch"
-    data = np.arange(12, dtype=np.uint8).reshape(2, 6)
-    path.write_bytes(pickle.dumps({b"data": data, b"labels": [3, 4]}))
-    x, y = tasks._batch(path)
-    assert np.array_equal(x, data)
-    assert y.tolist() == [3, 4]
-    path.write_bytes(pickle.dumps({b"data": print}))
-    with pytest.raises(pickle.UnpicklingError, match=r"only arrays and lists\. Got builtins\.print"):
-        tasks._batch(path)
 
 
 @pytest.mark.parametrize("task", ["picture", "table", "mnist", "cifar10"])
