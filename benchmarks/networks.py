@@ -85,7 +85,7 @@ SMALL = {"steps": 160, "seeds": (0,), "dampings": (1e-2, 1e-1), "n_train": 4000,
 
 @dataclass(frozen=True)
 class Method:
-    """An architecture, an optimizer, and where the metric is: "plain", "input" or "all"."""
+    """An architecture, an optimizer, and where the metric is: "plain", "input", "hidden" or "all" layers."""
 
     architecture: str
     optimizer: str
@@ -132,15 +132,16 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     data = _data(config["task"], protocol.n_train, protocol.n_test)
     model = network(method.architecture, data, protocol.depth, protocol.width, config["seed"])
     clock = Clock()
-    white = None if method.where == "plain" else _whitened(*_key(config["task"], method, protocol))
+    white = _whitened(*_key(config["task"], method, protocol)) if method.where in ("input", "all") else None
     with clock:
-        x = data.x if white is None else _prepared(model, method, white, protocol)
+        _prepare(model, method, white, protocol)
+    x = data.x if white is None else white.x
     setup = 0.0 if white is None else white.seconds
     optimizers = _optimizers(model, method.optimizer, config["rate"])
     curve = [(0, _training_loss(model, data, x, protocol.batch), clock.cpu + setup, clock.wall)]
     for step, rows in enumerate(_batches(len(x), protocol, config["seed"]), start=1):
         with clock:
-            if method.where == "all" and step - 1 in protocol.refits:
+            if method.where in ("hidden", "all") and step - 1 in protocol.refits:
                 try:
                     _refit(model, x, protocol, optimizers)
                 except ValueError:  # a rate so large that a layer's outputs are constant or not finite
@@ -212,20 +213,21 @@ def _split(layer: nn.Module, metric: str, damping: float, rank: int) -> nn.Modul
     return s_norm(layer, metric=metric, mode="whiten", damping=damping, **options)
 
 
-def _prepared(model: nn.Sequential, method: Method, white: White, protocol: Protocol) -> Tensor:
-    """The rows that the model trains on; the function stays.
+def _prepare(model: nn.Sequential, method: Method, white: White | None, protocol: Protocol) -> None:
+    """Put the metric where the method has it; the function stays.
 
     Hidden layers are of one scale: a damping that suits raw columns is raised for them.
     """
-    layers = list(linear_layers(model).values())
-    for layer in layers if method.where == "all" else layers[:1]:
+    first, *hidden = linear_layers(model).values()
+    layers = {"plain": [], "input": [first], "hidden": hidden, "all": [first, *hidden]}[method.where]
+    for layer in layers:
         if method.architecture == "wn":
             remove_parametrizations(layer, "weight")
-    _take_whitened(layers[0], white.whitener)
-    if method.where == "all":
-        for layer in layers[1:]:
+        if layer is first:
+            assert white is not None
+            _take_whitened(layer, white.whitener)
+        else:
             _split(layer, "full", max(method.damping, OPTIMISATION_DAMPING), protocol.rank)
-    return white.x
 
 
 @torch.no_grad()

@@ -360,3 +360,23 @@ def test_targets_without_a_finite_square_are_refused(loss):
     X = np.arange(8.0).reshape(-1, 1)
     with pytest.raises(ValueError, match=r"y must be at most 1e\+150 in size.* Got 7e\+200; divide y"):
         GDNPRegressor(loss).fit(X, X[:, 0] * 1e200)
+
+
+@pytest.mark.parametrize("weights", [{0: 1e308, 1: 1e308}, {0: 1e-308, 1: 1e-308}])
+def test_class_weights_of_any_size(rng, weights):
+    X, y = rng.standard_normal((60, 3)), rng.integers(0, 2, 60)
+    plain = GDNPClassifier().fit(X, y)
+    np.testing.assert_allclose(GDNPClassifier(class_weight=weights).fit(X, y).coef_, plain.coef_, rtol=1e-6)
+
+
+def test_balanced_classes_of_which_one_weighs_nothing(rng):
+    X, y = rng.standard_normal((60, 3)), rng.integers(0, 2, 60)
+    with pytest.raises(ValueError, match="rows of positive weight.* one class, 1"):
+        GDNPClassifier(class_weight="balanced").fit(X, y, sample_weight=y)
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array, sp.csc_array])
+def test_long_doubles_are_read_as_doubles(rng, form):
+    X, y = rng.standard_normal((60, 3)), rng.integers(0, 2, 60)
+    model = GDNPClassifier().fit(form(X.astype(np.longdouble)), y)
+    np.testing.assert_allclose(model.coef_, GDNPClassifier().fit(X, y).coef_, rtol=1e-6)

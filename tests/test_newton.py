@@ -512,3 +512,26 @@ def test_a_hessian_of_zero_has_no_negative_curvature(rng):
     problem = problem_of(X, y, Sigmoid(), 0.0, fit_intercept=False)
     place = problem.at(np.append(1e6 * np.linalg.lstsq(X, y, rcond=None)[0] / problem.scale, 0.0))
     assert smallest_curvature(problem, place, False)[0] == 0.0
+
+
+@pytest.mark.parametrize("size", [1.0, 1e4, 1e8])
+@pytest.mark.parametrize("alpha", [1e-4, 1e-2])
+def test_fewer_rows_than_columns_of_any_size(rng, size, alpha):
+    """Margins grow until φ'' is as small as the ridge in units of the columns, 1e-20 here."""
+    X = size * rng.standard_normal((40, 400))
+    y = rng.integers(0, 2, 40)
+    model = GDNPClassifier(alpha=alpha).fit(X, y)  # warns, an error here, if tol is not met
+    assert model.certificate_.proved
+    assert model.n_iter_ < 80
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("offset", [1e12, 1e15, 4e15])
+def test_a_column_that_varies_in_its_last_digits(rng, offset, form):
+    """Its spread is below the rounding of a sum of its entries, and yet exact."""
+    steps = rng.integers(0, 3, 300).astype(float)
+    y = (steps + rng.standard_normal(300) > 1.0).astype(int)
+    constant = np.full(300, 0.1)
+    plain = GDNPClassifier(alpha=1e-4).fit(steps[:, None], y)
+    model = GDNPClassifier(alpha=1e-4).fit(form(np.column_stack([steps + offset, constant])), y)
+    np.testing.assert_allclose(model.coef_, [[plain.coef_[0, 0], 0.0]], rtol=1e-6)

@@ -47,6 +47,8 @@ def as_design(X: Any, n_jobs: int | None = None) -> DesignMatrix:
         raise ValueError(f"X must have at least one row and one column. Got shape {X.shape}.")
     if X.dtype.kind not in "fiub":
         raise ValueError(f"X must hold real numbers. Got dtype {X.dtype}; encode or drop the other columns.")
+    if X.dtype.itemsize > 8:  # sums are in float64; SciPy has no products of both
+        X = X.astype(np.float64)
     if not sparse:
         return DenseDesign(X, n_jobs)
     if not X.has_canonical_format:  # an entry in two parts is one number: its square is not that of the parts

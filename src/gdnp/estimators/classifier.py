@@ -127,7 +127,6 @@ class GDNPClassifier(ClassifierMixin, LinearEstimator):  # type: ignore[misc]
         weight = self._weights(sample_weight, X)
         classes, codes = _encode(y)
         weight = self._class_weighted(weight, classes, codes)
-        _check_present(classes, codes, weight)
         self.classes_ = classes
         context = None
         if getattr(self, "_skl_callbacks", None):
@@ -147,6 +146,7 @@ class GDNPClassifier(ClassifierMixin, LinearEstimator):  # type: ignore[misc]
     def _class_weighted(
         self, weight: FloatArray | None, classes: NDArray[Any], codes: NDArray[Any]
     ) -> FloatArray | None:
+        _check_present(classes, codes, weight)
         if self.class_weight is None:
             return weight
         factor = compute_class_weight(
@@ -154,10 +154,13 @@ class GDNPClassifier(ClassifierMixin, LinearEstimator):  # type: ignore[misc]
         )
         if not ((factor >= 0.0).all() and np.isfinite(factor).all()):
             raise ValueError(f"class_weight must be finite and non-negative. Got {self.class_weight!r}.")
+        factor /= max(factor.max(), 1e-300)
         s = factor[codes] * (1.0 if weight is None else weight)
         if not s.sum() > 0.0:
             raise ValueError("class_weight must leave a positive total weight. Got 0: no row counts.")
-        return np.asarray(s / s.sum())
+        s /= s.sum()
+        _check_present(classes, codes, s)
+        return np.asarray(s)
 
     def _attributes(self, coefs: list[FloatArray], intercepts: list[float]) -> dict[str, Any]:
         return {
@@ -227,13 +230,13 @@ def _encode(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
 def _check_present(classes: NDArray[Any], codes: NDArray[Any], weight: FloatArray | None) -> None:
     """Every class must have a row that counts."""
     if len(classes) < 2:
-        raise ValueError(f"y must have at least two classes. Got one class, {classes[0]!r}.")
+        raise ValueError(f"y must have at least two classes. Got one class, {classes.tolist()[0]!r}.")
     if weight is not None:
         mass = np.bincount(codes, weight, minlength=len(classes))
         if (mass > 0.0).sum() < 2:
             raise ValueError(
                 "y must have at least two classes in rows of positive weight. "
-                f"Got one class, {classes[mass.argmax()]!r}."
+                f"Got one class, {classes.tolist()[mass.argmax()]!r}."
             )
 
 

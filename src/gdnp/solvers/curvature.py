@@ -83,7 +83,6 @@ class SaddleFreeCurvature:
         self.indefinite = bool(info)
         if info:
             values, self._vectors = np.linalg.eigh(matrix)
-            self.smallest, self.escape = float(values[0]), self._vectors[:, 0]
             self._values = np.maximum(np.abs(values), SADDLE_FLOOR * np.max(np.abs(values)) + 1e-300)
 
     def solve(self, g: FloatArray) -> FloatArray:  # noqa: D102

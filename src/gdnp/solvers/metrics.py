@@ -30,6 +30,8 @@ NEGLIGIBLE = 0.1
 """Rows whose φ'' is below this share of the mean are left out of a metric."""
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-8, 1.0
 """Multiples of the identity (columns have unit curvature) that make a step safe where the metric's is not."""
+SMALLEST_RIDGE = 1e-13
+"""The least ridge beside the largest curvature of a kernel metric, which cancels all but their ratio."""
 OVERHEAD = 4e4
 """Entries that could be read in the time of one pass over nothing."""
 
@@ -49,7 +51,7 @@ class Metrics:
         if self.kind == "full":
             affordable = 0.5 * n / problem.design.gram_work
             self._limit(int(max(SMALLEST_SAMPLE, ROWS_PER_COLUMN * d, affordable)))
-        self._kernel: FloatArray | None = None
+        self._kernel: tuple[FloatArray, FloatArray] | None = None
         self.damping = 0.0
 
     def _limit(self, rows: int) -> None:
@@ -119,8 +121,10 @@ class Metrics:
         return c, index
 
     def _kernel_metric(self, c: FloatArray) -> Curvature:
+        """H through the kernel, which serves until the floor of the ridge moves."""
         problem = self.problem
-        ridge = np.maximum(problem.ridge, 1e-8)
-        if self._kernel is None:
-            self._kernel = kernel_matrix(problem, 1.0 / ridge)
-        return KernelCurvature(problem, self._kernel, ridge, c)
+        largest = float(c.max(initial=0.0)) * problem.d  # rows have about d times the variance of a column
+        ridge = np.maximum(problem.ridge, SMALLEST_RIDGE * largest + 1e-300)
+        if self._kernel is None or (self._kernel[0] != ridge).any():
+            self._kernel = ridge, kernel_matrix(problem, 1.0 / ridge)
+        return KernelCurvature(problem, self._kernel[1], ridge, c)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ FloatArray = NDArray[np.float64]
 
 __all__ = ["standardise"]
 
-CONSTANT = 8.0 * np.finfo(np.float64).eps
-"""A column whose standard deviation is below this share of its mean is constant up to rounding."""
+DOUBTFUL = 1e-12
+"""Standard deviation in units of the mean below which a column may be constant but for rounding."""
 NEAR_ZERO = 1e-4
 """Variance in units of the mean square above which a difference of the two has enough digits."""
 ORDINARY = (1e-200, 1e200)
@@ -44,7 +45,6 @@ def standardise(
     raw = np.ones(design.n_features)
     if fit_intercept:
         sd = np.sqrt(moments.variance)
-        sd[sd <= CONSTANT * np.abs(moments.mean)] = 0.0
         far = (np.abs(moments.mean) > FAR_FROM_ZERO * sd) & (sd > 0.0)
         if far.any():
             design = design.transformed(np.where(far, moments.mean / moments.scale, 0.0), None)
@@ -68,31 +68,54 @@ def standardise(
 
 
 def _moments(design: DesignMatrix, weight: FloatArray | None) -> Moments:
-    """Weighted means and variances of the columns, exact to rounding only where that takes a second look.
+    """Weighted means and variances of the columns; a variance is 0 if and only if the column is constant.
 
     Sums about zero are enough for columns whose mean is not far above their spread: they set a scale that is
-    rounded to a power of two, and a centre that γ makes up for. They need no copy of a block.
+    rounded to a power of two, and a centre that γ makes up for. They need no copy of a block. The others get
+    a second look.
     """
     if weight is None:
+        moments = _moments_about_zero(design)
+        near = moments.variance <= NEAR_ZERO * (moments.variance + np.square(moments.mean))
+        few = np.count_nonzero(near) * 8 <= design.n_features
+        if few and np.isfinite(moments.variance).all():
+            return _about_a_row(moments, np.flatnonzero(near & (moments.mean != 0.0)), design, weight)
+    moments = _exact_moments(design, weight)
+    doubtful = np.sqrt(moments.variance) <= DOUBTFUL * np.abs(moments.mean)
+    return _about_a_row(moments, np.flatnonzero(doubtful), design, weight)
 
-        def kernel(block: Block) -> list[Any]:
-            return [block.sums(), block.squares(None)]
 
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            first, second = design.reduce(kernel, partial_size=design.n_features)
-            mean, power = first / design.n_samples, second / design.n_samples
-            variance = power - np.square(mean)
-        normal = (power > ORDINARY[0]) & (power < ORDINARY[1]) | (power == 0.0)
-        near = np.flatnonzero((variance <= NEAR_ZERO * power) & (power > 0.0))
-        if normal.all() and len(near) * 8 <= design.n_features:
-            if len(near):
-                exact = _exact_moments(design.columns(near), None)
-                mean[near], variance[near] = exact.mean, exact.variance
-            empty = np.empty((design.n_features, 0))
-            ones = np.ones(design.n_features)
-            return Moments(1.0, mean, variance, empty, np.empty(0), np.empty(0), ones)
-    return _exact_moments(design, weight)
+def _moments_about_zero(design: DesignMatrix) -> Moments:
+    """With a variance of NaN where digits were lost to underflow or overflow."""
+
+    def kernel(block: Block) -> list[Any]:
+        return [block.sums(), block.squares(None)]
+
+    d = design.n_features
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        first, second = design.reduce(kernel, partial_size=d)
+        mean, power = first / design.n_samples, second / design.n_samples
+        variance = np.maximum(power - np.square(mean), 0.0)
+    variance[~((power > ORDINARY[0]) & (power < ORDINARY[1]) | (power == 0.0))] = np.nan
+    return Moments(1.0, mean, variance, np.empty((d, 0)), np.empty(0), np.empty(0), np.ones(d))
 
 
 def _exact_moments(design: DesignMatrix, weight: FloatArray | None) -> Moments:
     return Moments.of(design, np.empty((design.n_samples, 0)), weight, second="diagonal")
+
+
+def _about_a_row(
+    moments: Moments, index: NDArray[np.intp], design: DesignMatrix, weight: FloatArray | None
+) -> Moments:
+    """The moments with some columns seen from one of their own entries, where a constant is exactly 0."""
+    if not len(index):
+        return moments
+    few = design.columns(index)
+    row = 0 if weight is None else int(np.argmax(weight))
+    first = few.rows(np.array([row])).block(0).tdot(np.ones(1))
+    seen = _exact_moments(few.transformed(few.offset + first / few.factor, few.factor), weight)
+    ratio = moments.scale[index] / seen.scale
+    mean, variance = moments.mean.copy(), moments.variance.copy()
+    mean[index] = first * moments.scale[index] + seen.mean * ratio
+    variance[index] = seen.variance * np.square(ratio)
+    return replace(moments, mean=mean, S=variance)
