@@ -371,7 +371,7 @@ def test_class_weights_of_any_size(rng, weights):
 
 def test_balanced_classes_of_which_one_weighs_nothing(rng):
     X, y = rng.standard_normal((60, 3)), rng.integers(0, 2, 60)
-    with pytest.raises(ValueError, match="rows of positive weight.* one class, 1"):
+    with pytest.raises(ValueError, match="in rows of positive weight"):
         GDNPClassifier(class_weight="balanced").fit(X, y, sample_weight=y)
 
 
