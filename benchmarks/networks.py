@@ -50,7 +50,8 @@ from gdnp.paper.store import Part, Store
 IMAGES = ("cifar10", "mnist")
 OPTIMISATION_DAMPING = 1e-2
 """The damping of the targets on training loss, and with it the metric of the input layer."""
-OPTIMISATION_METRIC = "low_rank"
+AXES = {"cifar10": (3, 32, 32), "mnist": (28, 28)}
+"""Of the images of a task, for the Kronecker metric of the input layer."""
 LARGEST_LOSS_OF_ACCURACY = 0.01
 CHUNK = 2000
 
@@ -114,11 +115,11 @@ def _metrics(task: str, protocol: Protocol, architecture: str) -> list[tuple[str
     """Raw columns are whitened with a damping below the variance of the smallest of them."""
     if task == "table":
         return [("input", "diagonal", 0.0), ("input", "full", 1e-12), ("all", "diagonal", 0.0)]
-    kind = OPTIMISATION_METRIC if task in IMAGES else "full"
+    kind = "kronecker" if task in IMAGES else "full"
     dampings = protocol.dampings if architecture == "bn" else (OPTIMISATION_DAMPING,)
-    found = [(where, kind, damping) for damping in dampings for where in ("input", "all")]
+    found = [(where, kind, damping) for damping in dampings for where in ("input", "hidden", "all")]
     if architecture == "bn" and task in IMAGES:
-        found.append(("input", "full", OPTIMISATION_DAMPING))
+        found += [("input", other, OPTIMISATION_DAMPING) for other in ("low_rank", "full")]
     return found
 
 
@@ -186,31 +187,26 @@ class White:
 
 @cache
 def _whitened(
-    task: str, n_train: int | None, n_test: int | None, metric: str, damping: float, rank: int, sketched: int
+    task: str, n_train: int | None, n_test: int | None, metric: str, damping: float, rank: int, few: int
 ) -> White:
     """Done once for all runs of a process, since S does not change, and charged to each of them.
 
-    A sketch takes `sketched` rows; a metric of all directions needs all of them.
+    A metric of some structure takes `few` rows; one of all directions needs all of them.
     """
     data, clock = _data(task, n_train, n_test), Clock()
+    options = {"low_rank": {"rank": rank}, "kronecker": {"axes": AXES.get(task)}}.get(metric, {})
     with clock:
-        model = nn.Sequential(
-            _split(nn.Linear(data.x.shape[1], 2, dtype=data.x.dtype), metric, damping, rank)
-        )
-        fit_metric(model, data.x[: sketched if metric == "low_rank" else None].split(CHUNK))
+        layer = nn.Linear(data.x.shape[1], 2, dtype=data.x.dtype)
+        model = nn.Sequential(s_norm(layer, metric=metric, mode="whiten", damping=damping, **options))
+        fit_metric(model, data.x[: few if options else None].split(CHUNK))
         whitener = whiten_inputs(model[0])
-        x = torch.cat([whitener(rows) for rows in data.x.split(CHUNK)])
+        x = whitener(data.x)
     return White(whitener, x, clock.cpu)
 
 
 def _key(task: str, method: Method, protocol: Protocol) -> tuple[Any, ...]:
     sizes = protocol.n_train, protocol.n_test
     return task, *sizes, method.metric, method.damping, protocol.rank, protocol.refit_rows
-
-
-def _split(layer: nn.Module, metric: str, damping: float, rank: int) -> nn.Module:
-    options = {"rank": rank} if metric == "low_rank" else {}
-    return s_norm(layer, metric=metric, mode="whiten", damping=damping, **options)
 
 
 def _prepare(model: nn.Sequential, method: Method, white: White | None, protocol: Protocol) -> None:
@@ -227,7 +223,7 @@ def _prepare(model: nn.Sequential, method: Method, white: White | None, protocol
             assert white is not None
             _take_whitened(layer, white.whitener)
         else:
-            _split(layer, "full", max(method.damping, OPTIMISATION_DAMPING), protocol.rank)
+            s_norm(layer, metric="full", mode="whiten", damping=max(method.damping, OPTIMISATION_DAMPING))
 
 
 @torch.no_grad()

@@ -22,6 +22,7 @@ def build():
     s_norm(model[0], metric="full", mode="whiten")
     s_norm(model[2], metric="low_rank", rank=4, mode="whiten")
     s_norm(model[4], metric="diagonal")
+    s_norm(model[6], metric="kronecker", axes=(1, 5), mode="whiten")
     return model, torch.randn(32, 6, dtype=torch.float64) @ torch.randn(6, 6, dtype=torch.float64) + 3.0
 
 

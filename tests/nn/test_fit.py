@@ -13,7 +13,13 @@ from gdnp.nn import fit_metric, fold, s_norm  # noqa: E402
 from gdnp.nn.parametrize import metric_of  # noqa: E402
 from gdnp.nn.rebase import parameters_of  # noqa: E402
 
-WAYS = [("diagonal", "normalize"), ("low_rank", "whiten"), ("full", "normalize"), ("full", "whiten")]
+WAYS = [
+    ("diagonal", "normalize"),
+    ("low_rank", "whiten"),
+    ("kronecker", "whiten"),
+    ("full", "normalize"),
+    ("full", "whiten"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +46,9 @@ def convnet():
 def split(model, metric="full", mode="normalize", **options):
     for layer in model:
         if isinstance(layer, nn.Linear | nn.Conv2d):
-            s_norm(layer, metric=metric, mode=mode, **options)
+            d = layer.weight[0].numel()
+            axes = {"axes": (1, d) if d % 2 else (2, d // 2)} if metric == "kronecker" else {}
+            s_norm(layer, metric=metric, mode=mode, **axes, **options)
     return model
 
 

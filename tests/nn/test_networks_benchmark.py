@@ -39,6 +39,7 @@ def modules(monkeypatch):
         return tasks.Data(x[:60], y[:60], x[60:], y[60:], 2)
 
     monkeypatch.setitem(tasks.TASKS, "mnist", tiny)
+    monkeypatch.setitem(networks.AXES, "mnist", (2, 4))
     networks._data.cache_clear()
     networks._whitened.cache_clear()
     return networks, tasks
@@ -63,7 +64,7 @@ def test_every_method_begins_with_the_same_function(networks):
             for method in networks.methods("mnist", protocol)
             if method.architecture == architecture
         }
-        assert len({method.where for method in begins}) == 3
+        assert len({method.where for method in begins}) == 4
         assert max(begins.values()) - min(begins.values()) < 1e-8
 
 
@@ -148,11 +149,11 @@ def test_a_study_goes_on_where_it_was(networks, tmp_path, monkeypatch, capsys):
         "results": first["results"],
     }
     assert not computed
-    assert len(first["results"]) == 23
+    assert len(first["results"]) == 32
     for one in first["results"]:
         assert one["grid"][one["rate"]] == min(one["grid"].values())
     assert "### mnist" in networks.markdown(first)
-    assert "tuning: 46 of 46" in capsys.readouterr().err
+    assert "tuning: 64 of 64" in capsys.readouterr().err
 
 
 def test_curvature_between_layers_is_that_of_the_hessian(modules):

@@ -29,18 +29,18 @@ def test_blocks_merge_to_the_moments_of_all_rows(sizes):
     found = streamed(layer, x, "full", sizes)
     assert found.count == 50
     torch.testing.assert_close(found.mean, x.mean(0))
-    torch.testing.assert_close(found.product, x.mT.cov(correction=0))
-    torch.testing.assert_close(found.variance, found.product.diagonal())
+    torch.testing.assert_close(found.products[0], x.mT.cov(correction=0))
+    torch.testing.assert_close(found.variance, found.products[0].diagonal())
     sketch = streamed(layer, x, "sketch", sizes, columns=3)
-    torch.testing.assert_close(sketch.product, found.product @ sketch.probe)
-    assert streamed(layer, x, "diagonal", sizes).product is None
+    torch.testing.assert_close(sketch.products[0], found.products[0] @ sketch.probe)
+    assert streamed(layer, x, "diagonal", sizes).products == []
 
 
 def test_offsets_do_not_swamp_the_variance():
     """In float32 an uncentred sum of these squares has no digit of the variance left, and its mean two."""
     x = (2.0**20 + torch.randn(4000, 3, dtype=torch.float64)).float()
     found = streamed(nn.Linear(3, 1), x, "full", 100)
-    torch.testing.assert_close(found.product, x.double().mT.cov(correction=0), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found.products[0], x.double().mT.cov(correction=0), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(found.mean, x.double().mean(0), rtol=1e-14, atol=1e-6)
 
 
@@ -69,7 +69,7 @@ def test_patches_are_what_the_convolution_sees(options, batched):
     out = out.movedim(1, 0).flatten(1) if batched else out.flatten(1)
     rows = layer.weight.detach().reshape(*found.mean.shape[:-1], -1, found.mean.shape[-1])
     mean = (rows @ found.mean.unsqueeze(-1)).flatten()
-    variance = ((rows @ found.product) * rows).sum(-1).flatten()
+    variance = ((rows @ found.products[0]) * rows).sum(-1).flatten()
     assert found.count == out.shape[1]
     torch.testing.assert_close(mean, out.mean(1))
     torch.testing.assert_close(variance, out.var(1, correction=0))
@@ -80,7 +80,7 @@ def test_sketch_is_seeded_and_leaves_the_generator_alone():
     layer = nn.Linear(12, 1)
     state = torch.get_rng_state()
     first, again = (streamed(layer, x, "sketch", 10, columns=4) for _ in range(2))
-    assert torch.equal(first.product, again.product)
+    assert torch.equal(first.products[0], again.products[0])
     assert torch.equal(torch.get_rng_state(), state)
     assert first.probe.shape == (12, 4)
 
@@ -88,7 +88,7 @@ def test_sketch_is_seeded_and_leaves_the_generator_alone():
 def test_narrow_rows_are_summed_wide():
     x = torch.randn(100, 4).bfloat16()
     found = streamed(nn.Linear(4, 1), x, "full", 10)
-    assert found.product.dtype == torch.float64
+    assert found.products[0].dtype == torch.float64
     assert found.eps == torch.finfo(torch.float32).eps
     assert streamed(nn.Linear(4, 1), x.double(), "full", 10).eps == torch.finfo(torch.float64).eps
-    torch.testing.assert_close(found.product, x.double().mT.cov(correction=0), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found.products[0], x.double().mT.cov(correction=0), rtol=1e-5, atol=1e-6)

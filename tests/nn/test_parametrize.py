@@ -16,7 +16,7 @@ from gdnp.nn import fold, s_norm  # noqa: E402
 from gdnp.nn.moments import InputMoments, input_rows, input_shape  # noqa: E402
 from gdnp.nn.parametrize import metric_of  # noqa: E402
 
-METRICS = ("identity", "diagonal", "low_rank", "full")
+METRICS = ("identity", "diagonal", "low_rank", "kronecker", "full")
 MODES = ("normalize", "whiten")
 
 
@@ -43,6 +43,11 @@ def conv_inputs(n=12):
     return torch.einsum("ij,njhw->nihw", mix, torch.randn(n, 4, 5, 5, dtype=torch.float64)) + 2.0
 
 
+def own(metric, layer):
+    """What the metric alone takes."""
+    return {"axes": (2, 3)} if metric == "kronecker" and isinstance(layer, nn.Linear) else {}
+
+
 LAYERS = {"linear": (linear, linear_inputs), "conv": (conv, conv_inputs)}
 
 
@@ -51,7 +56,7 @@ def known(layer, x, second="full"):
     moments = InputMoments(input_shape(layer), "full")
     for rows in input_rows(layer, x):
         moments.update(rows)
-    return {"S": moments.product, "mean": moments.mean}
+    return {"S": moments.products[0], "mean": moments.mean}
 
 
 def outcome(layer, x, leaves):
@@ -95,7 +100,7 @@ def test_registering_keeps_function_and_input_gradient(kind, metric, mode, given
     layer, x = make(), inputs().requires_grad_()
     before, (slope,) = outcome(layer, x, [x])
     options = known(layer, x.detach()) if given and metric != "identity" else {}
-    assert s_norm(layer, metric=metric, mode=mode, **options) is layer
+    assert s_norm(layer, **own(metric, layer), metric=metric, mode=mode, **options) is layer
     after, (slope_after,) = outcome(layer, x, [x])
     torch.testing.assert_close(after, before, rtol=1e-11, atol=1e-11)
     torch.testing.assert_close(slope_after, slope, rtol=1e-10, atol=1e-10)
@@ -106,7 +111,7 @@ def test_registering_keeps_function_and_input_gradient(kind, metric, mode, given
 def test_weight_is_the_formula_and_the_bias_is_centred(metric, mode):
     layer, x = linear(), linear_inputs()
     options = known(layer, x) if metric != "identity" else {}
-    s_norm(layer, metric=metric, mode=mode, damping=0.3, **options)
+    s_norm(layer, **own(metric, layer), metric=metric, mode=mode, damping=0.3, **options)
     with torch.no_grad():
         for p in layer.parameters():
             p.mul_(torch.rand_like(p) + 0.5)
@@ -134,7 +139,9 @@ def test_f_is_a_root_of_the_inverse_and_whitens(metric, options):
     moments = known(layer, x)
     S = moments["S"] if metric != "diagonal" else torch.diag(moments["S"].diagonal())
     for damping in (0.0, 0.5):
-        s_norm(layer, metric=metric, mode="whiten", damping=damping, **options, **moments)
+        s_norm(
+            layer, **own(metric, layer), metric=metric, mode="whiten", damping=damping, **options, **moments
+        )
         F = metric_of(layer).factor.whiten(torch.eye(6, dtype=torch.float64))
         torch.testing.assert_close(F.mT @ F @ damped(S, damping), torch.eye(6).double(), rtol=0.0, atol=1e-9)
         if metric == "full":
@@ -165,6 +172,38 @@ def test_low_rank_is_exact_on_low_rank_plus_diagonal():
     torch.testing.assert_close(F @ T @ F.mT, torch.eye(32).double(), rtol=0.0, atol=0.3)
 
 
+@pytest.mark.parametrize("groups", [(), (3,)])
+def test_kronecker_is_exact_on_a_separable_covariance(groups):
+    axes, d = (2, 3, 4), 24
+    parts = [torch.randn(*groups, a, 3 * a, dtype=torch.float64) for a in axes]
+    parts = [part @ part.mT for part in parts]
+    S = torch.einsum("...ab,...cd,...ef->...acebdf", *parts).reshape(*groups, d, d)
+    layer = nn.Conv2d(2 * max(1, *groups, 1), 6, (3, 4), groups=max(1, *groups, 1), dtype=torch.float64)
+    for damping in (0.0, 0.3):
+        s_norm(layer, metric="kronecker", mode="whiten", damping=damping, S=S)
+        F = metric_of(layer).factor.whiten(eye(*groups, d))
+        torch.testing.assert_close(F, F.mT)
+        torch.testing.assert_close(F @ damped(S, damping) @ F.mT, eye(*groups, d), rtol=0.0, atol=1e-9)
+        fold(layer)
+
+
+def test_kronecker_streams_the_partial_traces():
+    """From rows as from S, whatever the covariance; and of all entries the variance stays the mean one."""
+    x, layers = linear_inputs(), [linear(), linear()]
+    for layer in layers:
+        s_norm(layer, metric="kronecker", mode="whiten", axes=(2, 3), damping=0.1)
+    metric_of(layers[0]).update(metric_of(layers[0]).factor.moments().known(**known(linear(), x)))
+    moments = metric_of(layers[1]).factor.moments()
+    for rows in x.split(7):
+        moments.update(rows)
+    metric_of(layers[1]).update(moments)
+    first, second = (metric_of(layer).factor.whiten(eye(6)) for layer in layers)
+    torch.testing.assert_close(first, second, rtol=0.0, atol=1e-10)
+    torch.testing.assert_close(
+        torch.linalg.inv(first @ first.mT).diagonal().mean(), 1.1 * x.var(0, correction=0).mean()
+    )
+
+
 class Largest(TorchDispatchMode):
     """The most numbers that any result has."""
 
@@ -178,12 +217,15 @@ class Largest(TorchDispatchMode):
         return out
 
 
+@pytest.mark.parametrize(
+    "options", [{"metric": "low_rank", "rank": 4}, {"metric": "kronecker", "axes": (30, 50)}]
+)
 @pytest.mark.parametrize("mode", MODES)
-def test_low_rank_never_forms_a_square_matrix(mode):
+def test_no_square_matrix_is_formed(mode, options):
     d, layer = 1500, nn.Linear(1500, 2)
     with Largest() as largest:
-        s_norm(layer, metric="low_rank", mode=mode, rank=4)
-        moments = InputMoments((d,), "sketch", columns=metric_of(layer).factor.columns)
+        s_norm(layer, mode=mode, **options)
+        moments = metric_of(layer).factor.moments()
         moments.update(torch.randn(30, d))
         moments.update(torch.randn(30, d))
         metric_of(layer).update(moments)
@@ -258,7 +300,13 @@ def test_batch_takes_sequences_like_flattened_rows():
 def test_direction_is_scale_invariant(kind, metric, mode):
     make, inputs = LAYERS[kind]
     layer, x = make(), inputs()
-    s_norm(layer, metric=metric, mode=mode, **(known(layer, x) if metric != "identity" else {}))
+    s_norm(
+        layer,
+        **own(metric, layer),
+        metric=metric,
+        mode=mode,
+        **(known(layer, x) if metric != "identity" else {}),
+    )
     v = layer.parametrizations.weight.original1
     before, (slope,) = outcome(layer, x, [v])
     torch.testing.assert_close(
@@ -276,7 +324,12 @@ def test_fold_leaves_a_plain_layer_with_the_same_function(kind, metric):
     make, inputs = LAYERS[kind]
     layer, x = make(), inputs()
     model = nn.Sequential(layer)
-    s_norm(layer, metric=metric, **({} if metric in ("identity", "batch") else known(layer, x)))
+    s_norm(
+        layer,
+        **own(metric, layer),
+        metric=metric,
+        **({} if metric in ("identity", "batch") else known(layer, x)),
+    )
     with torch.no_grad():
         layer(x)  # statistics
         for p in layer.parameters():
@@ -295,7 +348,12 @@ def test_fold_leaves_a_plain_layer_with_the_same_function(kind, metric):
 @pytest.mark.parametrize("metric", [*METRICS, "batch"])
 def test_copies_are_independent(metric):
     layer, x = linear(), linear_inputs()
-    s_norm(layer, metric=metric, **({} if metric in ("identity", "batch") else known(layer, x)))
+    s_norm(
+        layer,
+        **own(metric, layer),
+        metric=metric,
+        **({} if metric in ("identity", "batch") else known(layer, x)),
+    )
     layer(x)
     layer.eval()
     expected = layer(x).detach()
@@ -330,14 +388,13 @@ def test_copies_are_independent(metric):
 def test_state_dict_round_trip_into_a_fresh_layer(kind, metric):
     make, inputs = LAYERS[kind]
     layer, x = make(), inputs()
-    s_norm(
-        layer, metric=metric, mode="normalize", **({} if metric in ("identity", "batch") else known(layer, x))
-    )
+    moments = {} if metric in ("identity", "batch") else known(layer, x)
+    s_norm(layer, metric=metric, mode="normalize", **own(metric, layer), **moments)
     with torch.no_grad():
         layer(x)
         for p in layer.parameters():
             p.mul_(torch.rand_like(p) + 0.5)
-    fresh = s_norm(make(), metric=metric)
+    fresh = s_norm(make(), metric=metric, **own(metric, layer))
     buffer = io.BytesIO()
     torch.save(layer.state_dict(), buffer)
     buffer.seek(0)
@@ -350,7 +407,7 @@ def test_state_dict_round_trip_into_a_fresh_layer(kind, metric):
 )
 def test_assigning_the_weight_and_then_the_bias(metric, mode):
     layer, x = linear(), linear_inputs()
-    s_norm(layer, metric=metric, mode=mode, **known(layer, x))
+    s_norm(layer, **own(metric, layer), metric=metric, mode=mode, **known(layer, x))
     weight, bias = torch.randn(4, 6, dtype=torch.float64), torch.randn(4, dtype=torch.float64)
     layer.weight = weight
     layer.bias = bias
@@ -363,7 +420,7 @@ def test_layer_without_a_bias(metric):
     """There is nothing to take up the mean: the function stays, S is centred all the same."""
     layer, x = nn.Linear(6, 4, bias=False, dtype=torch.float64), linear_inputs()
     before = layer(x)
-    s_norm(layer, metric=metric, **(known(layer, x) if metric == "full" else {}))
+    s_norm(layer, **own(metric, layer), metric=metric, **(known(layer, x) if metric == "full" else {}))
     if metric == "full":
         torch.testing.assert_close(layer(x), before)
         assert layer.bias is None
@@ -382,7 +439,7 @@ def test_narrow_types(metric, mode, dtype):
     options = {} if metric in ("identity", "batch") else {k: v.to(dtype) for k, v in known(layer, x).items()}
     layer, x = layer.to(dtype), x.to(dtype)
     before = layer(x)
-    s_norm(layer, metric=metric, mode=mode, **options)
+    s_norm(layer, **own(metric, layer), metric=metric, mode=mode, **options)
     after = layer(x)
     assert after.dtype == dtype
     assert {b.dtype for b in layer.buffers()} <= {dtype, torch.long}
@@ -421,13 +478,30 @@ def eye(*sizes):
             linear,
             {"metric": "fisher"},
             ValueError,
-            "one of identity, diagonal, low_rank, full, batch. Got 'fisher'",
+            "one of identity, diagonal, low_rank, kronecker, full, batch. Got 'fisher'",
         ),
         (linear, {"mode": "colour"}, ValueError, "'normalize' or 'whiten'. Got 'colour'"),
         (linear, {"metric": "batch", "mode": "whiten"}, ValueError, "use metric='full' to whiten"),
         (linear, {"damping": -1.0}, ValueError, "damping must be a finite number >= 0.*Got -1.0"),
         (linear, {"damping": float("nan")}, ValueError, "damping must be a finite number"),
         (linear, {"rank": 6, "metric": "low_rank"}, ValueError, "rank must be from 1 to 5.*Got 6"),
+        (linear, {"rank": 2}, ValueError, "rank belongs to metric='low_rank'. Got rank=2 with metric='full'"),
+        (linear, {"axes": (2, 3)}, ValueError, "axes belongs to metric='kronecker'"),
+        (linear, {"metric": "kronecker"}, ValueError, "needs axes for a Linear layer"),
+        (linear, {"metric": "kronecker", "axes": (2, 4)}, ValueError, r"product of 6.*Got \(2, 4\)"),
+        (linear, {"metric": "kronecker", "axes": (6,)}, ValueError, r"two or more sizes.*Got \(6,\)"),
+        (
+            linear,
+            {"metric": "kronecker", "axes": (2, 3), "S": torch.ones(6)},
+            ValueError,
+            "S must have shape",
+        ),
+        (
+            linear,
+            {"metric": "kronecker", "axes": (2, 3), "S": torch.ones(6, 6), "damping": 0.0},
+            ValueError,
+            "raise damping",
+        ),
         (linear, {"S": eye(5)}, ValueError, r"S must have shape \(6, 6\).*Got \(5, 5\)"),
         (linear, {"S": torch.ones(6)}, ValueError, r"S must have shape \(6, 6\).*Got \(6,\)"),
         (conv, {"S": eye(18)}, ValueError, r"S must have shape \(2, 18, 18\)"),
@@ -475,7 +549,13 @@ def test_batch_needs_statistics_in_evaluation(act):
 @pytest.mark.parametrize("metric", METRICS)
 def test_gradients_can_be_differentiated(metric, mode):
     layer, x = linear(), linear_inputs(5)
-    s_norm(layer, metric=metric, mode=mode, **(known(layer, linear_inputs()) if metric != "identity" else {}))
+    s_norm(
+        layer,
+        **own(metric, layer),
+        metric=metric,
+        mode=mode,
+        **(known(layer, linear_inputs()) if metric != "identity" else {}),
+    )
     names = [name for name, _ in layer.named_parameters()]
 
     def output(*values):

@@ -24,7 +24,8 @@ def x():
 
 def network(x, metric):
     model = nn.Sequential(nn.Linear(8, 5), nn.Tanh(), nn.Linear(5, 2)).double()
-    s_norm(model[0], metric=metric, mode="whiten")
+    axes = {"axes": (2, 4)} if metric == "kronecker" else {}
+    s_norm(model[0], metric=metric, mode="whiten", **axes)
     return fit_metric(model, [x], damping=0.01)
 
 
@@ -37,7 +38,7 @@ def train(model, x, optimizer, steps=12):
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)
-@pytest.mark.parametrize("metric", ["diagonal", "low_rank", "full"])
+@pytest.mark.parametrize("metric", ["diagonal", "low_rank", "kronecker", "full"])
 def test_the_trajectory_is_that_on_raw_data(x, metric, kind):
     raw = network(x, metric)
     optimizer = OPTIMIZERS[kind](raw.parameters())
@@ -87,3 +88,12 @@ def test_restore_takes_only_its_layer(x):
     whitener = whiten_inputs(network(x, "full")[0])
     with pytest.raises(ValueError, match="restore needs the layer of 8 inputs"):
         whitener.restore(nn.Linear(8, 5))
+
+
+def test_rows_are_whitened_a_few_at_a_time(x, monkeypatch):
+    whitener = whiten_inputs(network(x, "full")[0])
+    expected = whitener(x)
+    monkeypatch.setattr("gdnp.nn.whitener.CACHED", 50)  # six rows, of sixty
+    torch.testing.assert_close(whitener(x), expected)
+    torch.testing.assert_close(whitener(x.view(3, 20, 8)), expected.view(3, 20, 8))
+    torch.testing.assert_close(whitener(x[0]), expected[0])

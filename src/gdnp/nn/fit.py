@@ -204,8 +204,7 @@ def _streamed(
 def _empty(part: Fitted, group: dist.ProcessGroup | None) -> InputMoments:
     if isinstance(part, BatchMetric):
         return InputMoments(tuple(part.g.shape), "diagonal", group=group)
-    factor = part.factor
-    return InputMoments(factor.shape, factor.second, columns=factor.columns, group=group)
+    return part.factor.moments(group)
 
 
 def _watch(layer: nn.Module, part: Fitted, moments: InputMoments) -> Any:

@@ -1,80 +1,20 @@
-"""The metric dial: how Ŝ = S + λ (tr S/d) I is held, and its norm and whitening, for rows of weights."""
+"""The metric dial: how Ŝ = S + λ (tr S/d) I is held, from Weight Normalization to all of S."""
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from gdnp.nn.moments import InputMoments, Second
+from gdnp.nn.factor import Factor, check_positive, damped_diagonal
+from gdnp.nn.moments import InputMoments
+from gdnp.nn.structured import DEFAULT_RANK, Kronecker, LowRank
 
-__all__ = ["DEFAULT_DAMPING", "DEFAULT_RANK", "METRICS", "Diagonal", "Factor", "Full", "Identity", "LowRank"]
+__all__ = ["DEFAULT_DAMPING", "DEFAULT_RANK", "METRICS", "Diagonal", "Full", "Identity"]
 
 DEFAULT_DAMPING = 100.0
 """λ where none is given, chosen by test accuracy alone (docs/networks.md); larger is nearer to Weight
 Normalization. Where the training loss itself is the goal, 0.01 is far faster. On columns of very different
 scales, a λ in units of the mean variance hides small ones; ``metric="diagonal"`` with damping 0 does not."""
-
-DEFAULT_RANK = 50
-"""Leading directions of S kept by ``metric="low_rank"``, or half of the inputs where that is fewer."""
-
-
-class Factor(nn.Module):
-    """Ŝ in one representation, until data come Ŝ = I; acts on rows v in R^d.
-
-    F is a root of the inverse, Fᵀ F = Ŝ⁻¹, so that F (x - E[x]) is white and a gradient step on v for w = v F
-    is a step preconditioned by Ŝ⁻¹ on w. (For a symmetric F that is F Fᵀ = Ŝ⁻¹ too.)
-
-    Parameters
-    ----------
-    shape : tuple of int
-        (d,), or (groups, d) for one metric a group; rows then have shape (groups, n, d).
-    like : Tensor
-        Of the wanted dtype and device.
-    whitens : bool
-        Whether ``whiten`` will be used in each step, or only ``norm``.
-    rank : int or None
-        For a representation that has one.
-    """
-
-    second: ClassVar[Second]
-
-    def __init__(self, shape: tuple[int, ...], like: Tensor, *, whitens: bool, rank: int | None) -> None:
-        super().__init__()
-        self.shape, self.whitens = shape, whitens
-
-    @property
-    def columns(self) -> int:
-        """Of the Ω by which S must have been multiplied, for a sketch."""
-        return 0
-
-    def whiten(self, rows: Tensor) -> Tensor:
-        """V F."""
-        raise NotImplementedError
-
-    def inputs(self, x: Tensor) -> Tensor:
-        """F x for each row x: what V is multiplied with instead of x."""
-        raise NotImplementedError
-
-    def colour(self, rows: Tensor) -> Tensor:
-        """V F⁻¹, up to a rotation where only ``norm`` is used."""
-        raise NotImplementedError
-
-    def norm(self, rows: Tensor) -> Tensor:
-        """‖v‖_Ŝ of each row, in a last axis of one."""
-        norms: Tensor = torch.linalg.vector_norm(self.colour(rows), dim=-1, keepdim=True)
-        return norms
-
-    def update(self, moments: InputMoments, damping: float) -> None:
-        """Take Ŝ from new moments, in place.
-
-        Raises
-        ------
-        ValueError
-            When Ŝ is singular; the factor is then left as it was.
-        """
-        raise NotImplementedError
 
 
 class Identity(Factor):
@@ -101,8 +41,8 @@ class Diagonal(Factor):
     second = "diagonal"
     scale: Tensor
 
-    def __init__(self, shape: tuple[int, ...], like: Tensor, *, whitens: bool, rank: int | None) -> None:
-        super().__init__(shape, like, whitens=whitens, rank=rank)
+    def __init__(self, shape: tuple[int, ...], like: Tensor, *, whitens: bool) -> None:
+        super().__init__(shape, like, whitens=whitens)
         broadcast = shape if len(shape) == 1 else (shape[0], 1, shape[1])
         self.register_buffer("scale", like.new_ones(broadcast))
 
@@ -116,74 +56,9 @@ class Diagonal(Factor):
         return rows / self.scale
 
     def update(self, moments: InputMoments, damping: float) -> None:  # noqa: D102
-        diagonal = _damped_diagonal(moments, damping)
-        _check_positive(diagonal.amin(-1), diagonal.amax(-1), 0.0)
+        diagonal = damped_diagonal(moments, damping)
+        check_positive(diagonal.amin(-1), diagonal.amax(-1), 0.0)
         self.scale.copy_(diagonal.rsqrt().view_as(self.scale))
-
-
-class LowRank(Factor):
-    """Ŝ = D^½ (σ² I + Q (M - σ²) Qᵀ) D^½, D the diagonal of S + λ (tr S/d) I and Q of `rank` columns.
-
-    In units of the columns' deviations this is the maximum likelihood fit of probabilistic principal
-    components (Tipping and Bishop 1999): the leading eigenvectors Q, their eigenvalues M, and the mean σ² of
-    the other eigenvalues. They come from S Ω by the Nyström method, and no d x d matrix is ever formed.
-    F = (σ² I + Q (M - σ²) Qᵀ)^(-½) D^(-½).
-
-    References
-    ----------
-    Tropp, Yurtsever, Udell and Cevher (2017), Fixed-rank approximation of a positive-semidefinite matrix from
-    streaming data.
-    """
-
-    second = "sketch"
-    scale: Tensor
-    basis: Tensor
-    gain: Tensor
-
-    def __init__(self, shape: tuple[int, ...], like: Tensor, *, whitens: bool, rank: int | None) -> None:
-        super().__init__(shape, like, whitens=whitens, rank=rank)
-        d = shape[-1]
-        self.rank = min(DEFAULT_RANK, d // 2) if rank is None else rank
-        if not 0 < self.rank < d:
-            raise ValueError(
-                f"rank must be from 1 to {d - 1} for a layer with {d} inputs to a unit. Got {self.rank}; "
-                "metric='diagonal' is rank 0, metric='full' all of S."
-            )
-        broadcast = shape if len(shape) == 1 else (shape[0], 1, shape[1])
-        self.register_buffer("scale", like.new_ones(broadcast))
-        self.register_buffer("basis", like.new_zeros(*shape, self.rank))
-        self.register_buffer("gain", like.new_zeros(*broadcast[:-1], self.rank))
-
-    @property
-    def columns(self) -> int:  # noqa: D102
-        return min(2 * self.rank + 10, self.shape[-1])
-
-    def whiten(self, rows: Tensor) -> Tensor:  # noqa: D102
-        return (rows + ((rows @ self.basis) * self.gain) @ self.basis.mT) * self.scale
-
-    def inputs(self, x: Tensor) -> Tensor:  # noqa: D102
-        x = x * self.scale
-        return x + ((x @ self.basis) * self.gain) @ self.basis.mT
-
-    def colour(self, rows: Tensor) -> Tensor:  # noqa: D102
-        rows = rows / self.scale
-        return rows + ((rows @ self.basis) * (1.0 / (1.0 + self.gain) - 1.0)) @ self.basis.mT
-
-    def update(self, moments: InputMoments, damping: float) -> None:  # noqa: D102
-        d = self.shape[-1]
-        diagonal = _damped_diagonal(moments, damping)
-        _check_positive(diagonal.amin(-1), diagonal.amax(-1), 0.0)
-        unit = diagonal.rsqrt().unsqueeze(-1)
-        basis, values = _nystrom(moments, unit)
-        # The damping is diagonal in these units and known exactly, so it enters by a Rayleigh-Ritz step.
-        extra = damping * moments.variance.mean(-1, keepdim=True).unsqueeze(-1) * unit.square()
-        values, rotation = torch.linalg.eigh(torch.diag_embed(values) + basis.mT @ (extra * basis))
-        values, rotation = values[..., -self.rank :], rotation[..., -self.rank :]
-        rest = (d - values.sum(-1, keepdim=True)) / (d - self.rank)  # D^(-½) Ŝ D^(-½) has trace d
-        _check_positive(torch.minimum(values.amin(-1), rest.amin(-1)), values.amax(-1), moments.eps)
-        self.basis.copy_(basis @ rotation)
-        self.gain.copy_(((rest / values).sqrt() - 1.0).view_as(self.gain))
-        self.scale.copy_((diagonal * rest).rsqrt().view_as(self.scale))
 
 
 class Full(Factor):
@@ -196,8 +71,8 @@ class Full(Factor):
     second = "full"
     matrix: Tensor
 
-    def __init__(self, shape: tuple[int, ...], like: Tensor, *, whitens: bool, rank: int | None) -> None:
-        super().__init__(shape, like, whitens=whitens, rank=rank)
+    def __init__(self, shape: tuple[int, ...], like: Tensor, *, whitens: bool) -> None:
+        super().__init__(shape, like, whitens=whitens)
         eye = torch.eye(shape[-1], dtype=like.dtype, device=like.device)
         self.register_buffer("matrix", eye.expand(*shape, shape[-1]).clone())
 
@@ -215,9 +90,8 @@ class Full(Factor):
         return solved.to(rows.dtype)
 
     def update(self, moments: InputMoments, damping: float) -> None:  # noqa: D102
-        assert moments.product is not None  # asked for by `second`
         ridge = damping * moments.variance.mean(-1, keepdim=True)
-        damped = moments.product + torch.diag_embed(ridge.expand(moments.variance.shape))
+        damped = moments.products[0] + torch.diag_embed(ridge.expand(moments.variance.shape))
         damped = (damped + damped.mT) / 2.0
         self.matrix.copy_(_inverse_root(damped, moments.eps) if self.whitens else _root(damped, moments.eps))
 
@@ -225,7 +99,7 @@ class Full(Factor):
 def _inverse_root(damped: Tensor, eps: float) -> Tensor:
     """The symmetric Ŝ^(-½)."""
     values, vectors = torch.linalg.eigh(damped)
-    _check_positive(values[..., 0], values[..., -1], 2.0 * eps)
+    check_positive(values[..., 0], values[..., -1], 2.0 * eps)
     root: Tensor = (vectors * values.rsqrt().unsqueeze(-2)) @ vectors.mT
     return root
 
@@ -236,48 +110,15 @@ def _root(damped: Tensor, eps: float) -> Tensor:
     root, info = torch.linalg.cholesky_ex(damped)
     pivots = root.diagonal(dim1=-2, dim2=-1).square()
     smallest = torch.where(info > 0, torch.zeros_like(pivots[..., 0]), pivots.amin(-1))
-    _check_positive(smallest, damped.diagonal(dim1=-2, dim2=-1).amax(-1), 2.0 * eps)
+    check_positive(smallest, damped.diagonal(dim1=-2, dim2=-1).amax(-1), 2.0 * eps)
     return root
-
-
-def _damped_diagonal(moments: InputMoments, damping: float) -> Tensor:
-    return moments.variance + damping * moments.variance.mean(-1, keepdim=True)
-
-
-def _nystrom(moments: InputMoments, unit: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvectors and eigenvalues of D^(-½) S D^(-½) from S Ω, as many as Ω has columns.
-
-    `unit` is D^(-½) as a column.
-    """
-    assert moments.product is not None
-    assert moments.probe is not None
-    probe, triangle = torch.linalg.qr(moments.probe / unit)
-    product = torch.linalg.solve_triangular(triangle, unit * moments.product, upper=True, left=False)
-    # A shift of the size of rounding keeps the small matrix positive; it is taken off again below.
-    shift = 10.0 * torch.finfo(product.dtype).eps * torch.linalg.matrix_norm(product, keepdim=True)
-    product = product + shift * probe
-    inner = probe.mT @ product
-    theta, vectors = torch.linalg.eigh((inner + inner.mT) / 2.0)
-    floor = torch.maximum(theta, shift.squeeze(-1)).clamp_min(torch.finfo(theta.dtype).tiny)
-    thin = (product @ vectors) * floor.rsqrt().unsqueeze(-2)
-    basis, singular, _ = torch.linalg.svd(thin, full_matrices=False)
-    return basis, (singular.square() - shift.squeeze(-1)).clamp_min(0.0)
-
-
-def _check_positive(smallest: Tensor, largest: Tensor, eps: float) -> None:
-    """Refuse a metric whose smallest eigenvalue is not told from zero."""
-    least, most = float(smallest.min()), float(largest.max())
-    if not least > eps * abs(most):
-        raise ValueError(
-            f"S must be positive definite after damping. Got a smallest eigenvalue of {least:.3g} beside a "
-            f"largest of {most:.3g}, which is singular to the accuracy of the data; raise damping."
-        )
 
 
 METRICS: dict[str, type[Factor]] = {
     "identity": Identity,
     "diagonal": Diagonal,
     "low_rank": LowRank,
+    "kronecker": Kronecker,
     "full": Full,
 }
 """The dial from Weight Normalization towards Batch Normalization; ``"batch"`` is `gdnp.nn.batch`."""

@@ -10,10 +10,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["InputMoments", "Second", "input_rows", "input_shape", "widest"]
+__all__ = ["InputMoments", "Second", "along", "input_rows", "input_shape", "widest"]
 
-Second = Literal["none", "diagonal", "sketch", "full"]
-"""How much of S is kept: nothing, its diagonal, S Ω for a thin Ω, or all of it."""
+Second = Literal["none", "diagonal", "sketch", "axes", "full"]
+"""How much of S is kept: nothing, its diagonal, S Ω for a thin Ω, what is along each axis, or all of it."""
 
 BLOCK_ELEMENTS = 1 << 23
 """Patches of a convolution are unfolded for a few images at a time, so many numbers at most."""
@@ -76,20 +76,22 @@ def _patches(layer: nn.Conv2d, images: Tensor) -> Tensor:
 
 
 class InputMoments:
-    """n, E[x], the diagonal of S and S Ω of rows x, merged blockwise (Chan, Golub and LeVeque 1983).
+    """n, E[x], the diagonal of S and more of S of rows x, merged blockwise (Chan, Golub and LeVeque 1983).
 
     Each block is centred by its own mean before anything is squared, so a column with an offset of 1e3 and a
-    scale of 1e-3 keeps its variance. S Ω is additive in the same way, so that a sketch of S needs one pass
-    and no d x d matrix.
+    scale of 1e-3 keeps its variance. S Ω and partial traces of S are additive in the same way, so that they
+    need one pass and no d x d matrix.
 
     Parameters
     ----------
     shape : tuple of int
         (d,), or (groups, d) for one S a group.
-    second : {"none", "diagonal", "sketch", "full"}
+    second : {"none", "diagonal", "sketch", "axes", "full"}
         "full" is Ω = I.
     columns : int
         Of Ω, for a sketch.
+    axes : tuple of int
+        Of which d is the product, for "axes".
     group : ProcessGroup or None
         Processes whose rows count too; they must make the same calls.
 
@@ -97,8 +99,9 @@ class InputMoments:
     ----------
     count : int
     mean, variance : Tensor of `shape`
-    product : Tensor of shape (..., d, d) or (..., d, columns), or None
-        S Ω.
+    products : list of Tensor
+        S Ω of shape (..., d, d) or (..., d, columns) alone; or the covariance of the entries along each axis,
+        averaged over the others.
     probe : Tensor or None
         Ω of a sketch.
     eps : float
@@ -111,26 +114,25 @@ class InputMoments:
         second: Second,
         *,
         columns: int = 0,
+        axes: tuple[int, ...] = (),
         group: dist.ProcessGroup | None = None,
     ) -> None:
-        self.shape, self.second, self.columns, self.group = shape, second, columns, group
+        self.shape, self.second, self.columns, self.axes, self.group = shape, second, columns, axes, group
         self.count = 0
         self.eps = 0.0
         self.mean = self.variance = torch.zeros(())
-        self.product: Tensor | None = None
+        self.products: list[Tensor] = []
         self.probe: Tensor | None = None
 
-    @classmethod
-    def given(
-        cls, S: Tensor, mean: Tensor | None, shape: tuple[int, ...], second: Second, columns: int
-    ) -> InputMoments:
-        """Moments known beforehand.
+    def known(self, S: Tensor, mean: Tensor | None) -> InputMoments:
+        """These moments, from an S and a mean known beforehand.
 
         Raises
         ------
         ValueError
             When S or the mean has another size than the inputs of the layer, or is not finite.
         """
+        shape, second = self.shape, self.second
         square = (*shape, shape[-1])
         if S.shape != square and not (S.shape == shape and second in ("none", "diagonal")):
             raise ValueError(
@@ -143,7 +145,6 @@ class InputMoments:
                 f"mean must have shape {shape}, one entry for each input of a unit. Got {tuple(mean.shape)}; "
                 "compute it from the inputs of this layer."
             )
-        self = cls(shape, second, columns=columns)
         wide = S.detach().to(widest(S.device))
         self.eps = torch.finfo(S.dtype).eps if S.is_floating_point() else torch.finfo(wide.dtype).eps
         self.variance = wide if S.shape == shape else wide.diagonal(dim1=-2, dim2=-1)
@@ -151,7 +152,9 @@ class InputMoments:
         if second == "sketch":
             self.probe = self._draw(self.variance)
         if second in ("sketch", "full"):
-            self.product = wide if self.probe is None else wide @ self.probe
+            self.products = [wide if self.probe is None else wide @ self.probe]
+        elif second == "axes":
+            self.products = [_partial_trace(wide, self.axes, k) for k in range(len(self.axes))]
         self.count = 1
         return self.checked("S and its mean")
 
@@ -170,30 +173,30 @@ class InputMoments:
         variance = centred.square().mean(-2).to(wide)
         if self.second == "sketch" and self.probe is None:
             self.probe = self._draw(self._agreed(variance))
-        product = None
-        if self.second in ("sketch", "full"):
-            right = centred if self.probe is None else centred @ self.probe.to(centred.dtype)
-            product = ((centred.mT / n) @ right).to(wide)
         self.eps = torch.finfo(rows.dtype).eps
-        self._merge(n, mean, variance, product)
+        self._merge(n, mean, variance, [product.to(wide) for product in self._products(centred)])
 
-    def _merge(self, n: int, mean: Tensor, variance: Tensor, product: Tensor | None) -> None:
+    def _merge(self, n: int, mean: Tensor, variance: Tensor, products: list[Tensor]) -> None:
         if self.count == 0:
-            self.count, self.mean, self.variance, self.product = n, mean, variance, product
+            self.count, self.mean, self.variance, self.products = n, mean, variance, products
             return
         total = self.count + n
         p, q = self.count / total, n / total
         shift = mean - self.mean
         self.mean = self.mean + q * shift
         self.variance = p * self.variance + q * variance + p * q * shift.square()
-        if self.product is not None and product is not None:
-            self.product.mul_(p).add_(product, alpha=q).add_(self._outer(shift), alpha=p * q)
+        between = self._products(shift.unsqueeze(-2))
+        for own, within, term in zip(self.products, products, between, strict=True):
+            own.mul_(p).add_(within, alpha=q).add_(term, alpha=p * q)
         self.count = total
 
-    def _outer(self, shift: Tensor) -> Tensor:
-        """Shift shiftᵀ Ω."""
-        row = shift.unsqueeze(-2)
-        return row.mT @ (row if self.probe is None else row @ self.probe)
+    def _products(self, rows: Tensor) -> list[Tensor]:
+        """What centred rows alone give for `products`."""
+        n = rows.shape[-2]
+        if self.second in ("sketch", "full"):
+            return [(rows.mT / n) @ (rows if self.probe is None else rows @ self.probe.to(rows.dtype))]
+        fibres = [along(rows, self.axes, k) for k in range(len(self.axes))]
+        return [(part.mT / part.shape[-2]) @ part for part in fibres]
 
     def _draw(self, variance: Tensor) -> Tensor:
         """A Gaussian Ω in units of the columns' deviations; seeded, and apart from the global generator."""
@@ -225,9 +228,10 @@ class InputMoments:
         shift = own - self.mean  # from here on every term is centred at the mean of all
         self.variance = share * (self.variance + shift.square())
         dist.all_reduce(self.variance, group=self.group)
-        if self.product is not None:
-            self.product = share * (self.product + self._outer(shift))
-            dist.all_reduce(self.product, group=self.group)
+        between = self._products(shift.unsqueeze(-2))
+        self.products = [share * (own + term) for own, term in zip(self.products, between, strict=True)]
+        for product in self.products:
+            dist.all_reduce(product, group=self.group)
         self.count = int(count)
 
     def checked(self, what: str) -> InputMoments:
@@ -238,7 +242,23 @@ class InputMoments:
         ValueError
             When an entry is NaN or infinite.
         """
-        parts = [self.mean, self.variance] + ([] if self.product is None else [self.product])
-        if not all(bool(part.isfinite().all()) for part in parts):
+        if not all(bool(part.isfinite().all()) for part in [self.mean, self.variance, *self.products]):
             raise ValueError(f"{what} must be finite. Got NaN or infinity; look at the data they come from.")
         return self
+
+
+def along(rows: Tensor, axes: tuple[int, ...], k: int) -> Tensor:
+    """Rows of d entries as fibres along axis k, (..., n d/a, a) for an axis of a entries."""
+    return _last(rows, axes, k).flatten(-len(axes) - 1, -2)
+
+
+def _partial_trace(S: Tensor, axes: tuple[int, ...], k: int) -> Tensor:
+    """The covariance along axis k, averaged over the other axes."""
+    apart = _last(S, axes, k).flatten(-len(axes), -2).movedim(-3, -1)  # (..., rest, a, d)
+    apart = _last(apart, axes, k).flatten(-len(axes), -2)  # (..., rest, a, rest, a)
+    return apart.diagonal(dim1=-4, dim2=-2).mean(-1)
+
+
+def _last(rows: Tensor, axes: tuple[int, ...], k: int) -> Tensor:
+    """Rows of d entries as arrays with axis k at the end."""
+    return rows.view(*rows.shape[:-1], *axes).movedim(k - len(axes), -1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -10,13 +11,14 @@ from torch.nn.utils import parametrize
 
 from gdnp.nn.batch import BATCH_EPS, BATCH_MOMENTUM, BatchMetric
 from gdnp.nn.copying import make_copyable
+from gdnp.nn.factor import Factor
 from gdnp.nn.lengths import with_length
-from gdnp.nn.metrics import DEFAULT_DAMPING, METRICS, Factor
+from gdnp.nn.metrics import DEFAULT_DAMPING, METRICS
 from gdnp.nn.moments import InputMoments, input_shape
 
 __all__ = ["CentredBias", "SNorm", "fold", "metric_of", "s_norm"]
 
-Metric = Literal["identity", "diagonal", "low_rank", "full", "batch"]
+Metric = Literal["identity", "diagonal", "low_rank", "kronecker", "full", "batch"]
 Mode = Literal["normalize", "whiten"]
 
 
@@ -146,6 +148,7 @@ def s_norm(
     mode: Mode = "normalize",
     damping: float = DEFAULT_DAMPING,
     rank: int | None = None,
+    axes: Sequence[int] | None = None,
     S: Tensor | None = None,
     mean: Tensor | None = None,
     momentum: float = BATCH_MOMENTUM,
@@ -179,14 +182,18 @@ def s_norm(
         Changed in place.
     name : str
         The parameter, ``"weight"``.
-    metric : {"identity", "diagonal", "low_rank", "full", "batch"}
+    metric : {"identity", "diagonal", "low_rank", "kronecker", "full", "batch"}
         "identity" is Ŝ = I, Weight Normalization; "diagonal" keeps the variances; "low_rank" keeps `rank`
-        leading directions and a diagonal and never forms a d x d matrix; "full" keeps one.
+        leading directions and a diagonal, "kronecker" a covariance along each of the `axes` of an image or
+        another array, and neither ever forms a d x d matrix; "full" keeps one.
     mode : {"normalize", "whiten"}
     damping : float
         λ >= 0; see `gdnp.nn.DEFAULT_DAMPING`.
     rank : int, optional
         For "low_rank"; `gdnp.nn.DEFAULT_RANK`, or half of the inputs where that is fewer, unless given.
+    axes : sequence of int, optional
+        For "kronecker": the shape of an input of a Linear layer before it was flattened. A Conv2d has those
+        of its kernel, (in_channels/groups, height, width).
     S : Tensor of shape (d, d) or (groups, d, d), optional
         Where it is known beforehand; its diagonal will do for "diagonal".
     mean : Tensor of shape (d,) or (groups, d), optional
@@ -235,10 +242,11 @@ def s_norm(
         BatchMetric.attach(module, momentum, eps)
         return module
     shape = input_shape(module)
-    factor = METRICS[metric](shape, weight, whitens=mode == "whiten" or metric == "identity", rank=rank)
+    whitens = mode == "whiten" or metric == "identity"
+    factor = METRICS[metric](shape, weight, whitens=whitens, **_own_options(weight, metric, rank, axes))
     split = SNorm(factor, weight.detach(), damping).to(weight.device)
     if S is not None:
-        split.update(InputMoments.given(S, mean, shape, factor.second, factor.columns))
+        split.update(factor.moments().known(S, mean))
     parametrize.register_parametrization(module, name, split)
     if module.bias is not None and metric != "identity":
         lists = module.parametrizations
@@ -345,6 +353,26 @@ def _check_options(metric: str, mode: str, damping: float, S: Tensor | None, mea
         )
     if mean is not None and S is None:
         raise ValueError("mean belongs to S. Got mean without S; give both, or use fit_metric.")
+
+
+def _own_options(weight: Tensor, metric: str, rank: int | None, axes: Sequence[int] | None) -> dict[str, Any]:
+    """What one metric alone takes."""
+    for name, value, owner in (("rank", rank, "low_rank"), ("axes", axes, "kronecker")):
+        if value is not None and metric != owner:
+            raise ValueError(
+                f"{name} belongs to metric={owner!r}. Got {name}={value!r} with metric={metric!r}; "
+                "leave it out."
+            )
+    if metric == "low_rank":
+        return {"rank": rank}
+    if metric != "kronecker":
+        return {}
+    if axes is None and weight.ndim == 2:
+        raise ValueError(
+            "metric='kronecker' needs axes for a Linear layer, the shape of an input before it was "
+            "flattened. Got none; give axes=(3, 32, 32) for small colour images."
+        )
+    return {"axes": tuple(weight.shape[1:] if axes is None else axes)}
 
 
 def check_damping(damping: float) -> None:

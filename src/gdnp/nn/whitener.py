@@ -14,6 +14,9 @@ from gdnp.nn.parametrize import SNorm, metric_of
 
 __all__ = ["Whitener", "whiten_inputs"]
 
+CACHED = 1 << 19
+"""Numbers whitened at a time on a processor, so that what lies between two operations stays in its cache."""
+
 
 class Whitener(nn.Module):
     """x -> F (x - E[x]), row by row; made by `whiten_inputs`.
@@ -36,7 +39,12 @@ class Whitener(nn.Module):
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
         """F (x - E[x]) for x of shape (..., d)."""
-        return self.factor.inputs(x - self.mean)
+        rows = x.reshape(-1, x.shape[-1])
+        out = torch.empty_like(rows)
+        size = max(1, (CACHED if x.device.type == "cpu" else rows.numel()) // rows.shape[1])
+        for low in range(0, len(rows), size):
+            out[low : low + size] = self.factor.inputs(rows[low : low + size] - self.mean)
+        return out.view(x.shape)
 
     def restore(self, layer: nn.Module) -> nn.Module:
         """Give a layer its metric back, so that it takes raw inputs again; the inverse of `whiten_inputs`.
@@ -116,7 +124,7 @@ def whiten_inputs(layer: nn.Module) -> Whitener:
             f"{_description(layer, split)}; only there is the weight a plain one on whitened inputs."
         )
     whitener = Whitener(split)
-    split.factor = Identity(split.factor.shape, split.mean, whitens=True, rank=None)
+    split.factor = Identity(split.factor.shape, split.mean, whitens=True)
     split.mean.zero_()
     split.centre.zero_()
     return whitener
