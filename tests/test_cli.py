@@ -158,8 +158,11 @@ def test_from_draws_without_running(capsys, tmp_path, monkeypatch):
     figure = folder / "figure2.png"
     before = figure.read_bytes()
     figure.unlink()
+    page = folder.parent / "report.html"
+    page.write_text("an old page")
     assert main(["reproduce", "--from", str(folder)]) == 0
     assert figure.read_bytes() == before
+    assert "<html" in page.read_text(encoding="utf-8")
     assert main(["reproduce", "figure2", "--from", str(folder), "--out", "elsewhere"]) == 0
     assert (tmp_path / "elsewhere" / "figure2.png").read_bytes() == before
 
@@ -186,6 +189,7 @@ def test_from_nowhere(capsys, tmp_path):
         (["reproduce", "--seed", "-1"], "Invalid value"),
         (["nonsense"], "No such command"),
         (["reproduce", "--from", "x", "--full"], "--from draws what is there"),
+        (["reproduce", "figure3", "--check"], "--check is for theorems"),
         (["reproduce", "figure2", "more"], "unexpected extra argument"),
     ],
 )
@@ -458,3 +462,16 @@ def test_options_that_an_experiment_cannot_use_are_wrong_usage(capsys, tmp_path,
     assert main(["reproduce", *arguments, "--out", str(tmp_path)]) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_no_missing_data(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert main(["reproduce", "figure2", "--out", str(tmp_path / "file" / "folder")]) == 1
+    assert "should be a folder that can be made" in _one_sentence(capsys)
+
+
+def test_the_package_is_a_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "gdnp", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("gdnp ")

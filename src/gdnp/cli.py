@@ -25,6 +25,7 @@ __all__ = ["main"]
 
 OK, FAILURE, USAGE, DATA_MISSING, NOT_CONVERGED, CLAIM_FAILED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 RESULTS = Path("gdnp-results")
+REPORT = "report.html"
 LINE_EVERY = 5.0
 """Seconds between lines of progress where stderr is not a terminal."""
 
@@ -161,6 +162,8 @@ def _application(typer: Any, given: list[str]) -> Any:
             if device != "cpu" and name not in ("", "figure3"):
                 raise UsageError(f"--device is for figure3, which trains networks. Got it for {name}.")
             options = _options(tuple(data or ()), full, seed, columns or (), device)
+            if check and name not in ("", "theorems"):
+                raise UsageError(f"--check is for theorems, whose verdicts are recorded. Got it for {name}.")
             return partial(_reproduce, name, options, out, jobs, as_json, force, check)
         if full or force or data or columns or seed or jobs or check or device != "cpu":
             raise UsageError("--from draws what is there: it goes with --out and --json only.")
@@ -267,7 +270,11 @@ def _redraw(name: str, source: Path, directory: Path | None, as_json: bool) -> N
     name = name or str((Store(source).settings or {}).get("experiment", ""))
     if not (name and source.is_dir()):
         raise FileNotFoundError(f"--from should name the folder of a finished result. Got {source}.")
-    _print_outcomes({name: redraw(_experiment(name), source, directory)}, as_json)
+    outcome = redraw(_experiment(name), source, directory)
+    page = None
+    if directory is None and (source.parent / REPORT).is_file():
+        page = _report(source.parent, _Terminal(_console(stderr=True)))
+    _print_outcomes({name: outcome}, as_json, page)
 
 
 def _print_outcomes(outcomes: "dict[str, Outcome]", as_json: bool, report: Path | None = None) -> None:

@@ -219,6 +219,7 @@ def _measured(results: Sequence[_Result]) -> list[ClaimResult]:
                 entry["counterexample"],
             ),
             entry["evidence"],
+            missing=entry.get("missing") or "",
         )
         for entry in entries
         if entry["id"] in CLAIMS

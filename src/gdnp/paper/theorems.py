@@ -88,6 +88,7 @@ def _measure(config: Mapping[str, Any]) -> dict[str, Any]:
         "recorded": claim.recorded.value,
         "verdict": result.outcome,
         "agrees": result.agrees,
+        "missing": result.missing if found is None else None,
         "measured": None if found is None else found.measured,
         "bound": None if found is None else found.bound,
         "evidence": result.reason if found is None else found.evidence,
