@@ -335,7 +335,8 @@ def test_nothing_of_the_model_or_of_the_random_state_changes(batch, training):
         (normalised, "1", {}, "Got '1'"),
         (lambda: nn.Sequential(nn.Tanh()), "0", {}, "Got none: nothing to measure"),
         (lambda: nn.Sequential(nn.BatchNorm1d(4)), "0", {}, "Got none: nothing to measure"),
-        (plain, "0", {"probes": 0}, "probes must be at least 1. Got 0"),
+        (plain, "0", {"probes": 0}, "probes must be a whole number of at least 1. Got 0"),
+        (plain, "0", {"probes": 1.5}, "probes must be a whole number of at least 1. Got 1.5"),
         (lambda: nn.Sequential(nn.LazyLinear(3)), "0", {}, "0.weight should have a shape. Got a lazy layer"),
     ],
 )

@@ -341,6 +341,9 @@ def test_inputs_by_keyword_and_repeated_layers():
         (lambda m, x: fit_metric(m, [x.numpy()]), TypeError, "must yield tensors.*Got ndarray"),
         (lambda m, x: fit_metric(m, [{"x": x}]), TypeError, "Got dict; wrap it"),
         (lambda m, x: fit_metric(m, [()]), TypeError, "Got tuple"),
+        (lambda m, x: fit_metric(m, None), TypeError, "loader must yield batches.*Got NoneType"),
+        (lambda m, x: fit_metric(m, [x], layers=3), TypeError, "layers must be names.*Got 3"),
+        (lambda m, x: fit_metric(m, [x], optimizer="sgd"), TypeError, "Optimizer of PyTorch.*Got 's'"),
         (lambda m, x: fit_metric(m, [x], layers=["7"]), ValueError, "here '0', '2'. Got '7', no layer"),
         (
             lambda m, x: fit_metric(m, [x], layers=["4"]),

@@ -100,8 +100,8 @@ def cross_dependency(
     >>> [(name, norm > 0.0) for name, (norm, error) in found.items()]
     [('3', True)]
     """
-    if probes < 1:
-        raise ValueError(f"probes must be at least 1. Got {probes!r}.")
+    if not isinstance(probes, int) or probes < 1:
+        raise ValueError(f"probes must be a whole number of at least 1. Got {probes!r}.")
     layers = _layers(model)
     _check(layer, layers)
     with torch.enable_grad(), _dropout_state_kept(layers):

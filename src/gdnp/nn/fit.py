@@ -69,7 +69,8 @@ def fit_metric(
     Raises
     ------
     TypeError
-        When the loader yields something else than tensors.
+        When the loader yields something else than tensors or nothing can be read from it, and when `layers`
+        holds no names or `optimizer` is none.
     ValueError
         When there is no layer with ``s_norm``, or none of a given name, when the loader is empty or a layer
         sees no input, when S is singular or not finite (nothing is changed then), and when the optimizer does
@@ -92,7 +93,12 @@ def fit_metric(
     if damping is not None:
         check_damping(damping)
     model_inside, group = _unwrapped(model)
-    optimizers = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer or ())
+    optimizers = _listed(optimizer)
+    if not isinstance(loader, Iterable):
+        raise TypeError(
+            f"loader must yield batches, as a DataLoader does. Got {type(loader).__name__}; a single batch x "
+            "goes in as [x]."
+        )
     chosen = _chosen(model_inside, layers)
     if optimizers:
         _check_held(chosen, optimizers)
@@ -113,6 +119,17 @@ def fit_metric(
     return model
 
 
+def _listed(optimizer: Optimizer | Sequence[Optimizer] | None) -> list[Optimizer]:
+    optimizers = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer or ())
+    for one in optimizers:
+        if not isinstance(one, Optimizer):
+            raise TypeError(
+                f"optimizer must be an Optimizer of PyTorch, or some of them. Got {one!r}; pass the object "
+                "that steps."
+            )
+    return optimizers
+
+
 def _unwrapped(model: nn.Module) -> tuple[nn.Module, dist.ProcessGroup | None]:
     """The model itself, and the processes it is trained on."""
     group = None
@@ -131,6 +148,10 @@ def _chosen(model: nn.Module, layers: Sequence[str] | str | None) -> dict[str, t
     if not known:
         raise ValueError(
             "fit_metric needs a layer with s_norm. Got a model without; call s_norm on some first."
+        )
+    if not isinstance(layers, Sequence | None):
+        raise TypeError(
+            f"layers must be names of layers, here {', '.join(map(repr, known))}. Got {layers!r}; name them."
         )
     names = list(known) if layers is None else [layers] if isinstance(layers, str) else list(layers)
     unknown = [name for name in names if name not in known]

@@ -130,7 +130,8 @@ class InputMoments:
         Raises
         ------
         ValueError
-            When S or the mean has another size than the inputs of the layer, or is not finite.
+            When S or the mean has another size than the inputs of the layer, or is not finite, and when S is
+            not symmetric.
         """
         shape, second = self.shape, self.second
         square = (*shape, shape[-1])
@@ -156,7 +157,14 @@ class InputMoments:
         elif second == "axes":
             self.products = [_partial_trace(wide, self.axes, k) for k in range(len(self.axes))]
         self.count = 1
-        return self.checked("S and its mean")
+        self.checked("S and its mean")
+        if S.shape != shape and not torch.allclose(
+            wide, wide.mT, rtol=1e-2, atol=1e-3 * float(wide.abs().max())
+        ):
+            raise ValueError(
+                "S must be symmetric. Got one that is not; a covariance of rows x is x.T.cov() in PyTorch."
+            )
+        return self
 
     def update(self, rows: Tensor) -> None:
         """Merge a block of rows of shape (n, d) or (groups, n, d)."""

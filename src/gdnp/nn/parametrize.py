@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -209,10 +210,11 @@ def s_norm(
     Raises
     ------
     TypeError
-        When the module is neither Linear nor Conv2d.
+        When the module is neither Linear nor Conv2d, or S or the mean no Tensor.
     ValueError
         When the module has no such weight or is parametrised already, when a unit's weight is zero, for an
-        unknown metric or mode or a negative damping, and for an S of the wrong size, not finite, or singular.
+        unknown metric or mode or a negative damping, and for an S of the wrong size, not finite, not
+        symmetric or singular.
 
     Notes
     -----
@@ -347,6 +349,11 @@ def _check_options(metric: str, mode: str, damping: float, S: Tensor | None, mea
             "metric='batch' has only mode='normalize', since a weight never sees activations. Got "
             "mode='whiten'; use metric='full' to whiten."
         )
+    for name, value in (("S", S), ("mean", mean)):
+        if not (value is None or isinstance(value, Tensor)):
+            raise TypeError(
+                f"{name} must be a Tensor. Got {type(value).__name__}; use torch.as_tensor on it."
+            )
     if metric in ("identity", "batch") and (S is not None or mean is not None):
         raise ValueError(
             f"metric={metric!r} takes no S and no mean. Got one; leave it out or use metric='full'."
@@ -377,7 +384,7 @@ def _own_options(weight: Tensor, metric: str, rank: int | None, axes: Sequence[i
 
 def check_damping(damping: float) -> None:
     """Refuse a λ that is negative or not finite."""
-    if not 0.0 <= damping < float("inf"):
+    if not isinstance(damping, float | int) or not 0.0 <= damping < math.inf:
         raise ValueError(
             f"damping must be a finite number >= 0, in units of the mean variance. Got {damping!r}."
         )

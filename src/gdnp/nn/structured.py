@@ -41,11 +41,15 @@ class LowRank(Factor):
     ) -> None:
         super().__init__(shape, like, whitens=whitens)
         d = shape[-1]
-        self.rank = min(DEFAULT_RANK, d // 2) if rank is None else rank
-        if not 0 < self.rank < d:
+        if d == 1:
             raise ValueError(
-                f"rank must be from 1 to {d - 1} for a layer with {d} inputs to a unit. Got {self.rank}; "
-                "metric='diagonal' is rank 0, metric='full' all of S."
+                "metric='low_rank' needs two inputs to a unit at least. Got 1; use metric='diagonal'."
+            )
+        self.rank = min(DEFAULT_RANK, d // 2) if rank is None else rank
+        if not (isinstance(self.rank, int) and 0 < self.rank < d):
+            raise ValueError(
+                f"rank must be a whole number from 1 to {d - 1} for a layer with {d} inputs to a unit. Got "
+                f"{self.rank}; metric='diagonal' is rank 0, metric='full' all of S."
             )
         broadcast = shape if len(shape) == 1 else (shape[0], 1, shape[1])
         self.register_buffer("scale", like.new_ones(broadcast))

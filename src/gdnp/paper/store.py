@@ -149,7 +149,12 @@ class Store:
                 f"{self.directory} holds a finished result with {_difference(found, settings)}: "
                 "choose another folder with --out, or --force to delete it."
             )
-        self.parts.mkdir(parents=True, exist_ok=True)
+        try:
+            self.parts.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"{self.directory} should be a folder that can be made. Got: {error}."
+            ) from error
         write_json(self.directory / "settings.json", settings, indent=1)
         return False
 
