@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from functools import cache
 from itertools import count
 from typing import Any, TypeVar
@@ -43,17 +42,18 @@ def _pool(n_jobs: int, pid: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(n_jobs, thread_name_prefix="gdnp")
 
 
-@contextmanager
-def single_threaded_blas() -> Iterator[None]:
+class single_threaded_blas:  # noqa: N801 - a class because it is entered in each of many short sums
     """Hold every BLAS at one thread; re-entrant, and shared by concurrent fits."""
-    global _depth, _limiter
-    with _lock:
-        if _depth == 0:
-            _limiter = _controller().limit(limits=1, user_api="blas")
-        _depth += 1
-    try:
-        yield
-    finally:
+
+    def __enter__(self) -> None:
+        global _depth, _limiter
+        with _lock:
+            if _depth == 0:
+                _limiter = _controller().limit(limits=1, user_api="blas")
+            _depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        global _depth, _limiter
         with _lock:
             _depth -= 1
             if _depth == 0:

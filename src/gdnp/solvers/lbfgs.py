@@ -27,26 +27,33 @@ class Memory:
     def __init__(self, size: int = 10) -> None:
         self._size = size
         self._pairs: list[tuple[FloatArray, FloatArray, float]] = []
+        self._scale: float | None = None
 
     def add(self, s: FloatArray, y: FloatArray) -> None:
         """Keep a pair, unless f is not convex along it."""
         curvature = float(s @ y)
         if curvature > FLAT * float(np.sqrt((s @ s) * (y @ y))):
             self._pairs.append((s, y, curvature))
+            self._scale = None
             del self._pairs[: -self._size]
 
     def clear(self) -> None:
         """Forget: the pairs of an old metric do not improve a new one."""
         self._pairs.clear()
 
-    def _scale(self, base: Callable[[FloatArray], FloatArray]) -> float:
+    def _scaled(self, base: Callable[[FloatArray], FloatArray]) -> float:
         """sᵀy/yᵀH⁻¹y of the last pair: the metric's size, where its shape is right (Shanno and Phua 1978)."""
-        _, y, curvature = self._pairs[-1]
-        size = float(y @ base(y))
-        return curvature / size if size > 0.0 else 1.0
+        if self._scale is None:
+            _, y, curvature = self._pairs[-1]
+            size = float(y @ base(y))
+            self._scale = curvature / size if size > 0.0 else 1.0
+        return self._scale
 
     def solve(self, g: FloatArray, base: Callable[[FloatArray], FloatArray]) -> FloatArray:
-        """B⁻¹ g, where B is the metric with the pairs' secant equations imposed, the latest last."""
+        """B⁻¹ g, where B is the metric with the pairs' secant equations imposed, the latest last.
+
+        `base` is H⁻¹ of the metric, the same one until the memory is cleared.
+        """
         q = g.copy()
         weights = []
         for s, y, curvature in reversed(self._pairs):
@@ -55,7 +62,7 @@ class Memory:
             q -= a * y
         p = base(q)
         if self._pairs:
-            p *= self._scale(base)
+            p *= self._scaled(base)
         for (s, y, curvature), a in zip(self._pairs, reversed(weights), strict=True):
             p += (a - float(y @ p) / curvature) * s
         return p
