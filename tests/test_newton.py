@@ -10,7 +10,7 @@ from gdnp.design import as_design
 from gdnp.interface import Cost
 from gdnp.losses import LOSSES, LogLoss, PseudoHuber, Sigmoid, SquaredError, get_loss
 from gdnp.solvers.certificates import smallest_curvature
-from gdnp.solvers.curvature import DiagonalCurvature, FullCurvature, KernelCurvature, SaddleFreeCurvature
+from gdnp.solvers.curvature import DiagonalCurvature, FullCurvature, KernelCurvature
 from gdnp.solvers.lbfgs import Memory
 from gdnp.solvers.line_search import search
 from gdnp.solvers.metrics import Metrics
@@ -298,7 +298,6 @@ def test_every_metric_solves_its_own_system(rng, loss, fit_intercept):
     slope = np.empty(25)
     metrics = [
         FullCurvature(gram(problem, c), problem.ridge),
-        SaddleFreeCurvature(gram(problem, c, central=False), problem.ridge, fit_intercept),
         KernelCurvature(problem, kernel_matrix(problem, 1.0 / problem.ridge), problem.ridge, c),
     ]
     g = np.append(rng.standard_normal(6), 1.0 if fit_intercept else 0.0)

@@ -42,7 +42,7 @@ def _pool(n_jobs: int, pid: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(n_jobs, thread_name_prefix="gdnp")
 
 
-class single_threaded_blas:  # noqa: N801 - a class because it is entered in each of many short sums
+class single_threaded_blas:
     """Hold every BLAS at one thread; re-entrant, and shared by concurrent fits."""
 
     def __enter__(self) -> None:

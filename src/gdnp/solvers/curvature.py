@@ -16,15 +16,13 @@ from gdnp.standardized import Gram, Standardized
 
 FloatArray = NDArray[np.float64]
 
-__all__ = ["Curvature", "DiagonalCurvature", "FullCurvature", "KernelCurvature", "SaddleFreeCurvature"]
+__all__ = ["Curvature", "DiagonalCurvature", "FullCurvature", "KernelCurvature"]
 
 JITTERS = (1e-14, 1e-11, 1e-9, 1e-7, 1e-5, 1e-3, 1.0, 1e3)
 """What is added to the diagonal, in units of its largest entry, until Cholesky succeeds."""
 SMALLEST_PIVOT = 1e-13
 ENOUGH = 1e-11
 """A pivot below the first asks for at least the second to be added."""
-SADDLE_FLOOR = 1e-12
-"""The smallest |eigenvalue| that an indefinite H is taken to have, in units of the largest."""
 
 
 class Curvature(Protocol):
@@ -56,39 +54,6 @@ class FullCurvature:
         out[:-1] = lapack.dpotrs(self._factor, g[:-1] - g[-1] * self._mean, lower=1)[0]
         out[-1] = g[-1] / self._total - self._mean @ out[:-1]
         return out
-
-
-class SaddleFreeCurvature:
-    """|H| of a loss that is not convex: eigenvalues replaced by their absolute values.
-
-    -|H|⁻¹∇f is a descent direction that leaves a saddle along its directions of negative curvature
-    (Dauphin et al. 2014). Where H is positive definite it is Newton's.
-
-    Parameters
-    ----------
-    gram : Gram
-        About 0; used up.
-    ridge : ndarray of shape (d,)
-    fit_intercept : bool
-    """
-
-    def __init__(self, gram: Gram, ridge: FloatArray, fit_intercept: bool) -> None:
-        d = len(ridge)
-        matrix = np.empty((d + 1, d + 1))
-        matrix[:d, :d] = gram.scatter
-        np.einsum("ii->i", matrix)[:d] += ridge
-        matrix[d, :d] = matrix[:d, d] = gram.first
-        matrix[d, d] = gram.total if fit_intercept else 1.0
-        self._factor, info = lapack.dpotrf(matrix, lower=1)
-        self.indefinite = bool(info)
-        if info:
-            values, self._vectors = np.linalg.eigh(matrix)
-            self._values = np.maximum(np.abs(values), SADDLE_FLOOR * np.max(np.abs(values)) + 1e-300)
-
-    def solve(self, g: FloatArray) -> FloatArray:  # noqa: D102
-        if self.indefinite:
-            return np.asarray(self._vectors @ ((self._vectors.T @ g) / self._values))
-        return np.asarray(lapack.dpotrs(self._factor, g, lower=1)[0])
 
 
 def _cholesky(matrix: FloatArray, largest: float) -> FloatArray:

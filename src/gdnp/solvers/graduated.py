@@ -28,7 +28,11 @@ __all__ = ["PATH", "Tempered", "solve_nonconvex"]
 PATH = (0.5,)
 """Factors of the margins before the last, which is 1."""
 ROUGH = 0.01
-"""Relative suboptimality at which the path moves on."""
+"""Relative suboptimality at which the path moves on,"""
+ROUGH_ON_A_SAMPLE = 0.1
+"""and where a sample stands for all rows, whose minimum is not its own."""
+SHARE = 0.02
+"""How far a sample is followed at the end, in units of d/n of it: the distance of its minimum from f's."""
 
 
 @dataclass(frozen=True)
@@ -112,22 +116,28 @@ def solve_nonconvex(
 def _graduated(problem: Standardized) -> tuple[FloatArray | Place, Curvature]:
     """The end of the path of lengths, or the convex start itself where f is lower there, and the metric.
 
-    Where there are many more rows than columns the path is followed on a sample of them.
+    Where there are many more rows than columns the path is followed on a sample of them, to its end.
     """
     convex = problem.with_loss(LogLoss() if problem.loss.task == "classification" else PseudoHuber())
     size = sample_size(problem)
-    part = convex if size is None else sample(convex, size)
-    ends = [solve(part, tol=ROUGH, max_iter=50, prove=False)]
-    for factor in PATH:
-        easier = part.with_loss(Tempered(problem.loss, factor))
-        last = ends[-1]
-        ends.append(solve(easier, tol=ROUGH, max_iter=50, start=last.place, metric=last.metric, prove=False))
-    real = part.with_loss(problem.loss)
-    best = min((ends[0], ends[-1]), key=lambda end: real.value(end.place.x, end.place.margins))
     if size is None:
+        best = _path(problem, convex, ROUGH)
         return best.place, best.metric
+    part = sample(convex, size)
+    real = part.with_loss(problem.loss)
+    best = _path(real, part, ROUGH_ON_A_SAMPLE)
+    end = solve(real, tol=SHARE * part.d / part.n, max_iter=50, start=best.place, prove=False)
     problem.cost.charge(part.cost.passes * part.n / problem.n)
-    return best.place.x, best.metric
+    return end.place.x, end.metric
+
+
+def _path(problem: Standardized, convex: Standardized, tol: float) -> Outcome:
+    """From the minimum of the convex loss over lengths let out step by step; each goes on with its metric."""
+    first = last = solve(convex, tol=tol, max_iter=50, prove=False)
+    for factor in PATH:
+        easier = problem.with_loss(Tempered(problem.loss, factor))
+        last = solve(easier, tol=tol, max_iter=50, start=last.place, metric=last.metric, prove=False)
+    return min((first, last), key=lambda end: problem.value(end.place.x, end.place.margins))
 
 
 def _turned(problem: Standardized, x: FloatArray, rng: np.random.RandomState) -> FloatArray:

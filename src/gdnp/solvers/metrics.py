@@ -5,13 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gdnp.solvers.curvature import (
-    Curvature,
-    DiagonalCurvature,
-    FullCurvature,
-    KernelCurvature,
-    SaddleFreeCurvature,
-)
+from gdnp.solvers.curvature import Curvature, DiagonalCurvature, FullCurvature, KernelCurvature
 from gdnp.solvers.sampling import draw
 from gdnp.standardized import Standardized, covariance, diagonal, gram, kernel_matrix
 
@@ -28,6 +22,8 @@ GROWTH = 3
 """How many times more rows each next metric is made from."""
 NEGLIGIBLE = 0.1
 """Rows whose φ'' is below this share of the mean are left out of a metric."""
+CONCAVE = 0.03
+"""What φ'' < 0 counts in a metric, in units of its size: little, but H is never 0 where f curves."""
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-8, 1.0
 """Multiples of the identity (columns have unit curvature) that make a step safe where the metric's is not."""
 SMALLEST_RIDGE = 1e-13
@@ -70,14 +66,14 @@ class Metrics:
     def at(self, margins: FloatArray) -> Curvature:
         """The metric where the margins are these. The next one is made from ``GROWTH`` times more rows."""
         problem = self.problem
+        c = problem.curvature(margins)
+        if not problem.loss.convex:
+            c = np.maximum(c, -CONCAVE * c)
         if self.kind == "diagonal":
-            return DiagonalCurvature(diagonal(problem, np.abs(problem.curvature(margins))), self._ridge)
+            return DiagonalCurvature(diagonal(problem, c), self._ridge)
         if self.kind == "kernel":
-            return self._kernel_metric(np.abs(problem.curvature(margins)))
-        found = gram(problem, *self._chosen(problem.curvature(margins)), central=problem.loss.convex)
-        if problem.loss.convex:
-            return FullCurvature(found, self._ridge)
-        return SaddleFreeCurvature(found, self._ridge, problem.fit_intercept)
+            return self._kernel_metric(c)
+        return FullCurvature(gram(problem, *self._chosen(c)), self._ridge)
 
     def damp(self) -> bool:
         """Make the next metrics larger by ever more of the identity; False when that is enough."""
@@ -104,19 +100,17 @@ class Metrics:
         """The curvature that each row of a metric stands for, and which rows these are, None for all.
 
         Rows that hardly curve f are left out, where those are many: far from the boundary φ'' is near 0. Of
-        more rows than are affordable, some are drawn in proportion to |c|.
+        more rows than are affordable, some are drawn in proportion to c.
         """
         problem, index = self.problem, None
-        keep = np.abs(c) > NEGLIGIBLE * float(np.abs(c).mean())
+        keep = c > NEGLIGIBLE * float(c.mean())
         kept = int(np.count_nonzero(keep))
         if problem.d <= kept <= 0.6 * problem.n:
             index = np.flatnonzero(keep)
             c = c[index]
-        size = c if problem.loss.convex else np.abs(c)
         if self.rows < min(len(c), problem.n):
-            drawn, share = draw(size, self.rows)
+            drawn, c = draw(c, self.rows)
             index = drawn if index is None else index[drawn]
-            c = share if problem.loss.convex else np.copysign(share, c[drawn])
         self._limit(GROWTH * self.rows)
         return c, index
 

@@ -12,9 +12,11 @@ FloatArray = NDArray[np.float64]
 __all__ = ["draw", "sample", "sample_size"]
 
 SMALLEST = 4096
-"""Rows of a sample at least."""
+"""Rows of a sample at least, of a convex loss."""
 ROWS_PER_COLUMN = 32
 """Rows of a sample for each column: what is left of the suboptimality is about d/n of it."""
+ROUGHER = 2
+"""A loss that is not convex is followed on so many times fewer rows for each column: its path is longer."""
 LEAST = 1e-3
 """|φ'| that every row is taken to have at least, in units of its mean."""
 FEW = 4
@@ -24,7 +26,10 @@ FEW = 4
 def sample_size(problem: Standardized) -> int | None:
     """How many rows to solve first; None where all of them are not many more."""
     n, d = problem.n, problem.d
-    size = max(SMALLEST, ROWS_PER_COLUMN * d, min(n // 16, 2 * n // d))
+    least = SMALLEST, ROWS_PER_COLUMN * d
+    if not problem.loss.convex:
+        least = SMALLEST // ROUGHER**2, least[1] // ROUGHER
+    size = max(*least, min(n // 16, 2 * n // d))
     return size if FEW * size <= n else None
 
 
