@@ -117,7 +117,8 @@ def _metrics(task: str, protocol: Protocol, architecture: str) -> list[tuple[str
         return [("input", "diagonal", 0.0), ("input", "full", 1e-12), ("all", "diagonal", 0.0)]
     kind = "kronecker" if task in IMAGES else "full"
     dampings = protocol.dampings if architecture == "bn" else (OPTIMISATION_DAMPING,)
-    found = [(where, kind, damping) for damping in dampings for where in ("input", "hidden", "all")]
+    places = (("input", kind), ("hidden", "full"), ("all", kind))  # hidden layers are small: all of S there
+    found = [(where, metric, damping) for damping in dampings for where, metric in places]
     if architecture == "bn" and task in IMAGES:
         found += [("input", other, OPTIMISATION_DAMPING) for other in ("low_rank", "full")]
     return found

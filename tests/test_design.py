@@ -193,3 +193,13 @@ def test_columns_are_those_of_the_design(X, form):
         assert product[0] == pytest.approx(product[1])
         np.testing.assert_array_equal(few.offset, design.offset[index])
         np.testing.assert_array_equal(few.factor, design.factor[index])
+
+
+def test_lanes_of_several_blocks_add_up(rng, monkeypatch):
+    """More blocks than partial sums, so that some are added up before they are merged."""
+    monkeypatch.setattr(dense, "BLOCK_FLOATS", 128)
+    X, r = rng.standard_normal((5000, 2)), rng.standard_normal(5000)
+    design = as_design(X, 2)
+    assert len(design.bounds) > 2 * base.LANES
+    found = design.reduce(lambda block, part: [block.tdot(part)], r)[0]
+    np.testing.assert_allclose(found, X.T @ r, rtol=1e-10, atol=1e-10)

@@ -275,6 +275,16 @@ def test_more_starts_are_never_worse(rng):
     assert many.certificate_.objective <= one.certificate_.objective * (1.0 + 1e-9)
 
 
+def test_another_start_finds_a_lower_minimum():
+    X, y = load_breast_cancer(return_X_y=True)
+    X = (X - X.mean(0)) / X.std(0)
+    y = np.where(np.random.default_rng(2).random(len(y)) < 0.2, 1 - y, y)
+    one = GDNPClassifier("sigmoid", alpha=1e-4).fit(X, y)
+    many = GDNPClassifier("sigmoid", alpha=1e-4, n_init=4, random_state=0).fit(X, y)
+    assert many.certificate_.objective < one.certificate_.objective - 1e-4
+    assert many.certificate_.status is Status.CONVERGED
+
+
 def test_leaves_a_saddle_along_negative_curvature():
     # By symmetry f is stationary at w = 0, whatever the intercept, and with one of 1 it curves down along w.
     X = np.array([[1.0], [1.0], [-1.0], [-1.0], [4.0], [-4.0], [4.0], [-4.0]])
