@@ -10,7 +10,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["InputMoments", "Second", "along", "input_rows", "input_shape", "widest"]
+__all__ = ["InputMoments", "Second", "input_rows", "input_shape", "widest"]
 
 Second = Literal["none", "diagonal", "sketch", "axes", "full"]
 """How much of S is kept: nothing, its diagonal, S Ω for a thin Ω, what is along each axis, or all of it."""
@@ -203,7 +203,7 @@ class InputMoments:
         n = rows.shape[-2]
         if self.second in ("sketch", "full"):
             return [(rows.mT / n) @ (rows if self.probe is None else rows @ self.probe.to(rows.dtype))]
-        fibres = [along(rows, self.axes, k) for k in range(len(self.axes))]
+        fibres = [_along(rows, self.axes, k) for k in range(len(self.axes))]
         return [(part.mT / part.shape[-2]) @ part for part in fibres]
 
     def _draw(self, variance: Tensor) -> Tensor:
@@ -255,7 +255,7 @@ class InputMoments:
         return self
 
 
-def along(rows: Tensor, axes: tuple[int, ...], k: int) -> Tensor:
+def _along(rows: Tensor, axes: tuple[int, ...], k: int) -> Tensor:
     """Rows of d entries as fibres along axis k, (..., n d/a, a) for an axis of a entries."""
     return _last(rows, axes, k).flatten(-len(axes) - 1, -2)
 

@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from gdnp.nn.factor import Factor, check_positive, damped_diagonal
-from gdnp.nn.moments import InputMoments, along
+from gdnp.nn.moments import InputMoments
 
 __all__ = ["DEFAULT_RANK", "Kronecker", "LowRank"]
 
@@ -121,13 +121,19 @@ class Kronecker(Factor):
         return InputMoments(self.shape, self.second, axes=self.axes, group=group)
 
     def _turned(self, rows: Tensor, *, back: bool = False) -> Tensor:
-        """V Q, or V Qᵀ."""
-        for k in range(len(self.axes)):
+        """V Q, or V Qᵀ, without moving an axis: that would cost more than the products."""
+        shape = rows.shape
+        right = self.shape[-1]
+        for k, size in enumerate(self.axes):
+            right //= size
             basis = self.get_buffer(f"basis{k}")
-            there = rows.view(*rows.shape[:-1], *self.axes).movedim(k - len(self.axes), -1)
-            turned = along(rows, self.axes, k) @ (basis.mT if back else basis)
-            rows = turned.view(there.shape).movedim(-1, k - len(self.axes)).flatten(-len(self.axes))
-        return rows
+            if right == 1:
+                rows = rows.reshape(*shape[:-2], -1, size) @ (basis.mT if back else basis)
+            else:
+                fibres = rows.reshape(*shape[:-2], -1, size, right)
+                basis = (basis if back else basis.mT).unsqueeze(-3)
+                rows = basis.expand(*fibres.shape[:-1], size) @ fibres
+        return rows.view(shape)
 
     def whiten(self, rows: Tensor) -> Tensor:  # noqa: D102
         return self._turned(self._turned(rows) * self.gain, back=True)
