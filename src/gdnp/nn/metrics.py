@@ -11,10 +11,12 @@ from gdnp.nn.structured import DEFAULT_RANK, Kronecker, LowRank
 
 __all__ = ["DEFAULT_DAMPING", "DEFAULT_RANK", "METRICS", "Diagonal", "Full", "Identity"]
 
-DEFAULT_DAMPING = 100.0
-"""λ where none is given, chosen by test accuracy alone (docs/networks.md); larger is nearer to Weight
-Normalization. Where the training loss itself is the goal, 0.01 is far faster. On columns of very different
-scales, a λ in units of the mean variance hides small ones; ``metric="diagonal"`` with damping 0 does not."""
+DEFAULT_DAMPING = 1.0
+"""λ where none is given: that of hidden layers, chosen by test accuracy alone (docs/networks.md).
+
+At an input layer every λ has cost accuracy: there 0.01 is for tasks where the training loss itself is the
+goal, and larger is nearer to Weight Normalization. On columns of very different scales, a λ in units of the
+mean variance hides small ones; ``metric="diagonal"`` with damping 0 does not."""
 
 
 class Identity(Factor):
