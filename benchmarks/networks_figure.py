@@ -67,9 +67,10 @@ def _panels(steps: Any, score: Any, summary: dict[str, Any], task: str, optimize
     for axis, level in ((steps, 1.0), (score, plain)):
         axis.axhline(level, color="0.3", linestyle="--", linewidth=0.9, label="plain")
         axis.set_xscale("log")
-        axis.set_xlabel("damping λ")
+        axis.minorticks_off()
+    score.set_xlabel("damping λ")
     titled(steps, f"{task}, {LABELS[optimizer]}", "steps to the plain end, over its own")
-    titled(score, "", "test accuracy")
+    score.set_title("test accuracy", loc="left", fontsize="medium", color="0.35")
 
 
 if __name__ == "__main__":

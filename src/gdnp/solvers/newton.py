@@ -35,7 +35,7 @@ FloatArray = NDArray[np.float64]
 
 __all__ = ["Monitor", "Outcome", "Row", "certify", "solve"]
 
-ENTER = 100.0
+ENTER = 300.0
 """The last Newton step starts when the estimated suboptimality is within this factor of the tolerance."""
 WOLFE = 0.5
 """Share of the slope that may be left after a unit step that is taken without a search."""
