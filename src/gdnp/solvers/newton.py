@@ -35,8 +35,10 @@ FloatArray = NDArray[np.float64]
 
 __all__ = ["Monitor", "Outcome", "Row", "certify", "solve"]
 
-ENTER = 300.0
-"""The last Newton step starts when the estimated suboptimality is within this factor of the tolerance."""
+ENTER = 1000.0
+"""The last Newton step starts when the estimated suboptimality is within this factor of the tolerance,"""
+BASIN, BASIN_NOT_CONVEX = 1e-5, 1e-6
+"""but not above this, from where one step gains too little."""
 WOLFE = 0.5
 """Share of the slope that may be left after a unit step that is taken without a search."""
 BOLD = (0.7, 1.5)
@@ -202,7 +204,8 @@ class _Run:
     # Iterations
 
     def _iterate(self) -> Outcome:
-        enter = ENTER if self.prove else 1.0
+        basin = BASIN if self.problem.loss.convex else BASIN_NOT_CONVEX
+        enter = max(1.0, min(ENTER, basin / max(self.tol, 1e-300))) if self.prove else 1.0
         stuck = False
         for _ in range(self.max_iter):
             p = -self.memory.solve(self.place.gradient, self.metric.solve)

@@ -19,7 +19,7 @@ ROUGHER = 2
 """A loss that is not convex is followed on so many times fewer rows for each column: its path is longer."""
 LEAST = 1e-3
 """|φ'| that every row is taken to have at least, in units of its mean."""
-FEW = 4
+FEW = 3
 """A sample is solved first when there are this many times more rows than it has."""
 
 
