@@ -499,6 +499,8 @@ def eye(*sizes):
         (linear, {"axes": (2, 3)}, ValueError, "axes belongs to metric='kronecker'"),
         (linear, {"metric": "kronecker"}, ValueError, "needs axes for a Linear layer"),
         (linear, {"metric": "kronecker", "axes": (2, 4)}, ValueError, r"product of 6.*Got \(2, 4\)"),
+        (linear, {"metric": "kronecker", "axes": (2, 3.0)}, ValueError, r"sizes with.*Got \(2, 3.0\)"),
+        (linear, {"metric": "kronecker", "axes": "23"}, ValueError, "two or more sizes"),
         (linear, {"metric": "kronecker", "axes": (6,)}, ValueError, r"two or more sizes.*Got \(6,\)"),
         (
             linear,

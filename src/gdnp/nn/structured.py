@@ -106,7 +106,8 @@ class Kronecker(Factor):
 
     def __init__(self, shape: tuple[int, ...], like: Tensor, *, whitens: bool, axes: tuple[int, ...]) -> None:
         super().__init__(shape, like, whitens=whitens)
-        if len(axes) < 2 or min(axes) < 1 or math.prod(axes) != shape[-1]:
+        whole = all(isinstance(size, int) and size > 0 for size in axes)
+        if len(axes) < 2 or not whole or math.prod(axes) != shape[-1]:
             raise ValueError(
                 f"axes must be two or more sizes with a product of {shape[-1]}, the inputs of a unit. Got "
                 f"{axes}; (3, 32, 32) are those of 3072 inputs from a small colour image."
