@@ -14,7 +14,7 @@ __all__ = ["DEFAULT_DAMPING", "DEFAULT_RANK", "METRICS", "Diagonal", "Full", "Id
 DEFAULT_DAMPING = 1.0
 """λ where none is given: that of hidden layers, chosen by test accuracy alone (docs/networks.md).
 
-At an input layer every λ has cost accuracy: there 0.01 is for tasks where the training loss itself is the
+At an input layer small ones cost accuracy: there 0.01 is for tasks where the training loss itself is the
 goal, and larger is nearer to Weight Normalization. On columns of very different scales, a λ in units of the
 mean variance hides small ones; ``metric="diagonal"`` with damping 0 does not."""
 
