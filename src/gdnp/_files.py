@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,23 +15,16 @@ __all__ = ["replacing"]
 def replacing(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to, renamed to `path` at the end and deleted on an error.
 
+    Nothing bears the name before the caller opens it: a Ctrl-C at any moment leaves no file behind.
+
     Parameters
     ----------
     path : Path
         The final name; its suffix is kept.
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    beside = Path(name)
+    beside = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
     try:
         yield beside
-        beside.chmod(0o666 & ~_umask())  # mkstemp makes files that nobody else may read
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -106,6 +107,39 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path):
     with pytest.raises(ValueError, match="Out of range"):
         write_json(path, {"new": float("nan")})
     assert json.loads(path.read_text()) == {"old": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a file that open() lost
+def test_an_interrupt_at_any_line_leaves_a_whole_file_or_none(tmp_path):
+    path, line = tmp_path / "a.json", 0
+
+    def interrupt(frame, event, argument):
+        nonlocal left
+        if event == "line":
+            left -= 1
+            if left < 0:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return interrupt
+
+    before = sys.gettrace()
+    while True:
+        left, line = line, line + 1
+        sys.settrace(interrupt)
+        try:
+            write_json(path, {"new": [1, 2, 3]})
+        except KeyboardInterrupt:
+            pass
+        else:
+            break
+        finally:
+            sys.settrace(before)
+        found = list(tmp_path.iterdir())
+        assert [json.loads(file.read_text()) for file in found] in ([], [{"new": [1, 2, 3]}])
+        assert found in ([], [path])
+        path.unlink(missing_ok=True)
+    assert line > 20  # the lines of the standard library are among them
     assert list(tmp_path.iterdir()) == [path]
 
 
