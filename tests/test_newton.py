@@ -336,26 +336,27 @@ def test_gradient_is_the_derivative(rng, loss):
     np.testing.assert_allclose(jump.gradient, problem.at(x + p).gradient, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("other", ["intercept", "length"])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
-def test_plane_is_the_second_order_expansion(rng, loss, weighted):
+def test_plane_is_the_second_order_expansion(rng, loss, weighted, other):
     X, y = draw(rng, n=40, d=3, loss=loss)
     weight = rng.dirichlet(np.ones(40)) if weighted else None
     problem = problem_of(X, y, loss, 0.1, weight=weight)
     x, p, h = rng.standard_normal(4), rng.standard_normal(4), 1e-5
-    here, slope = problem.at(x), problem.slope(p)
+    here = problem.at(x)
+    second = problem.intercept() if other == "intercept" else problem.length(here)
+    np.testing.assert_allclose(second[1], problem.slope(second[0]), rtol=1e-12)
+    at = problem.plane(here, (p, problem.slope(p)), second)
 
-    def at(t, c):
-        return problem.plane(here, p, slope, t, c)
-
-    value, gradient, hessian = at(0.3, -0.2)
-    moved = problem.at(x + 0.3 * p + np.append(np.zeros(3), -0.2))
+    value, gradient, (tt, tc, cc) = at(0.3, -0.2)
+    moved = problem.at(x + 0.3 * p - 0.2 * second[0])
     assert value == pytest.approx(moved.value)
     assert problem.value(moved.x, moved.margins) == pytest.approx(moved.value)
-    np.testing.assert_allclose(gradient, [moved.gradient @ p, moved.gradient[-1]], rtol=1e-9)
-    along_t = (at(0.3 + h, -0.2)[1] - at(0.3 - h, -0.2)[1]) / (2.0 * h)
-    along_c = (at(0.3, -0.2 + h)[1] - at(0.3, -0.2 - h)[1]) / (2.0 * h)
-    np.testing.assert_allclose(hessian, [along_t, along_c], rtol=1e-6, atol=1e-8)
+    np.testing.assert_allclose(gradient, [moved.gradient @ p, moved.gradient @ second[0]], rtol=1e-9)
+    along_t = np.subtract(at(0.3 + h, -0.2)[1], at(0.3 - h, -0.2)[1]) / (2.0 * h)
+    along_c = np.subtract(at(0.3, -0.2 + h)[1], at(0.3, -0.2 - h)[1]) / (2.0 * h)
+    np.testing.assert_allclose([[tt, tc], [tc, cc]], [along_t, along_c], rtol=1e-6, atol=1e-8)
 
 
 def test_start_has_the_best_length_and_intercept(rng):
@@ -365,8 +366,8 @@ def test_start_has_the_best_length_and_intercept(rng):
     place, _ = decoupled_start(problem, Metrics(problem))
     constant, _ = problem.constant()
     direction = np.append(place.x[:-1], 0.0)
-    slope = problem.slope(direction)
-    _, gradient, _ = problem.plane(place, direction, slope, 0.0, 0.0)
+    ray = direction, problem.slope(direction)
+    _, gradient, _ = problem.plane(place, ray, problem.intercept())(0.0, 0.0)
     assert np.abs(gradient).max() < 1e-6
     assert place.x[-1] != constant[-1]
 

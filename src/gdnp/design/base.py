@@ -194,6 +194,9 @@ class DesignMatrix(ABC):
             Numbers in one partial result; large ones get fewer partial sums to keep memory bounded.
         """
         bounds = self.bounds
+        if len(bounds) == 1:
+            with single_threaded_blas():
+                return kernel(self.block(0), *rows)
 
         def part(k: int) -> P:
             low, high = bounds[k]
@@ -232,6 +235,9 @@ class DesignMatrix(ABC):
         """
         n = self.n_samples
         count = -(-n // ROWS)
+        if count == 1:
+            with single_threaded_blas():
+                return kernel(*rows)
 
         def part(k: int) -> list[Any]:
             return kernel(*_pieces(rows, k * n // count, (k + 1) * n // count))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.blas import daxpy
 
 FloatArray = NDArray[np.float64]
 
@@ -59,10 +60,10 @@ class Memory:
         for s, y, curvature in reversed(self._pairs):
             a = float(s @ q) / curvature
             weights.append(a)
-            q -= a * y
+            q = daxpy(y, q, a=-a)
         p = base(q)
         if self._pairs:
             p *= self._scaled(base)
         for (s, y, curvature), a in zip(self._pairs, reversed(weights), strict=True):
-            p += (a - float(y @ p) / curvature) * s
-        return p
+            p = daxpy(s, p, a=a - float(y @ p) / curvature)
+        return np.asarray(p)

@@ -26,6 +26,7 @@ from gdnp.solvers.curvature import Curvature
 from gdnp.solvers.lbfgs import Memory
 from gdnp.solvers.line_search import DECREASE, search
 from gdnp.solvers.metrics import Metrics
+from gdnp.solvers.plane_search import step_in_plane
 from gdnp.solvers.sampling import sample, sample_size
 from gdnp.solvers.start import decoupled_start
 from gdnp.solvers.state import Status
@@ -43,8 +44,14 @@ WOLFE = 0.5
 """Share of the slope that may be left after a unit step that is taken without a search."""
 BOLD = (0.7, 1.5)
 """Step lengths after which the unit step is tried first: refused, it costs half a pass more than a search."""
+FAR = 0.02
+"""Decrease in sight, in units of f, above which a step and the length are searched together."""
 LONGEST_NEWTON = 100
 """Conjugate gradient iterations of the last step."""
+CANCELLED = 1e-6
+"""A change of the margins smaller than this share of them is no longer known well from their difference."""
+ROUNDING = 1e-18
+"""Suboptimality, relative to f, below which no value of f tells a better place from a worse one."""
 TINY = 1 << 12
 """Entries of X below which a further Newton step is not worth saving."""
 PROOFS = 3
@@ -154,6 +161,7 @@ class _Run:
         self.decrements: list[float] = []
         self.begin = time.perf_counter()
         self.provable = provable(problem)
+        self.coercive = not problem.loss.increasing or bool(np.any(problem.ridge[problem.scale > 0.0] > 0.0))
         self.floor = 0.0
         self.attempts = 0
         self.fresh = False
@@ -217,10 +225,11 @@ class _Run:
             if self._separated():
                 return self._outcome(Status.LENGTH_DIVERGES, decrement, "newton_decrement")
             target = enter * self.tol * self._scale(self.place.value)
-            if decrement <= target or stuck:
+            rounded = decrement <= ROUNDING * self._scale(self.place.value)
+            if decrement <= target or rounded or stuck:
                 if not self.prove:
                     return self._outcome(Status.CONVERGED, decrement, "newton_decrement")
-                ended = self._finish(stuck)
+                ended = self._finish(stuck or (rounded and self.attempts >= PROOFS))
                 if ended is not None:
                     return ended
                 enter, stuck = 0.01 * enter, not self._refresh()
@@ -240,26 +249,40 @@ class _Run:
     def _step(self, p: FloatArray, slope: float) -> bool:
         """The unit step if it is tried and a good one, else one searched on cached margins."""
         problem, old = self.problem, self.place
-        new = problem.at(old.x + p) if self.bold else None
-        if new is None or not self._good_step(new, p, slope):
-            if new is not None:  # its margins make room for their own change
+        new: Place | None = None
+        q: FloatArray | None = None
+        far = problem.loss.convex and -0.5 * slope > FAR * old.value
+        if self.bold and not far:
+            new = problem.at(old.x + p)
+            if not self._good_step(new, p, slope):  # its margins make room for their own change
                 q = np.subtract(new.margins, old.margins, out=new.margins)
                 new = None
-            else:
-                q = problem.slope(p)
-            if not np.isfinite(q).all():
-                q = problem.slope(p)
-            t = self._length(old, p, q, slope)
-            if t == 0.0:
-                return False
-            self.bold = BOLD[0] <= t <= BOLD[1]
-            q *= t
-            q += old.margins
-            new = problem.place(old.x + t * p, q)
+        if new is None:
+            new = self._searched(p, slope, q, far)
+        if new is None:
+            return False
         self.memory.add(new.x - old.x, new.gradient - old.gradient)
         self.place = new
         self.fresh = False
         return True
+
+    def _searched(self, p: FloatArray, slope: float, q: FloatArray | None, far: bool) -> Place | None:
+        """The place of the best step along p, and far from the optimum of the best length with it."""
+        problem, old = self.problem, self.place
+        if q is None or not CANCELLED * _largest(old.margins) < _largest(q) < math.inf:
+            q = problem.slope(p)
+        found = step_in_plane(problem, old, (p, q), problem.length(old)) if far else None
+        if found is not None:
+            t, new = found
+        else:
+            t = self._length(old, p, q, slope)
+            if t == 0.0:
+                return None
+            q *= t
+            q += old.margins
+            new = problem.place(old.x + t * p, q)
+        self.bold = BOLD[0] <= t <= BOLD[1]
+        return new
 
     def _good_step(self, new: Place, p: FloatArray, slope: float) -> bool:
         sufficient = new.value <= self.place.value + DECREASE * slope
@@ -396,7 +419,7 @@ class _Run:
 
     def _separated(self) -> bool:
         problem = self.problem
-        if not problem.loss.increasing or np.any(problem.ridge * (problem.scale > 0.0) > 0.0):
+        if self.coercive:
             return False
         margins = self.place.margins
         return bool(
@@ -434,3 +457,7 @@ class _Run:
         certificate = Certificate(status, relative, norm, kind, self.place.value, smallest, *self._errors())
         self._record(0.5 * norm**2)
         return Outcome(self.place, certificate, self.history, self.metric)
+
+
+def _largest(values: FloatArray) -> float:
+    return max(float(values.max()), -float(values.min()))

@@ -8,14 +8,15 @@ from numpy.typing import NDArray
 from gdnp.solvers.curvature import Curvature
 from gdnp.solvers.line_search import search
 from gdnp.solvers.metrics import Metrics
+from gdnp.solvers.plane_search import step_in_plane
 from gdnp.standardized import Place, Standardized
 
 FloatArray = NDArray[np.float64]
 
 __all__ = ["decoupled_start"]
 
-REFINEMENTS = 3
-"""Newton steps on (length, intercept) after the length alone has been searched."""
+ENOUGH = 1e-6
+"""What of the decrease may be left to be had from the length and the intercept."""
 
 
 def decoupled_start(problem: Standardized, metrics: Metrics) -> tuple[Place, Curvature]:
@@ -31,30 +32,9 @@ def decoupled_start(problem: Standardized, metrics: Metrics) -> tuple[Place, Cur
     if not slope < 0.0:
         return place, metric
     q = problem.slope(direction)
+    if problem.fit_intercept:
+        found = step_in_plane(problem, place, (direction, q), problem.intercept(), ENOUGH)
+        if found is not None:
+            return found[1], metric
     t = search(lambda t: problem.line(place, direction, q, t), place.value, slope)
-    t, c = _refined(problem, place, direction, q, t)
-    margins = margins + t * q
-    x = x + t * direction
-    if c != 0.0:
-        margins += c * problem.sigma
-        x[-1] += c
-    return problem.place(x, margins), metric
-
-
-def _refined(
-    problem: Standardized, place: Place, direction: FloatArray, q: FloatArray, t: float
-) -> tuple[float, float]:
-    """(t, c) near (t, 0) with a lower f at `place` + t `direction` + c in the intercept, in O(n)."""
-    best = np.array([t, 0.0])
-    if not problem.fit_intercept:
-        return t, 0.0
-    value, gradient, hessian = problem.plane(place, direction, q, *best)
-    for _ in range(REFINEMENTS):
-        if not np.linalg.det(hessian) > 0.0 or not hessian[0, 0] > 0.0:
-            break
-        trial = best - np.linalg.solve(hessian, gradient)
-        found = problem.plane(place, direction, q, *trial)
-        if not found[0] < value:
-            break
-        best, (value, gradient, hessian) = trial, found
-    return float(best[0]), float(best[1])
+    return problem.place(x + t * direction, margins + t * q), metric

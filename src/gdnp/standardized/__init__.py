@@ -2,11 +2,13 @@
 
 from gdnp.standardized.coordinates import standardise
 from gdnp.standardized.gram import Gram, covariance, diagonal, gram, kernel_matrix
-from gdnp.standardized.problem import Place, Standardized
+from gdnp.standardized.problem import Place, PlaneJet, Ray, Standardized
 
 __all__ = [
     "Gram",
     "Place",
+    "PlaneJet",
+    "Ray",
     "Standardized",
     "covariance",
     "diagonal",

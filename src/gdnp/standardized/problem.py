@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from gdnp.standardized.gram import Gram
 
 FloatArray = NDArray[np.float64]
+Ray = tuple[FloatArray, FloatArray]
+"""A direction of x, and the derivative of the margins along it."""
+PlaneJet = tuple[float, tuple[float, float], tuple[float, float, float]]
 
-__all__ = ["Place", "Standardized"]
+__all__ = ["Place", "PlaneJet", "Ray", "Standardized"]
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,16 @@ class Standardized:
         value, product, total = (share * part for part in sums)
         return Place(x, margins, float(value) + self.penalty(x), self.finished(product, float(total), x))
 
+    def length(self, place: Place) -> Ray:
+        """The direction in which the length of x grows, γ with it."""
+        return place.x, place.margins if self.base is None else place.margins - self.base
+
+    def intercept(self) -> Ray:
+        """The direction of γ."""
+        direction = np.zeros(self.d + 1)
+        direction[-1] = 1.0
+        return direction, self.sigma
+
     # One pass
 
     def forward(
@@ -253,32 +266,35 @@ class Standardized:
         ridge = self.ridge * v
         return value + 0.5 * float(ridge @ v), first + float(ridge @ u), second + float(self.ridge @ (u * u))
 
-    def plane(
-        self, place: Place, p: FloatArray, slope: FloatArray, t: float, c: float
-    ) -> tuple[float, FloatArray, FloatArray]:
-        """f, its gradient and its Hessian in (t, c) at step `t` along p and `c` along γ, in O(n)."""
+    def plane(self, place: Place, first: Ray, second: Ray) -> Callable[[float, float], PlaneJet]:
+        """(t, c) -> f, (f_t, f_c) and (f_tt, f_tc, f_cc) at steps t and c along two directions, in O(n)."""
+        (p, p_slope), (u, u_slope) = first, second
+        basis = np.array([place.x[:-1], p[:-1], u[:-1]])
+        (xx, xp, xu), (_, pp, pu), (*_, uu) = ((self.ridge * basis) @ basis.T).tolist()
 
-        def kernel(m: FloatArray, q: FloatArray, sigma: FloatArray, s: FloatArray | None) -> list[Any]:
-            at = m + t * q
-            at += c * sigma
-            value, r = self.loss.value_and_gradient(at)
-            r, b = self.weighted(r, s), self.weighted(self.loss.curvature(at), s)
-            first = np.array([r @ q, r @ sigma])
-            cross = (b * q) @ sigma
-            return [
-                self.total(value, s),
-                first,
-                np.array([[b @ (q * q), cross], [cross, b @ np.square(sigma)]]),
-            ]
+        def jet(t: float, c: float) -> PlaneJet:
+            def kernel(m: FloatArray, q: FloatArray, u: FloatArray, s: FloatArray | None) -> list[Any]:
+                at = t * q
+                at += m
+                at += c * u
+                value, r = self.loss.value_and_gradient(at)
+                bend = self.loss.curvature(at)
+                if s is not None:
+                    r *= s
+                    bend *= s
+                bent = bend * q
+                bend *= u
+                total = value.sum() if s is None else value @ s
+                return [total, r @ q, r @ u, bent @ q, bent @ u, bend @ u]
 
-        value, gradient, hessian = self.design.reduce_rows(
-            kernel, place.margins, slope, self.sigma, self.weight
-        )
-        v, u = place.x[:-1] + t * p[:-1], p[:-1]
-        ridge = self.ridge * v
-        gradient[0] += ridge @ u
-        hessian[0, 0] += self.ridge @ (u * u)
-        return float(value) + 0.5 * float(ridge @ v), gradient, hessian
+            sums = self.design.reduce_rows(kernel, place.margins, p_slope, u_slope, self.weight)
+            share = 1.0 / self.n if self.weight is None else 1.0
+            f, f_t, f_c, f_tt, f_tc, f_cc = (share * float(part) for part in sums)
+            along_t, along_c = xp + t * pp + c * pu, xu + t * pu + c * uu
+            ridge = 0.5 * (xx + t * (xp + along_t) + c * (xu + along_c))
+            return f + ridge, (f_t + along_t, f_c + along_c), (f_tt + pp, f_tc + pu, f_cc + uu)
+
+        return jet
 
     # Products
 
