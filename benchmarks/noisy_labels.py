@@ -55,7 +55,7 @@ NOISES: dict[str, tuple[float, bool]] = {
     "5 % leverage": (0.05, True),
     "10 % leverage": (0.1, True),
 }
-RACES = ("clean", "20 % flipped")
+RACES = tuple(NOISES)
 MODELS: dict[str, Callable[[int, int], ClassifierMixin]] = {
     "gdnp sigmoid": lambda n, seed: GDNPClassifier("sigmoid", alpha=ALPHA),
     "gdnp sigmoid, 5 starts": lambda n, seed: GDNPClassifier(

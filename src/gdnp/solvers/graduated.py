@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from gdnp.losses import LogLoss, Loss, PseudoHuber
 from gdnp.solvers.curvature import Curvature
+from gdnp.solvers.metrics import Metrics
 from gdnp.solvers.newton import Monitor, Outcome, solve
 from gdnp.solvers.sampling import sample, sample_size
 from gdnp.solvers.state import Status
@@ -33,6 +34,8 @@ ROUGH_ON_A_SAMPLE = 0.1
 """and where a sample stands for all rows, whose minimum is not its own."""
 SHARE = 0.02
 """How far a sample is followed at the end, in units of d/n of it: the distance of its minimum from f's."""
+DEAR = 2.0
+"""Passes that a metric of f must cost for that of the sample to be kept instead."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ def solve_nonconvex(
     return best
 
 
-def _graduated(problem: Standardized) -> tuple[FloatArray | Place, Curvature]:
+def _graduated(problem: Standardized) -> tuple[FloatArray | Place, Curvature | None]:
     """The end of the path of lengths, or the convex start itself where f is lower there, and the metric.
 
     Where there are many more rows than columns the path is followed on a sample of them, to its end.
@@ -126,9 +129,10 @@ def _graduated(problem: Standardized) -> tuple[FloatArray | Place, Curvature]:
     part = sample(convex, size)
     real = part.with_loss(problem.loss)
     best = _path(real, part, ROUGH_ON_A_SAMPLE)
-    end = solve(real, tol=SHARE * part.d / part.n, max_iter=50, start=best.place, prove=False)
+    tol = SHARE * part.d / part.n
+    end = solve(real, tol=tol, max_iter=50, start=best.place, metric=best.metric, prove=False)
     problem.cost.charge(part.cost.passes * part.n / problem.n)
-    return end.place.x, end.metric
+    return end.place.x, end.metric if Metrics(problem).cost > DEAR else None
 
 
 def _path(problem: Standardized, convex: Standardized, tol: float) -> Outcome:

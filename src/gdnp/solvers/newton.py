@@ -38,14 +38,14 @@ __all__ = ["Monitor", "Outcome", "Row", "certify", "solve"]
 
 ENTER = 1000.0
 """The last Newton step starts when the estimated suboptimality is within this factor of the tolerance,"""
-BASIN, BASIN_NOT_CONVEX = 1e-5, 1e-6
+BASIN, BASIN_NOT_CONVEX = 1e-5, 1e-7
 """but not above this, from where one step gains too little."""
 WOLFE = 0.5
 """Share of the slope that may be left after a unit step that is taken without a search."""
 BOLD = (0.7, 1.5)
 """Step lengths after which the unit step is tried first: refused, it costs half a pass more than a search."""
-FAR = 0.02
-"""Decrease in sight, in units of f, above which a step and the length are searched together."""
+FAR, FAR_NOT_CONVEX = 0.02, 5e-4
+"""Decrease in sight, in units of f, above which every step is searched, of a convex loss with the length."""
 LONGEST_NEWTON = 100
 """Conjugate gradient iterations of the last step."""
 CANCELLED = 1e-6
@@ -251,14 +251,14 @@ class _Run:
         problem, old = self.problem, self.place
         new: Place | None = None
         q: FloatArray | None = None
-        far = problem.loss.convex and -0.5 * slope > FAR * old.value
+        far = -0.5 * slope > (FAR if problem.loss.convex else FAR_NOT_CONVEX) * old.value
         if self.bold and not far:
             new = problem.at(old.x + p)
             if not self._good_step(new, p, slope):  # its margins make room for their own change
                 q = np.subtract(new.margins, old.margins, out=new.margins)
                 new = None
         if new is None:
-            new = self._searched(p, slope, q, far)
+            new = self._searched(p, slope, q, with_length=far and problem.loss.convex)
         if new is None:
             return False
         self.memory.add(new.x - old.x, new.gradient - old.gradient)
@@ -266,12 +266,17 @@ class _Run:
         self.fresh = False
         return True
 
-    def _searched(self, p: FloatArray, slope: float, q: FloatArray | None, far: bool) -> Place | None:
-        """The place of the best step along p, and far from the optimum of the best length with it."""
+    def _searched(
+        self, p: FloatArray, slope: float, q: FloatArray | None, *, with_length: bool
+    ) -> Place | None:
+        """The place of the best step along p, and of the best length with it where that is asked for.
+
+        Not for bounded losses: a greater length brings them nearer to the 0-1 loss, and into worse minima.
+        """
         problem, old = self.problem, self.place
         if q is None or not CANCELLED * _largest(old.margins) < _largest(q) < math.inf:
             q = problem.slope(p)
-        found = step_in_plane(problem, old, (p, q), problem.length(old)) if far else None
+        found = step_in_plane(problem, old, (p, q), problem.length(old)) if with_length else None
         if found is not None:
             t, new = found
         else:
