@@ -10,11 +10,11 @@ the ridge alpha = 1e-4 (C = 1/(alpha n)) and no tuning; breast_cancer is standar
 held up by its scales. Every seed draws the flips anew; a9a has its own test set, the others one stratified
 split.
 
-Work is counted on clean and on 20 % flipped labels, and on breast_cancer as it comes too: passes over X (one
-product with it and one with its transpose; a Gram matrix is charged for its multiplications) and seconds
-until the objective of the sigmoid is within 1e-6 of the higher of the two ends, gdnp's and that of SciPy's
-L-BFGS from zero, so that both are held to the same value. BLAS has one thread: the sets are sparse or small,
-and more threads only slow the peers down.
+Work is counted under every noise, and on breast_cancer as it comes too: passes over X (one product with it
+and one with its transpose; a Gram matrix is charged for its multiplications) and seconds until the objective
+of the sigmoid is within 1e-6 of the higher of the two ends, gdnp's and that of SciPy's L-BFGS from zero, so that
+both are held to the same value. BLAS has one thread: the sets are sparse or small, and more threads only slow
+the peers down.
 """
 
 from __future__ import annotations
@@ -55,7 +55,6 @@ NOISES: dict[str, tuple[float, bool]] = {
     "5 % leverage": (0.05, True),
     "10 % leverage": (0.1, True),
 }
-RACES = tuple(NOISES)
 MODELS: dict[str, Callable[[int, int], ClassifierMixin]] = {
     "gdnp sigmoid": lambda n, seed: GDNPClassifier("sigmoid", alpha=ALPHA),
     "gdnp sigmoid, 5 starts": lambda n, seed: GDNPClassifier(
@@ -244,7 +243,9 @@ def _measure(name: str, seeds: int, report: dict[str, Any]) -> None:
     if name == "breast_cancer":
         races["breast_cancer, raw"] = breast_cancer_raw()
     for title, rows in races.items():
-        report["race"][title] = {noise: [race(rows, noise, seed) for seed in range(seeds)] for noise in RACES}
+        report["race"][title] = {
+            noise: [race(rows, noise, seed) for seed in range(seeds)] for noise in NOISES
+        }
 
 
 def markdown(report: dict[str, Any]) -> str:

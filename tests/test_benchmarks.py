@@ -110,7 +110,6 @@ def test_leverage_moves_flipped_rows_out_by_five_and_sparse_agrees_with_dense(no
 
 def test_noisy_labels_on_breast_cancer(noisy, monkeypatch):
     monkeypatch.setattr(noisy, "NOISES", {"clean": (0.0, False), "10 % leverage": (0.1, True)})
-    monkeypatch.setattr(noisy, "RACES", ("clean",))
     monkeypatch.setattr(noisy, "MOST_EVALUATIONS", 100)
     report = noisy.study(["breast_cancer"], 1)
     clean = report["accuracy"]["breast_cancer"]["clean"][0]
