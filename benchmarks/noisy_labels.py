@@ -11,10 +11,10 @@ held up by its scales. Every seed draws the flips anew; a9a has its own test set
 split.
 
 Work is counted under every noise, and on breast_cancer as it comes too: passes over X (one product with it
-and one with its transpose; a Gram matrix is charged for its multiplications) and seconds until the objective
-of the sigmoid is within 1e-6 of the higher of the two ends, gdnp's and that of SciPy's L-BFGS from zero, so that
-both are held to the same value. BLAS has one thread: the sets are sparse or small, and more threads only slow
-the peers down.
+and one with its transpose; a Gram matrix is charged for its multiplications) and seconds until the
+objective of the sigmoid is within 1e-6 of the higher of the two ends, gdnp's and that of SciPy's L-BFGS
+from zero, so that both are held to the same value. BLAS has one thread: the sets are sparse or small, and
+more threads only slow the peers down.
 """
 
 from __future__ import annotations
