@@ -524,6 +524,15 @@ def test_a_hessian_of_zero_has_no_negative_curvature(rng):
     assert smallest_curvature(problem, place, False)[0] == 0.0
 
 
+def test_classifiers_with_fewer_rows_than_columns_in_any_units(rng):
+    for _ in range(200):
+        d = int(rng.integers(20, 100))
+        n = int(rng.integers(d // 2, d))
+        X = rng.standard_normal((n, d)) * 10.0 ** rng.uniform(-8.0, 8.0, d)
+        y = np.arange(n) % 2
+        assert GDNPClassifier().fit(X, y).certificate_.status is Status.CONVERGED
+
+
 @pytest.mark.parametrize("size", [1.0, 1e4, 1e8])
 @pytest.mark.parametrize("alpha", [1e-4, 1e-2])
 def test_fewer_rows_than_columns_of_any_size(rng, size, alpha):

@@ -39,7 +39,9 @@ class Metrics:
         self.problem = problem
         n, d = problem.n, problem.d
         self.kind = "full"
-        if n < d // 2 and n <= LARGEST_MATRIX:
+        # near interpolation the residuals of a regression are rounding, which a kernel blows up
+        few = d if problem.loss.task == "classification" else d // 2
+        if n < few and n <= LARGEST_MATRIX:
             self.kind = "kernel"
         elif d > LARGEST_MATRIX:
             self.kind = "diagonal"
