@@ -533,6 +533,15 @@ def test_classifiers_with_fewer_rows_than_columns_in_any_units(rng):
         assert GDNPClassifier().fit(X, y).certificate_.status is Status.CONVERGED
 
 
+def test_the_curvature_at_the_end_is_that_of_a_matrix_where_one_fits(rng):
+    """Lanczos iterations on an ill-conditioned Hessian take thousands of passes."""
+    X = rng.standard_normal((60, 80)) * 10.0 ** rng.uniform(-2.0, 2.0, 80)
+    y = np.sign(X @ rng.standard_normal(80) + rng.standard_normal(60))
+    model = GDNPClassifier("probit", alpha=1e-4).fit(X, y)
+    assert model.certificate_.smallest_curvature > -1e-9
+    assert model.history_["passes"][-1] < 1000
+
+
 @pytest.mark.parametrize("size", [1.0, 1e4, 1e8])
 @pytest.mark.parametrize("alpha", [1e-4, 1e-2])
 def test_fewer_rows_than_columns_of_any_size(rng, size, alpha):

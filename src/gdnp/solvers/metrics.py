@@ -56,6 +56,11 @@ class Metrics:
         self.rows = rows if rows < 0.5 * self.problem.n else self.problem.n
 
     @property
+    def hessian_fits(self) -> bool:
+        """Whether ∇²f is small enough, and cheap enough beside products with it, to be held as a matrix."""
+        return self.problem.d <= min(LARGEST_MATRIX, 2 * self.problem.n)
+
+    @property
     def cost(self) -> float:
         """Passes that the next metric takes the time of; of a cheap one, that the memory lost is worth."""
         if self.kind != "full":

@@ -347,7 +347,7 @@ class _Run:
         if gap <= self.tol * self._scale(self.place.value - gap):
             if self.problem.loss.convex:
                 return self._outcome(Status.CONVERGED, self._polished(gap), kind)
-            smallest, direction = smallest_curvature(self.problem, self.place, self.metrics.kind == "full")
+            smallest, direction = smallest_curvature(self.problem, self.place, self.metrics.hessian_fits)
             if smallest < -CURVATURE_ROUNDING and self._escape(direction):
                 return None
             return self._outcome(Status.CONVERGED, gap, kind, smallest)
