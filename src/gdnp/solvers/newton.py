@@ -230,7 +230,7 @@ class _Run:
             if decrement <= target or rounded or stuck:
                 if not self.prove:
                     return self._outcome(Status.CONVERGED, decrement, "newton_decrement")
-                ended = self._finish(stuck or (rounded and self.attempts >= PROOFS))
+                ended = self._finish(stuck)
                 if ended is not None:
                     return ended
                 enter, stuck = 0.01 * enter, not self._refresh()
@@ -335,6 +335,8 @@ class _Run:
         """A Newton step that certifies its own end, or None when there is more to do."""
         old = self.place
         newton, moved, gap, kind = self._newton()
+        if self.attempts >= PROOFS and newton.decrement <= ROUNDING * self._scale(old.value):
+            stuck = True
         if newton.escape is not None and self._escape(newton.escape):
             return None
         if not self._no_higher(moved, old):
