@@ -225,9 +225,8 @@ class _Run:
             self._record(decrement)
             if self._separated():
                 return self._outcome(Status.LENGTH_DIVERGES, decrement, "newton_decrement")
-            target = enter * self.tol * self._scale(self.place.value)
-            rounded = decrement <= ROUNDING * self._scale(self.place.value)
-            if decrement <= target or rounded or stuck:
+            target = max(enter * self.tol, ROUNDING) * self._scale(self.place.value)
+            if decrement <= target or stuck:
                 if not self.prove:
                     return self._outcome(Status.CONVERGED, decrement, "newton_decrement")
                 ended = self._finish(stuck)
