@@ -533,6 +533,18 @@ def test_classifiers_with_fewer_rows_than_columns_in_any_units(rng):
         assert GDNPClassifier().fit(X, y).certificate_.status is Status.CONVERGED
 
 
+@pytest.mark.parametrize(("groups", "alpha", "kernels"), [(1200, 1e-2, 0), (3, 1e-4, 1)])
+def test_a_kernel_is_made_once_and_only_where_the_diagonal_is_slow(rng, monkeypatch, groups, alpha, kernels):
+    """One for all classes, where columns are nearly the same as others; none where they are not."""
+    made = []
+    monkeypatch.setattr("gdnp.solvers.metrics.kernel_matrix", lambda *a: made.append(1) or kernel_matrix(*a))
+    common = rng.standard_normal((150, groups))
+    X = np.repeat(common, 1200 // groups, axis=1) + 0.1 * rng.standard_normal((150, 1200))
+    model = GDNPClassifier(alpha=alpha).fit(X, rng.integers(0, 3, 150))
+    assert all(certificate.proved for certificate in model.certificate_)
+    assert len(made) == kernels
+
+
 def test_the_curvature_at_the_end_is_that_of_a_matrix_where_one_fits(rng):
     """Lanczos iterations on an ill-conditioned Hessian take thousands of passes."""
     X = rng.standard_normal((60, 80)) * 10.0 ** rng.uniform(-2.0, 2.0, 80)

@@ -172,6 +172,11 @@ class DesignMatrix(ABC):
     def gram_work(self) -> float:
         """Time of a Gram in units of a pass, as measured: blocked products run near the peak of a core."""
 
+    @property
+    @abstractmethod
+    def kernel_work(self) -> float:
+        """Time of X Xᵀ in units of a pass, as measured."""
+
     def reduce(
         self,
         kernel: Callable[..., P],

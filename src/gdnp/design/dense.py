@@ -150,6 +150,10 @@ class DenseDesign(DesignMatrix):
     def gram_work(self) -> float:  # noqa: D102
         return 1.5 + self.n_features / 24.0
 
+    @property
+    def kernel_work(self) -> float:  # noqa: D102
+        return 1.5 + self.n_samples / 24.0
+
     def transformed(self, offset: FloatArray | None, factor: FloatArray | None) -> DenseDesign:  # noqa: D102
         return DenseDesign(self._X, self.n_jobs, offset=offset, factor=factor)
 

@@ -201,6 +201,10 @@ class SparseDesign(DesignMatrix):
         sparse = SPARSE_PRODUCT_COST / 16.0 * _row_square_sum(self._X)
         return max(1.0, min(dense, sparse) / max(1.0, 1.5 * float(self._X.nnz)))
 
+    @property
+    def kernel_work(self) -> float:  # noqa: D102
+        return self.n_samples * (1.0 + self.n_features / max(1.0, float(self._X.nnz))) / 3.0
+
     @cached_property
     def gram_passes(self) -> float:
         """Σ nnz_i² multiplications over the 2 nnz of a pass."""

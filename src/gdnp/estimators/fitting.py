@@ -15,7 +15,7 @@ from gdnp.losses import Loss
 from gdnp.solvers.certificates import Certificate
 from gdnp.solvers.graduated import solve_nonconvex
 from gdnp.solvers.newton import Row, certify, solve
-from gdnp.standardized import Gram, Standardized, standardise
+from gdnp.standardized import Shared, Standardized, standardise
 
 FloatArray = NDArray[np.float64]
 Monitor = Callable[[Row, Callable[[], tuple[FloatArray, float]]], object]
@@ -67,7 +67,7 @@ class Data:
     def __init__(
         self, X: Any, weight: FloatArray | None, settings: Settings, n_jobs: int | None, *, many: bool = False
     ) -> None:
-        self._shared: dict[str, Gram] | None = {} if many else None
+        self._shared = Shared() if many else None
         self.raw: DesignMatrix = as_design(X, n_jobs)
         self.weight = weight
         self.design, self._centre, self._scale, self._ridge = standardise(

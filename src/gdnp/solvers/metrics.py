@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import NDArray
 
 from gdnp.solvers.curvature import Curvature, DiagonalCurvature, FullCurvature, KernelCurvature
 from gdnp.solvers.sampling import draw
-from gdnp.standardized import Standardized, covariance, diagonal, gram, kernel_matrix
+from gdnp.standardized import Shared, Standardized, covariance, diagonal, gram, kernel_matrix
 
 FloatArray = NDArray[np.float64]
 
@@ -28,6 +30,8 @@ SMALLEST_DAMPING, LARGEST_DAMPING = 1e-8, 1.0
 """Multiples of the identity (columns have unit curvature) that make a step safe where the metric's is not."""
 SMALLEST_RIDGE = 1e-13
 """The least ridge beside the largest curvature of a kernel metric, which cancels all but their ratio."""
+DIAGONAL_COST = 20.0
+"""Passes that the memory lost with a diagonal metric is worth."""
 OVERHEAD = 4e4
 """Entries that could be read in the time of one pass over nothing."""
 
@@ -38,19 +42,19 @@ class Metrics:
     def __init__(self, problem: Standardized) -> None:
         self.problem = problem
         n, d = problem.n, problem.d
-        self.kind = "full"
+        self.kind: Literal["full", "kernel", "diagonal"] = "full"
         # near interpolation the residuals of a regression are rounding, which a kernel blows up
         few = d if problem.loss.task == "classification" else d // 2
-        if n < few and n <= LARGEST_MATRIX:
-            self.kind = "kernel"
-        elif d > LARGEST_MATRIX:
+        self.wide = n < few and n <= LARGEST_MATRIX
+        if self.wide or d > LARGEST_MATRIX:
             self.kind = "diagonal"
         self.rows = n
         if self.kind == "full":
             affordable = 0.5 * n / problem.design.gram_work
             self._limit(int(max(SMALLEST_SAMPLE, ROWS_PER_COLUMN * d, affordable)))
-        self._kernel: tuple[FloatArray, FloatArray] | None = None
+        self._kept = Shared() if problem.shared is None else problem.shared
         self.damping = 0.0
+        self._renewed = False
 
     def _limit(self, rows: int) -> None:
         self.rows = rows if rows < 0.5 * self.problem.n else self.problem.n
@@ -63,12 +67,22 @@ class Metrics:
     @property
     def cost(self) -> float:
         """Passes that the next metric takes the time of; of a cheap one, that the memory lost is worth."""
-        if self.kind != "full":
-            return 20.0 if self.kind == "diagonal" else 2.0
-        design = self.problem.design
-        reading = 1.5 * design.n_entries + 12.0 * self.problem.n
-        gram = 1.5 * design.n_entries * design.gram_work * self.rows / self.problem.n
-        return (OVERHEAD + gram) / (OVERHEAD + reading)
+        if self.kind == "full":
+            return self._passes(self.problem.design.gram_work * self.rows / self.problem.n)
+        if self.kind == "kernel":
+            return 2.0
+        if not self.wide:
+            return DIAGONAL_COST
+        return self._kernel_cost if self._renewed else min(DIAGONAL_COST, self._kernel_cost)
+
+    @property
+    def _kernel_cost(self) -> float:
+        return 2.0 if self._kept.kernel is not None else self._passes(self.problem.design.kernel_work)
+
+    def _passes(self, work: float) -> float:
+        """`work`, in units of what reading X takes, in passes with their overhead."""
+        entries = 1.5 * self.problem.design.n_entries
+        return (OVERHEAD + entries * work) / (OVERHEAD + entries + 12.0 * self.problem.n)
 
     def at(self, margins: FloatArray) -> Curvature:
         """The metric where the margins are these. The next one is made from ``GROWTH`` times more rows."""
@@ -81,6 +95,12 @@ class Metrics:
         if self.kind == "kernel":
             return self._kernel_metric(c)
         return FullCurvature(gram(problem, *self._chosen(c)), self._ridge)
+
+    def sharpen(self, *, force: bool = False) -> None:
+        """Where n < d and the metric is too slow: one more diagonal if that is cheaper, then the kernel's."""
+        if self.wide and (force or self._renewed or self._kernel_cost <= DIAGONAL_COST):
+            self.kind = "kernel"
+        self._renewed = True
 
     def damp(self) -> bool:
         """Make the next metrics larger by ever more of the identity; False when that is enough."""
@@ -126,6 +146,7 @@ class Metrics:
         problem = self.problem
         largest = float(c.max(initial=0.0)) * problem.d  # rows have about d times the variance of a column
         ridge = np.maximum(problem.ridge, SMALLEST_RIDGE * largest + 1e-300)
-        if self._kernel is None or (self._kernel[0] != ridge).any():
-            self._kernel = ridge, kernel_matrix(problem, 1.0 / ridge)
-        return KernelCurvature(problem, self._kernel[1], ridge, c)
+        kept = self._kept.kernel
+        if kept is None or (kept[0] != ridge).any():
+            self._kept.kernel = kept = ridge, kernel_matrix(problem, 1.0 / ridge)
+        return KernelCurvature(problem, kept[1], ridge, c)

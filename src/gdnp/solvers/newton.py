@@ -234,7 +234,7 @@ class _Run:
                     return ended
                 enter, stuck = 0.01 * enter, not self._refresh()
                 continue
-            if self._stale(decrement, target) and self._refresh():
+            if self._stale(decrement, target) and self._refresh(sharper=True):
                 continue
             if not self._step(p, slope):
                 stuck = not self._refresh(force=True)
@@ -306,8 +306,8 @@ class _Run:
         remaining = math.log(max(target, 1e-300) / decrement) / math.log(rate)
         return remaining > cost + 2.0
 
-    def _refresh(self, *, force: bool = False) -> bool:
-        """A metric of the curvature here; False when there is nothing new to be had.
+    def _refresh(self, *, sharper: bool = False, force: bool = False) -> bool:
+        """A metric of the curvature here, of the sharpest kind if so asked; False when there is nothing new.
 
         With `force` a fresh metric that gave no step is replaced by a larger one, whose steps are shorter.
         """
@@ -315,6 +315,8 @@ class _Run:
             self.metrics.damping = 0.0
         elif self.fresh and not self.metrics.damp():
             return False
+        if sharper or force:
+            self.metrics.sharpen(force=force)
         try:
             self.metric = self.metrics.at(self.place.margins)
         except FloatingPointError:  # φ'' has underflowed in all rows that counted

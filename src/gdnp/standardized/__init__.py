@@ -2,13 +2,14 @@
 
 from gdnp.standardized.coordinates import standardise
 from gdnp.standardized.gram import Gram, covariance, diagonal, gram, kernel_matrix
-from gdnp.standardized.problem import Place, PlaneJet, Ray, Standardized
+from gdnp.standardized.problem import Place, PlaneJet, Ray, Shared, Standardized
 
 __all__ = [
     "Gram",
     "Place",
     "PlaneJet",
     "Ray",
+    "Shared",
     "Standardized",
     "covariance",
     "diagonal",

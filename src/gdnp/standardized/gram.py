@@ -78,10 +78,10 @@ def gram(
 def covariance(problem: Standardized) -> Gram:
     """S = Σ s_i (x_i - m)(x_i - m)ᵀ, taken once for all problems that share it."""
     assert problem.shared is not None
-    if "covariance" not in problem.shared:
+    if problem.shared.covariance is None:
         s = np.full(problem.n, 1.0 / problem.n) if problem.weight is None else problem.weight
-        problem.shared["covariance"] = gram(problem, s)
-    return problem.shared["covariance"]
+        problem.shared.covariance = gram(problem, s)
+    return problem.shared.covariance
 
 
 def diagonal(problem: Standardized, curvature: FloatArray) -> Gram:

@@ -31,7 +31,23 @@ Ray = tuple[FloatArray, FloatArray]
 """A direction of x, and the derivative of the margins along it."""
 PlaneJet = tuple[float, tuple[float, float], tuple[float, float, float]]
 
-__all__ = ["Place", "PlaneJet", "Ray", "Standardized"]
+__all__ = ["Place", "PlaneJet", "Ray", "Shared", "Standardized"]
+
+
+@dataclass
+class Shared:
+    """What problems on the same rows, weights and coordinates make once for each other.
+
+    Attributes
+    ----------
+    covariance : Gram or None
+        S.
+    kernel : (ndarray of shape (d,), ndarray of shape (n, n)) or None
+        R, and K = X R⁻¹ Xᵀ for it.
+    """
+
+    covariance: Gram | None = None
+    kernel: tuple[FloatArray, FloatArray] | None = None
 
 
 @dataclass(frozen=True)
@@ -72,8 +88,8 @@ class Standardized:
     fit_intercept : bool
     cost : Cost
         The ledger.
-    shared : dict or None
-        Where problems on the same rows, weights and coordinates keep S for each other.
+    shared : Shared or None
+        None where this is the only problem.
     """
 
     def __init__(
@@ -89,7 +105,7 @@ class Standardized:
         ridge: FloatArray,
         fit_intercept: bool,
         cost: Cost,
-        shared: dict[str, Gram] | None = None,
+        shared: Shared | None = None,
     ) -> None:
         self.design, self.sigma, self.base, self.weight, self.loss = design, sigma, base, weight, loss
         self.centre, self.scale, self.ridge = centre, scale, ridge
