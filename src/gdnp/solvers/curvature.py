@@ -86,15 +86,14 @@ class DiagonalCurvature:
     """
 
     def __init__(self, gram: Gram, ridge: FloatArray) -> None:
-        self._gram = gram
+        self._total, self._mean = abs(gram.total) if gram.total != 0.0 else 1.0, gram.mean
         diagonal = np.abs(gram.scatter) + ridge
         self._diagonal = np.maximum(diagonal, 1e-12 * float(np.max(diagonal, initial=0.0)) + 1e-300)
 
     def solve(self, g: FloatArray) -> FloatArray:  # noqa: D102
-        total, mean = self._gram.total, self._gram.mean
         out = np.empty_like(g)
-        out[:-1] = (g[:-1] - g[-1] * mean) / self._diagonal
-        out[-1] = g[-1] / (abs(total) if total != 0.0 else 1.0) - mean @ out[:-1]
+        out[:-1] = (g[:-1] - g[-1] * self._mean) / self._diagonal
+        out[-1] = g[-1] / self._total - self._mean @ out[:-1]
         return out
 
 

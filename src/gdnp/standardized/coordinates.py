@@ -76,10 +76,10 @@ def _moments(design: DesignMatrix, weight: FloatArray | None) -> Moments:
     """
     if weight is None:
         moments = _moments_about_zero(design)
-        near = moments.variance <= NEAR_ZERO * (moments.variance + np.square(moments.mean))
-        few = np.count_nonzero(near) * 8 <= design.n_features
-        if few and np.isfinite(moments.variance).all():
-            return _about_a_row(moments, np.flatnonzero(near & (moments.mean != 0.0)), design, weight)
+        square = np.square(moments.mean)
+        near = np.flatnonzero((moments.variance <= NEAR_ZERO * (moments.variance + square)) & (square > 0.0))
+        if 8 * len(near) <= design.n_features and np.isfinite(moments.variance).all():
+            return _about_a_row(moments, near, design, weight)
     moments = _exact_moments(design, weight)
     doubtful = np.sqrt(moments.variance) <= DOUBTFUL * np.abs(moments.mean)
     return _about_a_row(moments, np.flatnonzero(doubtful), design, weight)
