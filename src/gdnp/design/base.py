@@ -232,7 +232,7 @@ class DesignMatrix(ABC):
         work = self.entry_work * self.n_entries * len(index) / self.n_samples
         return self._ordered_sum(part, count, _add, work * self.gram_work, partial_size)
 
-    def reduce_rows(self, kernel: Callable[..., list[Any]], *rows: FloatArray | None) -> list[Any]:
+    def reduce_rows(self, kernel: Callable[..., list[Any]], *rows: NDArray[Any] | None) -> list[Any]:
         """Sum of ``kernel(*row slices)`` over the rows, without a look at X; see ``reduce``.
 
         The slices are longer than a block: a kernel of many small array operations would otherwise spend its

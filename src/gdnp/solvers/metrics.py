@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdnp.solvers.curvature import Curvature, DiagonalCurvature, FullCurvature, KernelCurvature
+from gdnp.solvers.expectation import expected_curvature
 from gdnp.solvers.sampling import draw
 from gdnp.standardized import Shared, Standardized, covariance, diagonal, gram, kernel_matrix
 
@@ -17,15 +18,14 @@ __all__ = ["Metrics"]
 
 LARGEST_MATRIX = 2048
 """Columns (or rows) up to which a metric is held as a matrix."""
-ROWS_PER_COLUMN = 16
-"""Rows of the first metric for each column: H is then within about a half of that of all rows."""
-SMALLEST_SAMPLE = 1024
+ROWS_PER_COLUMN, ROWS_PER_COLUMN_NOT_CONVEX = 16, 4
+"""Rows of the first metric for each column: H is then within about a half, or the whole, of that of all rows,
+which is as near as it comes to ∇²f where the loss is not convex."""
+SMALLEST_SAMPLE, SMALLEST_SAMPLE_NOT_CONVEX = 1024, 256
 GROWTH = 3
 """How many times more rows each next metric is made from."""
 NEGLIGIBLE = 0.1
 """Rows whose φ'' is below this share of the mean are left out of a metric."""
-CONCAVE = 0.03
-"""What φ'' < 0 counts in a metric, in units of its size: little, but H is never 0 where f curves."""
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-8, 1.0
 """Multiples of the identity (columns have unit curvature) that make a step safe where the metric's is not."""
 SMALLEST_RIDGE = 1e-13
@@ -51,7 +51,10 @@ class Metrics:
         self.rows = n
         if self.kind == "full":
             affordable = 0.5 * n / problem.design.gram_work
-            self._limit(int(max(SMALLEST_SAMPLE, ROWS_PER_COLUMN * d, affordable)))
+            least = SMALLEST_SAMPLE, ROWS_PER_COLUMN * d
+            if not problem.loss.convex:
+                least = SMALLEST_SAMPLE_NOT_CONVEX, ROWS_PER_COLUMN_NOT_CONVEX * d
+            self._limit(int(max(*least, affordable)))
         self._kept = Shared() if problem.shared is None else problem.shared
         self.damping = 0.0
         self._renewed = False
@@ -87,9 +90,7 @@ class Metrics:
     def at(self, margins: FloatArray) -> Curvature:
         """The metric where the margins are these. The next one is made from ``GROWTH`` times more rows."""
         problem = self.problem
-        c = problem.curvature(margins)
-        if not problem.loss.convex:
-            c = np.maximum(c, -CONCAVE * c)
+        c = problem.curvature(margins) if problem.loss.convex else expected_curvature(problem, margins)
         if self.kind == "diagonal":
             return DiagonalCurvature(diagonal(problem, c), self._ridge)
         if self.kind == "kernel":

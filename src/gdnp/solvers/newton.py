@@ -47,6 +47,8 @@ BOLD = (0.7, 1.5)
 """Step lengths after which the unit step is tried first: refused, it costs half a pass more than a search."""
 FAR, FAR_NOT_CONVEX = 0.02, 5e-4
 """Decrease in sight, in units of f, above which every step is searched, of a convex loss with the length."""
+PAID, PAID_NOT_CONVEX = 0.5, 2.0
+"""Steps in units of its cost after which a metric has paid for itself: valleys are slow in any."""
 LONGEST_NEWTON = 100
 """Conjugate gradient iterations of the last step."""
 CANCELLED = 1e-6
@@ -161,6 +163,7 @@ class _Run:
         self.history: list[Row] = []
         self.decrements: list[float] = []
         self.begin = time.perf_counter()
+        self.reached = 0.0, 0.0
         self.provable = provable(problem)
         self.coercive = not problem.loss.increasing or bool(np.any(problem.ridge[problem.scale > 0.0] > 0.0))
         self.floor = 0.0
@@ -173,16 +176,16 @@ class _Run:
     def run(self, start: FloatArray | Place | None, metric: Curvature | None) -> Outcome:
         """The whole run."""
         if start is None:
-            self.place, self.metric = self._start()
+            self.place, metric = self._start()
         else:
             if isinstance(start, Place):
                 self.place = self.problem.place(start.x, start.margins)
             else:
                 self.place = self.problem.at(start)
             if not self.place.value <= self._constant_value():  # too far out to be of use
-                self.place, self.metric = self._start()
-            else:
-                self.metric = self.metrics.at(self.place.margins) if metric is None else metric
+                self.place, metric = self._start()
+        self.reached = self._spent()
+        self.metric = self.metrics.at(self.place.margins) if metric is None else metric
         self.floor = 1e-15 * self.place.value
         return self._iterate()
 
@@ -190,16 +193,12 @@ class _Run:
         x, margins = self.problem.constant()
         return self.problem.value(x, margins)
 
-    def _start(self) -> tuple[Place, Curvature]:
+    def _start(self) -> tuple[Place, Curvature | None]:
+        """Where to begin: with rows enough, the solution of a sample. And the metric, if one was made."""
         size = sample_size(self.problem)
         if size is not None and self.metrics.kind == "full" and self.problem.loss.convex:
-            return self._sampled_start(size)
+            return self.problem.at(self._sample_solution(size)), None
         return decoupled_start(self.problem, self.metrics)
-
-    def _sampled_start(self, size: int) -> tuple[Place, Curvature]:
-        """The solution of a sample, and the metric of all rows there."""
-        place = self.problem.at(self._sample_solution(size))
-        return place, self.metrics.at(place.margins)
 
     def _sample_solution(self, size: int) -> FloatArray:
         problem, part = self.problem, sample(self.problem, size)
@@ -297,7 +296,8 @@ class _Run:
         """Whether at the rate seen lately a new metric is the shorter way to `target`."""
         self.decrements.append(decrement)
         cost, seen = self.metrics.cost, self.decrements
-        if len(seen) < 2 or len(seen) < 0.5 * cost + 1.0:  # a metric must first have paid for itself
+        paid = PAID if self.problem.loss.convex else PAID_NOT_CONVEX
+        if len(seen) < 2 or len(seen) < paid * cost + 1.0:
             return False
         last = min(2, len(seen) - 1)
         rate = (seen[-1] / seen[-1 - last]) ** (1.0 / last)
@@ -445,13 +445,13 @@ class _Run:
             return error, None
         return error, self.place.value - problem.penalty(self.place.x) - error
 
+    def _spent(self) -> tuple[float, float]:
+        """Passes and seconds so far."""
+        return self.problem.cost.passes, time.perf_counter() - self.begin
+
     def _record(self, decrement: float) -> None:
-        row = Row(
-            self.problem.cost.passes,
-            time.perf_counter() - self.begin,
-            self.place.value,
-            math.sqrt(2.0 * decrement),
-        )
+        passes, seconds = self._spent() if self.history else self.reached  # without the first metric
+        row = Row(passes, seconds, self.place.value, math.sqrt(2.0 * decrement))
         self.history.append(row)
         if self.monitor is not None:
             self.monitor(row, self.place.x)

@@ -15,7 +15,7 @@ SMALLEST = 4096
 """Rows of a sample at least, of a convex loss."""
 ROWS_PER_COLUMN = 32
 """Rows of a sample for each column: what is left of the suboptimality is about d/n of it."""
-ROUGHER = 2
+ROUGHER = 4
 """A loss that is not convex is followed on so many times fewer rows for each column: its path is longer."""
 LEAST = 1e-3
 """|φ'| that every row is taken to have at least, in units of its mean."""
@@ -28,7 +28,7 @@ def sample_size(problem: Standardized) -> int | None:
     n, d = problem.n, problem.d
     least = SMALLEST, ROWS_PER_COLUMN * d
     if not problem.loss.convex:
-        least = SMALLEST // ROUGHER**2, least[1] // ROUGHER
+        least = SMALLEST // ROUGHER, least[1] // ROUGHER
     size = max(*least, min(n // 16, 2 * n // d))
     return size if FEW * size <= n else None
 
