@@ -28,8 +28,8 @@ __all__ = ["PATH", "Tempered", "solve_nonconvex"]
 
 PATH = (0.5,)
 """Factors of the margins before the last, which is 1."""
-ROUGH = 0.01
-"""Relative suboptimality at which the path moves on,"""
+ROUGH = 1e-3
+"""Relative suboptimality at which the path moves on: a rougher one ends in higher minima,"""
 ROUGH_ON_A_SAMPLE = 0.1
 """and where a sample stands for all rows, whose minimum is not its own."""
 SHARE = 0.02
