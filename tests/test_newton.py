@@ -47,7 +47,7 @@ def raw(rng, n=400):
 
 
 def problem_of(X, y, loss, alpha, fit_intercept=True, weight=None):
-    design, centre, scale, ridge = standardise(as_design(X), weight, loss, alpha, fit_intercept)
+    design, coordinates = standardise(as_design(X), weight, loss, alpha, fit_intercept)
     classification = loss.task == "classification"
     return Standardized(
         design,
@@ -55,9 +55,7 @@ def problem_of(X, y, loss, alpha, fit_intercept=True, weight=None):
         None if classification else y,
         weight,
         loss,
-        centre=centre,
-        scale=scale,
-        ridge=ridge,
+        coordinates,
         fit_intercept=fit_intercept,
         cost=Cost(),
     )
@@ -420,12 +418,13 @@ def test_nearly_constant_columns_are_looked_at_again(rng, form):
     X[:, 3] = 0.1
     X[:, 11] = 3.0 + 1e-9 * X[:, 11]
     design = as_design(form(X))
-    quick = standardise(design, None, LogLoss(), 1e-3, True)
-    exact = standardise(design, np.full(500, 1.0 / 500), LogLoss(), 1e-3, True)
-    np.testing.assert_allclose(quick[1], exact[1], atol=1e-14)
-    np.testing.assert_array_equal(quick[2], exact[2])
-    np.testing.assert_allclose(quick[3], exact[3])
-    assert quick[2][3] == 0.0 < quick[2][11]
+    _, quick = standardise(design, None, LogLoss(), 1e-3, True)
+    _, exact = standardise(design, np.full(500, 1.0 / 500), LogLoss(), 1e-3, True)
+    np.testing.assert_allclose(quick.centre, exact.centre, atol=1e-14)
+    np.testing.assert_array_equal(quick.scale, exact.scale)
+    np.testing.assert_allclose(quick.ridge, exact.ridge)
+    np.testing.assert_allclose(quick.variance, exact.variance)
+    assert quick.scale[3] == 0.0 < quick.scale[11]
 
 
 def test_raw_coordinates_and_back(rng):

@@ -9,7 +9,7 @@ from gdnp.design import as_design
 from gdnp.interface import Cost
 from gdnp.losses import Probit, Sigmoid
 from gdnp.solvers.expectation import BINS, LEAST, expected_curvature
-from gdnp.standardized import Standardized
+from gdnp.standardized import Coordinates, Standardized
 
 
 def problem_of(X, y, loss, weight=None):
@@ -20,9 +20,7 @@ def problem_of(X, y, loss, weight=None):
         None,
         weight,
         loss,
-        centre=np.zeros(d),
-        scale=np.ones(d),
-        ridge=np.zeros(d),
+        Coordinates(np.zeros(d), np.ones(d), np.zeros(d)),
         fit_intercept=False,
         cost=Cost(),
     )

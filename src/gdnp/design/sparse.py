@@ -15,7 +15,8 @@ from gdnp.design.dense import product_with_signs
 
 __all__ = ["SparseBlock", "SparseDesign"]
 
-BLOCK_ENTRIES = 1 << 18
+BLOCK_ENTRIES, BLOCK_ENTRIES_PER_COLUMN = 1 << 18, 8
+"""Stored entries of a block: many beside the d numbers of its part of a sum."""
 DENSE_ROWS_FLOATS = 1 << 17
 SPARSE_PRODUCT_COST = 50.0
 """One multiplication of a sparse-sparse product in multiplications of a dense one (measured)."""
@@ -47,11 +48,11 @@ class SparseBlock(Block):
         data = rows.data - 0.0 if self._offset is None else rows.data - self._offset[columns]
         if self._factor is not None:
             data = data * self._factor[columns]
-        return type(rows)((data, rows.indices, rows.indptr), rows.shape)
+        return _like(rows, data)
 
     @cached_property
     def _transposed(self) -> Any:
-        return self._rows.T  # shares its memory; making it costs more than a short product
+        return _transpose(self._rows)  # making it costs more than a short product
 
     def dot(self, v: FloatArray, out: FloatArray | None = None) -> FloatArray:  # noqa: D102
         product = np.asarray(self._rows @ v, dtype=np.float64)
@@ -79,7 +80,7 @@ class SparseBlock(Block):
         rows = self._rows.tocsr()
         n, d = rows.shape
         root = np.repeat(np.sqrt(np.abs(weight)), np.diff(rows.indptr))
-        rows = type(rows)((rows.data * root, rows.indices, rows.indptr), rows.shape)
+        rows = _like(rows, rows.data * root)
         total = np.zeros((d, d))
         step = max(DENSE_ROWS_FLOATS // max(1, d), d // 2)  # enough rows to outweigh adding d² numbers
         for low in range(0, n, step):
@@ -88,24 +89,18 @@ class SparseBlock(Block):
         return total
 
     def sums(self) -> FloatArray:  # noqa: D102
-        rows = self._rows
-        if rows.format != "csr":
-            return self.tdot(np.ones(rows.shape[0]))
-        return np.asarray(np.bincount(rows.indices, rows.data, rows.shape[1]), dtype=np.float64)
+        return self.tdot(np.ones(self._rows.shape[0]))
 
     def squares(  # noqa: D102
         self, weight: FloatArray | None, centre: FloatArray | None = None
     ) -> FloatArray:
         rows = self._rows
-        if weight is None and centre is None and rows.format == "csr":
-            squared = np.square(rows.data, dtype=np.float64)
-            return np.asarray(np.bincount(rows.indices, squared, rows.shape[1]), dtype=np.float64)
         weight = np.ones(rows.shape[0]) if weight is None else weight
-        squared = type(rows)((np.square(rows.data, dtype=np.float64), rows.indices, rows.indptr), rows.shape)
-        total = np.asarray(squared.T @ weight, dtype=np.float64)
+        squared = _transpose(_like(rows, np.square(rows.data, dtype=np.float64)))
+        total = np.asarray(squared @ weight, dtype=np.float64)
         if centre is not None:
             total -= centre * (2.0 * self.tdot(weight) - weight.sum() * centre)
-        return np.maximum(total, 0.0)
+        return np.maximum(total, 0.0, out=total)
 
     def centred_moments(
         self, weight: FloatArray, targets: FloatArray, scale: FloatArray | None, second: Second
@@ -213,11 +208,29 @@ class SparseDesign(DesignMatrix):
 
 def _piece(X: Any, low: int, high: int) -> Any:
     """Rows of a CSR matrix, sharing the memory of their entries."""
-    start, stop = X.indptr[low], X.indptr[high]
-    pointers = X.indptr[low : high + 1] - start
-    return type(X)(
-        (X.data[start:stop], X.indices[start:stop], pointers), (high - low, X.shape[1]), copy=False
-    )
+    stored = slice(X.indptr[low], X.indptr[high])
+    pointers = X.indptr[low : high + 1] - X.indptr[low]
+    return _of_parts(type(X), X.data[stored], X.indices[stored], pointers, (high - low, X.shape[1]))
+
+
+def _like(X: Any, data: NDArray[Any]) -> Any:
+    """A matrix with the pattern of X, whose memory it shares, and other entries."""
+    return _of_parts(type(X), data, X.indices, X.indptr, X.shape)
+
+
+def _transpose(X: Any) -> Any:
+    """Xᵀ, sharing its memory."""
+    kind = {"csr": sp.csc_array, "csc": sp.csr_array}[X.format]
+    return _of_parts(kind, X.data, X.indices, X.indptr, X.shape[::-1])
+
+
+def _of_parts(
+    kind: Any, data: NDArray[Any], indices: NDArray[Any], pointers: NDArray[Any], shape: tuple[int, ...]
+) -> Any:
+    """A compressed matrix of these very arrays: SciPy's constructor copies what is part of a larger one."""
+    out = kind(shape, dtype=data.dtype)
+    out.data, out.indices, out.indptr = data, indices, pointers
+    return out
 
 
 def _full_columns(X: Any) -> NDArray[np.bool_]:
@@ -233,8 +246,8 @@ def _row_square_sum(X: Any) -> float:
 
 
 def _row_bounds(X: Any) -> list[tuple[int, int]]:
-    """Row ranges of about ``BLOCK_ENTRIES`` stored entries each."""
-    blocks = max(1, -(-int(X.nnz) // BLOCK_ENTRIES))
+    """Row ranges of about equally many stored entries."""
+    blocks = max(1, -(-int(X.nnz) // max(BLOCK_ENTRIES, BLOCK_ENTRIES_PER_COLUMN * X.shape[1])))
     blocks += blocks > 1 and blocks % 2  # an even share for two threads
     cuts = np.searchsorted(X.indptr, np.linspace(0, X.nnz, blocks + 1)[1:-1])
     edges = np.unique(np.concatenate(([0], cuts, [X.shape[0]])))

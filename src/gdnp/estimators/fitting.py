@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -70,7 +70,7 @@ class Data:
         self._shared = Shared() if many else None
         self.raw: DesignMatrix = as_design(X, n_jobs)
         self.weight = weight
-        self.design, self._centre, self._scale, self._ridge = standardise(
+        self.design, self._coordinates = standardise(
             self.raw, weight, settings.loss, settings.alpha, settings.fit_intercept
         )
 
@@ -85,9 +85,7 @@ class Data:
             None if classification else target,
             self.weight if weight is None else weight,
             settings.loss,
-            centre=self._centre,
-            scale=self._scale,
-            ridge=self._ridge,
+            self._coordinates if weight is None else replace(self._coordinates, variance=None),
             fit_intercept=settings.fit_intercept,
             cost=Cost(1.0),
             shared=self._shared if weight is None else None,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.blas import daxpy
 
 from gdnp.standardized import Place, Standardized
 
@@ -69,11 +70,11 @@ def newton_step(
         Products with the Hessian at most.
     """
     gradient = place.gradient
-    x, r = np.zeros_like(gradient), -gradient
+    x, residual = np.zeros_like(gradient), gradient.copy()
     slope = np.empty(problem.n)
     total: FloatArray | None = None
-    z = precondition(r)
-    p, rz = z, float(r @ z)
+    z = precondition(residual)
+    p, rz = -z, float(residual @ z)
     first = rz
     for _ in range(max_iter):
         product = problem.hessian_product(curvature, p, slope)
@@ -81,24 +82,24 @@ def newton_step(
         if not bend > 1e-14 * float(np.abs(p) @ np.abs(product)):
             escape = p if bend < 0.0 else None
             total = np.zeros(problem.n) if total is None else total
-            return NewtonStep(x, total, -r, 0.5 * float(-gradient @ x), escape)
+            return NewtonStep(x, total, residual, 0.5 * float(-gradient @ x), escape)
         a = rz / bend
-        x = x + a * p
-        r = r - a * product
+        x, residual = daxpy(p, x, a=a), daxpy(product, residual, a=a)
         slope *= a
         if total is None:  # most often one iteration is enough, and then so is one vector
             total = slope
         else:
             total += slope
         decrement = 0.5 * float(-gradient @ x)
-        if done(-r, decrement):
+        if done(residual, decrement):
             break
         if slope is total:
             slope = np.empty(problem.n)
-        z = precondition(r)
-        rz, old = float(r @ z), rz
+        z = precondition(residual)
+        rz, old = float(residual @ z), rz
         if not rz > ROUNDING * first:
             break
-        p = z + (rz / old) * p
+        p *= rz / old
+        p -= z
     assert total is not None, "max_iter must be at least 1"
-    return NewtonStep(x, total, -r, 0.5 * float(-gradient @ x))
+    return NewtonStep(x, total, residual, 0.5 * float(-gradient @ x))

@@ -88,12 +88,14 @@ class DiagonalCurvature:
     def __init__(self, gram: Gram, ridge: FloatArray) -> None:
         self._total, self._mean = abs(gram.total) if gram.total != 0.0 else 1.0, gram.mean
         diagonal = np.abs(gram.scatter) + ridge
-        self._diagonal = np.maximum(diagonal, 1e-12 * float(np.max(diagonal, initial=0.0)) + 1e-300)
+        self._inverse = 1.0 / np.maximum(diagonal, 1e-12 * float(np.max(diagonal, initial=0.0)) + 1e-300)
 
     def solve(self, g: FloatArray) -> FloatArray:  # noqa: D102
         out = np.empty_like(g)
-        out[:-1] = (g[:-1] - g[-1] * self._mean) / self._diagonal
-        out[-1] = g[-1] / self._total - self._mean @ out[:-1]
+        inner = np.multiply(self._mean, -g[-1], out=out[:-1])
+        inner += g[:-1]
+        inner *= self._inverse
+        out[-1] = g[-1] / self._total - self._mean @ inner
         return out
 
 

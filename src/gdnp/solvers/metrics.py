@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gdnp.solvers.curvature import Curvature, DiagonalCurvature, FullCurvature, KernelCurvature
 from gdnp.solvers.expectation import expected_curvature
 from gdnp.solvers.sampling import draw
-from gdnp.standardized import Shared, Standardized, covariance, diagonal, gram, kernel_matrix
+from gdnp.standardized import Gram, Shared, Standardized, covariance, diagonal, gram, kernel_matrix
 
 FloatArray = NDArray[np.float64]
 
@@ -115,11 +115,16 @@ class Metrics:
         return self.problem.ridge + self.damping
 
     def at_constant(self, margins: FloatArray) -> Curvature:
-        """The metric of the constant prediction; S serves all classes where φ'' is the same in every row."""
+        """The metric of the constant prediction; where φ'' is the same in every row, moments will do."""
         problem, rows = self.problem, self.rows
         ends = problem.loss.curvature(margins[[np.argmin(margins), np.argmax(margins)]])
-        if self.kind == "full" and problem.shared is not None and ends[0] == ends[1] > 0.0:
-            return FullCurvature(covariance(problem).times(float(ends[0])), problem.ridge)
+        if ends[0] == ends[1] > 0.0:
+            variance = problem.coordinates.variance
+            if self.kind == "diagonal" and variance is not None:
+                unit = Gram(1.0, np.zeros(problem.d), variance)
+                return DiagonalCurvature(unit.times(float(ends[0])), problem.ridge)
+            if self.kind == "full" and problem.shared is not None:
+                return FullCurvature(covariance(problem).times(float(ends[0])), problem.ridge)
         metric = self.at(margins)
         self.rows = rows
         return metric

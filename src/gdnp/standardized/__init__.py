@@ -2,9 +2,10 @@
 
 from gdnp.standardized.coordinates import standardise
 from gdnp.standardized.gram import Gram, covariance, diagonal, gram, kernel_matrix
-from gdnp.standardized.problem import Place, PlaneJet, Ray, Shared, Standardized
+from gdnp.standardized.problem import Coordinates, Place, PlaneJet, Ray, Shared, Standardized
 
 __all__ = [
+    "Coordinates",
     "Gram",
     "Place",
     "PlaneJet",

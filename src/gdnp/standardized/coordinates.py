@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gdnp.design import Block, DesignMatrix
 from gdnp.losses import Loss
 from gdnp.moments import Moments
+from gdnp.standardized.problem import Coordinates
 
 FloatArray = NDArray[np.float64]
 
@@ -29,8 +30,8 @@ FAR_FROM_ZERO = 1e3
 
 def standardise(
     design: DesignMatrix, weight: FloatArray | None, loss: Loss, alpha: float, fit_intercept: bool
-) -> tuple[DesignMatrix, FloatArray, FloatArray, FloatArray]:
-    """The design to read and the (centre, scale, ridge) that bring every column to unit curvature.
+) -> tuple[DesignMatrix, Coordinates]:
+    """The design to read and the coordinates that bring every column to unit curvature.
 
     scale_j = (sd_j² + α/sup φ'')^(-½), so that the diagonal of the Hessian is near sup φ'' whether the data
     or the ridge makes it up, rounded to a power of two: then no digit of X is touched. Without an intercept
@@ -64,7 +65,7 @@ def standardise(
         factor = np.where(moments.scale != 1.0, moments.scale, 1.0)
         offset = design.offset
         design = design.transformed(offset if offset.any() else None, factor)
-    return design, centre, scale, ridge
+    return design, Coordinates(centre, scale, ridge, np.square(sd * scale))
 
 
 def _moments(design: DesignMatrix, weight: FloatArray | None) -> Moments:

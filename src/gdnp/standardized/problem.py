@@ -31,7 +31,26 @@ Ray = tuple[FloatArray, FloatArray]
 """A direction of x, and the derivative of the margins along it."""
 PlaneJet = tuple[float, tuple[float, float], tuple[float, float, float]]
 
-__all__ = ["Place", "PlaneJet", "Ray", "Shared", "Standardized"]
+__all__ = ["Coordinates", "Place", "PlaneJet", "Ray", "Shared", "Standardized"]
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Where columns are centred, and the unit they are measured in.
+
+    Attributes
+    ----------
+    centre, scale : ndarray of shape (d,)
+    ridge : ndarray of shape (d,)
+        α scale².
+    variance : ndarray of shape (d,) or None
+        Of the standardised columns, with the weights of the problem; None where these are others.
+    """
+
+    centre: FloatArray
+    scale: FloatArray
+    ridge: FloatArray
+    variance: FloatArray | None = None
 
 
 @dataclass
@@ -84,7 +103,7 @@ class Standardized:
     weight : ndarray of shape (n,) or None
         Sample weights that sum to one; None is 1/n each.
     loss : Loss
-    centre, scale, ridge : ndarray of shape (d,)
+    coordinates : Coordinates
     fit_intercept : bool
     cost : Cost
         The ledger.
@@ -99,16 +118,15 @@ class Standardized:
         base: FloatArray | None,
         weight: FloatArray | None,
         loss: Loss,
+        coordinates: Coordinates,
         *,
-        centre: FloatArray,
-        scale: FloatArray,
-        ridge: FloatArray,
         fit_intercept: bool,
         cost: Cost,
         shared: Shared | None = None,
     ) -> None:
         self.design, self.sigma, self.base, self.weight, self.loss = design, sigma, base, weight, loss
-        self.centre, self.scale, self.ridge = centre, scale, ridge
+        self.coordinates = coordinates
+        self.centre, self.scale, self.ridge = coordinates.centre, coordinates.scale, coordinates.ridge
         self.fit_intercept = fit_intercept
         self.cost = cost
         self.shared = shared
@@ -124,7 +142,9 @@ class Standardized:
     def _inward(self, product: FloatArray, total: float) -> FloatArray:
         """The chain rule back from (Xᵀr, Σr)."""
         gradient = np.empty(self.d + 1)
-        gradient[:-1] = self.scale * (product - total * self.centre)
+        inner = np.multiply(self.centre, -total, out=gradient[:-1])
+        inner += product
+        inner *= self.scale
         gradient[-1] = total if self.fit_intercept else 0.0
         return gradient
 
@@ -350,9 +370,7 @@ class Standardized:
             None if self.base is None else self.base[index],
             weight,
             self.loss,
-            centre=self.centre,
-            scale=self.scale,
-            ridge=self.ridge,
+            Coordinates(self.centre, self.scale, self.ridge),
             fit_intercept=self.fit_intercept,
             cost=Cost(),
         )
