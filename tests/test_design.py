@@ -1,5 +1,7 @@
 """Every design is the same X: reductions against plain NumPy, on any dtype, order, format and thread."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -7,6 +9,7 @@ import scipy.sparse as sp
 import gdnp.design.base as base
 import gdnp.design.dense as dense
 import gdnp.design.sparse as sparse
+from gdnp import GDNPClassifier
 from gdnp.design import DESIGNS, DenseDesign, SparseDesign, as_design
 from gdnp.design.threads import available_cores, single_threaded_blas
 
@@ -203,3 +206,26 @@ def test_lanes_of_several_blocks_add_up(rng, monkeypatch):
     assert len(design.bounds) > 2 * base.LANES
     found = design.reduce(lambda block, part: [block.tdot(part)], r)[0]
     np.testing.assert_allclose(found, X.T @ r, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("form", [sp.csr_array, sp.csr_matrix, sp.csc_array])
+def test_sparse_blocks_share_the_memory_of_the_matrix(rng, small_blocks, form):
+    X = form(sp.random(600, 8, 0.5, random_state=0))
+    design = as_design(X, 1)
+    assert len(design.bounds) == (1 if X.format == "csc" else 8)
+    for k in range(len(design.bounds)):
+        block = design.block(k)
+        for matrix in (block._rows, block._transposed):
+            assert np.shares_memory(matrix.data, X.data)
+            assert np.shares_memory(matrix.indices, X.indices)
+
+
+def test_a_fit_of_sparse_data_does_not_copy_it():
+    X = sp.random(60_000, 50, 0.3, "csr", random_state=0)
+    y = np.where(X @ np.random.default_rng(0).standard_normal(50) > 0.0, 1.0, -1.0)
+    GDNPClassifier().fit(X[:100], y[:100])
+    tracemalloc.start()
+    GDNPClassifier(alpha=1e-4).fit(X, y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.6 * (X.data.nbytes + X.indices.nbytes)

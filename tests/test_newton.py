@@ -326,7 +326,7 @@ def test_gradient_is_the_derivative(rng, loss):
     slope = problem.slope(p)
     numeric = (problem.at(x + h * p).value - problem.at(x - h * p).value) / (2.0 * h)
     assert here.gradient @ p == pytest.approx(numeric, rel=1e-6)
-    value, first, second = problem.line(here, p, slope, 0.0)
+    value, first, second = problem.line(here, p, slope)(0.0)
     assert (value, first) == (pytest.approx(here.value), pytest.approx(numeric, rel=1e-6))
     curve = problem.hessian_product(problem.curvature(here.margins), p, slope)
     assert second == pytest.approx(curve @ p)

@@ -49,6 +49,8 @@ FAR, FAR_NOT_CONVEX = 0.02, 5e-4
 """Decrease in sight, in units of f, above which every step is searched, of a convex loss with the length."""
 PAID, PAID_NOT_CONVEX = 0.5, 2.0
 """Steps in units of its cost after which a metric has paid for itself: valleys are slow in any."""
+RESIDUAL = 0.3
+"""Share of the tolerance that the residual of the last step may take; the loss's own gap comes on top."""
 LONGEST_NEWTON = 100
 """Conjugate gradient iterations of the last step."""
 CANCELLED = 1e-6
@@ -207,7 +209,7 @@ class _Run:
         return solved.place.x
 
     def _length(self, place: Place, direction: FloatArray, q: FloatArray, slope: float) -> float:
-        return search(lambda t: self.problem.line(place, direction, q, t), place.value, slope)
+        return search(self.problem.line(place, direction, q), place.value, slope)
 
     # Iterations
 
@@ -388,7 +390,7 @@ class _Run:
     def _newton(self) -> tuple[NewtonStep, Place, float, Kind]:
         """A Newton step, the place it leads to, the gap there, and how that is known."""
         problem, place = self.problem, self.place
-        enough = 0.1 * self.tol * self._scale(place.value)
+        enough = RESIDUAL * self.tol * self._scale(place.value)
         metric = self.metric
 
         def proving(residual: FloatArray, _: float) -> bool:
@@ -416,9 +418,9 @@ class _Run:
         problem, place = self.problem, self.place
         q = problem.slope(direction)
         unit = 1.0 / max(float(np.abs(q).max()), 1e-300)
-        best, step = place.value, 0.0
+        best, step, line = place.value, 0.0, problem.line(place, direction, q)
         for t in (sign * unit * 2.0**k for k in range(-6, 7) for sign in (1.0, -1.0)):
-            value = problem.line(place, direction, q, t)[0]
+            value = line(t)[0]
             if value < best:
                 best, step = value, t
         if not best < place.value - 1e-12 * abs(place.value):

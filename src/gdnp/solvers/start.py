@@ -36,5 +36,5 @@ def decoupled_start(problem: Standardized, metrics: Metrics) -> tuple[Place, Cur
         found = step_in_plane(problem, place, (direction, q), problem.intercept(), ENOUGH)
         if found is not None:
             return found[1], metric
-    t = search(lambda t: problem.line(place, direction, q, t), place.value, slope)
+    t = search(problem.line(place, direction, q), place.value, slope)
     return problem.place(x + t * direction, margins + t * q), metric

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 Ray = tuple[FloatArray, FloatArray]
 """A direction of x, and the derivative of the margins along it."""
+LineJet = tuple[float, float, float]
 PlaneJet = tuple[float, tuple[float, float], tuple[float, float, float]]
 
-__all__ = ["Coordinates", "Place", "PlaneJet", "Ray", "Shared", "Standardized"]
+__all__ = ["Coordinates", "LineJet", "Place", "PlaneJet", "Ray", "Shared", "Standardized"]
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,10 @@ class Standardized:
         """The place with these margins, from the ``_sums`` of all blocks."""
         share = 1.0 / self.n if self.weight is None else 1.0
         value, product, total = (share * part for part in sums)
-        return Place(x, margins, float(value) + self.penalty(x), self.finished(product, float(total), x))
+        pull = self.ridge * x[:-1]
+        gradient = self._inward(product, float(total))
+        gradient[:-1] += pull
+        return Place(x, margins, float(value) + 0.5 * float(pull @ x[:-1]), gradient)
 
     def length(self, place: Place) -> Ray:
         """The direction in which the length of x grows, γ with it."""
@@ -284,23 +288,31 @@ class Standardized:
         self.design.reduce_rows(kernel, margins, self.weight, out)
         return out
 
-    def line(self, place: Place, p: FloatArray, slope: FloatArray, t: float) -> tuple[float, float, float]:
-        """f, f' and f'' at step `t` along p, in O(n)."""
+    def line(self, place: Place, p: FloatArray, slope: FloatArray) -> Callable[[float], LineJet]:
+        """t -> f, f' and f'' at step t along p, in O(n)."""
+        v, u = place.x[:-1], p[:-1]
+        pull = self.ridge * u
+        half, first_pull, second_pull = self.penalty(place.x), float(pull @ v), float(pull @ u)
 
-        def kernel(m: FloatArray, q: FloatArray, s: FloatArray | None) -> list[Any]:
-            at = m + t * q
-            value, r = self.loss.value_and_gradient(at)
-            c = self.loss.curvature(at)
-            return [
-                self.total(value, s),
-                float(self.weighted(r, s) @ q),
-                float(self.weighted(c, s) @ (q * q)),
-            ]
+        def jet(t: float) -> LineJet:
+            def kernel(m: FloatArray, q: FloatArray, s: FloatArray | None) -> list[Any]:
+                at = t * q
+                at += m
+                value, r = self.loss.value_and_gradient(at)
+                c = self.loss.curvature(at)
+                if s is not None:
+                    r *= s
+                    c *= s
+                c *= q
+                return [value.sum() if s is None else value @ s, r @ q, c @ q]
 
-        value, first, second = self.design.reduce_rows(kernel, place.margins, slope, self.weight)
-        v, u = place.x[:-1] + t * p[:-1], p[:-1]
-        ridge = self.ridge * v
-        return value + 0.5 * float(ridge @ v), first + float(ridge @ u), second + float(self.ridge @ (u * u))
+            sums = self.design.reduce_rows(kernel, place.margins, slope, self.weight)
+            share = 1.0 / self.n if self.weight is None else 1.0
+            f, f_t, f_tt = (share * float(part) for part in sums)
+            f += half + t * (first_pull + 0.5 * t * second_pull)
+            return f, f_t + first_pull + t * second_pull, f_tt + second_pull
+
+        return jet
 
     def plane(self, place: Place, first: Ray, second: Ray) -> Callable[[float, float], PlaneJet]:
         """(t, c) -> f, (f_t, f_c) and (f_tt, f_tc, f_cc) at steps t and c along two directions, in O(n)."""
