@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import scipy.sparse as sp
 from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.preprocessing import normalize
 
 from gdnp.datasets import fetch_a9a, fetch_mushrooms
 
@@ -75,6 +76,30 @@ def w8a_like(n=49_749, d=300, per_row=12):
     return X, _labels(rng, margin + _offset_for(margin, 0.03))
 
 
+def text_like(n=11_314, d=100_000, per_row=120):
+    """Sparse, tf-idf of words used as a power law, rows of length one, eight columns to a row."""
+    rng = np.random.default_rng(5)
+    popularity = 1.0 / np.arange(1, d + 1) ** 1.05
+    lengths = rng.lognormal(np.log(per_row), 0.6, n).astype(int) + 5
+    words = rng.choice(d, size=lengths.sum(), p=popularity / popularity.sum())
+    X = sp.csr_matrix((np.ones(len(words)), words, np.concatenate(([0], np.cumsum(lengths)))), (n, d))
+    X.sum_duplicates()
+    X = X[:, np.flatnonzero(np.bincount(X.indices, minlength=d))]
+    rarity = np.log((1.0 + n) / (1.0 + np.bincount(X.indices, minlength=X.shape[1]))) + 1.0
+    X.data = (1.0 + np.log(X.data)) * rarity[X.indices]
+    X = sp.csr_matrix(normalize(X))
+    margin = X @ (rng.standard_normal(X.shape[1]) * rng.exponential(1.0, X.shape[1]))
+    return X, _labels(rng, 3.0 * margin / margin.std())
+
+
+def wide(n=1000, d=20_000, density=0.005):
+    """Sparse, twenty times as many columns as rows: what is left is overhead."""
+    rng = np.random.default_rng(6)
+    X = sp.random(n, d, density, "csr", random_state=6)
+    margin = X @ rng.standard_normal(d)
+    return X, _labels(rng, 5.0 * margin / margin.std())
+
+
 def _fetched(fetch):
     data = fetch()
     return data.X, np.asarray(data.y)
@@ -90,4 +115,6 @@ SETS: dict[str, Callable] = {
     "phishing_like": phishing_like,
     "ijcnn_like": ijcnn_like,
     "w8a_like": w8a_like,
+    "text_like": text_like,
+    "wide": wide,
 }

@@ -21,16 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdnp.losses import zero_one
-from gdnp.solvers.certificates import Certificate, Kind, duality_gap, provable, smallest_curvature
-from gdnp.solvers.conjugate import NewtonStep, newton_step
+from gdnp.solvers.certificates import Certificate, Kind, smallest_curvature
+from gdnp.solvers.conjugate import NewtonStep
 from gdnp.solvers.curvature import Curvature
-from gdnp.solvers.lbfgs import Memory
-from gdnp.solvers.line_search import DECREASE, search
-from gdnp.solvers.metrics import Metrics
-from gdnp.solvers.plane_search import step_in_plane
+from gdnp.solvers.last_step import LastStep, last_step
+from gdnp.solvers.model import Model
 from gdnp.solvers.sampling import sample, sample_size
 from gdnp.solvers.start import decoupled_start
 from gdnp.solvers.state import Status
+from gdnp.solvers.steps import Steps, downhill, searched
 from gdnp.standardized import Place, Standardized
 
 FloatArray = NDArray[np.float64]
@@ -41,20 +40,6 @@ ENTER = 1000.0
 """The last Newton step starts when the estimated suboptimality is within this factor of the tolerance,"""
 BASIN, BASIN_NOT_CONVEX = 1e-5, 1e-7
 """but not above this, from where one step gains too little."""
-WOLFE = 0.5
-"""Share of the slope that may be left after a unit step that is taken without a search."""
-BOLD = (0.7, 1.5)
-"""Step lengths after which the unit step is tried first: refused, it costs half a pass more than a search."""
-FAR, FAR_NOT_CONVEX = 0.02, 5e-4
-"""Decrease in sight, in units of f, above which every step is searched, of a convex loss with the length."""
-PAID, PAID_NOT_CONVEX = 0.5, 2.0
-"""Steps in units of its cost after which a metric has paid for itself: valleys are slow in any."""
-RESIDUAL = 0.3
-"""Share of the tolerance that the residual of the last step may take; the loss's own gap comes on top."""
-LONGEST_NEWTON = 100
-"""Conjugate gradient iterations of the last step."""
-CANCELLED = 1e-6
-"""A change of the margins smaller than this share of them is no longer known well from their difference."""
 ROUNDING = 1e-18
 """Suboptimality, relative to f, below which no value of f tells a better place from a worse one."""
 TINY = 1 << 12
@@ -160,18 +145,13 @@ class _Run:
     ) -> None:
         self.problem, self.tol, self.max_iter = problem, tol, max_iter
         self.monitor, self.prove = monitor, prove
-        self.metrics = Metrics(problem)
-        self.memory = Memory()
+        self.model, self.steps = Model(problem), Steps(problem)
         self.history: list[Row] = []
-        self.decrements: list[float] = []
         self.begin = time.perf_counter()
         self.reached = 0.0, 0.0
-        self.provable = provable(problem)
         self.coercive = not problem.loss.increasing or bool(np.any(problem.ridge[problem.scale > 0.0] > 0.0))
         self.floor = 0.0
         self.attempts = 0
-        self.fresh = False
-        self.bold = True
 
     # Start
 
@@ -187,7 +167,7 @@ class _Run:
             if not self.place.value <= self._constant_value():  # too far out to be of use
                 self.place, metric = self._start()
         self.reached = self._spent()
-        self.metric = self.metrics.at(self.place.margins) if metric is None else metric
+        self.model.metric = self.model.metrics.at(self.place.margins) if metric is None else metric
         self.floor = 1e-15 * self.place.value
         return self._iterate()
 
@@ -198,18 +178,15 @@ class _Run:
     def _start(self) -> tuple[Place, Curvature | None]:
         """Where to begin: with rows enough, the solution of a sample. And the metric, if one was made."""
         size = sample_size(self.problem)
-        if size is not None and self.metrics.kind == "full" and self.problem.loss.convex:
+        if size is not None and self.model.metrics.kind == "full" and self.problem.loss.convex:
             return self.problem.at(self._sample_solution(size)), None
-        return decoupled_start(self.problem, self.metrics)
+        return decoupled_start(self.problem, self.model.metrics)
 
     def _sample_solution(self, size: int) -> FloatArray:
         problem, part = self.problem, sample(self.problem, size)
         solved = solve(part, tol=0.1 * part.d / part.n, max_iter=30, prove=False)
         problem.cost.charge(part.cost.passes * part.n / problem.n)
         return solved.place.x
-
-    def _length(self, place: Place, direction: FloatArray, q: FloatArray, slope: float) -> float:
-        return search(self.problem.line(place, direction, q), place.value, slope)
 
     # Iterations
 
@@ -218,7 +195,7 @@ class _Run:
         enter = max(1.0, min(ENTER, basin / max(self.tol, 1e-300))) if self.prove else 1.0
         stuck = False
         for _ in range(self.max_iter):
-            p = -self.memory.solve(self.place.gradient, self.metric.solve)
+            p = -self.model.solve(self.place.gradient)
             slope = float(p @ self.place.gradient)
             decrement = -0.5 * slope
             if not decrement >= 0.0:
@@ -233,99 +210,26 @@ class _Run:
                 ended = self._finish(stuck)
                 if ended is not None:
                     return ended
-                enter, stuck = 0.01 * enter, not self._refresh()
+                enter, stuck = 0.01 * enter, not self.model.refresh(self.place.margins)
                 continue
-            if self._stale(decrement, target) and self._refresh(sharper=True):
+            if self.model.stale(decrement, target) and self.model.refresh(self.place.margins, sharper=True):
                 continue
             if not self._step(p, slope):
-                stuck = not self._refresh(force=True)
+                stuck = not self.model.refresh(self.place.margins, force=True)
         if not self.prove:
             return self._outcome(Status.MAX_ITER, decrement, "newton_decrement")
-        _, moved, gap, kind = self._newton()
-        if moved.value <= self.place.value:
-            self.place = moved
-        met = self.problem.loss.convex and gap <= self.tol * self._scale(self.place.value - gap)
-        return self._outcome(Status.CONVERGED if met else Status.MAX_ITER, gap, kind)
+        last = self._last_step()
+        if last.place.value <= self.place.value:
+            self.place = last.place
+        met = self.problem.loss.convex and last.gap <= self.tol * self._scale(self.place.value - last.gap)
+        return self._outcome(Status.CONVERGED if met else Status.MAX_ITER, last.gap, last.kind)
 
     def _step(self, p: FloatArray, slope: float) -> bool:
-        """The unit step if it is tried and a good one, else one searched on cached margins."""
-        problem, old = self.problem, self.place
-        new: Place | None = None
-        q: FloatArray | None = None
-        far = -0.5 * slope > (FAR if problem.loss.convex else FAR_NOT_CONVEX) * old.value
-        if self.bold and not far:
-            new = problem.at(old.x + p)
-            if not self._good_step(new, p, slope):  # its margins make room for their own change
-                q = np.subtract(new.margins, old.margins, out=new.margins)
-                new = None
-        if new is None:
-            new = self._searched(p, slope, q, with_length=far and problem.loss.convex)
+        new = self.steps.take(self.place, p, slope)
         if new is None:
             return False
-        self.memory.add(new.x - old.x, new.gradient - old.gradient)
+        self.model.add(self.place, new)
         self.place = new
-        self.fresh = False
-        return True
-
-    def _searched(
-        self, p: FloatArray, slope: float, q: FloatArray | None, *, with_length: bool
-    ) -> Place | None:
-        """The place of the best step along p, and of the best length with it where that is asked for.
-
-        Not for bounded losses: a greater length brings them nearer to the 0-1 loss, and into worse minima.
-        """
-        problem, old = self.problem, self.place
-        if q is None or not CANCELLED * _largest(old.margins) < _largest(q) < math.inf:
-            q = problem.slope(p)
-        found = step_in_plane(problem, old, (p, q), problem.length(old)) if with_length else None
-        if found is not None:
-            t, new = found
-        else:
-            t = self._length(old, p, q, slope)
-            if t == 0.0:
-                return None
-            q *= t
-            q += old.margins
-            new = problem.place(old.x + t * p, q)
-        self.bold = BOLD[0] <= t <= BOLD[1]
-        return new
-
-    def _good_step(self, new: Place, p: FloatArray, slope: float) -> bool:
-        sufficient = new.value <= self.place.value + DECREASE * slope
-        return sufficient and abs(float(new.gradient @ p)) <= WOLFE * abs(slope)
-
-    def _stale(self, decrement: float, target: float) -> bool:
-        """Whether at the rate seen lately a new metric is the shorter way to `target`."""
-        self.decrements.append(decrement)
-        cost, seen = self.metrics.cost, self.decrements
-        paid = PAID if self.problem.loss.convex else PAID_NOT_CONVEX
-        if len(seen) < 2 or len(seen) < paid * cost + 1.0:
-            return False
-        last = min(2, len(seen) - 1)
-        rate = (seen[-1] / seen[-1 - last]) ** (1.0 / last)
-        if rate >= 1.0:
-            return True
-        remaining = math.log(max(target, 1e-300) / decrement) / math.log(rate)
-        return remaining > cost + 2.0
-
-    def _refresh(self, *, sharper: bool = False, force: bool = False) -> bool:
-        """A metric of the curvature here, of the sharpest kind if so asked; False when there is nothing new.
-
-        With `force` a fresh metric that gave no step is replaced by a larger one, whose steps are shorter.
-        """
-        if not force:
-            self.metrics.damping = 0.0
-        elif self.fresh and not self.metrics.damp():
-            return False
-        if sharper or force:
-            self.metrics.sharpen(force=force)
-        try:
-            self.metric = self.metrics.at(self.place.margins)
-        except FloatingPointError:  # φ'' has underflowed in all rows that counted
-            return False
-        self.memory.clear()
-        self.decrements.clear()
-        self.fresh = True
         return True
 
     # End
@@ -334,25 +238,30 @@ class _Run:
         """What suboptimality is relative to."""
         return max(value, self.floor)
 
+    def _last_step(self) -> LastStep:
+        return last_step(self.problem, self.place, self.model, self.tol * self._scale(self.place.value))
+
     def _finish(self, stuck: bool) -> Outcome | None:
-        """A Newton step that certifies its own end, or None when there is more to do."""
-        old = self.place
-        newton, moved, gap, kind = self._newton()
-        if self.attempts >= PROOFS and newton.decrement <= ROUNDING * self._scale(old.value):
+        """A last step that certifies itself, or None when there is more to do."""
+        last = self._last_step()
+        newton, gap, kind = last.newton, last.gap, last.kind
+        if self.attempts >= PROOFS and newton.decrement <= ROUNDING * self._scale(self.place.value):
             stuck = True
         if newton.escape is not None and self._escape(newton.escape):
             return None
-        if not self._no_higher(moved, old):
-            old = self.place = self.problem.at(old.x)  # its margins may have gathered rounding
-        if self._no_higher(moved, old):
-            self.place = moved
+        if not _no_higher(last.place, self.place):
+            self.place = self.problem.at(self.place.x)  # its margins may have gathered rounding
+        if _no_higher(last.place, self.place):
+            self.place = last.place
         else:
             stuck = not self._damped(newton) and stuck
-        del old, moved  # vectors of n rows
+        del last  # holds vectors of n rows
         if gap <= self.tol * self._scale(self.place.value - gap):
             if self.problem.loss.convex:
                 return self._outcome(Status.CONVERGED, self._polished(gap), kind)
-            smallest, direction = smallest_curvature(self.problem, self.place, self.metrics.hessian_fits)
+            smallest, direction = smallest_curvature(
+                self.problem, self.place, self.model.metrics.hessian_fits
+            )
             if smallest < -CURVATURE_ROUNDING and self._escape(direction):
                 return None
             return self._outcome(Status.CONVERGED, gap, kind, smallest)
@@ -364,69 +273,30 @@ class _Run:
         self.attempts += 1
         return self._outcome(Status.STALLED, gap, kind) if stuck else None
 
-    @staticmethod
-    def _no_higher(new: Place, old: Place) -> bool:
-        return new.value <= old.value + 1e-12 * abs(old.value)
-
     def _damped(self, newton: NewtonStep) -> bool:
         """Part of a Newton step that went too far."""
-        old, p, q = self.place, newton.step, newton.slope
-        slope = float(p @ old.gradient)
-        t = self._length(old, p, q, slope) if slope < 0.0 else 0.0
-        if t > 0.0:
-            self.place = self.problem.place(old.x + t * p, old.margins + t * q)
-        return t > 0.0
+        slope = float(newton.step @ self.place.gradient)
+        found = searched(self.problem, self.place, newton.step, newton.slope, slope)
+        if found is not None:
+            self.place = found[1]
+        return found is not None
+
+    def _escape(self, direction: FloatArray) -> bool:
+        """Go down along a direction of negative curvature."""
+        found = downhill(self.problem, self.place, direction)
+        if found is not None:
+            self.place = found
+        return found is not None
 
     def _polished(self, gap: float) -> float:
         """The gap after one more Newton step where that costs next to nothing: to the last digits, then."""
         if self.problem.design.n_entries > TINY:
             return gap
-        self._refresh()
-        _, moved, better, _ = self._newton()
-        if moved.value <= self.place.value and better <= gap:
-            self.place, gap = moved, better
+        self.model.refresh(self.place.margins)
+        last = self._last_step()
+        if last.place.value <= self.place.value and last.gap <= gap:
+            self.place, gap = last.place, last.gap
         return gap
-
-    def _newton(self) -> tuple[NewtonStep, Place, float, Kind]:
-        """A Newton step, the place it leads to, the gap there, and how that is known."""
-        problem, place = self.problem, self.place
-        enough = RESIDUAL * self.tol * self._scale(place.value)
-        metric = self.metric
-
-        def proving(residual: FloatArray, _: float) -> bool:
-            return 0.5 * float(residual[:-1] @ (residual[:-1] / problem.ridge)) <= enough
-
-        def solving(residual: FloatArray, decrement: float) -> bool:
-            return float(residual @ metric.solve(residual)) <= 0.02 * decrement
-
-        newton = newton_step(
-            problem,
-            place,
-            problem.curvature(place.margins),
-            lambda g: self.memory.solve(g, metric.solve),
-            proving if self.provable else solving,
-            max_iter=LONGEST_NEWTON,
-        )
-        if self.provable:
-            moved, gap = duality_gap(problem, place, newton)
-            return newton, moved, gap, "duality_gap"
-        moved = problem.at(place.x + newton.step)
-        return newton, moved, newton.decrement, "newton_decrement"
-
-    def _escape(self, direction: FloatArray) -> bool:
-        """Go downhill along a direction of negative curvature, whichever way leads down."""
-        problem, place = self.problem, self.place
-        q = problem.slope(direction)
-        unit = 1.0 / max(float(np.abs(q).max()), 1e-300)
-        best, step, line = place.value, 0.0, problem.line(place, direction, q)
-        for t in (sign * unit * 2.0**k for k in range(-6, 7) for sign in (1.0, -1.0)):
-            value = line(t)[0]
-            if value < best:
-                best, step = value, t
-        if not best < place.value - 1e-12 * abs(place.value):
-            return False
-        self.place = problem.place(place.x + step * direction, place.margins + step * q)
-        return True
 
     def _separated(self) -> bool:
         problem = self.problem
@@ -460,15 +330,15 @@ class _Run:
 
     def _outcome(self, status: Status, gap: float, kind: Kind, smallest: float | None = None) -> Outcome:
         g = self.place.gradient
-        norm = math.sqrt(max(float(g @ self.metric.solve(g)), 0.0))
+        norm = math.sqrt(max(float(g @ self.model.metric.solve(g)), 0.0))
         best = self._scale(self.place.value - gap)
         relative = 0.0 if gap <= 0.0 else gap / best if best > 0.0 else math.inf
         if not math.isfinite(self.place.value):
             status, relative = Status.NON_FINITE, math.inf
         certificate = Certificate(status, relative, norm, kind, self.place.value, smallest, *self._errors())
         self._record(0.5 * norm**2)
-        return Outcome(self.place, certificate, self.history, self.metric)
+        return Outcome(self.place, certificate, self.history, self.model.metric)
 
 
-def _largest(values: FloatArray) -> float:
-    return max(float(values.max()), -float(values.min()))
+def _no_higher(new: Place, old: Place) -> bool:
+    return new.value <= old.value + 1e-12 * abs(old.value)
