@@ -380,6 +380,18 @@ def test_a_place_starts_like_its_coordinates(rng, loss):
     assert a.history[0].objective == pytest.approx(b.history[0].objective)
 
 
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_moments_are_the_diagonal_metric_of_the_constant(rng, fit_intercept):
+    X = rng.standard_normal((30, 50)) * np.logspace(-2, 2, 50) + 1.0
+    problem = problem_of(X, np.sign(rng.standard_normal(30)), LogLoss(), 1e-3, fit_intercept)
+    _, margins = problem.constant()
+    metrics, g = Metrics(problem), rng.standard_normal(51)
+    passes = problem.cost.passes
+    quick = metrics.at_constant(margins).solve(g)
+    assert problem.cost.passes == passes
+    np.testing.assert_allclose(quick, metrics.at(margins).solve(g), rtol=1e-9, atol=1e-12)
+
+
 def test_a_damped_metric_gives_shorter_steps(rng):
     X, y = draw(rng)
     problem = problem_of(X, y, LogLoss(), 1e-3)
