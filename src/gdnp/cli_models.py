@@ -21,7 +21,7 @@ from gdnp.cli import NotConverged, UsageError
 if TYPE_CHECKING:
     from gdnp.datasets import Dataset
     from gdnp.models import Model
-    from gdnp.solvers.certificates import Certificate
+    from gdnp.newton import Certificate
 
 __all__ = ["add_commands"]
 

@@ -25,7 +25,7 @@ from gdnp.datasets import DATASETS, load, load_file
 from gdnp.datasets import files as readers
 from gdnp.estimators import GDNPClassifier, GDNPRegressor
 from gdnp.losses import LOSSES
-from gdnp.solvers.certificates import Certificate
+from gdnp.newton import Certificate
 from gdnp.solvers.state import Status
 
 FloatArray = NDArray[np.float64]

@@ -18,7 +18,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from gdnp.estimators.fitting import SOLVERS, Data, Fitted, Monitor, Settings, fit_one
 from gdnp.losses import get_loss
-from gdnp.solvers.newton import Row
+from gdnp.newton import Row
 from gdnp.solvers.state import Status
 
 try:

@@ -65,7 +65,7 @@ class GDNPClassifier(ClassifierMixin, LinearEstimator):  # type: ignore[misc]
     length_ : float or ndarray of shape (K,)
         g, the standard deviation of X coef_.
     certificate_ : Certificate, or a tuple of them
-        Status, gap and how it is known; ``gdnp.solvers.certificates``.
+        Status, gap and how it is known; ``gdnp.newton.certificates``.
     history_ : dict of str to ndarray
         ``passes``, ``seconds``, ``objective``, ``gradient_norm``, and ``class`` with more than two classes.
     n_iter_ : int

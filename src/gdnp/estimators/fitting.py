@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from gdnp.design import DesignMatrix, as_design
 from gdnp.interface import Cost
 from gdnp.losses import Loss
-from gdnp.solvers.certificates import Certificate
-from gdnp.solvers.graduated import solve_nonconvex
-from gdnp.solvers.newton import Row, certify, solve
+from gdnp.newton import Certificate, Row, certify, solve, solve_nonconvex
 from gdnp.standardized import Shared, Standardized, standardise
 
 FloatArray = NDArray[np.float64]

@@ -1,12 +1,13 @@
 """The objective of the estimators in standardised coordinates, where every column has unit curvature."""
 
-from gdnp.standardized.coordinates import standardise
+from gdnp.standardized.coordinates import Coordinates, standardise
 from gdnp.standardized.gram import Gram, covariance, diagonal, gram, kernel_matrix
-from gdnp.standardized.problem import Coordinates, Place, PlaneJet, Ray, Shared, Standardized
+from gdnp.standardized.problem import LineJet, Place, PlaneJet, Ray, Shared, Standardized
 
 __all__ = [
     "Coordinates",
     "Gram",
+    "LineJet",
     "Place",
     "PlaneJet",
     "Ray",

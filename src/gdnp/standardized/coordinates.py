@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from gdnp.design import Block, DesignMatrix
 from gdnp.losses import Loss
 from gdnp.moments import Moments
-from gdnp.standardized.problem import Coordinates
 
 FloatArray = NDArray[np.float64]
 
-__all__ = ["standardise"]
+__all__ = ["Coordinates", "standardise"]
 
 DOUBTFUL = 1e-12
 """Standard deviation in units of the mean below which a column may be constant but for rounding."""
@@ -26,6 +25,25 @@ ORDINARY = (1e-200, 1e200)
 """Mean squares that neither lost digits nor overflowed."""
 FAR_FROM_ZERO = 1e3
 """Offset in standard deviations above which a column is centred as it is read (cost: one more write)."""
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Where columns are centred, and the unit they are measured in.
+
+    Attributes
+    ----------
+    centre, scale : ndarray of shape (d,)
+    ridge : ndarray of shape (d,)
+        α scale².
+    variance : ndarray of shape (d,) or None
+        Of the standardised columns, with the weights of the problem; None where these are others.
+    """
+
+    centre: FloatArray
+    scale: FloatArray
+    ridge: FloatArray
+    variance: FloatArray | None = None
 
 
 def standardise(

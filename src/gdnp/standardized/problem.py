@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from gdnp.design import Block, DesignMatrix
 from gdnp.interface import Cost
 from gdnp.losses import Loss
+from gdnp.standardized.coordinates import Coordinates
 
 if TYPE_CHECKING:
     from gdnp.standardized.gram import Gram
@@ -32,26 +33,7 @@ Ray = tuple[FloatArray, FloatArray]
 LineJet = tuple[float, float, float]
 PlaneJet = tuple[float, tuple[float, float], tuple[float, float, float]]
 
-__all__ = ["Coordinates", "LineJet", "Place", "PlaneJet", "Ray", "Shared", "Standardized"]
-
-
-@dataclass(frozen=True)
-class Coordinates:
-    """Where columns are centred, and the unit they are measured in.
-
-    Attributes
-    ----------
-    centre, scale : ndarray of shape (d,)
-    ridge : ndarray of shape (d,)
-        α scale².
-    variance : ndarray of shape (d,) or None
-        Of the standardised columns, with the weights of the problem; None where these are others.
-    """
-
-    centre: FloatArray
-    scale: FloatArray
-    ridge: FloatArray
-    variance: FloatArray | None = None
+__all__ = ["LineJet", "Place", "PlaneJet", "Ray", "Shared", "Standardized"]
 
 
 @dataclass

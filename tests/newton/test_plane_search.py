@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from gdnp.solvers.plane_search import plane_search, step_in_plane
+from gdnp.newton.plane_search import plane_search, step_in_plane
 
 
 def quadratic(best, hessian):

@@ -7,9 +7,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from gdnp.solvers.curvature import Curvature, DiagonalCurvature, FullCurvature, KernelCurvature
-from gdnp.solvers.expectation import expected_curvature
-from gdnp.solvers.sampling import draw
+from gdnp.newton.curvature import Curvature, DiagonalCurvature, FullCurvature, KernelCurvature
+from gdnp.newton.expectation import expected_curvature
+from gdnp.newton.sampling import draw
 from gdnp.standardized import Gram, Shared, Standardized, covariance, diagonal, gram, kernel_matrix
 
 FloatArray = NDArray[np.float64]

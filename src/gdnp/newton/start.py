@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gdnp.solvers.curvature import Curvature
-from gdnp.solvers.line_search import search
-from gdnp.solvers.metrics import Metrics
-from gdnp.solvers.plane_search import step_in_plane
+from gdnp.newton.curvature import Curvature
+from gdnp.newton.line_search import search
+from gdnp.newton.metrics import Metrics
+from gdnp.newton.plane_search import step_in_plane
 from gdnp.standardized import Place, Standardized
 
 FloatArray = NDArray[np.float64]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gdnp.solvers.certificates import Kind, duality_gap, provable
-from gdnp.solvers.conjugate import NewtonStep, newton_step
-from gdnp.solvers.model import Model
+from gdnp.newton.certificates import Kind, duality_gap, provable
+from gdnp.newton.conjugate import NewtonStep, newton_step
+from gdnp.newton.model import Model
 from gdnp.standardized import Place, Standardized
 
 FloatArray = NDArray[np.float64]

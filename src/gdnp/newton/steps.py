@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from gdnp.solvers.line_search import DECREASE, search
-from gdnp.solvers.plane_search import step_in_plane
+from gdnp.newton.line_search import DECREASE, search
+from gdnp.newton.plane_search import step_in_plane
 from gdnp.standardized import Place, Standardized
 
 FloatArray = NDArray[np.float64]

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdnp.losses import LogLoss, Loss, PseudoHuber
-from gdnp.solvers.curvature import Curvature
-from gdnp.solvers.metrics import Metrics
-from gdnp.solvers.newton import Monitor, Outcome, solve
-from gdnp.solvers.sampling import sample, sample_size
+from gdnp.newton.curvature import Curvature
+from gdnp.newton.metrics import Metrics
+from gdnp.newton.run import Monitor, Outcome, solve
+from gdnp.newton.sampling import sample, sample_size
 from gdnp.solvers.state import Status
 from gdnp.standardized import Place, Standardized
 
@@ -29,11 +29,12 @@ __all__ = ["PATH", "Tempered", "solve_nonconvex"]
 PATH = (0.5,)
 """Factors of the margins before the last, which is 1."""
 ROUGH = 1e-3
-"""Relative suboptimality at which the path moves on: a rougher one ends in higher minima,"""
+"""Relative suboptimality at which the path moves on (with 0.01 it ended in higher minima),"""
 ROUGH_ON_A_SAMPLE = 0.1
 """and where a sample stands for all rows, whose minimum is not its own."""
-SHARE = 0.02
-"""How far a sample is followed at the end, in units of d/n of it: the distance of its minimum from f's."""
+SHARE = 0.12
+"""How far a sample is followed at the end, in units of d/n of it, the distance of its minimum from f's:
+all the way, it led to higher minima of f."""
 DEAR = 2.0
 """Passes that a metric of f must cost for that of the sample to be kept instead."""
 

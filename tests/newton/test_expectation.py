@@ -8,7 +8,7 @@ from scipy.special import expit
 from gdnp.design import as_design
 from gdnp.interface import Cost
 from gdnp.losses import Probit, Sigmoid
-from gdnp.solvers.expectation import BINS, LEAST, expected_curvature
+from gdnp.newton.expectation import BINS, LEAST, expected_curvature
 from gdnp.standardized import Coordinates, Standardized
 
 

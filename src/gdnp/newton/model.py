@@ -7,9 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from gdnp.solvers.curvature import Curvature
-from gdnp.solvers.lbfgs import Memory
-from gdnp.solvers.metrics import Metrics
+from gdnp.newton.curvature import Curvature
+from gdnp.newton.lbfgs import Memory
+from gdnp.newton.metrics import Metrics
 from gdnp.standardized import Place, Standardized
 
 FloatArray = NDArray[np.float64]

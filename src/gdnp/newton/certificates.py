@@ -21,7 +21,7 @@ from scipy.linalg import eigh
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from gdnp.design import Block
-from gdnp.solvers.conjugate import NewtonStep
+from gdnp.newton.conjugate import NewtonStep
 from gdnp.solvers.state import Status
 from gdnp.standardized import Place, Standardized, gram
 

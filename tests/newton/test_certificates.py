@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from test_newton import CONVEX, draw, estimator, problem_of
 
 from gdnp import GDNPClassifier
 from gdnp.losses import LOSSES, LogLoss, Loss
-from gdnp.solvers.certificates import duality_gap, provable
-from gdnp.solvers.conjugate import newton_step
+from gdnp.newton.certificates import duality_gap, provable
+from gdnp.newton.conjugate import newton_step
 from gdnp.solvers.state import Status
 from reference import reference
-from test_newton import CONVEX, draw, estimator, problem_of
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -19,7 +19,7 @@ FloatArray = NDArray[np.float64]
 __all__ = ["expected_curvature"]
 
 BINS = 32
-"""Predictions are told apart by so many quantiles,"""
+"""Predictions are told apart by so many quantiles (a byte numbers them),"""
 ROWS_PER_BIN = 64
 """where there are so many rows for each; of fewer, those that bend upwards stand for themselves."""
 ROWS_FOR_QUANTILES = 4096

@@ -21,15 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdnp.losses import zero_one
-from gdnp.solvers.certificates import Certificate, Kind, smallest_curvature
-from gdnp.solvers.conjugate import NewtonStep
-from gdnp.solvers.curvature import Curvature
-from gdnp.solvers.last_step import LastStep, last_step
-from gdnp.solvers.model import Model
-from gdnp.solvers.sampling import sample, sample_size
-from gdnp.solvers.start import decoupled_start
+from gdnp.newton.certificates import Certificate, Kind, smallest_curvature
+from gdnp.newton.conjugate import NewtonStep
+from gdnp.newton.curvature import Curvature
+from gdnp.newton.last_step import LastStep, last_step
+from gdnp.newton.model import Model
+from gdnp.newton.sampling import sample, sample_size
+from gdnp.newton.start import decoupled_start
+from gdnp.newton.steps import Steps, downhill, searched
 from gdnp.solvers.state import Status
-from gdnp.solvers.steps import Steps, downhill, searched
 from gdnp.standardized import Place, Standardized
 
 FloatArray = NDArray[np.float64]

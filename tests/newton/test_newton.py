@@ -9,14 +9,14 @@ from gdnp import GDNPClassifier, GDNPRegressor
 from gdnp.design import as_design
 from gdnp.interface import Cost
 from gdnp.losses import LOSSES, LogLoss, PseudoHuber, Sigmoid, SquaredError, get_loss
-from gdnp.solvers.certificates import smallest_curvature
-from gdnp.solvers.curvature import DiagonalCurvature, FullCurvature, KernelCurvature
-from gdnp.solvers.lbfgs import Memory
-from gdnp.solvers.line_search import search
-from gdnp.solvers.metrics import Metrics
-from gdnp.solvers.newton import certify, solve
-from gdnp.solvers.sampling import sample, sample_size
-from gdnp.solvers.start import decoupled_start
+from gdnp.newton.certificates import smallest_curvature
+from gdnp.newton.curvature import DiagonalCurvature, FullCurvature, KernelCurvature
+from gdnp.newton.lbfgs import Memory
+from gdnp.newton.line_search import search
+from gdnp.newton.metrics import Metrics
+from gdnp.newton.run import certify, solve
+from gdnp.newton.sampling import sample, sample_size
+from gdnp.newton.start import decoupled_start
 from gdnp.solvers.state import Status
 from gdnp.standardized import Standardized, diagonal, gram, kernel_matrix, standardise
 from reference import objective, reference
@@ -410,7 +410,7 @@ def test_the_path_of_lengths_runs_on_a_sample(rng):
     model = GDNPClassifier("sigmoid", alpha=1e-4).fit(X, y)
     small = GDNPClassifier("sigmoid", alpha=1e-4).fit(X[:4000], y[:4000])
     assert model.certificate_.status is Status.CONVERGED
-    assert model.history_["passes"][0] < 5.0 < small.history_["passes"][0]
+    assert 1.5 * model.history_["passes"][0] < small.history_["passes"][0]
 
 
 def test_a_sample_stands_for_all_rows(rng):
@@ -548,7 +548,7 @@ def test_classifiers_with_fewer_rows_than_columns_in_any_units(rng):
 def test_a_kernel_is_made_once_and_only_where_the_diagonal_is_slow(rng, monkeypatch, groups, alpha, kernels):
     """One for all classes, where columns are nearly the same as others; none where they are not."""
     made = []
-    monkeypatch.setattr("gdnp.solvers.metrics.kernel_matrix", lambda *a: made.append(1) or kernel_matrix(*a))
+    monkeypatch.setattr("gdnp.newton.metrics.kernel_matrix", lambda *a: made.append(1) or kernel_matrix(*a))
     common = rng.standard_normal((150, groups))
     X = np.repeat(common, 1200 // groups, axis=1) + 0.1 * rng.standard_normal((150, 1200))
     model = GDNPClassifier(alpha=alpha).fit(X, rng.integers(0, 3, 150))

@@ -1,0 +1,13 @@
+"""The production solver of the estimators: quasi-Newton in the metric of the curvature, with a certificate.
+
+``run.solve`` is the whole of it, and ``graduated.solve_nonconvex`` what bounded losses need on top. A run
+begins at a ``start`` (by a ``sampling`` of the rows where there are many), takes ``steps`` (``line_search``,
+``plane_search``) that a ``model`` proposes (``metrics`` of the ``curvature``, for bounded losses of its
+``expectation``, and ``lbfgs``), and ends with a ``last_step`` (``conjugate``) that ``certificates`` judge.
+"""
+
+from gdnp.newton.certificates import Certificate
+from gdnp.newton.graduated import solve_nonconvex
+from gdnp.newton.run import Monitor, Outcome, Row, certify, solve
+
+__all__ = ["Certificate", "Monitor", "Outcome", "Row", "certify", "solve", "solve_nonconvex"]
