@@ -596,3 +596,14 @@ def test_a_place_is_reached_before_the_metric_is_paid_for(rng, loss):
     first, second = solve(problem, start=0.9 * near).history[:2]
     assert first.passes == 1.0
     assert second.passes > 2.2
+
+
+def test_a_last_step_that_gained_is_not_a_stall():
+    """Its metric could not be made anew, φ'' being 0 to rounding, when there was less than that left to do."""
+    r = np.random.default_rng(282)
+    n, d = int(r.integers(100, 1000)), int(r.integers(2, 10))
+    X = r.standard_normal((n, d)) * (r.random((n, d)) < 0.02)
+    labels = r.integers(0, 3, n)
+    X[:, 0] += labels * max(X[:, 0].std(), 0.1)
+    model = GDNPClassifier("sigmoid", alpha=0.0).fit(X, labels == 0)
+    assert model.certificate_.status is Status.CONVERGED

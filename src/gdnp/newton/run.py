@@ -207,10 +207,12 @@ class _Run:
             if decrement <= target or stuck:
                 if not self.prove:
                     return self._outcome(Status.CONVERGED, decrement, "newton_decrement")
+                before = self.place.value
                 ended = self._finish(stuck)
                 if ended is not None:
                     return ended
-                enter, stuck = 0.01 * enter, not self.model.refresh(self.place.margins)
+                renewed = self.model.refresh(self.place.margins)
+                enter, stuck = 0.01 * enter, not renewed and _no_lower(self.place.value, before)
                 continue
             if self.model.stale(decrement, target) and self.model.refresh(self.place.margins, sharper=True):
                 continue
@@ -342,3 +344,7 @@ class _Run:
 
 def _no_higher(new: Place, old: Place) -> bool:
     return new.value <= old.value + 1e-12 * abs(old.value)
+
+
+def _no_lower(value: float, before: float) -> bool:
+    return not value < before - 1e-12 * abs(before)
