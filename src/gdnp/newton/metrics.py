@@ -18,10 +18,10 @@ __all__ = ["Metrics"]
 
 LARGEST_MATRIX = 2048
 """Columns (or rows) up to which a metric is held as a matrix."""
-ROWS_PER_COLUMN, ROWS_PER_COLUMN_NOT_CONVEX = 16, 4
+ROWS_PER_COLUMN, ROWS_PER_COLUMN_ROUGH = 16, 4
 """Rows of the first metric for each column: H is then within about a half, or the whole, of that of all rows,
 which is as near as it comes to ∇²f where the loss is not convex."""
-SMALLEST_SAMPLE, SMALLEST_SAMPLE_NOT_CONVEX = 1024, 256
+SMALLEST_SAMPLE, SMALLEST_SAMPLE_ROUGH = 1024, 256
 GROWTH = 3
 """How many times more rows each next metric is made from."""
 NEGLIGIBLE = 0.1
@@ -37,9 +37,16 @@ OVERHEAD = 4e4
 
 
 class Metrics:
-    """Makes metrics of curvature for one problem, and knows what the next one costs in passes."""
+    """Makes metrics of curvature for one problem, and knows what the next one costs in passes.
 
-    def __init__(self, problem: Standardized) -> None:
+    Parameters
+    ----------
+    problem : Standardized
+    rough : bool
+        Whether few rows will do, as they always do where the loss is not convex.
+    """
+
+    def __init__(self, problem: Standardized, *, rough: bool = False) -> None:
         self.problem = problem
         n, d = problem.n, problem.d
         self.kind: Literal["full", "kernel", "diagonal"] = "full"
@@ -52,8 +59,8 @@ class Metrics:
         if self.kind == "full":
             affordable = 0.5 * n / problem.design.gram_work
             least = SMALLEST_SAMPLE, ROWS_PER_COLUMN * d
-            if not problem.loss.convex:
-                least = SMALLEST_SAMPLE_NOT_CONVEX, ROWS_PER_COLUMN_NOT_CONVEX * d
+            if rough or not problem.loss.convex:
+                least = SMALLEST_SAMPLE_ROUGH, ROWS_PER_COLUMN_ROUGH * d
             self._limit(int(max(*least, affordable)))
         self._kept = Shared() if problem.shared is None else problem.shared
         self.damping = 0.0

@@ -33,8 +33,8 @@ class Model:
 
     metric: Curvature
 
-    def __init__(self, problem: Standardized) -> None:
-        self.metrics = Metrics(problem)
+    def __init__(self, problem: Standardized, *, rough: bool = False) -> None:
+        self.metrics = Metrics(problem, rough=rough)
         self._paid = PAID if problem.loss.convex else PAID_NOT_CONVEX
         self._memory = Memory()
         self._decrements: list[float] = []

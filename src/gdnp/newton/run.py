@@ -42,6 +42,8 @@ BASIN, BASIN_NOT_CONVEX = 1e-5, 1e-7
 """but not above this, from where one step gains too little."""
 ROUNDING = 1e-18
 """Suboptimality, relative to f, below which no value of f tells a better place from a worse one."""
+ROUGH = 0.05
+"""Tolerance from which a metric of few rows will do."""
 TINY = 1 << 12
 """Entries of X below which a further Newton step is not worth saving."""
 PROOFS = 3
@@ -145,7 +147,7 @@ class _Run:
     ) -> None:
         self.problem, self.tol, self.max_iter = problem, tol, max_iter
         self.monitor, self.prove = monitor, prove
-        self.model, self.steps = Model(problem), Steps(problem)
+        self.model, self.steps = Model(problem, rough=tol >= ROUGH), Steps(problem)
         self.history: list[Row] = []
         self.begin = time.perf_counter()
         self.reached = 0.0, 0.0

@@ -15,7 +15,7 @@ SMALLEST = 4096
 """Rows of a sample at least, of a convex loss."""
 ROWS_PER_COLUMN = 32
 """Rows of a sample for each column: what is left of the suboptimality is about d/n of it."""
-ROUGHER = 4
+ROUGHER = 3
 """A loss that is not convex is followed on so many times fewer rows for each column: its path is longer."""
 LEAST = 1e-3
 """|φ'| that every row is taken to have at least, in units of its mean."""
@@ -26,22 +26,23 @@ FEW = 3
 def sample_size(problem: Standardized) -> int | None:
     """How many rows to solve first; None where all of them are not many more."""
     n, d = problem.n, problem.d
-    least = SMALLEST, ROWS_PER_COLUMN * d
-    if not problem.loss.convex:
-        least = SMALLEST // ROUGHER, least[1] // ROUGHER
-    size = max(*least, min(n // 16, 2 * n // d))
+    if problem.loss.convex:
+        size = max(SMALLEST, ROWS_PER_COLUMN * d, min(n // 16, 2 * n // d))
+    else:
+        size = max(SMALLEST // ROUGHER, ROWS_PER_COLUMN * d // ROUGHER, n // 16)
     return size if FEW * size <= n else None
 
 
-def sample(problem: Standardized, size: int) -> Standardized:
+def sample(problem: Standardized, size: int, *, shrink: float = 0.0) -> Standardized:
     """The problem on rows drawn in proportion to |φ'| at the constant prediction.
 
-    Half of them are then of one class, however rare it is; weights make up for the draw.
+    Half of them are then of one class, however rare it is; weights make up for the draw. Every column gets a
+    further ridge of `shrink` d/n of its largest curvature, against what is due to the few rows alone.
     """
     _, margins = problem.constant()
     index, weight = _weighted_rows(problem, margins, size)
     del margins  # before rows are copied
-    return problem.rows(index, weight)
+    return problem.rows(index, weight, ridge=shrink * problem.loss.max_curvature * problem.d / size)
 
 
 def _weighted_rows(

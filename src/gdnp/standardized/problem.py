@@ -356,15 +356,15 @@ class Standardized:
         other.loss = loss
         return other
 
-    def rows(self, index: NDArray[np.intp], weight: FloatArray) -> Standardized:
-        """The same coordinates on some rows, with weights of their own."""
+    def rows(self, index: NDArray[np.intp], weight: FloatArray, *, ridge: float = 0.0) -> Standardized:
+        """The same coordinates on some rows, with weights of their own and a further ridge."""
         return Standardized(
             self.design.rows(index),
             self.sigma[index],
             None if self.base is None else self.base[index],
             weight,
             self.loss,
-            Coordinates(self.centre, self.scale, self.ridge),
+            Coordinates(self.centre, self.scale, self.ridge + ridge),
             fit_intercept=self.fit_intercept,
             cost=Cost(),
         )
