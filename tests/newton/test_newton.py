@@ -626,7 +626,7 @@ def test_a_place_is_reached_before_the_metric_is_paid_for(rng, loss):
 
 
 def test_a_last_step_that_gained_is_not_a_stall():
-    """Its metric could not be made anew, φ'' being 0 to rounding, when there was less than that left to do."""
+    """Its metric could not be made anew, φ'' being 0 to rounding, when less than that was left to do."""
     r = np.random.default_rng(282)
     n, d = int(r.integers(100, 1000)), int(r.integers(2, 10))
     X = r.standard_normal((n, d)) * (r.random((n, d)) < 0.02)
