@@ -1,5 +1,7 @@
 """An independent reference: damped Newton on dense standardised columns, ridge alpha/sd² per column."""
 
+from fractions import Fraction
+
 import numpy as np
 
 
@@ -40,3 +42,24 @@ def reference(loss, X, y, alpha, weight=None, fit_intercept=True):
         x = x + scale * step
     coef = x[:-1] / sd
     return coef, x[-1] - mean @ coef, f(x)
+
+
+def exact_ridge_minimum(X, y, alpha):
+    """min over w, b of 1/(2n) |y - Xw - b|² + α/2 |w|² = α/2 rᵀ(K + αn)⁻¹r, centred, in exact arithmetic."""
+    n = len(y)
+    rows = [[Fraction(float(x)) for x in row] for row in X]
+    means = [sum(column) / n for column in zip(*rows, strict=True)]
+    rows = [[x - m for x, m in zip(row, means, strict=True)] for row in rows]
+    r = [Fraction(float(v)) for v in y]
+    r = [v - sum(r) / n for v in r]
+    ridge = Fraction(alpha)
+    system = [
+        [sum(a * b for a, b in zip(p, q, strict=True)) for q in rows] + [r[i]] for i, p in enumerate(rows)
+    ]
+    for i in range(n):
+        system[i][i] += ridge * n
+    for i in range(n):  # positive definite: no pivoting needed
+        for k in range(i + 1, n):
+            factor = system[k][i] / system[i][i]
+            system[k] = [b - factor * a for a, b in zip(system[i], system[k], strict=True)]
+    return float(ridge / 2 * sum(row[-1] ** 2 / row[i] for i, row in enumerate(system)))

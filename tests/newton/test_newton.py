@@ -14,12 +14,13 @@ from gdnp.newton.curvature import DiagonalCurvature, FullCurvature, KernelCurvat
 from gdnp.newton.lbfgs import Memory
 from gdnp.newton.line_search import search
 from gdnp.newton.metrics import Metrics
+from gdnp.newton.row_space import RowSpaceCurvature
 from gdnp.newton.run import certify, solve
 from gdnp.newton.sampling import sample, sample_size
 from gdnp.newton.start import decoupled_start
 from gdnp.solvers.state import Status
-from gdnp.standardized import Standardized, diagonal, gram, kernel_matrix, standardise
-from reference import objective, reference
+from gdnp.standardized import Standardized, dense_rows, diagonal, gram, kernel_matrix, standardise
+from reference import exact_ridge_minimum, objective, reference
 
 CONVEX = [loss for loss in LOSSES.values() if loss.convex]
 
@@ -307,6 +308,7 @@ def test_every_metric_solves_its_own_system(rng, loss, fit_intercept):
     metrics = [
         FullCurvature(gram(problem, c), problem.ridge),
         KernelCurvature(problem, kernel_matrix(problem, 1.0 / problem.ridge), problem.ridge, c),
+        RowSpaceCurvature(dense_rows(problem), problem.ridge, c, fit_intercept=fit_intercept),
     ]
     g = np.append(rng.standard_normal(6), 1.0 if fit_intercept else 0.0)
     for metric in metrics:
@@ -601,6 +603,20 @@ def test_fewer_rows_than_columns_of_any_size(rng, size, alpha):
     model = GDNPClassifier(alpha=alpha).fit(X, y)  # warns, an error here, if tol is not met
     assert model.certificate_.proved
     assert model.n_iter_ < 80
+
+
+@pytest.mark.parametrize(("n", "d", "mixed"), [(8, 90, 0.0), (20, 30, 0.1)])
+def test_regression_with_fewer_rows_than_columns_in_any_units(n, d, mixed):
+    """The minimum is down to 1e-20 of the variance of y; inner products of rows lose the small columns."""
+    for seed in range(6):
+        r = np.random.default_rng(seed)
+        X = r.standard_normal((n, d)) * 10.0 ** r.uniform(-8.0, 8.0, d)
+        X = X @ (np.eye(d) + mixed * r.standard_normal((d, d)))
+        X += np.abs(X).mean(axis=0) * 10.0 ** r.uniform(-1.0, 1.0, d)
+        y = r.standard_normal(n)
+        model = GDNPRegressor(alpha=1e-4).fit(X, y)  # warns, an error here, if tol is not met
+        least = exact_ridge_minimum(X, y, 1e-4)
+        assert model.certificate_.objective == pytest.approx(least, rel=1e-6, abs=0.0)
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array])

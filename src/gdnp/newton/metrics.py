@@ -9,8 +9,18 @@ from numpy.typing import NDArray
 
 from gdnp.newton.curvature import Curvature, DiagonalCurvature, FullCurvature, KernelCurvature
 from gdnp.newton.expectation import expected_curvature
+from gdnp.newton.row_space import RowSpaceCurvature
 from gdnp.newton.sampling import draw
-from gdnp.standardized import Gram, Shared, Standardized, covariance, diagonal, gram, kernel_matrix
+from gdnp.standardized import (
+    Gram,
+    Shared,
+    Standardized,
+    covariance,
+    dense_rows,
+    diagonal,
+    gram,
+    kernel_matrix,
+)
 
 FloatArray = NDArray[np.float64]
 
@@ -28,8 +38,9 @@ NEGLIGIBLE = 0.1
 """Rows whose φ'' is below this share of the mean are left out of a metric."""
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-8, 1.0
 """Multiples of the identity (columns have unit curvature) that make a step safe where the metric's is not."""
-SMALLEST_RIDGE = 1e-13
-"""The least ridge beside the largest curvature of a kernel metric, which cancels all but their ratio."""
+SMALLEST_RIDGE, SMALLEST_RIDGE_OF_ROWS = 1e-13, 1e-28
+"""The least ridge beside the largest curvature of a kernel metric, which cancels all but their ratio, and of
+one from a basis of the rows, which cancels all but the root of it."""
 DIAGONAL_COST = 20.0
 """Passes that the memory lost with a diagonal metric is worth."""
 OVERHEAD = 4e4
@@ -51,8 +62,8 @@ class Metrics:
         n, d = problem.n, problem.d
         self.kind: Literal["full", "kernel", "diagonal"] = "full"
         # near interpolation the residuals of a regression are rounding, which a kernel blows up
-        few = d if problem.loss.task == "classification" else d // 2
-        self.wide = n < few and n <= LARGEST_MATRIX
+        exact = problem.loss.task == "classification" or self._hides_ridge(problem.loss.max_curvature / n)
+        self.wide = n < (d if exact else d // 2) and n <= LARGEST_MATRIX
         if self.wide or d > LARGEST_MATRIX:
             self.kind = "diagonal"
         self.rows = n
@@ -64,7 +75,7 @@ class Metrics:
             self._limit(int(max(*least, affordable)))
         self._kept = Shared() if problem.shared is None else problem.shared
         self.damping = 0.0
-        self._renewed = False
+        self._renewed = self._graded = False
 
     def _limit(self, rows: int) -> None:
         self.rows = rows if rows < 0.5 * self.problem.n else self.problem.n
@@ -80,7 +91,7 @@ class Metrics:
         if self.kind == "full":
             return self._passes(self.problem.design.gram_work * self.rows / self.problem.n)
         if self.kind == "kernel":
-            return 2.0
+            return 0.5 * self.problem.n if self._graded else 2.0
         if not self.wide:
             return DIAGONAL_COST
         return self._kernel_cost if self._renewed else min(DIAGONAL_COST, self._kernel_cost)
@@ -154,11 +165,28 @@ class Metrics:
         self._limit(GROWTH * self.rows)
         return c, index
 
+    def _floor(self, largest: float) -> float:
+        """The least ridge of a kernel metric: rows have this curvature and d times a column's variance."""
+        return SMALLEST_RIDGE * self.problem.d * largest + 1e-300
+
+    def _hides_ridge(self, largest: float) -> bool:
+        """Whether that floor is above the ridge of a column, where a basis of the rows is small enough."""
+        ridge = self.problem.ridge
+        small = self.problem.n * self.problem.d <= LARGEST_MATRIX**2
+        return small and bool(((ridge > 0.0) & (ridge < self._floor(largest))).any())
+
     def _kernel_metric(self, c: FloatArray) -> Curvature:
-        """H through the kernel, which serves until the floor of the ridge moves."""
+        """H through the kernel, which serves until the floor of the ridge moves.
+
+        Where that would hide the ridge of a column it is H through a basis of the rows.
+        """
         problem = self.problem
-        largest = float(c.max(initial=0.0)) * problem.d  # rows have about d times the variance of a column
-        ridge = np.maximum(problem.ridge, SMALLEST_RIDGE * largest + 1e-300)
+        largest = float(c.max(initial=0.0))
+        self._graded = self._hides_ridge(largest)
+        if self._graded:
+            ridge = np.maximum(self._ridge, SMALLEST_RIDGE_OF_ROWS * problem.d * largest + 1e-300)
+            return RowSpaceCurvature(dense_rows(problem), ridge, c, fit_intercept=problem.fit_intercept)
+        ridge = np.maximum(problem.ridge, self._floor(largest))
         kept = self._kept.kernel
         if kept is None or (kept[0] != ridge).any():
             self._kept.kernel = kept = ridge, kernel_matrix(problem, 1.0 / ridge)

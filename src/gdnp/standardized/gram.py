@@ -13,7 +13,7 @@ from gdnp.standardized.problem import Standardized
 
 FloatArray = NDArray[np.float64]
 
-__all__ = ["Gram", "covariance", "diagonal", "gram", "kernel_matrix"]
+__all__ = ["Gram", "covariance", "dense_rows", "diagonal", "gram", "kernel_matrix"]
 
 
 @dataclass(frozen=True)
@@ -119,3 +119,14 @@ def kernel_matrix(problem: Standardized, inverse_ridge: FloatArray) -> FloatArra
             for i, (first, last) in enumerate(bounds):
                 out[first:last, start : start + unit.shape[1]] = problem.design.block(i).dot(rows) - offset
     return 0.5 * (out + out.T)
+
+
+def dense_rows(problem: Standardized) -> FloatArray:
+    """(X - centre) scale as an array of shape (n, d), where that is small; n/2 passes."""
+    problem.cost.charge(0.5 * problem.n)
+    out = np.empty((problem.n, problem.d))
+    for k, (low, high) in enumerate(problem.design.bounds):
+        out[low:high] = problem.design.block(k).tdot(np.eye(high - low)).T
+    out -= problem.centre
+    out *= problem.scale
+    return out
