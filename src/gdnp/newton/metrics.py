@@ -170,10 +170,14 @@ class Metrics:
         return SMALLEST_RIDGE * self.problem.d * largest + 1e-300
 
     def _hides_ridge(self, largest: float) -> bool:
-        """Whether that floor is above the ridge of a column, where a basis of the rows is small enough."""
-        ridge = self.problem.ridge
-        small = self.problem.n * self.problem.d <= LARGEST_MATRIX**2
-        return small and bool(((ridge > 0.0) & (ridge < self._floor(largest))).any())
+        """Whether that floor is above the ridge of a column, where a basis of the rows is small enough.
+
+        In classification φ'' falls with it: the larger the columns, the longer the margins.
+        """
+        problem = self.problem
+        if problem.loss.task == "classification" or problem.n * problem.d > LARGEST_MATRIX**2:
+            return False
+        return bool(((problem.ridge > 0.0) & (problem.ridge < self._floor(largest))).any())
 
     def _kernel_metric(self, c: FloatArray) -> Curvature:
         """H through the kernel, which serves until the floor of the ridge moves.
