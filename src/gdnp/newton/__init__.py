@@ -3,7 +3,8 @@
 ``run.solve`` is the whole of it, and ``graduated.solve_nonconvex`` what bounded losses need on top. A run
 begins at a ``start`` (by a ``sampling`` of the rows where there are many), takes ``steps`` (``line_search``,
 ``plane_search``) that a ``model`` proposes (``metrics`` of the ``curvature``, for bounded losses of its
-``expectation``, and ``lbfgs``), and ends with a ``last_step`` (``conjugate``) that ``certificates`` judge.
+``expectation``, by way of the ``row_space`` where n < d in units far apart, and ``lbfgs``), and ends with a
+``last_step`` (``conjugate``) that ``certificates`` judge.
 """
 
 from gdnp.newton.certificates import Certificate
