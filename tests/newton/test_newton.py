@@ -427,9 +427,11 @@ def test_a_sample_stands_for_all_rows(rng):
 
 
 def test_a_sample_is_held_back_by_a_ridge(rng):
-    problem = problem_of(*draw(rng, n=5000), LogLoss(), 1e-3)
+    X, y = draw(rng, n=5000)
+    y = np.where(np.arange(5000) < 50, 1.0, -1.0)
+    problem = problem_of(X, y, LogLoss(), 1e-3)
     plain, held = sample(problem, 400), sample(problem, 400, shrink=2.0)
-    np.testing.assert_allclose(held.ridge - plain.ridge, 2.0 * 0.25 * 8 / 400)
+    np.testing.assert_allclose(held.ridge - plain.ridge, 2.0 * 0.01 * 0.99 * 8 / 400)
 
 
 def test_minima_are_as_low_by_way_of_a_sample_as_by_way_of_all_rows(monkeypatch):
@@ -603,6 +605,16 @@ def test_fewer_rows_than_columns_of_any_size(rng, size, alpha):
     model = GDNPClassifier(alpha=alpha).fit(X, y)  # warns, an error here, if tol is not met
     assert model.certificate_.proved
     assert model.n_iter_ < 80
+
+
+def test_ridges_at_the_limit_of_a_basis_of_the_rows():
+    """f is 0 to rounding of the targets; what is asked is that it gets there, and does not warn."""
+    for seed in range(6):
+        r = np.random.default_rng(seed)
+        X = r.standard_normal((8, 68)) * 10.0 ** r.uniform(-8.0, 8.0, 68)
+        y = r.standard_normal(8)
+        model = GDNPRegressor(alpha=1e-12).fit(X, y)
+        assert objective(SquaredError(), X, y, model.coef_, model.intercept_, 1e-12) < 1e-15
 
 
 @pytest.mark.parametrize(("n", "d", "mixed"), [(8, 90, 0.0), (20, 30, 0.1)])

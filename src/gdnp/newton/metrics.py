@@ -38,9 +38,9 @@ NEGLIGIBLE = 0.1
 """Rows whose φ'' is below this share of the mean are left out of a metric."""
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-8, 1.0
 """Multiples of the identity (columns have unit curvature) that make a step safe where the metric's is not."""
-SMALLEST_RIDGE, SMALLEST_RIDGE_OF_ROWS = 1e-13, 1e-28
-"""The least ridge beside the largest curvature of a kernel metric, which cancels all but their ratio, and of
-one from a basis of the rows, which cancels all but the root of it."""
+SMALLEST_RIDGE, SMALLEST_RIDGE_OF_ROWS = 1e-13, 1e-31
+"""The least ridge beside the largest curvature that a kernel metric can hold, which cancels all but their
+ratio, and that one from a basis of the rows can, which cancels all but the root of it."""
 DIAGONAL_COST = 20.0
 """Passes that the memory lost with a diagonal metric is worth."""
 OVERHEAD = 4e4
@@ -54,7 +54,7 @@ class Metrics:
     ----------
     problem : Standardized
     rough : bool
-        Whether few rows will do, as they always do where the loss is not convex.
+        Whether few rows will do; where the loss is not convex they do in any case.
     """
 
     def __init__(self, problem: Standardized, *, rough: bool = False) -> None:
@@ -62,9 +62,11 @@ class Metrics:
         n, d = problem.n, problem.d
         self.kind: Literal["full", "kernel", "diagonal"] = "full"
         # near interpolation the residuals of a regression are rounding, which a kernel blows up
-        exact = problem.loss.task == "classification" or self._hides_ridge(problem.loss.max_curvature / n)
-        self.wide = n < (d if exact else d // 2) and n <= LARGEST_MATRIX
-        if self.wide or d > LARGEST_MATRIX:
+        few = n < (d if problem.loss.task == "classification" else d // 2)
+        self.wide = n <= LARGEST_MATRIX and (
+            few or (n < d and self._hides_ridge(problem.loss.max_curvature / n))
+        )
+        if d > LARGEST_MATRIX or (self.wide and few):
             self.kind = "diagonal"
         self.rows = n
         if self.kind == "full":
@@ -165,32 +167,30 @@ class Metrics:
         self._limit(GROWTH * self.rows)
         return c, index
 
-    def _floor(self, largest: float) -> float:
-        """The least ridge of a kernel metric: rows have this curvature and d times a column's variance."""
-        return SMALLEST_RIDGE * self.problem.d * largest + 1e-300
-
     def _hides_ridge(self, largest: float) -> bool:
-        """Whether that floor is above the ridge of a column, where a basis of the rows is small enough.
+        """Whether a kernel would lose the ridge of a column that a basis of the rows would not.
 
-        In classification φ'' falls with it: the larger the columns, the longer the margins.
+        In classification φ'' falls with the ridge: the larger the columns, the longer the margins.
+
+        Parameters
+        ----------
+        largest : float
+            Curvature of a row; rows have about d times the variance of a column.
         """
         problem = self.problem
         if problem.loss.task == "classification" or problem.n * problem.d > LARGEST_MATRIX**2:
             return False
-        return bool(((problem.ridge > 0.0) & (problem.ridge < self._floor(largest))).any())
+        ridge = float(np.min(problem.ridge, initial=np.inf, where=problem.ridge > 0.0))
+        unit = problem.d * largest
+        return SMALLEST_RIDGE_OF_ROWS * unit <= ridge < SMALLEST_RIDGE * unit
 
     def _kernel_metric(self, c: FloatArray) -> Curvature:
-        """H through the kernel, which serves until the floor of the ridge moves.
-
-        Where that would hide the ridge of a column it is H through a basis of the rows.
-        """
-        problem = self.problem
-        largest = float(c.max(initial=0.0))
+        """H through the kernel, which serves until the floor of the ridge moves, or a basis of the rows."""
+        problem, largest = self.problem, float(c.max(initial=0.0))
         self._graded = self._hides_ridge(largest)
         if self._graded:
-            ridge = np.maximum(self._ridge, SMALLEST_RIDGE_OF_ROWS * problem.d * largest + 1e-300)
-            return RowSpaceCurvature(dense_rows(problem), ridge, c, fit_intercept=problem.fit_intercept)
-        ridge = np.maximum(problem.ridge, self._floor(largest))
+            return RowSpaceCurvature(dense_rows(problem), self._ridge, c, fit_intercept=problem.fit_intercept)
+        ridge = np.maximum(problem.ridge, SMALLEST_RIDGE * (problem.d * largest) + 1e-300)
         kept = self._kept.kernel
         if kept is None or (kept[0] != ridge).any():
             self._kept.kernel = kept = ridge, kernel_matrix(problem, 1.0 / ridge)

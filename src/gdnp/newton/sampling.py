@@ -37,12 +37,13 @@ def sample(problem: Standardized, size: int, *, shrink: float = 0.0) -> Standard
     """The problem on rows drawn in proportion to |φ'| at the constant prediction.
 
     Half of them are then of one class, however rare it is; weights make up for the draw. Every column gets a
-    further ridge of `shrink` d/n of its largest curvature, against what is due to the few rows alone.
+    further ridge of `shrink` d/n of its curvature there, against what is due to the few rows alone.
     """
     _, margins = problem.constant()
     index, weight = _weighted_rows(problem, margins, size)
+    ridge = shrink * problem.d / size * float(problem.curvature(margins).sum()) if shrink > 0.0 else 0.0
     del margins  # before rows are copied
-    return problem.rows(index, weight, ridge=shrink * problem.loss.max_curvature * problem.d / size)
+    return problem.rows(index, weight, ridge=ridge)
 
 
 def _weighted_rows(
