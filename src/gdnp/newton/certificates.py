@@ -41,7 +41,8 @@ class Certificate:
     status : Status
         How the run ended.
     gap : float
-        Bound or estimate of (f - min f)/min f.
+        Bound or estimate of (f - min f)/min f. Where min f is below 1e-15 of f at the start, near
+        interpolation, it is relative to that: less is rounding of the targets.
     gradient_norm : float
         ‖∇f‖ in the inverse of the metric the solver ended with.
     kind : {"duality_gap", "newton_decrement", "gradient_norm"}
