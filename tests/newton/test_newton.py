@@ -452,7 +452,7 @@ def test_minima_are_as_low_by_way_of_a_sample_as_by_way_of_all_rows(monkeypatch)
 
 def test_few_rows_make_a_rough_metric(rng):
     problem = problem_of(*draw(rng, n=5000, d=60), LogLoss(), 1e-3)
-    assert Metrics(problem, rough=True).rows < Metrics(problem).rows
+    assert Metrics(problem, rough=True).cost < Metrics(problem).cost
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array, sp.csc_array])
@@ -579,7 +579,9 @@ def test_classifiers_with_fewer_rows_than_columns_in_any_units(rng):
 def test_a_kernel_is_made_once_and_only_where_the_diagonal_is_slow(rng, monkeypatch, groups, alpha, kernels):
     """One for all classes, where columns are nearly the same as others; none where they are not."""
     made = []
-    monkeypatch.setattr("gdnp.newton.metrics.kernel_matrix", lambda *a: made.append(1) or kernel_matrix(*a))
+    monkeypatch.setattr(
+        "gdnp.newton.metric_kinds.kernel_matrix", lambda *a: made.append(1) or kernel_matrix(*a)
+    )
     common = rng.standard_normal((150, groups))
     X = np.repeat(common, 1200 // groups, axis=1) + 0.1 * rng.standard_normal((150, 1200))
     model = GDNPClassifier(alpha=alpha).fit(X, rng.integers(0, 3, 150))

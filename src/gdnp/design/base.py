@@ -174,6 +174,11 @@ class DesignMatrix(ABC):
 
     @property
     @abstractmethod
+    def column_work(self) -> float:
+        """Time of Xᵀ X V for each column of V, where they are many, in units of a pass, as measured."""
+
+    @property
+    @abstractmethod
     def kernel_work(self) -> float:
         """Time of X Xᵀ in units of a pass, as measured."""
 

@@ -151,6 +151,10 @@ class DenseDesign(DesignMatrix):
         return 1.5 + self.n_features / 24.0
 
     @property
+    def column_work(self) -> float:  # noqa: D102
+        return 0.08
+
+    @property
     def kernel_work(self) -> float:  # noqa: D102
         return 1.5 + self.n_samples / 24.0
 

@@ -197,6 +197,10 @@ class SparseDesign(DesignMatrix):
         return max(1.0, min(dense, sparse) / max(1.0, 1.5 * float(self._X.nnz)))
 
     @property
+    def column_work(self) -> float:  # noqa: D102
+        return 0.6
+
+    @property
     def kernel_work(self) -> float:  # noqa: D102
         return self.n_samples * (1.0 + self.n_features / max(1.0, float(self._X.nnz))) / 3.0
 

@@ -16,7 +16,7 @@ from gdnp.standardized import Gram, Standardized
 
 FloatArray = NDArray[np.float64]
 
-__all__ = ["Curvature", "DiagonalCurvature", "FullCurvature", "KernelCurvature"]
+__all__ = ["Curvature", "DiagonalCurvature", "FullCurvature", "KernelCurvature", "floored"]
 
 JITTERS = (1e-14, 1e-11, 1e-9, 1e-7, 1e-5, 1e-3, 1.0, 1e3)
 """What is added to the diagonal, in units of its largest entry, until Cholesky succeeds."""
@@ -75,6 +75,11 @@ def _cholesky(matrix: FloatArray, largest: float) -> FloatArray:
     raise FloatingPointError("a Gram matrix is not finite or far from positive semidefinite")
 
 
+def floored(diagonal: FloatArray) -> FloatArray:
+    """Entries of a diagonal that can be divided by: beside the largest, none is next to nothing."""
+    return np.maximum(diagonal, 1e-12 * float(np.max(diagonal, initial=0.0)) + 1e-300)
+
+
 class DiagonalCurvature:
     """H from the diagonal of the Gram, for d too large for a matrix.
 
@@ -87,8 +92,7 @@ class DiagonalCurvature:
 
     def __init__(self, gram: Gram, ridge: FloatArray) -> None:
         self._total, self._mean = abs(gram.total) if gram.total != 0.0 else 1.0, gram.mean
-        diagonal = np.abs(gram.scatter) + ridge
-        self._inverse = 1.0 / np.maximum(diagonal, 1e-12 * float(np.max(diagonal, initial=0.0)) + 1e-300)
+        self._inverse = 1.0 / floored(np.abs(gram.scatter) + ridge)
 
     def solve(self, g: FloatArray) -> FloatArray:  # noqa: D102
         out = np.empty_like(g)

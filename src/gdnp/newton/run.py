@@ -180,7 +180,7 @@ class _Run:
     def _start(self) -> tuple[Place, Curvature | None]:
         """Where to begin: with rows enough, the solution of a sample. And the metric, if one was made."""
         size = sample_size(self.problem)
-        if size is not None and self.model.metrics.kind == "full" and self.problem.loss.convex:
+        if size is not None and self.model.metrics.is_matrix and self.problem.loss.convex:
             return self.problem.at(self._sample_solution(size)), None
         return decoupled_start(self.problem, self.model.metrics)
 

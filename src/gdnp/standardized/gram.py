@@ -13,7 +13,7 @@ from gdnp.standardized.problem import Standardized
 
 FloatArray = NDArray[np.float64]
 
-__all__ = ["Gram", "covariance", "dense_rows", "diagonal", "gram", "kernel_matrix"]
+__all__ = ["Gram", "covariance", "dense_rows", "diagonal", "gram", "gram_product", "kernel_matrix"]
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,38 @@ def diagonal(problem: Standardized, curvature: FloatArray) -> Gram:
 def _first(problem: Standardized, total: float, first: FloatArray) -> FloatArray:
     """Σ c_i x_i in standardised coordinates; 0 where there is no intercept for it to couple to."""
     return problem.scale * (first - total * problem.centre) if problem.fit_intercept else np.zeros(problem.d)
+
+
+def gram_product(
+    problem: Standardized,
+    curvature: FloatArray,
+    V: FloatArray,
+    mean: FloatArray,
+    index: NDArray[np.intp] | None = None,
+) -> FloatArray:
+    """Σ c_i (x_i - m)(x_i - m)ᵀ V in standardised coordinates, shape (d, k), for any m; k passes.
+
+    With `index` it is made from those rows, for which the curvature stands.
+    """
+    chosen = problem.n if index is None else len(index)
+    problem.cost.charge(V.shape[1] * chosen / problem.n)
+    W = problem.scale[:, None] * V
+    offset = problem.centre @ W + mean @ V
+
+    def kernel(block: Block, c: FloatArray) -> list[Any]:
+        r = block.dot(W)
+        r -= offset
+        r *= c[:, None]
+        return [block.tdot(r), r.sum(axis=0)]
+
+    if index is None:
+        product, total = problem.design.reduce(kernel, curvature, partial_size=W.size)
+    else:
+        product, total = problem.design.reduce_chosen(kernel, index, curvature, partial_size=W.size)
+    product -= np.outer(problem.centre, total)
+    product *= problem.scale[:, None]
+    product -= np.outer(mean, total)
+    return np.asarray(product)
 
 
 def kernel_matrix(problem: Standardized, inverse_ridge: FloatArray) -> FloatArray:
