@@ -563,7 +563,33 @@ def test_a_hessian_of_zero_has_no_negative_curvature(rng):
     X, y = rng.standard_normal((4, 20)), np.array([1.0, 1.0, -1.0, -1.0])
     problem = problem_of(X, y, Sigmoid(), 0.0, fit_intercept=False)
     place = problem.at(np.append(1e6 * np.linalg.lstsq(X, y, rcond=None)[0] / problem.scale, 0.0))
-    assert smallest_curvature(problem, place, False)[0] == 0.0
+    assert smallest_curvature(problem, place)[0] == 0.0
+    assert smallest_curvature(problem, place, np.copy)[0] == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize(("n", "d"), [(30, 100), (200, 20)])
+def test_a_search_finds_the_smallest_curvature_of_the_matrix(rng, n, d, fit_intercept):
+    X = rng.standard_normal((n, d)) * np.logspace(-3, 3, d)
+    problem = problem_of(X, np.sign(rng.standard_normal(n)), Sigmoid(), 1e-3, fit_intercept)
+    for size in 0.1, 0.5:
+        place = problem.at(size * np.append(rng.standard_normal(d), float(fit_intercept)))
+        metric = Metrics(problem).at(place.margins)
+        known, _ = smallest_curvature(problem, place)
+        found, direction = smallest_curvature(problem, place, metric.solve)
+        if fit_intercept:
+            product = problem.hessian_product(problem.curvature(place.margins), direction, np.empty(n))
+            assert direction @ product / (direction @ direction) == pytest.approx(found, abs=1e-9)
+        assert known - 1e-9 < found < known + 0.05 * abs(known)
+
+
+def test_a_search_that_breaks_down_gives_the_quotient_it_has(rng):
+    X, y = draw(rng, n=50)
+    problem = problem_of(X, y, Sigmoid(), 1e-3)
+    place = problem.at(0.1 * rng.standard_normal(9))
+    found, direction = smallest_curvature(problem, place, lambda g: np.full_like(g, np.nan))
+    product = problem.hessian_product(problem.curvature(place.margins), direction, np.empty(50))
+    assert direction @ product / (direction @ direction) == pytest.approx(found)
 
 
 def test_classifiers_with_fewer_rows_than_columns_in_any_units(rng):
@@ -590,7 +616,7 @@ def test_a_kernel_is_made_once_and_only_where_the_diagonal_is_slow(rng, monkeypa
 
 
 def test_the_curvature_at_the_end_is_that_of_a_matrix_where_one_fits(rng):
-    """Lanczos iterations on an ill-conditioned Hessian take thousands of passes."""
+    """A search in an ill-conditioned Hessian takes many passes."""
     X = rng.standard_normal((60, 80)) * 10.0 ** rng.uniform(-2.0, 2.0, 80)
     y = np.sign(X @ rng.standard_normal(80) + rng.standard_normal(60))
     model = GDNPClassifier("probit", alpha=1e-4).fit(X, y)

@@ -12,13 +12,15 @@ step: then the second term is the residual of Newton's equations, and the first 
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import eigh
-from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
+from scipy.linalg import LinAlgError, eigh
+from scipy.sparse.linalg import LinearOperator, lobpcg
 
 from gdnp.design import Block
 from gdnp.newton.conjugate import NewtonStep
@@ -30,6 +32,9 @@ FloatArray = NDArray[np.float64]
 Kind = Literal["duality_gap", "newton_decrement", "gradient_norm"]
 
 __all__ = ["Certificate", "Kind", "duality_gap", "provable", "smallest_curvature"]
+
+SEARCH, CLOSE = 40, 1e-9
+"""Products with ∇²f in the search of its smallest eigenvalue, and the residual that ends it before."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,8 @@ class Certificate:
         f.
     smallest_curvature : float or None
         Losses that are not convex: the smallest eigenvalue of ∇²f in the solver's coordinates, where it was
-        computed; not below zero (beyond rounding) at a local minimum.
+        computed, or beyond 2048 columns the smallest that was found; not below zero (beyond rounding) at a
+        local minimum.
     zero_one_error : float or None
         Classification: the weighted share of training rows on the wrong side.
     smoothing_gap : float or None
@@ -161,29 +167,60 @@ def duality_gap(problem: Standardized, place: Place, newton: NewtonStep) -> tupl
     return Place(x, moved, value + problem.penalty(x), gradient), float(gap)
 
 
-def smallest_curvature(problem: Standardized, place: Place, as_matrix: bool) -> tuple[float, FloatArray]:
+def smallest_curvature(
+    problem: Standardized,
+    place: Place,
+    precondition: Callable[[FloatArray], FloatArray] | None = None,
+) -> tuple[float, FloatArray]:
     """The smallest eigenvalue of ∇²f in standardised coordinates and its eigenvector.
 
-    From the matrix, or by Lanczos iterations on products with it, each a pass over X.
+    Parameters
+    ----------
+    problem : Standardized
+    place : Place
+    precondition : callable or None
+        g -> H⁻¹ g for a positive definite H near ∇²f, to search with products, a pass over X each; what is
+        found is then the Rayleigh quotient of a vector, an upper bound. None takes the matrix.
     """
     c = problem.curvature(place.margins)
-    d = problem.d
-    if as_matrix:
-        found = gram(problem, c, central=False)
-        matrix = np.zeros((d + 1, d + 1))
-        matrix[:d, :d] = found.scatter
-        np.einsum("ii->i", matrix)[:d] += problem.ridge
-        matrix[d, :d] = matrix[:d, d] = found.first
-        matrix[d, d] = found.total if problem.fit_intercept else 1.0
-        values, vectors = eigh(matrix, subset_by_index=(0, 0))
+    if precondition is None:
+        values, vectors = eigh(_hessian(problem, c), subset_by_index=(0, 0))
         return float(values[0]), vectors[:, 0]
     buffer = np.empty(problem.n)
-    operator = LinearOperator(
-        (d + 1, d + 1), matvec=lambda p: problem.hessian_product(c, np.ravel(p), buffer), dtype=np.float64
-    )
-    start = np.random.default_rng(0).standard_normal(d + 1)
-    try:
-        values, vectors = eigsh(operator, k=1, which="SA", v0=start, maxiter=200, tol=1e-3)
-    except ArpackError:  # no convergence, or an operator that is zero
-        return 0.0, start
+
+    def product(p: FloatArray) -> FloatArray:
+        p = np.ravel(p)
+        if problem.fit_intercept:
+            return problem.hessian_product(c, p, buffer)
+        out = problem.hessian_product(c, np.append(p[:-1], 0.0), buffer)
+        out[-1] = p[-1]  # as in _hessian
+        return out
+
+    size = (problem.d + 1, problem.d + 1)
+    start = np.random.default_rng(0).standard_normal((size[0], 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of accuracy not reached: a quotient is a bound anyway
+        try:
+            values, vectors = lobpcg(
+                LinearOperator(size, matvec=product, dtype=np.float64),
+                start,
+                M=LinearOperator(size, matvec=lambda g: precondition(np.ravel(g)), dtype=np.float64),
+                largest=False,
+                maxiter=SEARCH,
+                tol=CLOSE,
+            )
+        except (ValueError, LinAlgError):  # where ∇²f or H is next to nothing
+            v = start[:, 0]
+            return float(v @ product(v)) / float(v @ v), v
     return float(values[0]), vectors[:, 0]
+
+
+def _hessian(problem: Standardized, c: FloatArray) -> FloatArray:
+    """∇²f over (v, γ), with a 1 for a γ that is no variable."""
+    found, d = gram(problem, c, central=False), problem.d
+    matrix = np.zeros((d + 1, d + 1))
+    matrix[:d, :d] = found.scatter
+    np.einsum("ii->i", matrix)[:d] += problem.ridge
+    matrix[d, :d] = matrix[:d, d] = found.first
+    matrix[d, d] = found.total if problem.fit_intercept else 1.0
+    return matrix

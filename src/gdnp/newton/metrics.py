@@ -25,6 +25,8 @@ __all__ = ["Metrics"]
 
 LARGEST_LAST_MATRIX = 4096
 """Columns up to which a matrix follows where even directions beside a diagonal are too slow."""
+SMALL = 16
+"""Columns up to which a matrix is always cheap."""
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-8, 1.0
 """Multiples of the identity (columns have unit curvature) that make a step safe where the metric's is not."""
 
@@ -53,7 +55,7 @@ class Metrics:
     @property
     def hessian_fits(self) -> bool:
         """Whether ∇²f is small enough, and cheap enough beside products with it, to be held as a matrix."""
-        return self.problem.d <= min(LARGEST_MATRIX, 2 * self.problem.n)
+        return self.problem.d <= min(LARGEST_MATRIX, max(SMALL, 2 * self.problem.n))
 
     @property
     def cost(self) -> float:

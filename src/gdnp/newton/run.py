@@ -263,8 +263,9 @@ class _Run:
         if gap <= self.tol * self._scale(self.place.value - gap):
             if self.problem.loss.convex:
                 return self._outcome(Status.CONVERGED, self._polished(gap), kind)
+            held = self.model.metrics.hessian_fits
             smallest, direction = smallest_curvature(
-                self.problem, self.place, self.model.metrics.hessian_fits
+                self.problem, self.place, None if held else self.model.metric.solve
             )
             if smallest < -CURVATURE_ROUNDING and self._escape(direction):
                 return None
