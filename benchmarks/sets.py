@@ -100,6 +100,15 @@ def wide(n=1000, d=20_000, density=0.005):
     return X, _labels(rng, 5.0 * margin / margin.std())
 
 
+def factors(n=3000, d=2200, k=50):
+    """Dense, thousands of correlated columns: fifty factors of falling size, and noise."""
+    rng = np.random.default_rng(7)
+    common = rng.standard_normal((n, k)) * np.logspace(0, -1, k) @ rng.standard_normal((k, d))
+    X = 2.0 * common + rng.standard_normal((n, d)) + rng.standard_normal(d)
+    margin = X @ rng.standard_normal(d)
+    return X, _labels(rng, 2.0 * (margin - margin.mean()) / margin.std())
+
+
 def _fetched(fetch):
     data = fetch()
     return data.X, np.asarray(data.y)
@@ -117,4 +126,5 @@ SETS: dict[str, Callable] = {
     "w8a_like": w8a_like,
     "text_like": text_like,
     "wide": wide,
+    "factors": factors,
 }

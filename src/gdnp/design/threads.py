@@ -10,6 +10,7 @@ from functools import cache
 from itertools import count
 from typing import Any, TypeVar
 
+import scipy.linalg  # noqa: F401  SciPy brings its own BLAS, which must be loaded to be found
 from threadpoolctl import ThreadpoolController
 
 T = TypeVar("T")
@@ -20,6 +21,7 @@ __all__ = ["available_cores", "ordered_map", "single_threaded_blas"]
 _lock = threading.Lock()
 _depth = 0
 _limiter: Any = None
+_controller = ThreadpoolController()  # looks through all loaded libraries, so not in the first fit
 
 
 def available_cores() -> int:
@@ -27,13 +29,6 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-@cache
-def _controller() -> ThreadpoolController:
-    import scipy.linalg  # noqa: F401  SciPy brings its own BLAS, which must be loaded to be found
-
-    return ThreadpoolController()
 
 
 @cache
@@ -49,7 +44,7 @@ class single_threaded_blas:
         global _depth, _limiter
         with _lock:
             if _depth == 0:
-                _limiter = _controller().limit(limits=1, user_api="blas")
+                _limiter = _controller.limit(limits=1, user_api="blas")
             _depth += 1
 
     def __exit__(self, *_: object) -> None:
