@@ -14,12 +14,22 @@ from gdnp.newton.curvature import DiagonalCurvature, FullCurvature, KernelCurvat
 from gdnp.newton.lbfgs import Memory
 from gdnp.newton.line_search import search
 from gdnp.newton.metrics import Metrics
+from gdnp.newton.model import Model
 from gdnp.newton.row_space import RowSpaceCurvature
 from gdnp.newton.run import certify, solve
 from gdnp.newton.sampling import sample, sample_size
 from gdnp.newton.start import decoupled_start
 from gdnp.solvers.state import Status
-from gdnp.standardized import Standardized, dense_rows, diagonal, gram, kernel_matrix, standardise
+from gdnp.standardized import (
+    Gram,
+    Place,
+    Standardized,
+    dense_rows,
+    diagonal,
+    gram,
+    kernel_matrix,
+    standardise,
+)
 from reference import exact_ridge_minimum, objective, reference
 
 CONVEX = [loss for loss in LOSSES.values() if loss.convex]
@@ -500,12 +510,26 @@ def test_memory_satisfies_the_secant_equation(rng):
 
 def test_memory_finds_the_size_of_a_metric_whose_shape_is_right(rng):
     A = np.diag([1.0, 2.0, 3.0, 4.0])
-    memory, g = Memory(), rng.standard_normal(4)
+    memory, g = Memory(1), rng.standard_normal(4)
     s = rng.standard_normal(4)
     memory.add(s, A @ s)
     np.testing.assert_allclose(
         memory.solve(g, lambda g: 100.0 * np.linalg.solve(A, g)), np.linalg.solve(A, g)
     )
+
+
+@pytest.mark.parametrize(("density", "remembered"), [(1e-3, 3), (0.1, 5), (1.0, 10)])
+def test_steps_are_remembered_as_far_as_that_costs_no_more_than_x(rng, density, remembered):
+    """Steps along the axes of a quadratic: B⁻¹ undoes the last ones exactly, all others like the metric."""
+    X = sp.random_array((100, 40), density=density, rng=rng, format="csr")
+    model = Model(problem_of(X, np.sign(rng.standard_normal(100)), LogLoss(), 1e-3))
+    model.metric = DiagonalCurvature(Gram(1.0, np.zeros(40), np.ones(40)), np.zeros(40))
+    x, curvatures = np.zeros(41), 1.0 + np.arange(12.0)
+    for k, a in enumerate(curvatures):
+        old, x = x, x + np.eye(41)[k]
+        model.add(*(Place(at, np.zeros(100), 0.0, a * at) for at in (old, x)))
+    exact = [model.solve(a * np.eye(41)[k])[k] == pytest.approx(1.0) for k, a in enumerate(curvatures)]
+    assert exact == [False] * (12 - remembered) + [True] * remembered
 
 
 def test_certify_never_believes_a_status(rng):

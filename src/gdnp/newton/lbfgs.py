@@ -25,7 +25,7 @@ class Memory:
         Pairs kept.
     """
 
-    def __init__(self, size: int = 10) -> None:
+    def __init__(self, size: int) -> None:
         self._size = size
         self._pairs: list[tuple[FloatArray, FloatArray, float]] = []
         self._scale: float | None = None

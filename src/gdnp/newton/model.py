@@ -18,6 +18,8 @@ __all__ = ["Model"]
 
 PAID, PAID_NOT_CONVEX = 0.5, 2.0
 """Steps in units of its cost after which a metric has paid for itself: valleys are slow in any."""
+FEWEST_PAIRS, MOST_PAIRS = 3, 10
+"""Steps remembered; between these as many as take no longer to apply, 4 d operations each, than X to read."""
 
 
 class Model:
@@ -36,7 +38,8 @@ class Model:
     def __init__(self, problem: Standardized, *, rough: bool = False) -> None:
         self.metrics = Metrics(problem, rough=rough)
         self._paid = PAID if problem.loss.convex else PAID_NOT_CONVEX
-        self._memory = Memory()
+        affordable = problem.design.n_entries // max(1, 2 * problem.d)
+        self._memory = Memory(min(max(FEWEST_PAIRS, affordable), MOST_PAIRS))
         self._decrements: list[float] = []
         self._fresh = False
 
