@@ -11,23 +11,22 @@ from sklearn.exceptions import ConvergenceWarning
 from gdnp import GDNPClassifier, GDNPRegressor
 from gdnp.design import as_design
 from gdnp.interface import Cost
-from gdnp.losses import LogLoss
+from gdnp.losses import LogLoss, SquaredError
 from gdnp.newton import metric_kinds
 from gdnp.newton.curvature import DiagonalCurvature
 from gdnp.newton.low_rank import LowRankCurvature
 from gdnp.newton.metric_kinds import Full, LowRank
-from gdnp.newton.metrics import Metrics
+from gdnp.newton.metrics import Metrics, _kinds
 from gdnp.solvers.state import Status
 from gdnp.standardized import Standardized, gram, gram_product, standardise
 
 FORMS = {"dense": np.asarray, "csr": sp.csr_array, "csc": sp.csc_array}
 
 
-def problem_of(X, y, alpha, fit_intercept=True, weight=None):
-    design, coordinates = standardise(as_design(X), weight, LogLoss(), alpha, fit_intercept)
-    return Standardized(
-        design, -y, None, weight, LogLoss(), coordinates, fit_intercept=fit_intercept, cost=Cost()
-    )
+def problem_of(X, y, alpha, fit_intercept=True, weight=None, loss=None):
+    loss = LogLoss() if loss is None else loss
+    design, coordinates = standardise(as_design(X), weight, loss, alpha, fit_intercept)
+    return Standardized(design, -y, None, weight, loss, coordinates, fit_intercept=fit_intercept, cost=Cost())
 
 
 def correlated(rng, n, d, factors, noise=0.1):
@@ -171,8 +170,36 @@ def test_the_kinds_follow_each_other(rng, monkeypatch):
     assert seen == ["DiagonalCurvature", *["LowRankCurvature"] * 2, *["FullCurvature"] * 2]
 
 
+@pytest.mark.parametrize(
+    ("n", "d", "loss", "last"),
+    [
+        (300, 100, LogLoss(), "Full"),  # of no more columns than the first limit
+        (300, 150, LogLoss(), "Full"),  # no larger than twice X
+        (300, 250, LogLoss(), "LowRank"),  # beyond the second limit
+        (150, 300, LogLoss(), "Kernel"),
+        (150, 180, SquaredError(), "Full"),  # nearly square: a kernel would blow up rounding
+        (250, 300, LogLoss(), "LowRank"),
+    ],
+)
+def test_the_last_kind_is_a_matrix_where_one_may_be_held(rng, monkeypatch, n, d, loss, last):
+    limits = {"LARGEST_MATRIX": 64, "LAST_MATRIX": 100, "LARGEST_LAST_MATRIX": 200}
+    for name, limit in limits.items():
+        monkeypatch.setattr(f"gdnp.newton.metrics.{name}", limit)
+    X, y = correlated(rng, n, d, 10, noise=0.05)
+    assert type(_kinds(problem_of(X, y, 1e-4, loss=loss), rough=False)[-1]).__name__ == last
+
+
+def test_a_sparse_matrix_gets_none_that_is_much_larger(rng, monkeypatch):
+    for name, limit in {"LARGEST_MATRIX": 64, "LAST_MATRIX": 100}.items():
+        monkeypatch.setattr(f"gdnp.newton.metrics.{name}", limit)
+    y = np.sign(rng.standard_normal(900))
+    for density, last in (0.2, "Full"), (0.05, "LowRank"):  # 2 n d = 12 d²: enough from 1/12 on
+        X = sp.random_array((900, 150), density=density, rng=rng, format="csr")
+        assert type(_kinds(problem_of(X, y, 1e-4), rough=False)[-1]).__name__ == last
+
+
 def test_a_diagonal_alone_takes_many_more_steps_where_columns_are_correlated(rng, monkeypatch):
-    for name in "LARGEST_MATRIX", "LARGEST_LAST_MATRIX":
+    for name in "LARGEST_MATRIX", "LAST_MATRIX", "LARGEST_LAST_MATRIX":
         monkeypatch.setattr(f"gdnp.newton.metrics.{name}", 256)
     X, y = correlated(rng, 1500, 600, 30, noise=0.02)
     model = GDNPClassifier(alpha=1e-6).fit(X, y)
@@ -188,7 +215,7 @@ def test_a_diagonal_alone_takes_many_more_steps_where_columns_are_correlated(rng
 
 def test_columns_of_all_sizes_that_a_few_factors_explain(rng, monkeypatch):
     """The ridge rules the small columns, which are no directions to look for."""
-    for name in "LARGEST_MATRIX", "LARGEST_LAST_MATRIX":
+    for name in "LARGEST_MATRIX", "LAST_MATRIX", "LARGEST_LAST_MATRIX":
         monkeypatch.setattr(f"gdnp.newton.metrics.{name}", 256)
     X, _ = correlated(rng, 1500, 600, 30, noise=0.02)
     X *= 10.0 ** rng.uniform(-8.0, 8.0, 600)

@@ -23,8 +23,9 @@ FloatArray = NDArray[np.float64]
 
 __all__ = ["Metrics"]
 
-LARGEST_LAST_MATRIX = 4096
-"""Columns up to which a matrix follows where even directions beside a diagonal are too slow."""
+LAST_MATRIX, LARGEST_LAST_MATRIX = 4096, 8192
+"""Columns (or rows) up to which a matrix follows where even directions beside a diagonal are too slow: the
+first in any case, the second where it takes no more than twice the memory of X."""
 SMALL = 16
 """Columns up to which a matrix is always cheap."""
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-8, 1.0
@@ -123,5 +124,12 @@ def _kinds(problem: Standardized, rough: bool) -> list[Kind]:
     directions = LowRank(problem)
     if not directions.worthwhile:
         return [Diagonal(problem)]
-    last: list[Kind] = [Full(problem)] if d <= LARGEST_LAST_MATRIX else []
+    last: list[Kind] = []
+    if _affordable(n if few else d, problem):
+        last = [Kernel(problem) if few else Full(problem)]
     return [Diagonal(problem), directions, *last]
+
+
+def _affordable(side: int, problem: Standardized) -> bool:
+    """Whether a matrix of so many rows may be held in the end."""
+    return side <= LAST_MATRIX or (side <= LARGEST_LAST_MATRIX and side**2 <= 2 * problem.design.n_entries)
