@@ -9,6 +9,7 @@ from gdnp import GDNPClassifier, GDNPRegressor
 from gdnp.design import as_design
 from gdnp.interface import Cost
 from gdnp.losses import LOSSES, LogLoss, PseudoHuber, Sigmoid, SquaredError, get_loss
+from gdnp.newton import metric_kinds
 from gdnp.newton.certificates import smallest_curvature
 from gdnp.newton.curvature import DiagonalCurvature, FullCurvature, KernelCurvature
 from gdnp.newton.lbfgs import Memory
@@ -530,6 +531,19 @@ def test_steps_are_remembered_as_far_as_that_costs_no_more_than_x(rng, density, 
         model.add(*(Place(at, np.zeros(100), 0.0, a * at) for at in (old, x)))
     exact = [model.solve(a * np.eye(41)[k])[k] == pytest.approx(1.0) for k, a in enumerate(curvatures)]
     assert exact == [False] * (12 - remembered) + [True] * remembered
+
+
+def test_a_kernel_serves_while_the_curvature_stays_in_a_decade(rng, monkeypatch):
+    """The floor of the ridge hangs on the curvature, and K on the floor."""
+    made = []
+    monkeypatch.setattr(metric_kinds, "kernel_matrix", lambda *a: made.append(1) or kernel_matrix(*a))
+    X = rng.standard_normal((30, 80)) * np.logspace(-6, 6, 80)
+    problem = problem_of(X, np.sign(rng.standard_normal(30)), LogLoss(), 1e-12)
+    kind, g = metric_kinds.Kernel(problem), rng.standard_normal(81)
+    for size in 0.9 ** np.arange(44.0):  # 1 to 0.01
+        metric = kind.make(np.full(30, size), problem.ridge)
+        assert np.isfinite(metric.solve(g)).all()
+    assert 2 <= len(made) <= 4
 
 
 def test_certify_never_believes_a_status(rng):

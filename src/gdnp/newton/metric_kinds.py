@@ -197,7 +197,7 @@ class Kernel:
         self._graded = hides_ridge(problem, largest)
         if self._graded:
             return RowSpaceCurvature(dense_rows(problem), ridge, c, fit_intercept=problem.fit_intercept)
-        held = np.maximum(problem.ridge, SMALLEST_RIDGE * (problem.d * largest) + 1e-300)
+        held = np.maximum(problem.ridge, SMALLEST_RIDGE * _power_of_ten(problem.d * largest) + 1e-300)
         kept = self._kept.kernel
         if kept is None or (kept[0] != held).any():
             self._kept.kernel = kept = held, kernel_matrix(problem, 1.0 / held)
@@ -205,6 +205,11 @@ class Kernel:
 
     def grow(self) -> None:
         """It has all rows."""
+
+
+def _power_of_ten(value: float) -> float:
+    """The next one, so that what hangs on it is made anew once in a decade; 0 of 0."""
+    return float(10.0 ** np.ceil(np.log10(value))) if value > 0.0 else 0.0
 
 
 def hides_ridge(problem: Standardized, largest: float) -> bool:
