@@ -3,9 +3,10 @@
 1. Direction H₀⁻¹u and then its length, searched together with the intercept: on a sample of rows where there
    are many more rows than columns, in which case the sample's problem is solved.
 2. L-BFGS in the metric H of the curvature at that point (a Gram weighted by φ'', from rows drawn in
-   proportion to φ'' where there are many). The unit step costs one reading of X; another step is searched on
-   cached margins, which costs none, and far from the optimum of a convex loss the length is searched with it.
-   H is taken afresh when, at the rate seen, that is the shorter way.
+   proportion to φ'' where there are many; for many columns first its diagonal, then a few directions beside
+   it, or the kernel of the rows where these are fewer). The unit step costs one reading of X; another step
+   is searched on cached margins, which costs none, and far from the optimum of a convex loss the length is
+   searched with it. H is taken afresh when, at the rate seen, that is the shorter way.
 3. Newton's equations by conjugate gradients in H. Their solution is the last step and the dual point of the
    certificate at once.
 """
