@@ -186,7 +186,7 @@ def test_the_last_kind_is_a_matrix_where_one_may_be_held(rng, monkeypatch, n, d,
     for name, limit in limits.items():
         monkeypatch.setattr(f"gdnp.newton.metrics.{name}", limit)
     X, y = correlated(rng, n, d, 10, noise=0.05)
-    assert type(_kinds(problem_of(X, y, 1e-4, loss=loss), rough=False)[-1]).__name__ == last
+    assert type(_kinds(problem_of(X, y, 1e-4, loss=loss), rough=False, sure=False)[-1]).__name__ == last
 
 
 def test_a_sparse_matrix_gets_none_that_is_much_larger(rng, monkeypatch):
@@ -195,7 +195,7 @@ def test_a_sparse_matrix_gets_none_that_is_much_larger(rng, monkeypatch):
     y = np.sign(rng.standard_normal(900))
     for density, last in (0.2, "Full"), (0.05, "LowRank"):  # 2 n d = 12 d²: enough from 1/12 on
         X = sp.random_array((900, 150), density=density, rng=rng, format="csr")
-        assert type(_kinds(problem_of(X, y, 1e-4), rough=False)[-1]).__name__ == last
+        assert type(_kinds(problem_of(X, y, 1e-4), rough=False, sure=False)[-1]).__name__ == last
 
 
 def test_a_diagonal_alone_takes_many_more_steps_where_columns_are_correlated(rng, monkeypatch):

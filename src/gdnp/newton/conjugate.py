@@ -34,6 +34,8 @@ class NewtonStep:
         ∇²f δ + ∇f.
     decrement : float
         -½ ∇fᵀδ, the decrease that the quadratic model promises.
+    solved : bool
+        Whether it went as far as was asked, or as rounding lets it.
     escape : ndarray of shape (d + 1,) or None
         A direction of negative curvature, if one was met.
     """
@@ -42,6 +44,7 @@ class NewtonStep:
     slope: FloatArray
     residual: FloatArray
     decrement: float
+    solved: bool
     escape: FloatArray | None = None
 
 
@@ -75,14 +78,14 @@ def newton_step(
     total: FloatArray | None = None
     z = precondition(residual)
     p, rz = -z, float(residual @ z)
-    first = rz
+    first, solved = rz, True
     for _ in range(max_iter):
         product = problem.hessian_product(curvature, p, slope)
         bend = float(p @ product)
         if not bend > 1e-14 * float(np.abs(p) @ np.abs(product)):
             escape = p if bend < 0.0 else None
             total = np.zeros(problem.n) if total is None else total
-            return NewtonStep(x, total, residual, 0.5 * float(-gradient @ x), escape)
+            return NewtonStep(x, total, residual, 0.5 * float(-gradient @ x), True, escape)
         a = rz / bend
         x, residual = daxpy(p, x, a=a), daxpy(product, residual, a=a)
         slope *= a
@@ -101,5 +104,7 @@ def newton_step(
             break
         p *= rz / old
         p -= z
+    else:
+        solved = False
     assert total is not None, "max_iter must be at least 1"
-    return NewtonStep(x, total, residual, 0.5 * float(-gradient @ x))
+    return NewtonStep(x, total, residual, 0.5 * float(-gradient @ x), solved)

@@ -20,8 +20,9 @@ RESIDUAL = 0.3
 """Share of the tolerance that the residual may take of a duality gap; the loss's own gap comes on top."""
 INEXACT = 0.02
 """Decrement of the residual, in units of the step's, that ends a step without a proof."""
-LONGEST = 100
-"""Conjugate gradient iterations."""
+SHORTEST, LONGEST = 20, 100
+"""Conjugate gradient iterations that a metric is given; between these as many as a matrix instead of it costs
+passes."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,10 @@ def last_step(problem: Standardized, place: Place, model: Model, gap: float) -> 
         problem.curvature(place.margins),
         model.solve,
         proving if proof else solving,
-        max_iter=LONGEST,
+        max_iter=int(np.clip(model.metrics.matrix_cost, SHORTEST, LONGEST)),
     )
+    if not newton.solved:  # the metric's idea of the distance was wrong, too
+        model.metrics.to_matrix()
     if proof:
         return LastStep(newton, *duality_gap(problem, place, newton), "duality_gap")
     return LastStep(newton, problem.at(place.x + newton.step), newton.decrement, "newton_decrement")

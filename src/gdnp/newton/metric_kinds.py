@@ -48,6 +48,8 @@ DIAGONAL_COST = 20.0
 """Passes that the memory lost with a diagonal metric is worth."""
 ORTHOGONAL_WORK = 0.9
 """Time of making d x k directions orthonormal, in units of d k² entries of a pass."""
+CHOLESKY_WORK = 0.01
+"""Time of a Cholesky factor of side k, in units of k³ entries of a pass."""
 OVERHEAD = 4e4
 """Entries that could be read in the time of one pass over nothing."""
 
@@ -92,7 +94,8 @@ class Full:
 
     @property
     def cost(self) -> float:  # noqa: D102
-        return _passes(self._problem, self._problem.design.gram_work * self._rows / self._problem.n)
+        problem = self._problem
+        return _passes(problem, problem.design.gram_work * self._rows / problem.n, side=problem.d)
 
     def make(self, c: FloatArray, ridge: FloatArray) -> Curvature:  # noqa: D102
         index = _that_count(c, self._problem.d)
@@ -188,9 +191,8 @@ class Kernel:
     def cost(self) -> float:  # noqa: D102
         if self._graded:
             return 0.5 * self._problem.n
-        if self._kept.kernel is not None:
-            return 2.0
-        return _passes(self._problem, self._problem.design.kernel_work)
+        work = self._problem.design.kernel_work if self._kept.kernel is None else 0.0
+        return 2.0 + _passes(self._problem, work, side=self._problem.n)
 
     def make(self, c: FloatArray, ridge: FloatArray) -> Curvature:  # noqa: D102
         problem, largest = self._problem, float(c.max(initial=0.0))
@@ -230,10 +232,11 @@ def hides_ridge(problem: Standardized, largest: float) -> bool:
     return SMALLEST_RIDGE_OF_ROWS * unit <= ridge < SMALLEST_RIDGE * unit
 
 
-def _passes(problem: Standardized, work: float) -> float:
-    """`work`, in units of what reading X takes, in passes with their overhead."""
+def _passes(problem: Standardized, work: float, *, side: int = 0) -> float:
+    """`work`, in units of what reading X takes, and a Cholesky factor, in passes with their overhead."""
     entries = 1.5 * problem.design.n_entries
-    return (OVERHEAD + entries * work) / (OVERHEAD + entries + 12.0 * problem.n)
+    whole = entries * work + CHOLESKY_WORK * float(side) ** 3
+    return (OVERHEAD + whole) / (OVERHEAD + entries + 12.0 * problem.n)
 
 
 def _that_count(c: FloatArray, least: int = 1) -> NDArray[np.intp] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gdnp.losses import Loss
 from gdnp.newton.curvature import Curvature, DiagonalCurvature, FullCurvature
 from gdnp.newton.expectation import expected_curvature
 from gdnp.newton.metric_kinds import (
@@ -26,6 +27,9 @@ __all__ = ["Metrics"]
 LAST_MATRIX, LARGEST_LAST_MATRIX = 4096, 8192
 """Columns (or rows) up to which a matrix follows where even directions beside a diagonal are too slow: the
 first in any case, the second where it takes no more than twice the memory of X."""
+CHEAP, CHEAP_FOR_GOOD = 1.0, 20.0
+"""Passes that a matrix may take to be made at once, and not only where the diagonal is too slow: the second
+where f is quadratic, so that it is the last."""
 SMALL = 16
 """Columns up to which a matrix is always cheap."""
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-8, 1.0
@@ -40,12 +44,15 @@ class Metrics:
     problem : Standardized
     rough : bool
         Whether few rows will do; where the loss is not convex they do in any case.
+    sure : bool
+        Whether what the metric says of the distance to the minimum is relied on: of a diagonal it may be
+        wrong by orders of magnitude.
     """
 
-    def __init__(self, problem: Standardized, *, rough: bool = False) -> None:
+    def __init__(self, problem: Standardized, *, rough: bool = False, sure: bool = False) -> None:
         self.problem = problem
-        self._kinds = _kinds(problem, rough)
-        self._renewed = False
+        self._kinds = _kinds(problem, rough, sure)
+        self._renewed = _is_quadratic(problem.loss)  # or might as well be
         self.damping = 0.0
 
     @property
@@ -63,6 +70,16 @@ class Metrics:
         """Passes that the next metric takes the time of; of a cheap one, that the memory lost is worth."""
         return self._kinds[1 if self._due() else 0].cost
 
+    @property
+    def _next_is_matrix(self) -> bool:
+        now, *later = self._kinds
+        return isinstance(now, Diagonal) and bool(later) and not isinstance(later[0], LowRank)
+
+    @property
+    def matrix_cost(self) -> float:
+        """Passes that a matrix in place of a diagonal takes the time of; infinite where none follows."""
+        return self._kinds[1].cost if self._next_is_matrix else np.inf
+
     def at(self, margins: FloatArray) -> Curvature:
         """The metric where the margins are these; the next one is sharper."""
         metric = self._made(margins)
@@ -79,6 +96,11 @@ class Metrics:
         if self._due(force):
             del self._kinds[0]
         self._renewed = True
+
+    def to_matrix(self) -> None:
+        """Leave the diagonal for the matrix after it, where one follows."""
+        if self._next_is_matrix:
+            del self._kinds[0]
 
     def _due(self, force: bool = False) -> bool:
         """Whether the next kind is: after one more of the first if that is cheaper."""
@@ -110,7 +132,7 @@ class Metrics:
         return self._made(margins)
 
 
-def _kinds(problem: Standardized, rough: bool) -> list[Kind]:
+def _kinds(problem: Standardized, rough: bool, sure: bool) -> list[Kind]:
     """The kinds of metric that are tried one after the other."""
     n, d = problem.n, problem.d
     # near interpolation the residuals of a regression are rounding, which a kernel blows up
@@ -120,7 +142,10 @@ def _kinds(problem: Standardized, rough: bool) -> list[Kind]:
         first: Kind = Diagonal(problem) if few or d > LARGEST_MATRIX else Full(problem, rough=rough)
         return [first, Kernel(problem)]
     if d <= LARGEST_MATRIX:
-        return [Full(problem, rough=rough)]
+        matrix = Full(problem, rough=rough)
+        cheap = CHEAP_FOR_GOOD if _is_quadratic(problem.loss) else CHEAP
+        at_once = sure or not problem.loss.convex or matrix.cost <= cheap
+        return [matrix] if at_once else [Diagonal(problem), matrix]
     directions = LowRank(problem)
     if not directions.worthwhile:
         return [Diagonal(problem)]
@@ -133,3 +158,7 @@ def _kinds(problem: Standardized, rough: bool) -> list[Kind]:
 def _affordable(side: int, problem: Standardized) -> bool:
     """Whether a matrix of so many rows may be held in the end."""
     return side <= LAST_MATRIX or (side <= LARGEST_LAST_MATRIX and side**2 <= 2 * problem.design.n_entries)
+
+
+def _is_quadratic(loss: Loss) -> bool:
+    return float(np.ptp(loss.curvature(np.array([-1.0, 0.0, 1.0])))) == 0.0

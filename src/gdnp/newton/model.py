@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from gdnp.newton.curvature import Curvature
+from gdnp.newton.curvature import Curvature, DiagonalCurvature
 from gdnp.newton.lbfgs import Memory
 from gdnp.newton.metrics import Metrics
 from gdnp.standardized import Place, Standardized
@@ -35,13 +35,21 @@ class Model:
 
     metric: Curvature
 
-    def __init__(self, problem: Standardized, *, rough: bool = False) -> None:
-        self.metrics = Metrics(problem, rough=rough)
+    def __init__(self, problem: Standardized, *, rough: bool = False, sure: bool = False) -> None:
+        self.metrics = Metrics(problem, rough=rough, sure=sure)
         self._paid = PAID if problem.loss.convex else PAID_NOT_CONVEX
         affordable = problem.design.n_entries // max(1, 2 * problem.d)
         self._memory = Memory(min(max(FEWEST_PAIRS, affordable), MOST_PAIRS))
         self._decrements: list[float] = []
         self._fresh = False
+
+    def begin(self, margins: FloatArray, metric: Curvature | None) -> None:
+        """Take a metric that is there already, or else that of the curvature at these margins."""
+        if metric is None:
+            metric = self.metrics.at(margins)
+        elif not isinstance(metric, DiagonalCurvature):
+            self.metrics.to_matrix()
+        self.metric = metric
 
     def solve(self, g: FloatArray) -> FloatArray:
         """B⁻¹ g."""

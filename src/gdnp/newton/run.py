@@ -3,10 +3,11 @@
 1. Direction H₀⁻¹u and then its length, searched together with the intercept: on a sample of rows where there
    are many more rows than columns, in which case the sample's problem is solved.
 2. L-BFGS in the metric H of the curvature at that point (a Gram weighted by φ'', from rows drawn in
-   proportion to φ'' where there are many; for many columns first its diagonal, then a few directions beside
-   it, or the kernel of the rows where these are fewer). The unit step costs one reading of X; another step
-   is searched on cached margins, which costs none, and far from the optimum of a convex loss the length is
-   searched with it. H is taken afresh when, at the rate seen, that is the shorter way.
+   proportion to φ'' where there are many; first its diagonal where that is much cheaper and the columns are
+   not correlated, and for many columns then a few directions beside it, or the kernel of the rows where these
+   are fewer). The unit step costs one reading of X; another step is searched on cached margins, which costs
+   none, and far from the optimum of a convex loss the length is searched with it. H is taken afresh when, at
+   the rate seen, that is the shorter way.
 3. Newton's equations by conjugate gradients in H. Their solution is the last step and the dual point of the
    certificate at once.
 """
@@ -148,7 +149,9 @@ class _Run:
     ) -> None:
         self.problem, self.tol, self.max_iter = problem, tol, max_iter
         self.monitor, self.prove = monitor, prove
-        self.model, self.steps = Model(problem, rough=tol >= ROUGH), Steps(problem)
+        rough = tol >= ROUGH
+        self.model = Model(problem, rough=rough, sure=not (rough or prove))
+        self.steps = Steps(problem)
         self.history: list[Row] = []
         self.begin = time.perf_counter()
         self.reached = 0.0, 0.0
@@ -170,7 +173,7 @@ class _Run:
             if not self.place.value <= self._constant_value():  # too far out to be of use
                 self.place, metric = self._start()
         self.reached = self._spent()
-        self.model.metric = self.model.metrics.at(self.place.margins) if metric is None else metric
+        self.model.begin(self.place.margins, metric)
         self.floor = 1e-15 * self.place.value
         return self._iterate()
 
@@ -262,8 +265,9 @@ class _Run:
             stuck = not self._damped(newton) and stuck
         del last  # holds vectors of n rows
         if gap <= self.tol * self._scale(self.place.value - gap):
+            gap = self._polished(gap)
             if self.problem.loss.convex:
-                return self._outcome(Status.CONVERGED, self._polished(gap), kind)
+                return self._outcome(Status.CONVERGED, gap, kind)
             held = self.model.metrics.hessian_fits
             smallest, direction = smallest_curvature(
                 self.problem, self.place, None if held else self.model.metric.solve
@@ -300,7 +304,7 @@ class _Run:
             return gap
         self.model.refresh(self.place.margins)
         last = self._last_step()
-        if last.place.value <= self.place.value and last.gap <= gap:
+        if _no_higher(last.place, self.place) and last.gap <= gap:
             self.place, gap = last.place, last.gap
         return gap
 
