@@ -79,12 +79,30 @@ def w8a_like(n=49_749, d=300, per_row=12):
 def text_like(n=11_314, d=100_000, per_row=120):
     """Sparse, tf-idf of words used as a power law, rows of length one, eight columns to a row."""
     rng = np.random.default_rng(5)
+    return _tf_idf(rng, _counts(rng, n, d, per_row))
+
+
+def vocabulary(n=5000, d=2000, per_row=60):
+    """The same of shorter texts, with the commonest words alone as columns: what `max_features` makes."""
+    rng = np.random.default_rng(8)
+    counts = _counts(rng, n, 20 * d, per_row)
+    return _tf_idf(rng, counts[:, np.sort(np.argsort(-counts.sum(axis=0).A1, kind="stable")[:d])])
+
+
+def _counts(rng, n, d, per_row):
+    """How often each word is in each text."""
     popularity = 1.0 / np.arange(1, d + 1) ** 1.05
     lengths = rng.lognormal(np.log(per_row), 0.6, n).astype(int) + 5
     words = rng.choice(d, size=lengths.sum(), p=popularity / popularity.sum())
     X = sp.csr_matrix((np.ones(len(words)), words, np.concatenate(([0], np.cumsum(lengths)))), (n, d))
     X.sum_duplicates()
-    X = X[:, np.flatnonzero(np.bincount(X.indices, minlength=d))]
+    return X
+
+
+def _tf_idf(rng, X):
+    """Rows of length one, and labels that every word has a say in."""
+    n = X.shape[0]
+    X = X[:, np.flatnonzero(np.bincount(X.indices, minlength=X.shape[1]))]
     rarity = np.log((1.0 + n) / (1.0 + np.bincount(X.indices, minlength=X.shape[1]))) + 1.0
     X.data = (1.0 + np.log(X.data)) * rarity[X.indices]
     X = sp.csr_matrix(normalize(X))
@@ -127,4 +145,5 @@ SETS: dict[str, Callable] = {
     "text_like": text_like,
     "wide": wide,
     "factors": factors,
+    "vocabulary": vocabulary,
 }
