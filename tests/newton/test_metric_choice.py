@@ -9,7 +9,7 @@ from test_newton import draw, problem_of
 from gdnp import GDNPClassifier, GDNPRegressor
 from gdnp.losses import LogLoss, PseudoHuber, Sigmoid, SquaredError
 from gdnp.newton.conjugate import newton_step
-from gdnp.newton.curvature import DiagonalCurvature, FullCurvature, KernelCurvature
+from gdnp.newton.curvature import DiagonalCurvature, FullCurvature
 from gdnp.newton.last_step import last_step
 from gdnp.newton.metric_kinds import Full, Kernel
 from gdnp.newton.metrics import Metrics
@@ -49,15 +49,14 @@ def test_sparse_columns_of_their_own_need_no_matrix(rng, monkeypatch, loss):
     assert end.place.value == pytest.approx(reference(loss, X.toarray(), y, 1e-3)[2], rel=1e-8)
 
 
-@pytest.mark.parametrize(("n", "d", "kind"), [(600, 400, FullCurvature), (300, 400, KernelCurvature)])
-def test_correlated_columns_are_seen_along_the_first_direction(rng, n, d, kind):
+def test_correlated_columns_are_seen_along_the_first_direction(rng):
     def first(X, y):
         problem = problem_of(X, y, LogLoss(), 1e-3)
         return decoupled_start(problem, Metrics(problem))[1]
 
-    X, y = correlated(rng, n, d, 3)
-    assert isinstance(first(X, y), kind)
-    assert isinstance(first(rng.standard_normal((n, d)), y), DiagonalCurvature)
+    X, y = correlated(rng, 600, 400, 3)
+    assert isinstance(first(X, y), FullCurvature)
+    assert isinstance(first(rng.standard_normal((600, 400)), y), DiagonalCurvature)
 
 
 @pytest.mark.parametrize("loss", [LogLoss(), SquaredError()], ids=lambda loss: loss.name)

@@ -50,6 +50,8 @@ ORTHOGONAL_WORK = 0.9
 """Time of making d x k directions orthonormal, in units of d k² entries of a pass."""
 CHOLESKY_WORK = 0.01
 """Time of a Cholesky factor of side k, in units of k³ entries of a pass."""
+LEAST_OF_KERNEL = 2.0
+"""Passes that the memory lost with a kernel metric is worth."""
 OVERHEAD = 4e4
 """Entries that could be read in the time of one pass over nothing."""
 
@@ -192,7 +194,7 @@ class Kernel:
         if self._graded:
             return 0.5 * self._problem.n
         work = self._problem.design.kernel_work if self._kept.kernel is None else 0.0
-        return 2.0 + _passes(self._problem, work, side=self._problem.n)
+        return max(LEAST_OF_KERNEL, _passes(self._problem, work, side=self._problem.n))
 
     def make(self, c: FloatArray, ridge: FloatArray) -> Curvature:  # noqa: D102
         problem, largest = self._problem, float(c.max(initial=0.0))

@@ -72,8 +72,10 @@ class Metrics:
 
     @property
     def _next_is_matrix(self) -> bool:
-        now, *later = self._kinds
-        return isinstance(now, Diagonal) and bool(later) and not isinstance(later[0], LowRank)
+        match self._kinds:
+            case [Diagonal(), Full(), *_]:
+                return True
+        return False
 
     @property
     def matrix_cost(self) -> float:
@@ -96,6 +98,11 @@ class Metrics:
         if self._due(force):
             del self._kinds[0]
         self._renewed = True
+
+    def follow(self, metric: Curvature) -> None:
+        """Go on from a metric that is there already: a diagonal is not to come after a sharper one."""
+        if not isinstance(metric, DiagonalCurvature) and isinstance(self._kinds[0], Diagonal):
+            self._kinds = self._kinds[1:] or self._kinds
 
     def to_matrix(self) -> None:
         """Leave the diagonal for the matrix after it, where one follows."""

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from gdnp.newton.curvature import Curvature, DiagonalCurvature
+from gdnp.newton.curvature import Curvature
 from gdnp.newton.lbfgs import Memory
 from gdnp.newton.metrics import Metrics
 from gdnp.standardized import Place, Standardized
@@ -45,11 +45,9 @@ class Model:
 
     def begin(self, margins: FloatArray, metric: Curvature | None) -> None:
         """Take a metric that is there already, or else that of the curvature at these margins."""
-        if metric is None:
-            metric = self.metrics.at(margins)
-        elif not isinstance(metric, DiagonalCurvature):
-            self.metrics.to_matrix()
-        self.metric = metric
+        if metric is not None:
+            self.metrics.follow(metric)
+        self.metric = self.metrics.at(margins) if metric is None else metric
 
     def solve(self, g: FloatArray) -> FloatArray:
         """B⁻¹ g."""
