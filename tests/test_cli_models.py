@@ -257,7 +257,7 @@ def test_a_failing_write_of_predictions(capsys, iris, monkeypatch):
         opened.write("prediction\nset")
         raise OSError(28, "No space left on device", "p.csv")
 
-    monkeypatch.setattr("gdnp.cli_models._write_csv", half)
+    monkeypatch.setattr("gdnp.cli.predict._write_csv", half)
     assert _predict("m.skops", "iris.csv", "--out", "p.csv") == 1
     assert "No space left on device: p.csv" in _one_sentence(capsys)
     assert Path("p.csv").read_text() == "mine"

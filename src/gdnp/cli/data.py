@@ -1,0 +1,60 @@
+"""``gdnp data``."""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from gdnp.cli.terminal import console_of, print_table
+from gdnp.cli.values import JsonOption
+from gdnp.datasets import DATASETS, data_dir, files_of
+from gdnp.paper import Table
+
+__all__ = ["data"]
+
+
+def data(
+    as_json: JsonOption = False,
+) -> Callable[[], None]:
+    """List the data sets that are known by name, and whether they are here."""
+    return partial(_data, as_json)
+
+
+def _data(as_json: bool) -> None:
+    folder = data_dir()
+    rows = [_data_row(name, folder, files_of(name)) for name in DATASETS]
+    if as_json:
+        print(json.dumps({"folder": str(folder), "datasets": rows}, indent=1))
+        return
+    cells: list[tuple[str, ...]] = [
+        (row["name"], _presence(row["files"]), str(row["path"] or "none needed")) for row in rows
+    ]
+    console = console_of()
+    print_table(console, Table("Data sets", ("name", "present", "file"), cells))
+    console.print("Files are looked for in GDNP_DATA where that is set, and downloaded on first use.")
+
+
+def _data_row(name: str, folder: Path, checksums: dict[str, str]) -> dict[str, Any]:
+    """What is known of a data set; `path` is its file, or the folder of its files."""
+    files = [
+        {"path": str(folder / key), "checksum": checksum, "present": (folder / key).is_file()}
+        for key, checksum in checksums.items()
+    ]
+    paths = [folder / key for key in checksums]
+    return {
+        "name": name,
+        "source": "downloaded on first use" if files else "comes with gdnp or scikit-learn",
+        "path": str(paths[0] if len(paths) == 1 else paths[0].parent) if paths else None,
+        "present": all(file["present"] for file in files),
+        "sha256": next((c[7:] for c in checksums.values() if len(files) == 1 and c[:7] == "sha256:"), None),
+        "files": files,
+    }
+
+
+def _presence(files: list[dict[str, Any]]) -> str:
+    """Whether everything is here; of several files, how many."""
+    count = sum(file["present"] for file in files)
+    if 0 < count < len(files):
+        return f"{count} of {len(files)} files"
+    return "yes" if count == len(files) else "no"

@@ -1,0 +1,158 @@
+"""``gdnp reproduce``."""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from gdnp import paper
+from gdnp.cli.errors import ClaimFailed, UsageError
+from gdnp.cli.terminal import Terminal, console_of, print_table
+from gdnp.cli.values import JsonOption
+from gdnp.paper import OptionError, Options, Outcome, Store, Unavailable, redraw
+
+__all__ = ["reproduce"]
+
+RESULTS = Path("gdnp-results")
+REPORT = "report.html"
+
+
+def reproduce(
+    name: Annotated[
+        str, typer.Argument(metavar="[NAME]", help=f"One of {', '.join(paper.EXPERIMENTS)}.")
+    ] = "",
+    data: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME|FILE", help="Data instead of the default ones; repeatable."),
+    ] = None,
+    columns: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="A B", help="For figure1: two columns of the data, by name or number."),
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="The paper's size, not a quick run.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where results go.", show_default=str(RESULTS))
+    ] = None,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="DIR", help="Draw a finished result again; compute nothing."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.")] = 0,
+    device: Annotated[
+        str, typer.Option(metavar="DEVICE", help="For figure3: cpu, cuda or another one of PyTorch.")
+    ] = "cpu",
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    as_json: JsonOption = False,
+    force: Annotated[bool, typer.Option("--force", help="Delete a finished result there.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 5 if a verdict differs from the recorded one.")
+    ] = False,
+) -> Callable[[], None]:
+    """Compute, draw and summarise an experiment of the paper, or all of them."""
+    if source is None:
+        if (data or columns) and not name:
+            raise UsageError("--data and --columns need the NAME of an experiment.")
+        if device != "cpu" and name not in ("", "figure3"):
+            raise UsageError(f"--device is for figure3, which trains networks. Got it for {name}.")
+        options = Options(tuple(data or ()), full, seed, columns or (), device)
+        if check and name not in ("", "theorems"):
+            raise UsageError(f"--check is for theorems, whose verdicts are recorded. Got it for {name}.")
+        return partial(_reproduce, name, options, out or RESULTS, jobs, as_json, force, check)
+    if full or force or data or columns or seed or jobs or check or device != "cpu":
+        raise UsageError("--from draws what is there: it goes with --out and --json only.")
+    return partial(_redraw, name, source, out, as_json)
+
+
+def _experiment(name: str) -> Any:
+    if name not in paper.EXPERIMENTS:
+        raise UsageError(f"NAME must be one of {', '.join(paper.EXPERIMENTS)}. Got {name!r}.")
+    return paper.EXPERIMENTS[name]
+
+
+def _reproduce(
+    name: str,
+    options: Options,
+    out: Path,
+    jobs: int | None,
+    as_json: bool,
+    force: bool,
+    check: bool,
+) -> None:
+    chosen = [_experiment(name)] if name else list(paper.EXPERIMENTS.values())
+    reporter = Terminal(console_of(stderr=True))
+    outcomes = {}
+    for experiment in chosen:
+        try:
+            outcomes[experiment.name] = paper.reproduce(
+                experiment, options, out, force=force, workers=jobs, reporter=reporter
+            )
+        except OptionError as error:
+            raise UsageError(str(error)) from error
+        except Unavailable as error:
+            if name:
+                raise
+            reporter.message(f"{experiment.name} was skipped: {error}")
+    _print_outcomes(outcomes, as_json, _report(out, reporter))
+    different = [name for o in outcomes.values() for name in o.summary.get("disagreements", ())]
+    if check and different:
+        raise ClaimFailed(f"every verdict should be the recorded one. Got others for {', '.join(different)}.")
+
+
+def _report(out: Path, reporter: Terminal) -> Path | None:
+    """One page of all finished results there; nothing where plotly, which draws it, is missing."""
+    from gdnp.paper.report import write_report
+
+    try:
+        return write_report(None, out)
+    except ImportError as error:
+        reporter.message(str(error))
+        return None
+
+
+def _redraw(name: str, source: Path, directory: Path | None, as_json: bool) -> None:
+    name = name or str((Store(source).settings or {}).get("experiment", ""))
+    if not (name and source.is_dir()):
+        raise FileNotFoundError(f"--from should name the folder of a finished result. Got {source}.")
+    outcome = redraw(_experiment(name), source, directory)
+    page = None
+    if directory is None and (source.parent / REPORT).is_file():
+        page = _report(source.parent, Terminal(console_of(stderr=True)))
+    _print_outcomes({name: outcome}, as_json, page)
+
+
+def _print_outcomes(outcomes: dict[str, Outcome], as_json: bool, report: Path | None = None) -> None:
+    if as_json:
+        document = {
+            name: {
+                "directory": str(outcome.directory),
+                "figures": [str(path) for path in outcome.figures],
+                "reused": outcome.reused,
+                "summary": outcome.summary,
+            }
+            for name, outcome in outcomes.items()
+        }
+        page = {} if report is None else {"report": str(report)}
+        print(json.dumps({"experiments": document, **page}, indent=1, allow_nan=False))
+        return
+    console = console_of()
+    for name, outcome in outcomes.items():
+        for table in _experiment(name).tables(outcome.summary):
+            print_table(console, table)
+        for panel in outcome.summary.get("panels", ()):
+            _print_findings(console, panel["label"], panel["findings"])
+        for path in outcome.figures:
+            console.out(str(path), highlight=False)
+        console.out(str(outcome.directory / "summary.json"), highlight=False)
+    if report is not None:
+        console.out(str(report), highlight=False)
+
+
+def _print_findings(console: Console, label: str, findings: list[str]) -> None:
+    console.print(f"[bold]{label}[/bold]")
+    for sentence in findings:
+        console.print(f"  {sentence}", markup=False, highlight=False)
+    console.print()
