@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gdnp.separability import Separability
 
 if TYPE_CHECKING:
-    from gdnp.diagnose import Diagnosis, Gaussianity, Spectrum
+    from gdnp.diagnosis import Diagnosis, Gaussianity, Spectrum
 
 __all__ = ["EPSILON", "advice", "findings", "sections"]
 

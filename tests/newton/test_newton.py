@@ -28,7 +28,11 @@ from gdnp.standardized import (
     dense_rows,
     diagonal,
     gram,
+    intercept_ray,
     kernel_matrix,
+    length_ray,
+    line_jet,
+    plane_jet,
     standardise,
 )
 from reference import exact_ridge_minimum, objective, reference
@@ -339,7 +343,7 @@ def test_gradient_is_the_derivative(rng, loss):
     slope = problem.slope(p)
     numeric = (problem.at(x + h * p).value - problem.at(x - h * p).value) / (2.0 * h)
     assert here.gradient @ p == pytest.approx(numeric, rel=1e-6)
-    value, first, second = problem.line(here, p, slope)(0.0)
+    value, first, second = line_jet(problem, here, p, slope)(0.0)
     assert (value, first) == (pytest.approx(here.value), pytest.approx(numeric, rel=1e-6))
     curve = problem.hessian_product(problem.curvature(here.margins), p, slope)
     assert second == pytest.approx(curve @ p)
@@ -356,9 +360,9 @@ def test_plane_is_the_second_order_expansion(rng, loss, weighted, other):
     problem = problem_of(X, y, loss, 0.1, weight=weight)
     x, p, h = rng.standard_normal(4), rng.standard_normal(4), 1e-5
     here = problem.at(x)
-    second = problem.intercept() if other == "intercept" else problem.length(here)
+    second = intercept_ray(problem) if other == "intercept" else length_ray(problem, here)
     np.testing.assert_allclose(second[1], problem.slope(second[0]), rtol=1e-12)
-    at = problem.plane(here, (p, problem.slope(p)), second)
+    at = plane_jet(problem, here, (p, problem.slope(p)), second)
 
     value, gradient, (tt, tc, cc) = at(0.3, -0.2)
     moved = problem.at(x + 0.3 * p - 0.2 * second[0])
@@ -378,7 +382,7 @@ def test_start_has_the_best_length_and_intercept(rng):
     constant, _ = problem.constant()
     direction = np.append(place.x[:-1], 0.0)
     ray = direction, problem.slope(direction)
-    _, gradient, _ = problem.plane(place, ray, problem.intercept())(0.0, 0.0)
+    _, gradient, _ = plane_jet(problem, place, ray, intercept_ray(problem))(0.0, 0.0)
     assert np.abs(gradient).max() < 1e-6
     assert place.x[-1] != constant[-1]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gdnp.standardized import Place, PlaneJet, Ray, Standardized
+from gdnp.standardized import Place, PlaneJet, Ray, Standardized, plane_jet
 
 __all__ = ["plane_search", "step_in_plane"]
 
@@ -56,7 +56,7 @@ def step_in_plane(
     problem: Standardized, place: Place, first: Ray, second: Ray, enough: float = ENOUGH
 ) -> tuple[float, Place] | None:
     """The step along the first direction and the lower place that the two together lead to; half a pass."""
-    found = plane_search(problem.plane(place, first, second), place.value, enough)
+    found = plane_search(plane_jet(problem, place, first, second), place.value, enough)
     if found is None:
         return None
     t, c = found

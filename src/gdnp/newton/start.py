@@ -11,7 +11,7 @@ from gdnp.newton.curvature import Curvature
 from gdnp.newton.line_search import search
 from gdnp.newton.metrics import Metrics
 from gdnp.newton.plane_search import step_in_plane
-from gdnp.standardized import Place, Standardized
+from gdnp.standardized import Place, Standardized, intercept_ray, line_jet
 
 FloatArray = NDArray[np.float64]
 
@@ -40,12 +40,12 @@ def decoupled_start(problem: Standardized, metrics: Metrics) -> tuple[Place, Cur
         if not slope < 0.0:
             return place, metric
         q = problem.slope(direction)
-        line = problem.line(place, direction, q)
+        line = line_jet(problem, place, direction, q)
         if math.isinf(metrics.matrix_cost) or not line(0.0)[2] > most * -slope:
             break
         metrics.to_matrix()
     if problem.fit_intercept:
-        found = step_in_plane(problem, place, (direction, q), problem.intercept(), ENOUGH)
+        found = step_in_plane(problem, place, (direction, q), intercept_ray(problem), ENOUGH)
         if found is not None:
             return found[1], metric
     t = search(line, place.value, slope)

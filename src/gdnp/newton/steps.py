@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gdnp.newton.line_search import DECREASE, search
 from gdnp.newton.plane_search import step_in_plane
-from gdnp.standardized import Place, Standardized
+from gdnp.standardized import Place, Standardized, length_ray, line_jet
 
 FloatArray = NDArray[np.float64]
 
@@ -56,7 +56,7 @@ class Steps:
             q = problem.slope(p)
         found = None
         if far and problem.loss.convex:  # bounded losses come nearer to the 0-1 loss, and to worse minima
-            found = step_in_plane(problem, old, (p, q), problem.length(old))
+            found = step_in_plane(problem, old, (p, q), length_ray(problem, old))
         if found is None:
             found = searched(problem, old, p, q, slope)
         if found is None:
@@ -70,7 +70,7 @@ def searched(
     problem: Standardized, old: Place, p: FloatArray, q: FloatArray, slope: float
 ) -> tuple[float, Place] | None:
     """A step length along p and the place it leads to, or None; q, the slope of the margins, is used up."""
-    t = search(problem.line(old, p, q), old.value, slope) if slope < 0.0 else 0.0
+    t = search(line_jet(problem, old, p, q), old.value, slope) if slope < 0.0 else 0.0
     if t == 0.0:
         return None
     q *= t
@@ -82,7 +82,7 @@ def downhill(problem: Standardized, old: Place, direction: FloatArray) -> Place 
     """A lower place along a direction of negative curvature, whichever way leads down."""
     q = problem.slope(direction)
     unit = 1.0 / max(float(np.abs(q).max()), 1e-300)
-    best, step, line = old.value, 0.0, problem.line(old, direction, q)
+    best, step, line = old.value, 0.0, line_jet(problem, old, direction, q)
     for t in (sign * unit * 2.0**k for k in range(-6, 7) for sign in (1.0, -1.0)):
         value = line(t)[0]
         if value < best:

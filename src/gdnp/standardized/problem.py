@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +28,7 @@ if TYPE_CHECKING:
     from gdnp.standardized.gram import Gram
 
 FloatArray = NDArray[np.float64]
-Ray = tuple[FloatArray, FloatArray]
-"""A direction of x, and the derivative of the margins along it."""
-LineJet = tuple[float, float, float]
-PlaneJet = tuple[float, tuple[float, float], tuple[float, float, float]]
-
-__all__ = ["LineJet", "Place", "PlaneJet", "Ray", "Shared", "Standardized"]
+__all__ = ["Place", "Shared", "Standardized"]
 
 
 @dataclass
@@ -169,16 +164,6 @@ class Standardized:
         gradient[:-1] += pull
         return Place(x, margins, float(value) + 0.5 * float(pull @ x[:-1]), gradient)
 
-    def length(self, place: Place) -> Ray:
-        """The direction in which the length of x grows, γ with it."""
-        return place.x, place.margins if self.base is None else place.margins - self.base
-
-    def intercept(self) -> Ray:
-        """The direction of γ."""
-        direction = np.zeros(self.d + 1)
-        direction[-1] = 1.0
-        return direction, self.sigma
-
     # One pass
 
     def forward(
@@ -269,62 +254,6 @@ class Standardized:
 
         self.design.reduce_rows(kernel, margins, self.weight, out)
         return out
-
-    def line(self, place: Place, p: FloatArray, slope: FloatArray) -> Callable[[float], LineJet]:
-        """t -> f, f' and f'' at step t along p, in O(n)."""
-        v, u = place.x[:-1], p[:-1]
-        pull = self.ridge * u
-        half, first_pull, second_pull = self.penalty(place.x), float(pull @ v), float(pull @ u)
-
-        def jet(t: float) -> LineJet:
-            def kernel(m: FloatArray, q: FloatArray, s: FloatArray | None) -> list[Any]:
-                at = t * q
-                at += m
-                value, r = self.loss.value_and_gradient(at)
-                c = self.loss.curvature(at)
-                if s is not None:
-                    r *= s
-                    c *= s
-                c *= q
-                return [value.sum() if s is None else value @ s, r @ q, c @ q]
-
-            sums = self.design.reduce_rows(kernel, place.margins, slope, self.weight)
-            share = 1.0 / self.n if self.weight is None else 1.0
-            f, f_t, f_tt = (share * float(part) for part in sums)
-            f += half + t * (first_pull + 0.5 * t * second_pull)
-            return f, f_t + first_pull + t * second_pull, f_tt + second_pull
-
-        return jet
-
-    def plane(self, place: Place, first: Ray, second: Ray) -> Callable[[float, float], PlaneJet]:
-        """(t, c) -> f, (f_t, f_c) and (f_tt, f_tc, f_cc) at steps t and c along two directions, in O(n)."""
-        (p, p_slope), (u, u_slope) = first, second
-        basis = np.array([place.x[:-1], p[:-1], u[:-1]])
-        (xx, xp, xu), (_, pp, pu), (*_, uu) = ((self.ridge * basis) @ basis.T).tolist()
-
-        def jet(t: float, c: float) -> PlaneJet:
-            def kernel(m: FloatArray, q: FloatArray, u: FloatArray, s: FloatArray | None) -> list[Any]:
-                at = t * q
-                at += m
-                at += c * u
-                value, r = self.loss.value_and_gradient(at)
-                bend = self.loss.curvature(at)
-                if s is not None:
-                    r *= s
-                    bend *= s
-                bent = bend * q
-                bend *= u
-                total = value.sum() if s is None else value @ s
-                return [total, r @ q, r @ u, bent @ q, bent @ u, bend @ u]
-
-            sums = self.design.reduce_rows(kernel, place.margins, p_slope, u_slope, self.weight)
-            share = 1.0 / self.n if self.weight is None else 1.0
-            f, f_t, f_c, f_tt, f_tc, f_cc = (share * float(part) for part in sums)
-            along_t, along_c = xp + t * pp + c * pu, xu + t * pu + c * uu
-            ridge = 0.5 * (xx + t * (xp + along_t) + c * (xu + along_c))
-            return f + ridge, (f_t + along_t, f_c + along_c), (f_tt + pp, f_tc + pu, f_cc + uu)
-
-        return jet
 
     # Products
 
