@@ -69,6 +69,14 @@ def test_reductions_equal_numpy(X, rng, form, n_jobs):
         np.testing.assert_allclose(got, expected, atol=1e-10)
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.usefixtures("small_blocks")
+def test_rows_of_a_block_as_an_array(X, form):
+    design = as_design(FORMS[form](X))
+    for k, (low, high) in enumerate(design.bounds):
+        np.testing.assert_array_equal(design.block(k).dense(1, high - low), X[low + 1 : high])
+
+
 @pytest.mark.parametrize("form", ["c_order", "csr"])
 @pytest.mark.usefixtures("small_blocks")
 def test_sums_do_not_depend_on_threads(X, rng, form):

@@ -49,6 +49,8 @@ class Loss(ABC):
         What the argument t is: ``-y (xᵀw + b)`` with y in {-1, +1}, or ``y - xᵀw - b``.
     convex : bool
         Whether φ'' >= 0 everywhere.
+    quadratic : bool
+        Whether φ'' is the same everywhere, so that one Newton step is all there is to do.
     increasing : bool
         Whether φ' > 0 everywhere, so that data which is separable has no finite minimiser.
     max_gradient : float
@@ -62,6 +64,7 @@ class Loss(ABC):
     name: ClassVar[str]
     task: ClassVar[Literal["classification", "regression"]]
     convex: ClassVar[bool]
+    quadratic: ClassVar[bool] = False
     increasing: ClassVar[bool] = False
     max_gradient: ClassVar[float]
     max_curvature: ClassVar[float]
@@ -105,6 +108,7 @@ class SquaredError(Loss):
     name = "squared_error"
     task = "regression"
     convex = True
+    quadratic = True
     max_gradient: ClassVar[float] = math.inf
     max_curvature: ClassVar[float] = 1.0
     has_conjugate = True

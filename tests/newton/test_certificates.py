@@ -9,7 +9,7 @@ from test_newton import CONVEX, draw, estimator, problem_of
 from gdnp import GDNPClassifier
 from gdnp.losses import LOSSES, LogLoss, Loss
 from gdnp.newton.certificates import duality_gap, provable
-from gdnp.newton.conjugate import newton_step
+from gdnp.newton.conjugate import NewtonStep, newton_step
 from gdnp.solvers.state import Status
 from reference import reference
 
@@ -49,6 +49,18 @@ def test_the_gap_bounds_the_suboptimality_anywhere(
     best = reference(loss, X, y, alpha, weight, fit_intercept)[2]
     assert moved.value - gap <= best * (1.0 + 1e-9)
     assert moved.value == pytest.approx(problem.at(moved.x).value)
+
+
+@pytest.mark.parametrize("loss", CONVEX, ids=lambda loss: loss.name)
+def test_the_gap_holds_where_the_intercept_is_far_off(rng, loss):
+    """a = φ'(t) is out of balance there, and would be no dual point as it is."""
+    X, y = draw(rng, loss=loss)
+    y = np.where(np.arange(len(y)) < 30, -1.0, 1.0) if loss.task == "classification" else y + 2.0
+    problem = problem_of(X, y, loss, 1e3)
+    place, still = problem.at(np.zeros(problem.d + 1)), np.zeros(problem.n)
+    moved, gap = duality_gap(problem, place, NewtonStep(np.zeros(9), still, place.gradient, 0.0, True))
+    assert moved.value == pytest.approx(place.value)
+    assert moved.value - gap <= reference(loss, X, y, 1e3)[2]
 
 
 @pytest.mark.parametrize("loss", CONVEX, ids=lambda loss: loss.name)

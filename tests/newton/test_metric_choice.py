@@ -79,7 +79,7 @@ def test_a_last_step_that_takes_too_long_calls_for_the_matrix(rng):
     for gap, is_matrix in ((1e3, False), (1e-9, True)):
         model = Model(problem)
         model.begin(place.margins, None)
-        assert last_step(problem, place, model, gap).newton.solved is not is_matrix
+        assert last_step(problem, place, model, lambda _, gap=gap: gap).newton.solved is not is_matrix
         assert model.metrics.is_matrix is is_matrix
 
 

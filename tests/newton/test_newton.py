@@ -334,6 +334,21 @@ def test_every_metric_solves_its_own_system(rng, loss, fit_intercept):
     assert along @ g > 0.0
 
 
+@pytest.mark.parametrize("form", [np.ascontiguousarray, np.asfortranarray, sp.csr_array, sp.csc_array])
+def test_the_kernel_of_several_blocks(rng, monkeypatch, form):
+    monkeypatch.setattr("gdnp.design.dense.BLOCK_FLOATS", 64 * 200)
+    monkeypatch.setattr("gdnp.design.sparse.BLOCK_ENTRIES", 2000)
+    monkeypatch.setattr("gdnp.design.sparse.BLOCK_ENTRIES_PER_COLUMN", 1)
+    X = rng.standard_normal((150, 200)) * np.logspace(-3, 3, 200) + 1.0
+    problem = problem_of(form(X), rng.standard_normal(150), SquaredError(), 1e-3)
+    assert (len(problem.design.bounds) > 2) is (form is not sp.csc_array)
+    inverse_ridge = rng.random(200)
+    Z = (X - X.mean(axis=0)) * problem.scale
+    np.testing.assert_allclose(
+        kernel_matrix(problem, inverse_ridge), (Z * inverse_ridge) @ Z.T, rtol=1e-9, atol=1e-9
+    )
+
+
 @pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 def test_gradient_is_the_derivative(rng, loss):
     X, y = draw(rng, n=40, d=3, loss=loss)

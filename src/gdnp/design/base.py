@@ -79,6 +79,10 @@ class Block(ABC):
         """
 
     @abstractmethod
+    def dense(self, low: int, high: int) -> FloatArray:
+        """Rows `low` to `high` as an array of shape (high - low, d) to be read."""
+
+    @abstractmethod
     def column_max(self) -> FloatArray:
         """max |x| of each column of the block, shape (d,)."""
 

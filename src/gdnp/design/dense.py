@@ -95,6 +95,9 @@ class DenseBlock(Block):
         centred *= np.sqrt(weight)[:, None]
         return mean, np.asarray(centred.T @ centred), U
 
+    def dense(self, low: int, high: int) -> FloatArray:  # noqa: D102
+        return self.values[low:high]
+
     def column_max(self) -> FloatArray:  # noqa: D102
         return np.asarray(np.max(np.abs(self.values), axis=0, initial=0.0))
 

@@ -125,6 +125,9 @@ class SparseBlock(Block):
             return mean + offset, np.maximum(block.squares(weight) - mean * mean, 0.0), U
         return mean + offset, block.gram(weight) - np.outer(mean, mean), U
 
+    def dense(self, low: int, high: int) -> FloatArray:  # noqa: D102
+        return np.asarray(self._rows[low:high].toarray(), dtype=np.float64)
+
     def column_max(self) -> FloatArray:  # noqa: D102
         return np.asarray(abs(self._rows).max(axis=0).toarray(), dtype=np.float64).ravel()
 

@@ -46,8 +46,8 @@ class Certificate:
     status : Status
         How the run ended.
     gap : float
-        Bound or estimate of (f - min f)/min f. Where min f is below 1e-15 of f at the start, near
-        interpolation, it is relative to that: less is rounding of the targets.
+        Bound or estimate of (f - min f)/min f. Near interpolation, where min f is below 1e-15 of f at the
+        constant prediction, it is relative to that: less is rounding of the targets.
     gradient_norm : float
         ‖∇f‖ in the inverse of the metric the solver ended with.
     kind : {"duality_gap", "newton_decrement", "gradient_norm"}
@@ -106,22 +106,22 @@ def duality_gap(problem: Standardized, place: Place, newton: NewtonStep) -> tupl
     float
         An upper bound on f - min f there, up to rounding; infinite where a cannot be balanced.
     """
-    loss, s_mean = problem.loss, 1.0 / problem.n
+    loss = problem.loss
     x = place.x + newton.step
-    moved, (w, b) = np.empty(problem.n), problem.outward(x)
+    moved, (w, b) = np.empty(problem.n), problem.outward(x)  # holds a, until the margins take its place
 
-    def dual(t: FloatArray, q: FloatArray) -> FloatArray:
-        return loss.dual_clip(loss.gradient(t) + loss.curvature(t) * q)
+    def dual(
+        t: FloatArray, q: FloatArray, sigma: FloatArray, s: FloatArray | None, a: FloatArray
+    ) -> list[Any]:
+        a[:] = loss.dual_clip(loss.gradient(t) + loss.curvature(t) * q)
+        h = problem.weighted(a * sigma, s)
+        return [float(np.maximum(h, 0.0).sum()), -float(np.minimum(h, 0.0).sum())]
 
-    def masses(_: Block, t: FloatArray, q: FloatArray, sigma: FloatArray, s: FloatArray | None) -> list[Any]:
-        h = dual(t, q) * sigma * (s_mean if s is None else s)
-        return [float(h[h > 0.0].sum()), float(-h[h < 0.0].sum())]
-
+    positive, negative = problem.design.reduce_rows(
+        dual, place.margins, newton.slope, problem.sigma, problem.weight, moved
+    )
     up = down = 1.0
     if problem.fit_intercept:
-        positive, negative = problem.design.reduce(
-            masses, place.margins, newton.slope, problem.sigma, problem.weight
-        )
         if min(positive, negative) <= 0.0 < max(positive, negative):
             up = down = 0.0
         elif positive > negative:
@@ -130,17 +130,10 @@ def duality_gap(problem: Standardized, place: Place, newton: NewtonStep) -> tupl
             down = positive / negative
 
     def kernel(
-        block: Block,
-        t: FloatArray,
-        q: FloatArray,
-        at: FloatArray,
-        sigma: FloatArray,
-        base: FloatArray | None,
-        s: FloatArray | None,
+        block: Block, at: FloatArray, sigma: FloatArray, base: FloatArray | None, s: FloatArray | None
     ) -> list[Any]:
+        a = at * np.where(at * sigma > 0.0, up, down)
         problem.forward(block, w, b, sigma, base, at)
-        a = dual(t, q)
-        a *= np.where(a * sigma > 0.0, up, down)
         value, r = loss.value_and_gradient(at)
         excess = np.maximum(value + loss.conjugate(a) - a * at, 0.0)
         r = problem.weighted(r, s)
@@ -152,14 +145,7 @@ def duality_gap(problem: Standardized, place: Place, newton: NewtonStep) -> tupl
 
     problem.cost.charge(1.0)
     value, excess, product, dual_product, total, dual_total = problem.design.reduce(
-        kernel,
-        place.margins,
-        newton.slope,
-        moved,
-        problem.sigma,
-        problem.base,
-        problem.weight,
-        partial_size=2 * problem.d,
+        kernel, moved, problem.sigma, problem.base, problem.weight, partial_size=2 * problem.d
     )
     gradient = problem.finished(product, total, x)
     residual = problem.finished(dual_product, dual_total, x)[:-1]

@@ -55,6 +55,7 @@ def newton_step(
     precondition: Callable[[FloatArray], FloatArray],
     done: Callable[[FloatArray, float], bool],
     max_iter: int,
+    watch: Callable[[FloatArray, float, float], object] | None = None,
 ) -> NewtonStep:
     """Conjugate gradients from δ = 0; one pass over X an iteration.
 
@@ -71,21 +72,25 @@ def newton_step(
         (residual, decrement) -> whether that is enough.
     max_iter : int
         Products with the Hessian at most.
+    watch : callable or None
+        Called with (δ, decrement, rᵀH⁻¹r) of every iteration that another follows, r the residual.
     """
-    gradient = place.gradient
-    x, residual = np.zeros_like(gradient), gradient.copy()
+    x, residual = np.zeros_like(place.gradient), place.gradient.copy()
     slope = np.empty(problem.n)
     total: FloatArray | None = None
     z = precondition(residual)
     p, rz = -z, float(residual @ z)
     first, solved = rz, True
-    for _ in range(max_iter):
+    decrement = 0.0
+    for k in range(max_iter):
+        if k > 0 and watch is not None:
+            watch(x, decrement, rz)
         product = problem.hessian_product(curvature, p, slope)
         bend = float(p @ product)
         if not bend > 1e-14 * float(np.abs(p) @ np.abs(product)):
             escape = p if bend < 0.0 else None
             total = np.zeros(problem.n) if total is None else total
-            return NewtonStep(x, total, residual, 0.5 * float(-gradient @ x), True, escape)
+            return NewtonStep(x, total, residual, decrement, True, escape)
         a = rz / bend
         x, residual = daxpy(p, x, a=a), daxpy(product, residual, a=a)
         slope *= a
@@ -93,7 +98,7 @@ def newton_step(
             total = slope
         else:
             total += slope
-        decrement = 0.5 * float(-gradient @ x)
+        decrement += 0.5 * a * rz  # -½ ∇fᵀδ would lose digits with the residuals' orthogonality
         if done(residual, decrement):
             break
         if slope is total:
@@ -107,4 +112,4 @@ def newton_step(
     else:
         solved = False
     assert total is not None, "max_iter must be at least 1"
-    return NewtonStep(x, total, residual, 0.5 * float(-gradient @ x), solved)
+    return NewtonStep(x, total, residual, decrement, solved)

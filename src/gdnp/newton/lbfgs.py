@@ -55,6 +55,8 @@ class Memory:
 
         `base` is H⁻¹ of the metric, the same one until the memory is cleared.
         """
+        if not self._pairs:
+            return base(g)
         q = g.copy()
         weights = []
         for s, y, curvature in reversed(self._pairs):
@@ -62,8 +64,7 @@ class Memory:
             weights.append(a)
             q = daxpy(y, q, a=-a)
         p = base(q)
-        if self._pairs:
-            p *= self._scaled(base)
+        p *= self._scaled(base)
         for (s, y, curvature), a in zip(self._pairs, reversed(weights), strict=True):
             p = daxpy(s, p, a=a - float(y @ p) / curvature)
         return np.asarray(p)

@@ -32,6 +32,9 @@ LARGEST_MATRIX = 2048
 ROWS_PER_COLUMN, ROWS_PER_COLUMN_ROUGH = 16, 4
 """Rows of the first metric for each column: H is then within about a half, or the whole, of that of all rows,
 which is as near as it comes to ∇²f where the loss is not convex."""
+AFFORDABLE, EXACT = 0.5, 5.0
+"""Passes that the first may take; where f is quadratic, with all rows or at least half of them, so that it is
+∇²f and there is one step to make."""
 SMALLEST_SAMPLE, SMALLEST_SAMPLE_ROUGH = 1024, 256
 GROWTH = 3
 """How many times more rows, or directions, each next metric is made from."""
@@ -85,7 +88,8 @@ class Full:
 
     def __init__(self, problem: Standardized, *, rough: bool = False) -> None:
         self._problem = problem
-        affordable = 0.5 * problem.n / problem.design.gram_work
+        passes = EXACT if problem.loss.quadratic else AFFORDABLE
+        affordable = problem.n * passes / problem.design.gram_work
         least = SMALLEST_SAMPLE, ROWS_PER_COLUMN * problem.d
         if rough or not problem.loss.convex:
             least = SMALLEST_SAMPLE_ROUGH, ROWS_PER_COLUMN_ROUGH * problem.d

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gdnp.losses import Loss
 from gdnp.newton.curvature import Curvature, DiagonalCurvature, FullCurvature
 from gdnp.newton.expectation import expected_curvature
 from gdnp.newton.metric_kinds import (
@@ -52,7 +51,7 @@ class Metrics:
     def __init__(self, problem: Standardized, *, rough: bool = False, sure: bool = False) -> None:
         self.problem = problem
         self._kinds = _kinds(problem, rough, sure)
-        self._renewed = _is_quadratic(problem.loss)  # or might as well be
+        self._renewed = problem.loss.quadratic  # or might as well be
         self.damping = 0.0
 
     @property
@@ -69,6 +68,14 @@ class Metrics:
     def cost(self) -> float:
         """Passes that the next metric takes the time of; of a cheap one, that the memory lost is worth."""
         return self._kinds[1 if self._due() else 0].cost
+
+    @property
+    def sharper_cost(self) -> float:
+        """Passes that a sharper metric takes the time of; infinite where there is none."""
+        match self._kinds:
+            case [Diagonal()]:
+                return np.inf
+        return self.cost
 
     @property
     def _next_is_matrix(self) -> bool:
@@ -150,7 +157,7 @@ def _kinds(problem: Standardized, rough: bool, sure: bool) -> list[Kind]:
         return [first, Kernel(problem)]
     if d <= LARGEST_MATRIX:
         matrix = Full(problem, rough=rough)
-        cheap = CHEAP_FOR_GOOD if _is_quadratic(problem.loss) else CHEAP
+        cheap = CHEAP_FOR_GOOD if problem.loss.quadratic else CHEAP
         at_once = sure or not problem.loss.convex or matrix.cost <= cheap
         return [matrix] if at_once else [Diagonal(problem), matrix]
     directions = LowRank(problem)
@@ -165,7 +172,3 @@ def _kinds(problem: Standardized, rough: bool, sure: bool) -> list[Kind]:
 def _affordable(side: int, problem: Standardized) -> bool:
     """Whether a matrix of so many rows may be held in the end."""
     return side <= LAST_MATRIX or (side <= LARGEST_LAST_MATRIX and side**2 <= 2 * problem.design.n_entries)
-
-
-def _is_quadratic(loss: Loss) -> bool:
-    return float(np.ptp(loss.curvature(np.array([-1.0, 0.0, 1.0])))) == 0.0

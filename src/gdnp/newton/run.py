@@ -9,7 +9,7 @@
    none, and far from the optimum of a convex loss the length is searched with it. H is taken afresh when, at
    the rate seen, that is the shorter way.
 3. Newton's equations by conjugate gradients in H. Their solution is the last step and the dual point of the
-   certificate at once.
+   certificate at once. Of a quadratic f with a ridge it is the only one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from gdnp.losses import zero_one
 from gdnp.newton.certificates import Certificate, Kind, smallest_curvature
 from gdnp.newton.conjugate import NewtonStep
 from gdnp.newton.curvature import Curvature
-from gdnp.newton.last_step import LastStep, last_step
+from gdnp.newton.last_step import LastStep, last_is_first, last_step
 from gdnp.newton.model import Model
 from gdnp.newton.sampling import sample, sample_size
 from gdnp.newton.start import decoupled_start
@@ -44,10 +44,12 @@ BASIN, BASIN_NOT_CONVEX = 1e-5, 1e-7
 """but not above this, from where one step gains too little."""
 ROUNDING = 1e-18
 """Suboptimality, relative to f, below which no value of f tells a better place from a worse one."""
+INTERPOLATED = 1e-15
+"""f in units of f at the constant prediction, below which f is rounding."""
 ROUGH = 0.05
 """Tolerance from which a metric of few rows will do."""
-TINY = 1 << 12
-"""Entries of X below which a further Newton step is not worth saving."""
+TINY, EXACT = 1 << 12, 1e-16
+"""Entries of X below which a further Newton step is not worth saving, and the gap at which it is."""
 PROOFS = 3
 """Attempts at a proof before an estimate will do."""
 CURVATURE_ROUNDING = 1e-9
@@ -174,17 +176,22 @@ class _Run:
                 self.place, metric = self._start()
         self.reached = self._spent()
         self.model.begin(self.place.margins, metric)
-        self.floor = 1e-15 * self.place.value
+        self.floor = self._floor()
         return self._iterate()
 
     def _constant_value(self) -> float:
         x, margins = self.problem.constant()
         return self.problem.value(x, margins)
 
+    def _floor(self) -> float:
+        """f below which there is only rounding of the targets; labels have none, and any f will do."""
+        return INTERPOLATED * (self.place.value if self.problem.base is None else self._constant_value())
+
     def _start(self) -> tuple[Place, Curvature | None]:
         """Where to begin: with rows enough, the solution of a sample. And the metric, if one was made."""
         size = sample_size(self.problem)
-        if size is not None and self.model.metrics.is_matrix and self.problem.loss.convex:
+        loss = self.problem.loss
+        if size is not None and self.model.metrics.is_matrix and loss.convex and not loss.quadratic:
             return self.problem.at(self._sample_solution(size)), None
         return decoupled_start(self.problem, self.model.metrics)
 
@@ -199,8 +206,9 @@ class _Run:
     def _iterate(self) -> Outcome:
         basin = BASIN if self.problem.loss.convex else BASIN_NOT_CONVEX
         enter = max(1.0, min(ENTER, basin / max(self.tol, 1e-300))) if self.prove else 1.0
+        at_once = self.prove and last_is_first(self.problem)
         stuck = False
-        for _ in range(self.max_iter):
+        while len(self.history) < self.max_iter:
             p = -self.model.solve(self.place.gradient)
             slope = float(p @ self.place.gradient)
             decrement = -0.5 * slope
@@ -210,14 +218,14 @@ class _Run:
             if self._separated():
                 return self._outcome(Status.LENGTH_DIVERGES, decrement, "newton_decrement")
             target = max(enter * self.tol, ROUNDING) * self._scale(self.place.value)
-            if decrement <= target or stuck:
+            if at_once or decrement <= target or stuck:
                 if not self.prove:
                     return self._outcome(Status.CONVERGED, decrement, "newton_decrement")
                 before = self.place.value
                 ended = self._finish(stuck)
                 if ended is not None:
                     return ended
-                renewed = self.model.refresh(self.place.margins)
+                renewed = not at_once and self.model.refresh(self.place.margins)
                 enter, stuck = 0.01 * enter, not renewed and _no_lower(self.place.value, before)
                 continue
             if self.model.stale(decrement, target) and self.model.refresh(self.place.margins, sharper=True):
@@ -247,7 +255,14 @@ class _Run:
         return max(value, self.floor)
 
     def _last_step(self) -> LastStep:
-        return last_step(self.problem, self.place, self.model, self.tol * self._scale(self.place.value))
+        return last_step(
+            self.problem,
+            self.place,
+            self.model,
+            lambda value: self.tol * self._scale(value),
+            self.max_iter + 1 - len(self.history),
+            self._watch,
+        )
 
     def _finish(self, stuck: bool) -> Outcome | None:
         """A last step that certifies itself, or None when there is more to do."""
@@ -275,7 +290,7 @@ class _Run:
             if smallest < -CURVATURE_ROUNDING and self._escape(direction):
                 return None
             return self._outcome(Status.CONVERGED, gap, kind, smallest)
-        if kind == "duality_gap" and (stuck or self.attempts >= PROOFS):
+        if kind == "duality_gap" and newton.solved and (stuck or self.attempts >= PROOFS):
             # R is too small beside rounding for a proof; the decrement of the last step can still be had.
             gap, kind = newton.decrement, "newton_decrement"
             if gap <= self.tol * self._scale(self.place.value):
@@ -300,7 +315,7 @@ class _Run:
 
     def _polished(self, gap: float) -> float:
         """The gap after one more Newton step where that costs next to nothing: to the last digits, then."""
-        if self.problem.design.n_entries > TINY:
+        if self.problem.design.n_entries > TINY or gap <= EXACT * self._scale(self.place.value):
             return gap
         self.model.refresh(self.place.margins)
         last = self._last_step()
@@ -333,10 +348,16 @@ class _Run:
 
     def _record(self, decrement: float) -> None:
         passes, seconds = self._spent() if self.history else self.reached  # without the first metric
-        row = Row(passes, seconds, self.place.value, math.sqrt(2.0 * decrement))
+        self._add(Row(passes, seconds, self.place.value, math.sqrt(2.0 * decrement)), self.place.x)
+
+    def _watch(self, step: FloatArray, decrement: float, square: float) -> None:
+        """An iteration of conjugate gradients on a quadratic f, whose value is known."""
+        self._add(Row(*self._spent(), self.place.value - decrement, math.sqrt(square)), self.place.x + step)
+
+    def _add(self, row: Row, x: FloatArray) -> None:
         self.history.append(row)
         if self.monitor is not None:
-            self.monitor(row, self.place.x)
+            self.monitor(row, x)
 
     def _outcome(self, status: Status, gap: float, kind: Kind, smallest: float | None = None) -> Outcome:
         g = self.place.gradient

@@ -9,11 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdnp.design import Block
+from gdnp.design.threads import ordered_map
 from gdnp.standardized.problem import Standardized
 
 FloatArray = NDArray[np.float64]
 
 __all__ = ["Gram", "covariance", "dense_rows", "diagonal", "gram", "gram_product", "kernel_matrix"]
+
+STRIP = 64
+"""Rows of X that are made dense at a time for a kernel."""
 
 
 @dataclass(frozen=True)
@@ -138,18 +142,29 @@ def gram_product(
 def kernel_matrix(problem: Standardized, inverse_ridge: FloatArray) -> FloatArray:
     """(X - centre) scale² R⁻¹ (X - centre)ᵀ, shape (n, n), for n < d; costs n/2 passes or so."""
     problem.cost.charge(0.5 * problem.n)
+    design, bounds = problem.design, problem.design.bounds
     out = np.empty((problem.n, problem.n))
-    factor = (np.square(problem.scale) * inverse_ridge)[:, None]
-    bounds = problem.design.bounds
-    for k, (low, high) in enumerate(bounds):
-        block = problem.design.block(k)
-        for start in range(low, high, 64):
-            unit = np.zeros((high - low, min(64, high - start)))
-            unit[np.arange(start - low, start - low + unit.shape[1]), np.arange(unit.shape[1])] = 1.0
-            rows = factor * (block.tdot(unit) - problem.centre[:, None])
-            offset = problem.centre @ rows
-            for i, (first, last) in enumerate(bounds):
-                out[first:last, start : start + unit.shape[1]] = problem.design.block(i).dot(rows) - offset
+    factor = np.square(problem.scale) * inverse_ridge
+    strips = [
+        (k, slice(first, min(first + STRIP, high)))
+        for k, (low, high) in enumerate(bounds)
+        for first in range(low, high, STRIP)
+    ]
+
+    def fill(strip: tuple[int, slice]) -> None:
+        k, columns = strip
+        low = bounds[k][0]
+        rows = design.block(k).dense(columns.start - low, columns.stop - low) - problem.centre
+        rows *= factor
+        offset = rows @ problem.centre
+        for i in range(k, len(bounds)):
+            part = design.block(i).dot(rows.T) - offset
+            out[slice(*bounds[i]), columns] = part
+            if i > k:
+                out[columns, slice(*bounds[i])] = part.T
+
+    for _ in ordered_map(fill, strips, design.n_jobs):
+        pass
     return 0.5 * (out + out.T)
 
 
@@ -158,7 +173,7 @@ def dense_rows(problem: Standardized) -> FloatArray:
     problem.cost.charge(0.5 * problem.n)
     out = np.empty((problem.n, problem.d))
     for k, (low, high) in enumerate(problem.design.bounds):
-        out[low:high] = problem.design.block(k).tdot(np.eye(high - low)).T
+        out[low:high] = problem.design.block(k).dense(0, high - low)
     out -= problem.centre
     out *= problem.scale
     return out
