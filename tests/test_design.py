@@ -216,6 +216,31 @@ def test_lanes_of_several_blocks_add_up(rng, monkeypatch):
     np.testing.assert_allclose(found, X.T @ r, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_gram_of_many_columns_is_added_up_from_larger_blocks(rng, small_blocks, dtype):
+    X, weight = rng.standard_normal((1000, 80)).astype(dtype), rng.uniform(-1.0, 1.0, 1000)
+    centre, factor = rng.standard_normal(80), 2.0 ** rng.integers(-2, 3, 80)
+    design = as_design(X).transformed(X[0].astype(float), factor)
+    coarse = design.in_blocks_for(400 * 80)
+    assert len(coarse.bounds) == 6  # 200 rows in each would do with five; an even number of 167
+    assert coarse.bounds[-1] == (835, 1000)
+    assert len(design.bounds) > 2 * len(coarse.bounds)
+    assert design.in_blocks_for(80) is design
+    grams = []
+    for jobs in 1, 2:
+        design.n_jobs = jobs
+        grams.append(design.reduce(lambda b, w: [b.gram(w, centre)], weight, partial_size=400 * 80)[0])
+    np.testing.assert_array_equal(*grams)
+    Z = (X - X[0].astype(float)) * factor - centre
+    np.testing.assert_allclose(grams[0], Z.T @ (weight[:, None] * Z), rtol=1e-9, atol=1e-8)
+    index = np.sort(rng.integers(0, 1000, 700))
+    chosen = design.reduce_chosen(
+        lambda b, w: [b.gram(w, centre)], index, weight[:700], partial_size=400 * 80
+    )[0]
+    Z = Z[index]
+    np.testing.assert_allclose(chosen, Z.T @ (weight[:700, None] * Z), rtol=1e-9, atol=1e-8)
+
+
 @pytest.mark.parametrize("form", [sp.csr_array, sp.csr_matrix, sp.csc_array])
 def test_sparse_blocks_share_the_memory_of_the_matrix(rng, small_blocks, form):
     X = form(sp.random(600, 8, 0.5, random_state=0))

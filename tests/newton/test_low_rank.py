@@ -189,6 +189,22 @@ def test_the_last_kind_is_a_matrix_where_one_may_be_held(rng, monkeypatch, n, d,
     assert type(_kinds(problem_of(X, y, 1e-4, loss=loss), rough=False, sure=False)[-1]).__name__ == last
 
 
+def test_least_squares_go_without_directions_where_a_matrix_may_be_held(rng, monkeypatch):
+    """It is made once, where another loss needs several."""
+    for name, limit in {"LARGEST_MATRIX": 64, "LAST_MATRIX": 128}.items():
+        monkeypatch.setattr(f"gdnp.newton.metrics.{name}", limit)
+    for n, d, loss, names in (
+        (300, 100, SquaredError(), ["Full"]),
+        (300, 100, LogLoss(), ["Diagonal", "LowRank", "Full"]),
+        (300, 150, SquaredError(), ["Diagonal", "LowRank", "Full"]),
+        (100, 300, SquaredError(), ["Diagonal", "Kernel"]),
+        (100, 300, LogLoss(), ["Diagonal", "LowRank", "Kernel"]),
+    ):
+        X, y = correlated(rng, n, d, 10, noise=0.05)
+        found = _kinds(problem_of(X, y, 1e-4, loss=loss), rough=False, sure=False)
+        assert [type(kind).__name__ for kind in found] == names, (n, d, loss)
+
+
 def test_a_sparse_matrix_gets_none_that_is_much_larger(rng, monkeypatch):
     for name, limit in {"LARGEST_MATRIX": 64, "LAST_MATRIX": 100}.items():
         monkeypatch.setattr(f"gdnp.newton.metrics.{name}", limit)

@@ -133,12 +133,12 @@ class DesignMatrix(ABC):
         """What the blocks have then multiplied the columns by, shape (d,)."""
         return np.ones(self.n_features) if self._factor is None else self._factor
 
-    def _transformation_of(self, index: NDArray[np.intp]) -> dict[str, FloatArray | None]:
+    def _transformation_of(self, index: NDArray[np.intp]) -> tuple[FloatArray | None, FloatArray | None]:
         """The offset and the factor of some columns."""
-        return {
-            "offset": None if self._offset is None else self._offset[index],
-            "factor": None if self._factor is None else self._factor[index],
-        }
+        return (
+            None if self._offset is None else self._offset[index],
+            None if self._factor is None else self._factor[index],
+        )
 
     @abstractmethod
     def transformed(self, offset: FloatArray | None, factor: FloatArray | None) -> DesignMatrix:
@@ -160,6 +160,10 @@ class DesignMatrix(ABC):
     @abstractmethod
     def block(self, k: int) -> Block:
         """The k-th block."""
+
+    def in_blocks_for(self, partial_size: int) -> DesignMatrix:
+        """The same X in blocks with work enough for a partial result of so many numbers."""
+        return self
 
     @property
     @abstractmethod
@@ -207,14 +211,15 @@ class DesignMatrix(ABC):
         partial_size : int
             Numbers in one partial result; large ones get fewer partial sums to keep memory bounded.
         """
-        bounds = self.bounds
+        design = self.in_blocks_for(partial_size)
+        bounds = design.bounds
         if len(bounds) == 1:
             with single_threaded_blas():
-                return kernel(self.block(0), *rows)
+                return kernel(design.block(0), *rows)
 
         def part(k: int) -> P:
             low, high = bounds[k]
-            return kernel(self.block(k), *_pieces(rows, low, high))
+            return kernel(design.block(k), *_pieces(rows, low, high))
 
         return self._ordered_sum(part, len(bounds), merge, self.entry_work * self.n_entries, partial_size)
 
@@ -229,11 +234,10 @@ class DesignMatrix(ABC):
 
         `rows` are vectors of the length of `index`.
         """
-        step = -(-self.n_samples // len(self.bounds))
-        count = -(-len(index) // step)
+        count = -(-len(index) * len(self.in_blocks_for(partial_size).bounds) // self.n_samples)
 
         def part(k: int) -> list[Any]:
-            low, high = k * step, (k + 1) * step
+            low, high = k * len(index) // count, (k + 1) * len(index) // count
             few = self.rows(index[low:high])
             few.n_jobs = 1
             return few.reduce(kernel, *_pieces(rows, low, high), partial_size=partial_size)

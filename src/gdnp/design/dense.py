@@ -57,9 +57,10 @@ class DenseBlock(Block):
 
     def gram(self, weight: FloatArray, centre: FloatArray | None = None) -> FloatArray:  # noqa: D102
         values = self.values
-        total = np.zeros((values.shape[1], values.shape[1]))
-        step = max(COPIED_ROWS, COPIED_FLOATS // max(1, values.shape[1]))
-        for low in range(0, len(values), step):
+        n, d = values.shape
+        step = max(COPIED_ROWS, COPIED_FLOATS // max(1, d), d)
+
+        def product(low: int) -> FloatArray:
             piece, s = values[low : low + step], weight[low : low + step]
             root = np.sqrt(np.abs(s))[:, None]
             if centre is None:
@@ -67,7 +68,11 @@ class DenseBlock(Block):
             else:
                 piece = piece - centre
                 piece *= root
-            total += product_with_signs(piece, s)
+            return product_with_signs(piece, s)
+
+        total = product(0)
+        for low in range(step, n, step):
+            total += product(low)
         return total
 
     def squares(  # noqa: D102
@@ -115,6 +120,8 @@ class DenseDesign(DesignMatrix):
         Taken off the columns as they are read, where taking it off the products would cancel.
     factor : ndarray of shape (d,) or None
         Then multiplied into the columns, where entries are too large or too small to be squared.
+    block_rows : int or None
+        Rows of a block; None is what a cache holds.
     """
 
     def __init__(
@@ -124,13 +131,14 @@ class DenseDesign(DesignMatrix):
         *,
         offset: FloatArray | None = None,
         factor: FloatArray | None = None,
+        block_rows: int | None = None,
     ) -> None:
         super().__init__(n_jobs)
         self._X = X
         self._offset = offset
         self._factor = factor
         self.n_samples, self.n_features = X.shape
-        rows = max(64, 1 << ((BLOCK_FLOATS // max(1, self.n_features)).bit_length() - 1))
+        rows = block_rows or max(64, 1 << ((BLOCK_FLOATS // max(1, self.n_features)).bit_length() - 1))
         self._bounds = [(low, min(low + rows, self.n_samples)) for low in range(0, self.n_samples, rows)]
 
     @property
@@ -140,6 +148,21 @@ class DenseDesign(DesignMatrix):
     def block(self, k: int) -> DenseBlock:  # noqa: D102
         low, high = self._bounds[k]
         return DenseBlock(self._X[low:high], self._offset, self._factor)
+
+    def in_blocks_for(self, partial_size: int) -> DenseDesign:
+        """Blocks of half as many numbers, where a cache holds fewer: adding a partial result takes long."""
+        rows = partial_size // (2 * max(1, self.n_features))
+        if rows <= self._bounds[0][1]:
+            return self
+        parts = -(-self.n_samples // rows)
+        parts += parts > 1 and parts % 2  # an even share for two threads
+        return DenseDesign(
+            self._X,
+            self.n_jobs,
+            offset=self._offset,
+            factor=self._factor,
+            block_rows=-(-self.n_samples // parts),
+        )
 
     @property
     def n_entries(self) -> int:  # noqa: D102
@@ -174,4 +197,5 @@ class DenseDesign(DesignMatrix):
         return DenseDesign(few, self.n_jobs, offset=self._offset, factor=self._factor)
 
     def columns(self, index: NDArray[np.intp]) -> DenseDesign:  # noqa: D102
-        return DenseDesign(self._X[:, index], self.n_jobs, **self._transformation_of(index))
+        offset, factor = self._transformation_of(index)
+        return DenseDesign(self._X[:, index], self.n_jobs, offset=offset, factor=factor)

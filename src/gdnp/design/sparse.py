@@ -187,7 +187,8 @@ class SparseDesign(DesignMatrix):
         return SparseDesign(self._X[index].tocsr(), self.n_jobs, offset=self._offset, factor=self._factor)
 
     def columns(self, index: NDArray[np.intp]) -> SparseDesign:  # noqa: D102
-        return SparseDesign(self._X[:, index], self.n_jobs, **self._transformation_of(index))
+        offset, factor = self._transformation_of(index)
+        return SparseDesign(self._X[:, index], self.n_jobs, offset=offset, factor=factor)
 
     @property
     def n_entries(self) -> int:  # noqa: D102

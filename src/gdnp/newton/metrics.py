@@ -149,13 +149,14 @@ class Metrics:
 def _kinds(problem: Standardized, rough: bool, sure: bool) -> list[Kind]:
     """The kinds of metric that are tried one after the other."""
     n, d = problem.n, problem.d
+    largest = LAST_MATRIX if problem.loss.quadratic else LARGEST_MATRIX  # made once, it beats directions
     # near interpolation the residuals of a regression are rounding, which a kernel blows up
     few = n < (d if problem.loss.task == "classification" else d // 2)
     graded = n < d and hides_ridge(problem, problem.loss.max_curvature / n)
-    if n <= LARGEST_MATRIX and (few or graded):
-        first: Kind = Diagonal(problem) if few or d > LARGEST_MATRIX else Full(problem, rough=rough)
+    if n <= largest and (few or graded):
+        first: Kind = Diagonal(problem) if few or d > largest else Full(problem, rough=rough)
         return [first, Kernel(problem)]
-    if d <= LARGEST_MATRIX:
+    if d <= largest:
         matrix = Full(problem, rough=rough)
         cheap = CHEAP_FOR_GOOD if problem.loss.quadratic else CHEAP
         at_once = sure or not problem.loss.convex or matrix.cost <= cheap
