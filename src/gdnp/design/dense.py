@@ -12,7 +12,7 @@ __all__ = ["DenseBlock", "DenseDesign"]
 BLOCK_FLOATS = 1 << 18
 """2 MiB of float64: a block stays in a core's cache between the product with X and the one with Xᵀ."""
 COPIED_FLOATS, COPIED_ROWS = 1 << 16, 512
-"""What a Gram copies at a time: half a megabyte, and enough rows for products to run at speed."""
+"""What a Gram copies at a time, at least: half a megabyte, and rows enough for products to run at speed."""
 
 
 def product_with_signs(rows: FloatArray, weight: FloatArray) -> FloatArray:

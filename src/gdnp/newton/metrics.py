@@ -29,6 +29,9 @@ first in any case, the second where it takes no more than twice the memory of X.
 CHEAP, CHEAP_FOR_GOOD = 1.0, 20.0
 """Passes that a matrix may take to be made at once, and not only where the diagonal is too slow: the second
 where f is quadratic, so that it is the last."""
+WITHOUT_DIRECTIONS = 250.0
+"""Passes that a matrix may take to be tried before directions beside a diagonal, where f is quadratic, so
+that it is made once."""
 SMALL = 16
 """Columns up to which a matrix is always cheap."""
 SMALLEST_DAMPING, LARGEST_DAMPING = 1e-8, 1.0
@@ -149,14 +152,13 @@ class Metrics:
 def _kinds(problem: Standardized, rough: bool, sure: bool) -> list[Kind]:
     """The kinds of metric that are tried one after the other."""
     n, d = problem.n, problem.d
-    largest = LAST_MATRIX if problem.loss.quadratic else LARGEST_MATRIX  # made once, it beats directions
     # near interpolation the residuals of a regression are rounding, which a kernel blows up
     few = n < (d if problem.loss.task == "classification" else d // 2)
     graded = n < d and hides_ridge(problem, problem.loss.max_curvature / n)
-    if n <= largest and (few or graded):
-        first: Kind = Diagonal(problem) if few or d > largest else Full(problem, rough=rough)
+    if n <= LARGEST_MATRIX and (few or graded):
+        first: Kind = Diagonal(problem) if few or d > LARGEST_MATRIX else Full(problem, rough=rough)
         return [first, Kernel(problem)]
-    if d <= largest:
+    if d <= LARGEST_MATRIX:
         matrix = Full(problem, rough=rough)
         cheap = CHEAP_FOR_GOOD if problem.loss.quadratic else CHEAP
         at_once = sure or not problem.loss.convex or matrix.cost <= cheap
@@ -167,6 +169,8 @@ def _kinds(problem: Standardized, rough: bool, sure: bool) -> list[Kind]:
     last: list[Kind] = []
     if _affordable(n if few else d, problem):
         last = [Kernel(problem) if few else Full(problem)]
+    if problem.loss.quadratic and last and last[0].cost <= WITHOUT_DIRECTIONS:
+        return [Diagonal(problem), *last]
     return [Diagonal(problem), directions, *last]
 
 
