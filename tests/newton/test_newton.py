@@ -716,6 +716,14 @@ def test_regression_with_fewer_rows_than_columns_in_any_units(n, d, mixed):
         assert model.certificate_.objective == pytest.approx(least, rel=1e-6, abs=0.0)
 
 
+def test_regression_with_very_many_columns_in_any_units():
+    """More than a matrix of columns is held for, and too many for the products of rows to be exact."""
+    r = np.random.default_rng(0)
+    X = r.standard_normal((120, 40_000)) * 10.0 ** r.uniform(-8.0, 8.0, 40_000)
+    model = GDNPRegressor(alpha=1e-6).fit(X, r.standard_normal(120))  # a warning is an error
+    assert model.certificate_.proved
+
+
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
 @pytest.mark.parametrize("offset", [1e12, 1e15, 4e15])
 def test_a_column_that_varies_in_its_last_digits(rng, offset, form):
