@@ -138,6 +138,18 @@ def test_value_and_gradient_are_the_two(loss, reference):
 
 
 @every_loss
+def test_jet_is_all_three(loss, reference):
+    t = np.array(POINTS)
+    value, gradient, curvature = loss.jet(t)
+    np.testing.assert_allclose(value, loss.value(t), rtol=4 * EPS, atol=TINY)
+    condition = 4.0 + np.abs(t)
+    assert (np.abs(gradient - loss.gradient(t)) <= condition * EPS * np.abs(loss.gradient(t)) + 1e-308).all()
+    np.testing.assert_allclose(curvature, loss.curvature(t), rtol=8 * EPS, atol=EPS * loss.max_curvature)
+    for part in (value, gradient, curvature):
+        assert not np.shares_memory(part, t)
+
+
+@every_loss
 def test_gradient_times_is_the_chain_rule(loss, reference):
     t = np.array(POINTS)
     for sigma in (np.where(np.arange(len(t)) % 3, -1.0, 1.0), np.broadcast_to(-1.0, t.shape)):

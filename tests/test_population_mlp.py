@@ -7,7 +7,7 @@ import pytest
 
 from gdnp import Status, methods, minimize, theory
 from gdnp.datasets import gaussian_parameters
-from gdnp.hidden_unit import UnitLoss, activation_slope, loss_jet, unit_jet
+from gdnp.hidden_unit import UnitLoss, activation_slope, unit_jet
 from gdnp.losses import LOSSES
 from gdnp.population import Halfspace
 from gdnp.population_mlp import PopulationMLP, _nodes
@@ -296,7 +296,7 @@ def test_a_run_that_ends_higher_is_not_kept():
 
 @pytest.mark.parametrize("loss", LOSS_NAMES)
 def test_unit_jet_is_differentiated_right(loss):
-    jet, t, rest, h = loss_jet(LOSSES[loss]), np.linspace(-4.0, 4.0, 41), 0.3, 1e-5
+    jet, t, rest, h = LOSSES[loss].jet, np.linspace(-4.0, 4.0, 41), 0.3, 1e-5
     psi = unit_jet(np, jet, -1.3, rest, t)
     up, down = unit_jet(np, jet, -1.3, rest, t + h), unit_jet(np, jet, -1.3, rest, t - h)
     assert psi.slope == pytest.approx((up.value - down.value) / (2 * h), abs=1e-9)
@@ -316,12 +316,12 @@ def test_slope_of_tanh_keeps_its_digits_in_the_tails():
 @pytest.mark.parametrize("theta", [0.5, -2.0])
 def test_bounds_of_a_unit_are_not_exceeded(rng, loss, theta):
     reach = abs(theta) + 1.5
-    bounds = UnitLoss(loss_jet(LOSSES[loss]), theta, reach)
-    psi = unit_jet(np, bounds.jet, theta, rng.uniform(-1.5, 1.5, (500, 1)), np.linspace(-5, 5, 101))
+    bounds = UnitLoss(LOSSES[loss].jet, theta, reach)
+    psi = unit_jet(np, bounds.outer, theta, rng.uniform(-1.5, 1.5, (500, 1)), np.linspace(-5, 5, 101))
     assert np.abs(psi.slope).max() <= bounds.max_gradient
     assert 0.3 * bounds.max_curvature < np.abs(psi.curvature).max() <= bounds.max_curvature
     t = np.linspace(-2.0, 2.0, 9)
-    alone = unit_jet(np, bounds.jet, theta, 0.0, t)
+    alone = unit_jet(np, bounds.outer, theta, 0.0, t)
     for found, expected in zip(
         (bounds.value(t), bounds.gradient(t), bounds.curvature(t)), alone[:3], strict=True
     ):

@@ -16,7 +16,7 @@ import numpy as np
 from gdnp.interface import FloatArray
 from gdnp.losses import Loss
 
-__all__ = ["LossJet", "UnitJet", "UnitLoss", "activation_slope", "loss_jet", "unit_jet"]
+__all__ = ["LossJet", "UnitJet", "UnitLoss", "activation_slope", "unit_jet"]
 
 LossJet = Callable[[Any], tuple[Any, Any, Any]]
 """t -> (ℓ, ℓ', ℓ'') elementwise, on arrays or on tensors."""
@@ -71,11 +71,6 @@ def unit_jet(xp: Any, jet: LossJet, theta: float, rest: Any, t: Any) -> UnitJet:
     return UnitJet(value, outer, theta * cross * slope - 2.0 * outer * phi, cross)
 
 
-def loss_jet(loss: Loss) -> LossJet:
-    """ℓ, ℓ' and ℓ'' of a loss of the library, on NumPy arrays."""
-    return lambda t: (*loss.value_and_gradient(t), loss.curvature(t))
-
-
 @dataclass(frozen=True)
 class UnitLoss(Loss):
     """What the solvers ask of a loss, for ψ: bounds over every value that the other units can take.
@@ -86,7 +81,7 @@ class UnitLoss(Loss):
 
     Parameters
     ----------
-    jet : callable
+    outer : callable
         ℓ and its derivatives, on float64 arrays.
     theta : float
         θ_i.
@@ -94,7 +89,7 @@ class UnitLoss(Loss):
         Σ|θ_j|, over all units.
     """
 
-    jet: LossJet
+    outer: LossJet
     theta: float
     reach: float
 
@@ -103,7 +98,7 @@ class UnitLoss(Loss):
     convex = False
 
     def _suprema(self) -> tuple[float, float]:
-        _, first, second = self.jet(np.linspace(-self.reach, self.reach, 513))
+        _, first, second = self.outer(np.linspace(-self.reach, self.reach, 513))
         return float(np.abs(first).max()), float(np.abs(second).max())
 
     @property
@@ -119,12 +114,12 @@ class UnitLoss(Loss):
 
     def value(self, t: FloatArray) -> FloatArray:
         """ℓ(θ tanh t)."""
-        return np.asarray(unit_jet(np, self.jet, self.theta, 0.0, t).value)
+        return np.asarray(unit_jet(np, self.outer, self.theta, 0.0, t).value)
 
     def gradient(self, t: FloatArray) -> FloatArray:
         """Its derivative."""
-        return np.asarray(unit_jet(np, self.jet, self.theta, 0.0, t).slope)
+        return np.asarray(unit_jet(np, self.outer, self.theta, 0.0, t).slope)
 
     def curvature(self, t: FloatArray) -> FloatArray:
         """Its second derivative."""
-        return np.asarray(unit_jet(np, self.jet, self.theta, 0.0, t).curvature)
+        return np.asarray(unit_jet(np, self.outer, self.theta, 0.0, t).curvature)

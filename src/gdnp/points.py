@@ -113,8 +113,7 @@ class DataLine:
             at = start + t * q
             if c != 0.0:
                 at += c * e
-            value, first = o.loss.value_and_gradient(at)
-            second = o.loss.curvature(at)
+            value, first, second = o.loss.jet(at)
             mean = o.mean
             gradient = [mean(first * q, s), 0.0]
             h = [mean(second * q * q, s), 0.0, 0.0]

@@ -182,8 +182,8 @@ class Halfspace(Population):
 
     def _expectations(self, a: float, q: float) -> Moments:
         xi, weight = self._rule(a, max(q - a * a, 0.0))
-        value, gradient = self.loss.value_and_gradient(xi)
-        return float(weight @ value), float(weight @ gradient), float(weight @ self.loss.curvature(xi))
+        value, gradient, curvature = self.loss.jet(xi)
+        return float(weight @ value), float(weight @ gradient), float(weight @ curvature)
 
     def _restriction(self, point: _Point, d: FloatArray) -> Callable[[float], Moments]:
         # w̃ + t d = p + τ d with τ = s + t and zᵀp independent of ζ = zᵀd: no formula below subtracts, so a
@@ -207,8 +207,7 @@ class Halfspace(Population):
             else:
                 mean = np.full_like(xi, mean_d)
                 square = mean * mean + var_d
-            value, gradient = self.loss.value_and_gradient(xi)
-            curvature = self.loss.curvature(xi)
+            value, gradient, curvature = self.loss.jet(xi)
             return (
                 float(weight @ value),
                 float(weight @ (gradient * mean)),

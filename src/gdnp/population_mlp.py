@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gdnp.hidden_unit import UnitLoss, activation_slope, loss_jet, unit_jet
+from gdnp.hidden_unit import UnitLoss, activation_slope, unit_jet
 from gdnp.interface import FloatArray, Point
 from gdnp.losses import Loss, get_loss
 from gdnp.metric import Covariance
@@ -129,7 +129,7 @@ class HiddenUnit(Population):
     """
 
     def __init__(self, network: PopulationMLP, theta: float, signal: FloatArray, output: FloatArray) -> None:
-        jet = loss_jet(network.loss)
+        jet = network.loss.jet
         reach = abs(theta) + float(np.abs(output).sum())
         super().__init__(network.u, network.S, UnitLoss(jet, theta, reach), alpha=0.0)
         self.network, self._jet, self._theta = network, jet, theta

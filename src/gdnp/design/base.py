@@ -21,7 +21,7 @@ LANES = 16
 """Partial sums of a reduction. Fixed, so that results repeat bit for bit on any number of threads."""
 LANE_FLOATS = 1 << 23
 """Partial sums together hold at most about this many numbers, at least two of them."""
-ROWS = 1 << 16
+ROWS = 1 << 14
 """Rows of a sum that does not look at X."""
 ROW_WORK = 8.0
 """Time of such a sum for a row, in units of reading an entry of dense X."""

@@ -74,6 +74,11 @@ class Tempered(Loss):
         """κ² φ''(κ t)."""
         return self.factor**2 * self.loss.curvature(self.factor * t)
 
+    def jet(self, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """One reading of φ for all three."""
+        value, gradient, curvature = self.loss.jet(self.factor * t)
+        return value, self.factor * gradient, self.factor**2 * curvature
+
 
 def solve_nonconvex(
     problem: Standardized,

@@ -43,8 +43,7 @@ def line_jet(
         def kernel(m: FloatArray, q: FloatArray, s: FloatArray | None) -> list[Any]:
             at = t * q
             at += m
-            value, r = problem.loss.value_and_gradient(at)
-            c = problem.loss.curvature(at)
+            value, r, c = problem.loss.jet(at)
             if s is not None:
                 r *= s
                 c *= s
@@ -73,8 +72,7 @@ def plane_jet(
             at = t * q
             at += m
             at += c * u
-            value, r = problem.loss.value_and_gradient(at)
-            bend = problem.loss.curvature(at)
+            value, r, bend = problem.loss.jet(at)
             if s is not None:
                 r *= s
                 bend *= s
