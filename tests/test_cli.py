@@ -17,9 +17,12 @@ import gdnp
 from gdnp.cli import main
 from gdnp.datasets import fetch
 from gdnp.paper import EXPERIMENTS
+from gdnp.paper.claims import CLAIMS
 from gdnp.paper.figure2 import Figure2, Profile
 from gdnp.paper.figure3 import Figure3
 from gdnp.paper.figure3 import Profile as Figure3Profile
+from gdnp.paper.table1 import Profile as Table1Profile
+from gdnp.paper.table1 import Table1
 
 REFUSED = "http://127.0.0.1:9"  # the discard port: nobody answers
 METHODS = ("gd", "agd", "gdnp_inner")
@@ -30,6 +33,21 @@ TINY = Figure2(
 TINY_FIGURE3 = Figure3(
     quick=Figure3Profile(
         rows=30, seeds=1, iterations=2, every=1, probes=1, segment=2, pilot=1, steps=(0.1,), depth=2, width=3
+    )
+)
+
+TINY_TABLE1 = Table1(
+    quick=Table1Profile(
+        d=3,
+        kappa=4.0,
+        r=0.5,
+        rows=300,
+        starts=1,
+        max_iter=200,
+        gdnp_max_iter=30,
+        decades=(1, 4),
+        per_decade=4,
+        separate_per_decade=2,
     )
 )
 
@@ -55,6 +73,7 @@ if __name__ == "__main__":
 def _tiny(monkeypatch, tmp_path):
     monkeypatch.setitem(EXPERIMENTS, "figure2", TINY)
     monkeypatch.setitem(EXPERIMENTS, "figure3", TINY_FIGURE3)
+    monkeypatch.setitem(EXPERIMENTS, "table1", TINY_TABLE1)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GDNP_DEBUG", raising=False)
 
@@ -93,8 +112,10 @@ def test_run_says_where_everything_is(capsys, tmp_path):
     assert "Traceback" not in captured.err
 
 
-def test_no_name_runs_every_experiment(capsys):
+def test_no_name_runs_every_experiment(capsys, monkeypatch):
+    """Of the claims two: tests/paper/test_claims.py measures each of them."""
     pytest.importorskip("torch")
+    monkeypatch.setattr("gdnp.paper.theorems.CLAIMS", {name: CLAIMS[name] for name in ("eq-9", "eq-15")})
     assert main(["reproduce", "--jobs", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["experiments"].keys() == EXPERIMENTS.keys()
 
@@ -437,7 +458,7 @@ def test_a_verdict_that_differs_is_exit_status_5(monkeypatch, tmp_path, capsys):
     from dataclasses import replace
 
     from gdnp.paper import theorems
-    from gdnp.paper.claims import CLAIMS, Verdict
+    from gdnp.paper.claims import Verdict
 
     claim = CLAIMS["eq-9"]
     for recorded, code in ((claim.recorded, 0), (Verdict.FAILS_OUTSIDE_SCOPE, 5)):
