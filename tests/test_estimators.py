@@ -13,13 +13,13 @@ from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from test_newton import draw, estimator
 
 import gdnp
 from gdnp import ConvergenceDisplay, GDNPClassifier, GDNPRegressor
 from gdnp.estimators.fitting import SOLVERS
 from gdnp.losses import LOSSES
 from gdnp.solvers.state import Status
+from problems import draw, estimator
 
 ALL = [
     (GDNPClassifier if loss.task == "classification" else GDNPRegressor)(name)

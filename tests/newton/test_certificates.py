@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_newton import CONVEX, draw, estimator, problem_of
 
 from gdnp import GDNPClassifier
 from gdnp.losses import LOSSES, LogLoss, Loss
 from gdnp.newton.certificates import duality_gap, provable
 from gdnp.newton.conjugate import NewtonStep, newton_step
 from gdnp.solvers.state import Status
+from problems import CONVEX, draw, estimator, problem_of
 from reference import reference
 
 

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 from test_low_rank import correlated
-from test_newton import draw, problem_of
 
 from gdnp import GDNPClassifier, GDNPRegressor
 from gdnp.losses import LogLoss, PseudoHuber, Sigmoid, SquaredError
@@ -17,6 +16,7 @@ from gdnp.newton.model import Model
 from gdnp.newton.run import solve
 from gdnp.newton.start import decoupled_start
 from gdnp.solvers.state import Status
+from problems import draw, problem_of
 from reference import reference
 
 

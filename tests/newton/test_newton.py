@@ -7,7 +7,6 @@ from sklearn.datasets import load_breast_cancer
 
 from gdnp import GDNPClassifier, GDNPRegressor
 from gdnp.design import as_design
-from gdnp.interface import Cost
 from gdnp.losses import LOSSES, LogLoss, PseudoHuber, Sigmoid, SquaredError, get_loss
 from gdnp.newton import metric_kinds
 from gdnp.newton.certificates import smallest_curvature
@@ -24,7 +23,6 @@ from gdnp.solvers.state import Status
 from gdnp.standardized import (
     Gram,
     Place,
-    Standardized,
     dense_rows,
     diagonal,
     gram,
@@ -35,22 +33,8 @@ from gdnp.standardized import (
     plane_jet,
     standardise,
 )
+from problems import CONVEX, draw, estimator, problem_of
 from reference import exact_ridge_minimum, objective, reference
-
-CONVEX = [loss for loss in LOSSES.values() if loss.convex]
-
-
-def estimator(loss, **options):
-    kind = GDNPClassifier if loss.task == "classification" else GDNPRegressor
-    return kind(loss, **options)
-
-
-def draw(rng, n=300, d=8, loss=None):
-    X = rng.standard_normal((n, d)) @ rng.standard_normal((d, d))
-    eta = X @ rng.standard_normal(d)
-    if loss is not None and loss.task == "regression":
-        return X, eta + rng.standard_t(3, n)
-    return X, np.where(rng.random(n) < 1.0 / (1.0 + np.exp(-eta)), 1.0, -1.0)
 
 
 def raw(rng, n=400):
@@ -60,21 +44,6 @@ def raw(rng, n=400):
     X = X * np.logspace(-8, 8, 9)
     X[:, 3] += 1e3
     return X
-
-
-def problem_of(X, y, loss, alpha, fit_intercept=True, weight=None):
-    design, coordinates = standardise(as_design(X), weight, loss, alpha, fit_intercept)
-    classification = loss.task == "classification"
-    return Standardized(
-        design,
-        -y if classification else -np.ones(len(y)),
-        None if classification else y,
-        weight,
-        loss,
-        coordinates,
-        fit_intercept=fit_intercept,
-        cost=Cost(),
-    )
 
 
 def value_of(model, X, y, alpha, weight=None):

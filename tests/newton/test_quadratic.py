@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_newton import draw, problem_of
 
 from gdnp import GDNPRegressor
 from gdnp.losses import SquaredError
@@ -12,6 +11,7 @@ from gdnp.newton.curvature import KernelCurvature
 from gdnp.newton.last_step import LastStep, last_step
 from gdnp.newton.run import solve
 from gdnp.solvers.state import Status
+from problems import draw, problem_of
 from reference import reference
 
 LOSS = SquaredError()
