@@ -9,7 +9,9 @@ import mpmath as mp
 import numpy as np
 import pytest
 
+from gdnp import GDNPRegressor
 from gdnp.losses import EVALUATIONS, LOSSES, Loss, PseudoHuber, get_loss, hinge, zero_one
+from gdnp.newton.graduated import Tempered
 
 EPS = np.finfo(float).eps
 TINY = 1e-300
@@ -147,6 +149,43 @@ def test_jet_is_all_three(loss, reference):
     np.testing.assert_allclose(curvature, loss.curvature(t), rtol=8 * EPS, atol=EPS * loss.max_curvature)
     for part in (value, gradient, curvature):
         assert not np.shares_memory(part, t)
+
+
+class Doubled(PseudoHuber):
+    def value(self, t):
+        return 2.0 * super().value(t)
+
+    def gradient(self, t):
+        return 2.0 * super().gradient(t)
+
+    def curvature(self, t):
+        return 2.0 * super().curvature(t)
+
+
+def test_another_phi_inherits_nothing_that_follows_from_its_parents(rng):
+    loss, t = Doubled(), np.array(POINTS)
+    for part, method in zip(loss.jet(t), (loss.value, loss.gradient, loss.curvature), strict=True):
+        np.testing.assert_array_equal(part, method(t))
+    np.testing.assert_array_equal(loss.value_and_gradient(t)[0], loss.value(t))
+    np.testing.assert_array_equal(loss.gradient_times(t, -t), -t * loss.gradient(t))
+    assert not loss.has_conjugate
+    assert PseudoHuber().has_conjugate
+    X = rng.standard_normal((200, 3))
+    y = X.sum(axis=1) + rng.standard_t(2, 200)
+    half, whole = GDNPRegressor(loss, alpha=0.2).fit(X, y), GDNPRegressor("pseudo_huber", alpha=0.1).fit(X, y)
+    assert half.certificate_.objective == pytest.approx(2.0 * whole.certificate_.objective, rel=1e-8)
+    assert not half.certificate_.proved
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "probit"])
+def test_a_shorter_length_is_the_chain_rule(name):
+    loss, t = LOSSES[name], np.linspace(-9.0, 9.0, 37)
+    shorter = Tempered(loss, 0.3)
+    value, gradient, curvature = shorter.jet(t)
+    np.testing.assert_allclose(value, loss.value(0.3 * t), rtol=1e-12)
+    np.testing.assert_allclose(gradient, 0.3 * loss.gradient(0.3 * t), rtol=1e-12)
+    np.testing.assert_allclose(curvature, 0.09 * loss.curvature(0.3 * t), rtol=1e-12, atol=1e-16)
+    np.testing.assert_allclose(shorter.curvature(t), curvature, rtol=1e-12, atol=1e-16)
 
 
 @every_loss

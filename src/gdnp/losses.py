@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,8 @@ class Loss(ABC):
 
     A loss of your own is a subclass with three methods and the class attributes below; pass an instance
     wherever a name is accepted. All methods take and return float64 arrays of one shape, and return new ones.
+    ``value_and_gradient``, ``jet`` and ``gradient_times`` follow from the three; override them where they
+    share work. A subclass with another φ inherits none of them from its parent, nor the conjugate.
 
     Attributes
     ----------
@@ -69,6 +71,16 @@ class Loss(ABC):
     max_gradient: ClassVar[float]
     max_curvature: ClassVar[float]
     has_conjugate: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Do without what a parent derives from its own φ, where φ is another."""
+        super().__init_subclass__(**options)
+        if not {"value", "gradient", "curvature"} & vars(cls).keys():
+            return
+        if "conjugate" not in vars(cls):
+            cls.has_conjugate = False
+        for name in {"value_and_gradient", "jet", "gradient_times", "conjugate"} - vars(cls).keys():
+            setattr(cls, name, vars(Loss)[name])
 
     @abstractmethod
     def value(self, t: FloatArray) -> FloatArray:
@@ -238,8 +250,7 @@ class LogLoss(Loss):
         e = _exp_minus_abs(t)
         value = np.log1p(e)
         value += np.maximum(t, 0.0)
-        share = e + 1.0
-        np.reciprocal(share, out=share)
+        share = 1.0 / (1.0 + e)
         e *= share
         gradient = np.where(t >= 0.0, share, e)
         e *= share
@@ -284,8 +295,7 @@ class Sigmoid(Loss):
     def jet(self, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """One exponential for all three."""
         e = _exp_minus_abs(t)
-        share = e + 1.0
-        np.reciprocal(share, out=share)
+        share = 1.0 / (1.0 + e)
         e *= share
         value = np.where(t >= 0.0, share, e)
         gradient = e * share
@@ -327,9 +337,10 @@ class Probit(Loss):
 
 def _exp_minus_abs(t: FloatArray) -> FloatArray:
     """e^(-|t|), in place: a new array may cost more than the sum that it holds."""
-    e = np.abs(t)
+    e = np.asarray(np.abs(t))
     np.negative(e, out=e)
-    return np.exp(e, out=e)
+    np.exp(e, out=e)
+    return e
 
 
 def _cubed(x: FloatArray) -> FloatArray:

@@ -693,6 +693,15 @@ def test_regression_with_very_many_columns_in_any_units():
     assert model.certificate_.proved
 
 
+@pytest.mark.parametrize(("n", "expected"), [(500, True), (2100, False)])
+def test_a_basis_of_the_rows_is_not_made_of_many(rng, n, expected):
+    """It is dense whatever X is, and takes n²d multiplications."""
+    X = sp.random_array((n, 4000), density=1e-3, rng=rng, format="csr")
+    X = X * (10.0 ** rng.uniform(-8.0, 8.0, 4000))
+    problem = problem_of(sp.csr_array(X), rng.standard_normal(n), SquaredError(), 1e-6)
+    assert metric_kinds.hides_ridge(problem, 1.0 / n) is expected
+
+
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
 @pytest.mark.parametrize("offset", [1e12, 1e15, 4e15])
 def test_a_column_that_varies_in_its_last_digits(rng, offset, form):

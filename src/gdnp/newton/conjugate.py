@@ -16,9 +16,8 @@ FloatArray = NDArray[np.float64]
 __all__ = ["NewtonStep", "newton_step"]
 
 
-ROUNDING, BROKEN = 1e-28, 1e-14
-"""Squared residual, in units of the first, below which iterations only stir up rounding; and above which one
-that is negative tells of a metric that is not positive definite in floating point."""
+ROUNDING = 1e-28
+"""Squared residual, in units of the first, below which iterations only stir up rounding."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,6 @@ class NewtonStep:
         -½ ∇fᵀδ, the decrease that the quadratic model promises.
     solved : bool
         Whether it went as far as was asked, or as rounding lets it.
-    broken : bool
-        Whether the metric was not positive definite in floating point, which tells nothing of what is left.
     escape : ndarray of shape (d + 1,) or None
         A direction of negative curvature, if one was met.
     """
@@ -48,7 +45,6 @@ class NewtonStep:
     residual: FloatArray
     decrement: float
     solved: bool
-    broken: bool = False
     escape: FloatArray | None = None
 
 
@@ -84,7 +80,7 @@ def newton_step(
     total: FloatArray | None = None
     z = precondition(residual)
     p, rz = -z, float(residual @ z)
-    first, solved, broken = rz, True, False
+    first, solved = rz, True
     decrement = 0.0
     for k in range(max_iter):
         if k > 0 and watch is not None:
@@ -94,7 +90,7 @@ def newton_step(
         if not bend > 1e-14 * float(np.abs(p) @ np.abs(product)):
             escape = p if bend < 0.0 else None
             total = np.zeros(problem.n) if total is None else total
-            return NewtonStep(x, total, residual, decrement, True, escape=escape)
+            return NewtonStep(x, total, residual, decrement, True, escape)
         a = rz / bend
         x, residual = daxpy(p, x, a=a), daxpy(product, residual, a=a)
         slope *= a
@@ -110,11 +106,10 @@ def newton_step(
         z = precondition(residual)
         rz, old = float(residual @ z), rz
         if not rz > ROUNDING * first:
-            broken = rz < -BROKEN * first
             break
         p *= rz / old
         p -= z
     else:
         solved = False
     assert total is not None, "max_iter must be at least 1"
-    return NewtonStep(x, total, residual, decrement, solved and not broken, broken)
+    return NewtonStep(x, total, residual, decrement, solved)

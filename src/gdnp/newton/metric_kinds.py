@@ -43,8 +43,9 @@ NEGLIGIBLE = 0.1
 SMALLEST_RIDGE, SMALLEST_RIDGE_OF_ROWS = 1e-13, 1e-31
 """The least ridge beside the largest curvature that a kernel metric can hold, which cancels all but their
 ratio, and that one from a basis of the rows can, which cancels all but the root of it."""
-LARGEST_BASIS = 1 << 24
-"""Numbers in a basis of the rows, as many as in the last matrix."""
+LARGEST_BASIS, LONGEST_BASIS = 1 << 24, LARGEST_MATRIX**3
+"""Numbers in a basis of the rows, as many as in the last matrix, and the multiplications that it may take, as
+many as of the largest matrix."""
 SMALLEST_RANK = 16
 FLAT = 4.0
 """A metric of low rank gets more directions while the least of its eigenvalues is so many times the mean of
@@ -233,7 +234,8 @@ def hides_ridge(problem: Standardized, largest: float) -> bool:
     largest : float
         Curvature of a row; rows have about d times the variance of a column.
     """
-    if problem.loss.task == "classification" or problem.n * problem.d > LARGEST_BASIS:
+    size = problem.n * problem.d
+    if problem.loss.task == "classification" or size > LARGEST_BASIS or problem.n * size > LONGEST_BASIS:
         return False
     ridge = float(np.min(problem.ridge, initial=np.inf, where=problem.ridge > 0.0))
     unit = problem.d * largest

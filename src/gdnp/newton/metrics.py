@@ -167,10 +167,8 @@ def _kinds(problem: Standardized, rough: bool, sure: bool) -> list[Kind]:
     if not directions.worthwhile:
         return [Diagonal(problem)]
     last: list[Kind] = []
-    if not few and _affordable(d, problem):
-        last.append(Full(problem))
-    if (few or graded) and _affordable(n, problem):
-        last.append(Kernel(problem))
+    if _affordable(n if few else d, problem):
+        last = [Kernel(problem) if few else Full(problem)]
     if problem.loss.quadratic and last and last[0].cost <= WITHOUT_DIRECTIONS:
         return [Diagonal(problem), *last]
     return [Diagonal(problem), directions, *last]

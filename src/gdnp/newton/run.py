@@ -268,8 +268,8 @@ class _Run:
         """A last step that certifies itself, or None when there is more to do."""
         last = self._last_step()
         newton, gap, kind = last.newton, last.gap, last.kind
-        at_rounding = newton.broken or newton.decrement <= ROUNDING * self._scale(self.place.value)
-        stuck = stuck or (self.attempts >= PROOFS and at_rounding)
+        if self.attempts >= PROOFS and newton.decrement <= ROUNDING * self._scale(self.place.value):
+            stuck = True
         if newton.escape is not None and self._escape(newton.escape):
             return None
         if not _no_higher(last.place, self.place):
