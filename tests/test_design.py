@@ -125,6 +125,15 @@ def test_gram_cost_in_passes():
         assert SparseDesign(form).gram_passes == (4 + 1) / (2 * 3)
 
 
+def test_a_row_may_be_longer_than_a_block():
+    X = np.zeros((3, dense.BLOCK_FLOATS + 1), dtype=np.float32)
+    X[:, -1] = 1.0, 2.0, 3.0
+    assert DenseDesign(X).bounds == [(0, 3)]
+    model = GDNPClassifier(alpha=0.1).fit(X, [0, 0, 1])
+    assert model.certificate_.proved
+    assert model.coef_[0, -1] > 0.0
+
+
 def test_empty_sparse_matrix_is_one_block():
     design = SparseDesign(sp.csr_array((5, 2)))
     assert design.reduce(lambda block: [block.tdot(np.ones(block._rows.shape[0]))])[0].tolist() == [0.0, 0.0]

@@ -138,7 +138,8 @@ class DenseDesign(DesignMatrix):
         self._offset = offset
         self._factor = factor
         self.n_samples, self.n_features = X.shape
-        rows = block_rows or max(64, 1 << ((BLOCK_FLOATS // max(1, self.n_features)).bit_length() - 1))
+        fitting = max(1, BLOCK_FLOATS // max(1, self.n_features))
+        rows = block_rows or max(64, 1 << (fitting.bit_length() - 1))
         self._bounds = [(low, min(low + rows, self.n_samples)) for low in range(0, self.n_samples, rows)]
 
     @property
