@@ -114,12 +114,17 @@ class UnitLoss(Loss):
 
     def value(self, t: FloatArray) -> FloatArray:
         """ℓ(θ tanh t)."""
-        return np.asarray(unit_jet(np, self.outer, self.theta, 0.0, t).value)
+        return self.jet(t)[0]
 
     def gradient(self, t: FloatArray) -> FloatArray:
         """Its derivative."""
-        return np.asarray(unit_jet(np, self.outer, self.theta, 0.0, t).slope)
+        return self.jet(t)[1]
 
     def curvature(self, t: FloatArray) -> FloatArray:
         """Its second derivative."""
-        return np.asarray(unit_jet(np, self.outer, self.theta, 0.0, t).curvature)
+        return self.jet(t)[2]
+
+    def jet(self, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """One reading of ℓ for all three."""
+        psi = unit_jet(np, self.outer, self.theta, 0.0, t)
+        return np.asarray(psi.value), np.asarray(psi.slope), np.asarray(psi.curvature)
