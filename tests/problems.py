@@ -4,8 +4,8 @@ import numpy as np
 
 from gdnp import GDNPClassifier, GDNPRegressor
 from gdnp.design import as_design
-from gdnp.interface import Cost
 from gdnp.losses import LOSSES
+from gdnp.problem.interface import Cost
 from gdnp.standardized import Standardized, standardise
 
 CONVEX = [loss for loss in LOSSES.values() if loss.convex]

@@ -18,11 +18,11 @@ from gdnp.cli import main
 from gdnp.datasets import fetch
 from gdnp.paper import EXPERIMENTS
 from gdnp.paper.claims import CLAIMS
-from gdnp.paper.figure2 import Figure2, Profile
-from gdnp.paper.figure3 import Figure3
-from gdnp.paper.figure3 import Profile as Figure3Profile
-from gdnp.paper.table1 import Profile as Table1Profile
-from gdnp.paper.table1 import Table1
+from gdnp.paper.figure2.experiment import Figure2, Profile
+from gdnp.paper.figure3.experiment import Figure3
+from gdnp.paper.figure3.experiment import Profile as Figure3Profile
+from gdnp.paper.table1.experiment import Profile as Table1Profile
+from gdnp.paper.table1.experiment import Table1
 
 REFUSED = "http://127.0.0.1:9"  # the discard port: nobody answers
 METHODS = ("gd", "agd", "gdnp_inner")
@@ -59,7 +59,7 @@ import sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell leaves it ignored
 from gdnp.cli import main
 from gdnp.paper import EXPERIMENTS
-from gdnp.paper.figure2 import Figure2, Profile
+from gdnp.paper.figure2.experiment import Figure2, Profile
 EXPERIMENTS["figure2"] = Figure2(
     quick=Profile(data=("gaussian",), rows={rows}, starts=4, max_iter={max_iter}, grid=(1.0, 4.0)),
     methods={methods},
@@ -115,7 +115,9 @@ def test_run_says_where_everything_is(capsys, tmp_path):
 def test_no_name_runs_every_experiment(capsys, monkeypatch):
     """Of the claims two: tests/paper/test_claims.py measures each of them."""
     pytest.importorskip("torch")
-    monkeypatch.setattr("gdnp.paper.theorems.CLAIMS", {name: CLAIMS[name] for name in ("eq-9", "eq-15")})
+    monkeypatch.setattr(
+        "gdnp.paper.claims.experiment.CLAIMS", {name: CLAIMS[name] for name in ("eq-9", "eq-15")}
+    )
     assert main(["reproduce", "--jobs", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["experiments"].keys() == EXPERIMENTS.keys()
 
@@ -174,7 +176,7 @@ def test_finished_result_is_not_overwritten(capsys, monkeypatch):
 
 def test_from_draws_without_running(capsys, tmp_path, monkeypatch):
     assert _reproduce() == 0
-    monkeypatch.setattr("gdnp.paper.race.minimize", None)
+    monkeypatch.setattr("gdnp.paper.figure2.race.minimize", None)
     folder = tmp_path / "gdnp-results" / "figure2-quick"
     figure = folder / "figure2.png"
     before = figure.read_bytes()
@@ -457,8 +459,8 @@ def test_a_verdict_that_differs_is_exit_status_5(monkeypatch, tmp_path, capsys):
     """Recorded the other way round, a claim that holds must be noticed."""
     from dataclasses import replace
 
-    from gdnp.paper import theorems
     from gdnp.paper.claims import Verdict
+    from gdnp.paper.claims import experiment as theorems
 
     claim = CLAIMS["eq-9"]
     for recorded, code in ((claim.recorded, 0), (Verdict.FAILS_OUTSIDE_SCOPE, 5)):

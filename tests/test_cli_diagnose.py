@@ -10,7 +10,7 @@ import pytest
 
 from gdnp.cli import main
 from gdnp.paper import EXPERIMENTS
-from gdnp.paper.figure2 import Figure2, Profile
+from gdnp.paper.figure2.experiment import Figure2, Profile
 
 TINY = Figure2(
     quick=Profile(data=("gaussian",), rows=200, starts=2, max_iter=6, grid=(1.0, 4.0)), methods=("gd", "agd")

@@ -11,7 +11,7 @@ import pytest
 
 from gdnp import GDNPRegressor
 from gdnp.losses import EVALUATIONS, LOSSES, Loss, PseudoHuber, get_loss, hinge, zero_one
-from gdnp.newton.graduated import Tempered
+from gdnp.newton.nonconvex import Tempered
 
 EPS = np.finfo(float).eps
 TINY = 1e-300

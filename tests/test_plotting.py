@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from scipy import stats
 
-from gdnp.paper.race import RACERS
+from gdnp.paper.figure2.race import RACERS
 from gdnp.plotting import STYLES, band, draw_band, new_figure, on_grid, save, shared_legend, titled
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from gdnp._typing import FloatArray
+
 Axis = Literal["passes", "seconds", "iterations"]
 
 __all__ = ["ConvergenceDisplay"]

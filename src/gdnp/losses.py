@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
-FloatArray = NDArray[np.float64]
+from gdnp._typing import FloatArray
 
 LEAST_EXPONENT = -709.7
 """e^709.7 is the last that float64 holds; below, φ' of the log loss is 0 to within 1e-308."""

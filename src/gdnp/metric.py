@@ -7,10 +7,9 @@ from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, cg, eigsh
 
-FloatArray = NDArray[np.float64]
+from gdnp._typing import FloatArray
 
 __all__ = ["METRICS", "Covariance", "Diagonal", "Identity", "Metric", "OperatorCovariance"]
 

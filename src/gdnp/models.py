@@ -21,6 +21,7 @@ from sklearn.datasets import load_svmlight_file
 from sklearn.utils.validation import check_is_fitted
 
 from gdnp._files import replacing
+from gdnp._typing import FloatArray
 from gdnp.datasets import DATASETS, load, load_file
 from gdnp.datasets import files as readers
 from gdnp.estimators import GDNPClassifier, GDNPRegressor
@@ -28,7 +29,6 @@ from gdnp.losses import LOSSES
 from gdnp.newton import Certificate
 from gdnp.solvers.state import Status
 
-FloatArray = NDArray[np.float64]
 Model = GDNPClassifier | GDNPRegressor
 
 __all__ = ["Model", "Rows", "load_model", "read_rows", "save_model"]

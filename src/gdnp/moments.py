@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from gdnp._typing import FloatArray
 from gdnp.design import Block, DesignMatrix
 from gdnp.design.base import Second
-
-FloatArray = NDArray[np.float64]
 
 __all__ = ["Moments"]
 

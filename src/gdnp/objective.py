@@ -6,17 +6,15 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gdnp._typing import FloatArray
 from gdnp.design import Block, DenseDesign, DesignMatrix, as_design
-from gdnp.interface import Cost, Point
 from gdnp.losses import Loss, get_loss
 from gdnp.metric import Covariance, OperatorCovariance
 from gdnp.moments import Moments
 from gdnp.points import DataPoint
+from gdnp.problem.interface import Cost, Point
 from gdnp.validation import checked_number, checked_targets, checked_weights
-
-FloatArray = NDArray[np.float64]
 
 __all__ = ["Objective"]
 

@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from gdnp._files import replacing
+from gdnp._typing import FloatArray
 from gdnp.datasets.files import require
-
-FloatArray = NDArray[np.float64]
 
 __all__ = [
     "LEVEL",

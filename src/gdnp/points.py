@@ -7,15 +7,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gdnp._typing import FloatArray
 from gdnp.design import Block
-from gdnp.interface import Jet
+from gdnp.problem.interface import Jet
 
 if TYPE_CHECKING:
     from gdnp.objective import Objective
 
-FloatArray = NDArray[np.float64]
 
 __all__ = ["DataLine", "DataPoint"]
 

@@ -15,11 +15,10 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from gdnp._typing import FloatArray
 from gdnp.metric import Covariance, Metric, OperatorCovariance
-
-FloatArray = NDArray[np.float64]
 
 __all__ = [
     "PredictedIterations",

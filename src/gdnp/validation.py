@@ -7,11 +7,9 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gdnp._typing import FloatArray
 from gdnp.losses import Loss
-
-FloatArray = NDArray[np.float64]
 
 __all__ = ["checked_count", "checked_number", "checked_targets", "checked_weights"]
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from gdnp import GDNPClassifier
 from gdnp.losses import LOSSES, LogLoss, Loss
-from gdnp.newton.certificates import duality_gap, provable
-from gdnp.newton.conjugate import NewtonStep, newton_step
+from gdnp.solvers.certificates import duality_gap, provable
+from gdnp.solvers.conjugate import NewtonStep, newton_step
 from gdnp.solvers.state import Status
 from problems import CONVEX, draw, estimator, problem_of
 from reference import reference

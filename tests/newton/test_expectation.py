@@ -6,9 +6,9 @@ from scipy.linalg import eigh
 from scipy.special import expit
 
 from gdnp.design import as_design
-from gdnp.interface import Cost
 from gdnp.losses import Probit, Sigmoid
-from gdnp.newton.expectation import BINS, LEAST, expected_curvature
+from gdnp.newton.preconditioners.expectation import BINS, LEAST, expected_curvature
+from gdnp.problem.interface import Cost
 from gdnp.standardized import Coordinates, Standardized
 
 

@@ -10,13 +10,13 @@ from sklearn.exceptions import ConvergenceWarning
 
 from gdnp import GDNPClassifier, GDNPRegressor
 from gdnp.design import as_design
-from gdnp.interface import Cost
 from gdnp.losses import LogLoss, SquaredError
-from gdnp.newton import metric_kinds
-from gdnp.newton.curvature import DiagonalCurvature
-from gdnp.newton.low_rank import LowRankCurvature
-from gdnp.newton.metric_kinds import Full, LowRank
-from gdnp.newton.metrics import Metrics, _kinds
+from gdnp.newton.preconditioners import stages as metric_kinds
+from gdnp.newton.preconditioners.choice import Metrics, _kinds
+from gdnp.newton.preconditioners.full import DiagonalCurvature
+from gdnp.newton.preconditioners.low_rank import LowRankCurvature
+from gdnp.newton.preconditioners.stages import Full, LowRank
+from gdnp.problem.interface import Cost
 from gdnp.solvers.state import Status
 from gdnp.standardized import Standardized, gram, gram_product, standardise
 
@@ -160,7 +160,7 @@ def test_a_diagonal_serves_where_no_direction_stands_out(rng):
 
 
 def test_the_kinds_follow_each_other(rng, monkeypatch):
-    monkeypatch.setattr("gdnp.newton.metrics.LARGEST_MATRIX", 64)
+    monkeypatch.setattr("gdnp.newton.preconditioners.choice.LARGEST_MATRIX", 64)
     X, y = correlated(rng, 600, 200, 10, noise=0.05)
     metrics, margins = Metrics(problem_of(X, y, 1e-4)), np.zeros(600)
     seen = []
@@ -184,7 +184,7 @@ def test_the_kinds_follow_each_other(rng, monkeypatch):
 def test_the_last_kind_is_a_matrix_where_one_may_be_held(rng, monkeypatch, n, d, loss, last):
     limits = {"LARGEST_MATRIX": 64, "LAST_MATRIX": 100, "LARGEST_LAST_MATRIX": 200}
     for name, limit in limits.items():
-        monkeypatch.setattr(f"gdnp.newton.metrics.{name}", limit)
+        monkeypatch.setattr(f"gdnp.newton.preconditioners.choice.{name}", limit)
     X, y = correlated(rng, n, d, 10, noise=0.05)
     assert type(_kinds(problem_of(X, y, 1e-4, loss=loss), rough=False, sure=False)[-1]).__name__ == last
 
@@ -211,7 +211,7 @@ def test_least_squares_go_without_directions_where_a_matrix_is_cheaper(
         "WITHOUT_DIRECTIONS": dear,
     }
     for name, limit in limits.items():
-        monkeypatch.setattr(f"gdnp.newton.metrics.{name}", limit)
+        monkeypatch.setattr(f"gdnp.newton.preconditioners.choice.{name}", limit)
     X, y = rng.standard_normal((n, d)), np.sign(rng.standard_normal(n))
     found = _kinds(problem_of(X, y, 1e-4, loss=loss), rough=False, sure=False)
     assert [type(kind).__name__ for kind in found] == names
@@ -219,7 +219,7 @@ def test_least_squares_go_without_directions_where_a_matrix_is_cheaper(
 
 def test_a_sparse_matrix_gets_none_that_is_much_larger(rng, monkeypatch):
     for name, limit in {"LARGEST_MATRIX": 64, "LAST_MATRIX": 100}.items():
-        monkeypatch.setattr(f"gdnp.newton.metrics.{name}", limit)
+        monkeypatch.setattr(f"gdnp.newton.preconditioners.choice.{name}", limit)
     y = np.sign(rng.standard_normal(900))
     for density, last in (0.2, "Full"), (0.05, "LowRank"):  # 2 n d = 12 d²: enough from 1/12 on
         X = sp.random_array((900, 150), density=density, rng=rng, format="csr")
@@ -228,7 +228,7 @@ def test_a_sparse_matrix_gets_none_that_is_much_larger(rng, monkeypatch):
 
 def test_a_diagonal_alone_takes_many_more_steps_where_columns_are_correlated(rng, monkeypatch):
     for name in "LARGEST_MATRIX", "LAST_MATRIX", "LARGEST_LAST_MATRIX":
-        monkeypatch.setattr(f"gdnp.newton.metrics.{name}", 256)
+        monkeypatch.setattr(f"gdnp.newton.preconditioners.choice.{name}", 256)
     X, y = correlated(rng, 1500, 600, 30, noise=0.02)
     model = GDNPClassifier(alpha=1e-6).fit(X, y)
     assert model.certificate_.status is Status.CONVERGED
@@ -244,7 +244,7 @@ def test_a_diagonal_alone_takes_many_more_steps_where_columns_are_correlated(rng
 def test_columns_of_all_sizes_that_a_few_factors_explain(rng, monkeypatch):
     """The ridge rules the small columns, which are no directions to look for."""
     for name in "LARGEST_MATRIX", "LAST_MATRIX", "LARGEST_LAST_MATRIX":
-        monkeypatch.setattr(f"gdnp.newton.metrics.{name}", 256)
+        monkeypatch.setattr(f"gdnp.newton.preconditioners.choice.{name}", 256)
     X, _ = correlated(rng, 1500, 600, 30, noise=0.02)
     X *= 10.0 ** rng.uniform(-8.0, 8.0, 600)
     target = X @ (rng.standard_normal(600) / X.std(axis=0)) + rng.standard_normal(1500)
@@ -255,7 +255,7 @@ def test_columns_of_all_sizes_that_a_few_factors_explain(rng, monkeypatch):
 
 def test_a_matrix_is_the_last_resort(rng, monkeypatch):
     """Where eigenvalues fall by orders of magnitude and go on falling, directions are never enough."""
-    monkeypatch.setattr("gdnp.newton.metrics.LARGEST_MATRIX", 64)
+    monkeypatch.setattr("gdnp.newton.preconditioners.choice.LARGEST_MATRIX", 64)
     made = []
     monkeypatch.setattr(Full, "make", lambda self, *a, make=Full.make: made.append(1) or make(self, *a))
     X = rng.standard_normal((2000, 300)) * np.logspace(0, -4, 300) @ rng.standard_normal((300, 300))

@@ -7,14 +7,14 @@ from test_low_rank import correlated
 
 from gdnp import GDNPClassifier, GDNPRegressor
 from gdnp.losses import LogLoss, PseudoHuber, Sigmoid, SquaredError
-from gdnp.newton.conjugate import newton_step
-from gdnp.newton.curvature import DiagonalCurvature, FullCurvature
 from gdnp.newton.last_step import last_step
-from gdnp.newton.metric_kinds import Full, Kernel
-from gdnp.newton.metrics import Metrics
 from gdnp.newton.model import Model
+from gdnp.newton.preconditioners.choice import Metrics
+from gdnp.newton.preconditioners.full import DiagonalCurvature, FullCurvature
+from gdnp.newton.preconditioners.stages import Full, Kernel
 from gdnp.newton.run import solve
 from gdnp.newton.start import decoupled_start
+from gdnp.solvers.conjugate import newton_step
 from gdnp.solvers.state import Status
 from problems import draw, problem_of
 from reference import reference
@@ -61,8 +61,8 @@ def test_correlated_columns_are_seen_along_the_first_direction(rng):
 
 @pytest.mark.parametrize("loss", [LogLoss(), SquaredError()], ids=lambda loss: loss.name)
 def test_what_the_first_direction_hides_shows_in_the_end(rng, monkeypatch, loss):
-    monkeypatch.setattr("gdnp.newton.metrics.CHEAP", 0.0)
-    monkeypatch.setattr("gdnp.newton.metrics.CHEAP_FOR_GOOD", 0.0)
+    monkeypatch.setattr("gdnp.newton.preconditioners.choice.CHEAP", 0.0)
+    monkeypatch.setattr("gdnp.newton.preconditioners.choice.CHEAP_FOR_GOOD", 0.0)
     X, y = twins(rng)
     problem = problem_of(X, y, loss, 1e-6)
     assert isinstance(decoupled_start(problem, Metrics(problem))[1], DiagonalCurvature)
@@ -148,8 +148,8 @@ def test_both_ways_lead_to_the_same_place(rng, monkeypatch, C):
     for kind in (GDNPClassifier, GDNPRegressor):
         fits = []
         for cheap in (0.0, np.inf):
-            monkeypatch.setattr("gdnp.newton.metrics.CHEAP", cheap)
-            monkeypatch.setattr("gdnp.newton.metrics.CHEAP_FOR_GOOD", cheap)
+            monkeypatch.setattr("gdnp.newton.preconditioners.choice.CHEAP", cheap)
+            monkeypatch.setattr("gdnp.newton.preconditioners.choice.CHEAP_FOR_GOOD", cheap)
             fits.append(kind(alpha=1.0 / (C * len(y)), tol=1e-12).fit(X, y))
         np.testing.assert_allclose(fits[0].coef_, fits[1].coef_, rtol=1e-4, atol=1e-6)
         assert fits[0].certificate_.status is fits[1].certificate_.status is Status.CONVERGED

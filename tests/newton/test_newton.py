@@ -8,17 +8,17 @@ from sklearn.datasets import load_breast_cancer
 from gdnp import GDNPClassifier, GDNPRegressor
 from gdnp.design import as_design
 from gdnp.losses import LOSSES, LogLoss, PseudoHuber, Sigmoid, SquaredError, get_loss
-from gdnp.newton import metric_kinds
-from gdnp.newton.certificates import smallest_curvature
-from gdnp.newton.curvature import DiagonalCurvature, FullCurvature, KernelCurvature
 from gdnp.newton.lbfgs import Memory
 from gdnp.newton.line_search import search
-from gdnp.newton.metrics import Metrics
 from gdnp.newton.model import Model
-from gdnp.newton.row_space import RowSpaceCurvature
+from gdnp.newton.preconditioners import stages as metric_kinds
+from gdnp.newton.preconditioners.choice import Metrics
+from gdnp.newton.preconditioners.full import DiagonalCurvature, FullCurvature, KernelCurvature
+from gdnp.newton.preconditioners.row_space import RowSpaceCurvature
 from gdnp.newton.run import certify, solve
 from gdnp.newton.sampling import sample, sample_size
 from gdnp.newton.start import decoupled_start
+from gdnp.solvers.certificates import smallest_curvature
 from gdnp.solvers.state import Status
 from gdnp.standardized import (
     Gram,
@@ -443,7 +443,7 @@ def test_minima_are_as_low_by_way_of_a_sample_as_by_way_of_all_rows(monkeypatch)
         y[r.random(5000) < 0.15] *= -1.0
         by_sample = GDNPClassifier("sigmoid", alpha=1e-8).fit(X, y)
         with monkeypatch.context() as without:
-            without.setattr("gdnp.newton.graduated.sample_size", lambda problem: None)
+            without.setattr("gdnp.newton.nonconvex.sample_size", lambda problem: None)
             by_all = GDNPClassifier("sigmoid", alpha=1e-8).fit(X, y)
         excess.append(by_sample.certificate_.objective / by_all.certificate_.objective - 1.0)
     assert np.mean(excess) < 0.01
@@ -632,7 +632,7 @@ def test_a_kernel_is_made_once_and_only_where_the_diagonal_is_slow(rng, monkeypa
     """One for all classes, where columns are nearly the same as others; none where they are not."""
     made = []
     monkeypatch.setattr(
-        "gdnp.newton.metric_kinds.kernel_matrix", lambda *a: made.append(1) or kernel_matrix(*a)
+        "gdnp.newton.preconditioners.stages.kernel_matrix", lambda *a: made.append(1) or kernel_matrix(*a)
     )
     common = rng.standard_normal((150, groups))
     X = np.repeat(common, 1200 // groups, axis=1) + 0.1 * rng.standard_normal((150, 1200))

@@ -7,8 +7,8 @@ import pytest
 
 from gdnp import GDNPRegressor
 from gdnp.losses import SquaredError
-from gdnp.newton.curvature import KernelCurvature
 from gdnp.newton.last_step import LastStep, last_step
+from gdnp.newton.preconditioners.full import KernelCurvature
 from gdnp.newton.run import solve
 from gdnp.solvers.state import Status
 from problems import draw, problem_of

@@ -13,7 +13,7 @@ from gdnp.losses import LOSSES, LogLoss, PseudoHuber, Sigmoid  # noqa: E402
 from gdnp.nn import SampleMLP, train_mlp  # noqa: E402
 from gdnp.nn.losses import tensor_jet, tensor_loss  # noqa: E402
 from gdnp.paper.claims.problems import Target  # noqa: E402
-from gdnp.population_mlp import PopulationMLP  # noqa: E402
+from gdnp.population import PopulationMLP  # noqa: E402
 from gdnp.solvers.units import minimize_units  # noqa: E402
 
 THETA = (1.0, -0.7)

@@ -8,8 +8,8 @@ import pytest
 from gdnp.datasets import gaussian_parameters
 from gdnp.metric import Identity
 from gdnp.paper import EXPERIMENTS, Options, redraw, reproduce
-from gdnp.paper.figure1 import Figure1, Profile, geometry
-from gdnp.paper.flows import direction_flow, gradient_flow, hausdorff, length_flow
+from gdnp.paper.figure1.experiment import Figure1, Profile, geometry
+from gdnp.paper.figure1.flows import direction_flow, gradient_flow, hausdorff, length_flow
 from gdnp.population import Halfspace, LeastSquares
 
 TINY = Figure1(quick=Profile(rows=200, grid=9))

@@ -13,9 +13,9 @@ from scipy.optimize import minimize as scipy_minimize
 from gdnp import Objective, methods, minimize
 from gdnp.datasets import fetch_a9a, gaussian_design
 from gdnp.paper import Options, Store, reproduce
-from gdnp.paper.figure2 import FULL, QUICK, Figure2, Profile
-from gdnp.paper.figure2_summary import _reached, panels
-from gdnp.paper.race import RACERS, describe, load_problem, start_at
+from gdnp.paper.figure2.experiment import FULL, QUICK, Figure2, Profile
+from gdnp.paper.figure2.race import RACERS, describe, load_problem, start_at
+from gdnp.paper.figure2.summary import _reached, panels
 from gdnp.paper.reference import hessian, newton_minimum
 
 TINY = Figure2(quick=Profile(data=("gaussian",), rows=300, starts=3, max_iter=12, grid=(1.0, 4.0, 16.0)))
@@ -293,7 +293,7 @@ def test_profiles_are_those_of_the_paper():
 
 
 def test_figures_are_drawn_from_files_alone(tiny, results, monkeypatch, tmp_path):
-    monkeypatch.setattr("gdnp.paper.race.minimize", None)
+    monkeypatch.setattr("gdnp.paper.figure2.race.minimize", None)
     written = TINY.draw(Store(tiny.directory).settings, results, tmp_path)
     names = ["figure2", "figure2-passes", "figure2-sigmoid"]
     assert [path.name for path in written] == [f"{name}.{kind}" for name in names for kind in ("png", "pdf")]

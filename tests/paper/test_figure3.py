@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from gdnp.paper import EXPERIMENTS, OptionError, Options, Unavailable, redraw, reproduce
-from gdnp.paper.figure3 import FULL, QUICK, Figure3, Profile
-from gdnp.paper.figure3_runs import Runs, at_losses, collect, common_losses, layer_numbers
-from gdnp.paper.figure3_summary import summarise, tables
-from gdnp.paper.figure3_verdicts import STATEMENTS, compare, judge
+from gdnp.paper.figure3.experiment import FULL, QUICK, Figure3, Profile
+from gdnp.paper.figure3.runs import Runs, at_losses, collect, common_losses, layer_numbers
+from gdnp.paper.figure3.summary import summarise, tables
+from gdnp.paper.figure3.verdicts import STATEMENTS, compare, judge
 
 PROFILE = Profile(
     rows=40, seeds=2, iterations=12, every=4, probes=4, segment=5, pilot=5, steps=(0.1, 0.5), depth=4, width=6
@@ -103,7 +103,7 @@ def test_measurements_are_those_of_cross_dependency_on_the_trained_network(torch
 
     from gdnp.datasets import load_digits
     from gdnp.nn import cross_dependency, matrix_layers
-    from gdnp.paper.figure3_training import build
+    from gdnp.paper.figure3.training import build
 
     settings, results = results_of(outcome)
     data = load_digits()
@@ -136,7 +136,7 @@ def test_measurements_are_those_of_cross_dependency_on_the_trained_network(torch
 
 
 def test_every_measurement_has_random_vectors_of_its_own(torch):
-    from gdnp.paper.figure3_training import _measure, build
+    from gdnp.paper.figure3.training import _measure, build
 
     X, y = torch.linspace(-1.0, 1.0, 40).reshape(10, 4), torch.arange(10) % 3
     model = build(4, 3, depth=2, width=5, normalised=True, seed=0)
@@ -152,7 +152,7 @@ def test_every_measurement_has_random_vectors_of_its_own(torch):
 
 def test_networks_start_from_the_same_weights_and_leave_the_random_state(torch):
     from gdnp.nn import matrix_layers
-    from gdnp.paper.figure3_training import build
+    from gdnp.paper.figure3.training import build
 
     before = torch.get_rng_state()
     bn, gd = (build(5, 3, depth=2, width=4, normalised=flag, seed=3) for flag in (True, False))
@@ -166,7 +166,7 @@ def test_networks_start_from_the_same_weights_and_leave_the_random_state(torch):
 
 
 def test_step_is_the_best_of_the_grid_and_a_diverging_one_is_not(torch):
-    from gdnp.paper.figure3_training import tune
+    from gdnp.paper.figure3.training import tune
 
     _, settings = TINY.settings(DIGITS)
     (part,) = (part for part in TINY.parts(settings, DIGITS) if part.name == "gd/step")

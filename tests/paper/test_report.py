@@ -18,15 +18,15 @@ import pytest
 
 from gdnp.paper import EXPERIMENTS, Options, Store, StoreError, reproduce
 from gdnp.paper.claims import CLAIMS, ClaimResult, recorded_results
-from gdnp.paper.figure1 import Figure1
-from gdnp.paper.figure1 import Profile as Figure1Profile
-from gdnp.paper.figure2 import Figure2
-from gdnp.paper.figure2 import Profile as Figure2Profile
-from gdnp.paper.interactive import band_traces, flat, menu, rounded, switched, thinned
+from gdnp.paper.figure1.experiment import Figure1
+from gdnp.paper.figure1.experiment import Profile as Figure1Profile
+from gdnp.paper.figure2.experiment import Figure2
+from gdnp.paper.figure2.experiment import Profile as Figure2Profile
 from gdnp.paper.interactive_figures import INTERACTIVE
-from gdnp.paper.report import NAME, find_results, write_report
-from gdnp.paper.table1 import QUICK as TABLE1_QUICK
-from gdnp.paper.table1 import Table1
+from gdnp.paper.report.interactive import band_traces, flat, menu, rounded, switched, thinned
+from gdnp.paper.report.write import NAME, find_results, write_report
+from gdnp.paper.table1.experiment import QUICK as TABLE1_QUICK
+from gdnp.paper.table1.experiment import Table1
 from gdnp.plotting import STYLES
 
 TINY = (
@@ -159,7 +159,7 @@ def luminance(color):
 
 @pytest.mark.parametrize("number", [0, 1], ids=["light", "dark"])
 def test_text_has_enough_contrast(number):
-    style = resources.files("gdnp.paper").joinpath("report.html").read_text(encoding="utf-8")
+    style = resources.files("gdnp.paper.report").joinpath("report.html").read_text(encoding="utf-8")
     blocks = re.findall(r":root \{(.*?)\}", style, flags=re.DOTALL)
     colors = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", blocks[number]))
     pairs = [(name, "paper") for name in ("ink", "muted", "accent")] + [
@@ -178,7 +178,7 @@ def test_text_has_enough_contrast(number):
 def test_page_is_made_from_files_alone(finished, text, monkeypatch):
     for experiment in TINY:
         monkeypatch.setattr(type(experiment), "summarise", None)
-    monkeypatch.delattr("gdnp.paper.table1_summary._findings")
+    monkeypatch.delattr("gdnp.paper.table1.summary._findings")
     monkeypatch.setitem(INTERACTIVE, "table1", lambda settings, results: [])
     with_images = write_report(None, finished).read_text(encoding="utf-8")
     assert "data:image/png;base64," in with_images

@@ -1,4 +1,4 @@
-"""gdnp.paper.store and the runner: parts saved whole, found by configuration, never overwritten silently."""
+"""The store and the runner of experiments: parts saved whole, found by configuration, never overwritten."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 
 from gdnp._files import replacing
 from gdnp.paper import Options, Part, Stopped, Store, StoreError, redraw, reproduce
-from gdnp.paper.experiment import Table
-from gdnp.paper.store import environment, plain, write_json
+from gdnp.paper.runner.experiment import Table
+from gdnp.paper.runner.store import environment, plain, write_json
 
 AWKWARD = [0.1, 1e-320, np.nextafter(1.0, 2.0), -0.0, 1.7976931348623157e308, 3.0]
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from gdnp.paper import EXPERIMENTS, Options, redraw, reproduce
-from gdnp.paper.rates import compare, fit_log, fit_power
-from gdnp.paper.table1 import Profile, Table1
+from gdnp.paper.table1.experiment import Profile, Table1
+from gdnp.paper.table1.rates import compare, fit_log, fit_power
 
 TINY = Table1(
     quick=Profile(

@@ -9,10 +9,10 @@ import pytest
 import gdnp
 from gdnp import Objective, methods
 from gdnp.datasets import gaussian_design
-from gdnp.interface import Cost, Jet
 from gdnp.losses import get_loss
 from gdnp.metric import Covariance
 from gdnp.population import Halfspace, LeastSquares
+from gdnp.problem.interface import Cost, Jet
 
 
 @dataclass

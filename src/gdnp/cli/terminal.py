@@ -55,7 +55,7 @@ class Terminal:
 
     @contextmanager
     def progress(self, title: str, total: float, done: float) -> Iterator[Callable[[str, float], None]]:
-        """See ``gdnp.paper.experiment.Reporter``."""
+        """See ``gdnp.paper.runner.experiment.Reporter``."""
         show = self._bar if self._console.is_terminal else self._lines
         with show(title, total, done) as advance:
             yield advance

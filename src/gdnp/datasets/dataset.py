@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-FloatArray = NDArray[np.float64]
+from gdnp._typing import FloatArray
 
 __all__ = ["Dataset"]
 

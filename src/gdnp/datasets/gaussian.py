@@ -7,7 +7,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from gdnp.datasets.dataset import Dataset, FloatArray
+from gdnp._typing import FloatArray
+from gdnp.datasets.dataset import Dataset
 
 __all__ = ["gaussian_design", "gaussian_parameters"]
 

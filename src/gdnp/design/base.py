@@ -9,9 +9,9 @@ from typing import Any, ClassVar, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gdnp._typing import FloatArray
 from gdnp.design.threads import available_cores, ordered_map, single_threaded_blas
 
-FloatArray = NDArray[np.float64]
 P = TypeVar("P")
 Second = Literal["full", "diagonal"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gdnp.design.base import Block, DesignMatrix, FloatArray, Second
+from gdnp._typing import FloatArray
+from gdnp.design.base import Block, DesignMatrix, Second
 
 __all__ = ["DenseBlock", "DenseDesign"]
 

@@ -10,7 +10,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from gdnp.design.base import Block, DesignMatrix, FloatArray, Second
+from gdnp._typing import FloatArray
+from gdnp.design.base import Block, DesignMatrix, Second
 from gdnp.design.dense import product_with_signs
 
 __all__ = ["SparseBlock", "SparseDesign"]

@@ -10,12 +10,12 @@ from numbers import Integral, Real
 from typing import Any, TypeVar, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from gdnp._typing import FloatArray
 from gdnp.estimators.fitting import SOLVERS, Data, Fitted, Monitor, Settings, fit_one
 from gdnp.losses import get_loss
 from gdnp.newton import Row
@@ -31,7 +31,6 @@ except ImportError:  # scikit-learn before 1.9
 
     _with_callbacks = None
 
-FloatArray = NDArray[np.float64]
 M = TypeVar("M", bound=Callable[..., Any])
 
 __all__ = ["LinearEstimator", "with_callbacks"]

@@ -11,12 +11,11 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import check_is_fitted
 
+from gdnp._typing import FloatArray
 from gdnp.design.threads import single_threaded_blas
 from gdnp.estimators.base import LinearEstimator, with_callbacks
 from gdnp.estimators.fitting import Data
 from gdnp.losses import Loss, get_loss
-
-FloatArray = NDArray[np.float64]
 
 __all__ = ["GDNPClassifier"]
 
@@ -65,7 +64,7 @@ class GDNPClassifier(ClassifierMixin, LinearEstimator):  # type: ignore[misc]
     length_ : float or ndarray of shape (K,)
         g, the standard deviation of X coef_.
     certificate_ : Certificate, or a tuple of them
-        Status, gap and how it is known; ``gdnp.newton.certificates``.
+        Status, gap and how it is known; ``gdnp.solvers.certificates``.
     history_ : dict of str to ndarray
         ``passes``, ``seconds``, ``objective``, ``gradient_norm``, and ``class`` with more than two classes.
     n_iter_ : int

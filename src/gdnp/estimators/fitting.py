@@ -7,15 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gdnp._typing import FloatArray
 from gdnp.design import DesignMatrix, as_design
-from gdnp.interface import Cost
 from gdnp.losses import Loss
 from gdnp.newton import Certificate, Row, certify, solve, solve_nonconvex
+from gdnp.problem.interface import Cost
 from gdnp.standardized import Shared, Standardized, standardise
 
-FloatArray = NDArray[np.float64]
 Monitor = Callable[[Row, Callable[[], tuple[FloatArray, float]]], object]
 
 __all__ = ["SOLVERS", "Data", "Fitted", "Settings", "fit_one"]

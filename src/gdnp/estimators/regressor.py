@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 
+from gdnp._typing import FloatArray
 from gdnp.design.threads import single_threaded_blas
 from gdnp.estimators.base import LinearEstimator, with_callbacks
 from gdnp.estimators.fitting import Data
 from gdnp.losses import Loss
-
-FloatArray = NDArray[np.float64]
 
 __all__ = ["GDNPRegressor"]
 

@@ -7,8 +7,8 @@ begins at a ``start`` (by a ``sampling`` of the rows where there are many), take
 ``last_step`` (``conjugate``) that ``certificates`` judge.
 """
 
-from gdnp.newton.certificates import Certificate
-from gdnp.newton.graduated import solve_nonconvex
+from gdnp.newton.nonconvex import solve_nonconvex
 from gdnp.newton.run import Monitor, Outcome, Row, certify, solve
+from gdnp.solvers.certificates import Certificate
 
 __all__ = ["Certificate", "Monitor", "Outcome", "Row", "certify", "solve", "solve_nonconvex"]

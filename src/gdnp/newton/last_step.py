@@ -6,14 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gdnp.newton.certificates import Kind, duality_gap, provable
-from gdnp.newton.conjugate import NewtonStep, newton_step
+from gdnp._typing import FloatArray
 from gdnp.newton.model import Model
+from gdnp.solvers.certificates import Kind, duality_gap, provable
+from gdnp.solvers.conjugate import NewtonStep, newton_step
 from gdnp.standardized import Place, Standardized
-
-FloatArray = NDArray[np.float64]
 
 __all__ = ["LastStep", "last_is_first", "last_step"]
 

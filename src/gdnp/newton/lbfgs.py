@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg.blas import daxpy
 
-FloatArray = NDArray[np.float64]
+from gdnp._typing import FloatArray
 
 __all__ = ["Memory"]
 

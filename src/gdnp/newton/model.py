@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-from numpy.typing import NDArray
-
-from gdnp.newton.curvature import Curvature
+from gdnp._typing import FloatArray
 from gdnp.newton.lbfgs import Memory
-from gdnp.newton.metrics import Metrics
+from gdnp.newton.preconditioners.choice import Metrics
+from gdnp.newton.preconditioners.full import Curvature
 from gdnp.standardized import Place, Standardized
-
-FloatArray = NDArray[np.float64]
 
 __all__ = ["Model"]
 

@@ -20,21 +20,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gdnp._typing import FloatArray
 from gdnp.losses import zero_one
-from gdnp.newton.certificates import Certificate, Kind, smallest_curvature
-from gdnp.newton.conjugate import NewtonStep
-from gdnp.newton.curvature import Curvature
 from gdnp.newton.last_step import LastStep, last_is_first, last_step
 from gdnp.newton.model import Model
+from gdnp.newton.preconditioners.full import Curvature
 from gdnp.newton.sampling import sample, sample_size
 from gdnp.newton.start import decoupled_start
 from gdnp.newton.steps import Steps, downhill, searched
+from gdnp.solvers.certificates import Certificate, Kind, smallest_curvature
+from gdnp.solvers.conjugate import NewtonStep
 from gdnp.solvers.state import Status
 from gdnp.standardized import Place, Standardized
-
-FloatArray = NDArray[np.float64]
 
 __all__ = ["Monitor", "Outcome", "Row", "certify", "solve"]
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from gdnp._typing import FloatArray
 from gdnp.standardized import Standardized
-
-FloatArray = NDArray[np.float64]
 
 __all__ = ["draw", "sample", "sample_size"]
 

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-from numpy.typing import NDArray
-
-from gdnp.newton.curvature import Curvature
 from gdnp.newton.line_search import search
-from gdnp.newton.metrics import Metrics
 from gdnp.newton.plane_search import step_in_plane
+from gdnp.newton.preconditioners.choice import Metrics
+from gdnp.newton.preconditioners.full import Curvature
 from gdnp.standardized import Place, Standardized, intercept_ray, line_jet
-
-FloatArray = NDArray[np.float64]
 
 __all__ = ["decoupled_start"]
 

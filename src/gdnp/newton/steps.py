@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gdnp._typing import FloatArray
 from gdnp.newton.line_search import DECREASE, search
 from gdnp.newton.plane_search import step_in_plane
 from gdnp.standardized import Place, Standardized, length_ray, line_jet
-
-FloatArray = NDArray[np.float64]
 
 __all__ = ["Steps", "downhill", "searched"]
 

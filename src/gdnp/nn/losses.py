@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gdnp.hidden_unit import LossJet
 from gdnp.losses import LOSSES, Loss, get_loss
+from gdnp.problem.hidden_unit import LossJet
 
 __all__ = ["TensorLoss", "tensor_jet", "tensor_loss"]
 

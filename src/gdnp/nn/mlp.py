@@ -11,12 +11,13 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from gdnp.hidden_unit import UnitJet, UnitLoss, activation_slope, unit_jet
-from gdnp.interface import Cost, FloatArray, Jet, Objective, Point
+from gdnp._typing import FloatArray
 from gdnp.losses import Loss
 from gdnp.metric import Covariance
 from gdnp.nn.losses import TensorLoss, numpy_jet, tensor_jet, tensor_loss
-from gdnp.population_mlp import checked_theta
+from gdnp.population.network import checked_theta
+from gdnp.problem.hidden_unit import UnitJet, UnitLoss, activation_slope, unit_jet
+from gdnp.problem.interface import Cost, Jet, Objective, Point
 
 __all__ = ["SampleMLP"]
 
@@ -95,7 +96,7 @@ class SampleMLP:
         return float(np.abs(self.theta).sum())
 
     def unit(self, i: int, coef: FloatArray) -> Objective:
-        """f^(i): the objective as a function of w̃_i alone, a ``gdnp.interface.Objective``."""
+        """f^(i): the objective as a function of w̃_i alone, a ``gdnp.problem.interface.Objective``."""
         if np.shape(coef) != (self.n_units, self.n_features):
             raise ValueError(f"coef must have shape {(self.n_units, self.n_features)}. Got {np.shape(coef)}.")
         return _Unit(self, i, coef)
@@ -122,7 +123,7 @@ class SampleMLP:
 
 
 class _Unit:
-    """f^(i) on data; see ``gdnp.population_mlp`` for the same under Assumption 2.
+    """f^(i) on data; see ``gdnp.population`` for the same under Assumption 2.
 
     ``stein_coefficient`` is Ξ of Eq. 101 with averages over the rows for expectations, and for c_j the
     coefficient of w̃_j's projection on S⁻¹u in S, uᵀw̃_j/r: where the other units are on that line, it is c_j.

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from gdnp.interface import FloatArray
+from gdnp._typing import FloatArray
 from gdnp.losses import Loss
 from gdnp.nn.losses import TensorLoss
 from gdnp.nn.mlp import SampleMLP, on_host

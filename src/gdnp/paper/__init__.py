@@ -5,7 +5,11 @@
 
 from __future__ import annotations
 
-from gdnp.paper.experiment import (
+from gdnp.paper.claims.experiment import Theorems
+from gdnp.paper.figure1.experiment import Figure1
+from gdnp.paper.figure2.experiment import Figure2
+from gdnp.paper.figure3.experiment import Figure3
+from gdnp.paper.runner.experiment import (
     Experiment,
     OptionError,
     Options,
@@ -16,12 +20,8 @@ from gdnp.paper.experiment import (
     redraw,
     reproduce,
 )
-from gdnp.paper.figure1 import Figure1
-from gdnp.paper.figure2 import Figure2
-from gdnp.paper.figure3 import Figure3
-from gdnp.paper.store import Part, Store, StoreError
-from gdnp.paper.table1 import Table1
-from gdnp.paper.theorems import Theorems
+from gdnp.paper.runner.store import Part, Store, StoreError
+from gdnp.paper.table1.experiment import Table1
 
 __all__ = [
     "EXPERIMENTS",

@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gdnp.paper import table1_summary
-from gdnp.paper.experiment import Results, Settings
-from gdnp.paper.figure1_summary import LABELS, WORLD_LABELS
-from gdnp.paper.figure2_summary import Panel, panels
-from gdnp.paper.interactive import Figure, band_traces, line_style, rounded, switched, thinned
-from gdnp.paper.race import RACERS
-from gdnp.paper.table1_drawing import NONCONVEX
+from gdnp._typing import FloatArray
+from gdnp.paper.figure1.summary import LABELS, WORLD_LABELS
+from gdnp.paper.figure2.race import RACERS
+from gdnp.paper.figure2.summary import Panel, panels
+from gdnp.paper.report.interactive import Figure, band_traces, line_style, rounded, switched, thinned
+from gdnp.paper.runner.experiment import Results, Settings
+from gdnp.paper.table1 import summary as table1_summary
+from gdnp.paper.table1.drawing import NONCONVEX
 from gdnp.plotting import STYLES, on_grid
-
-FloatArray = NDArray[np.float64]
 
 __all__ = ["INTERACTIVE", "figure1", "figure2", "table1"]
 

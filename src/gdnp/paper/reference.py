@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gdnp._typing import FloatArray
 from gdnp.design import Block
 from gdnp.objective import Objective
-
-FloatArray = NDArray[np.float64]
 
 __all__ = ["Reference", "hessian", "newton_minimum"]
 

@@ -8,15 +8,13 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gdnp.interface import Objective
+from gdnp._typing import FloatArray
 from gdnp.metric import METRICS, Covariance, Metric, OperatorCovariance
+from gdnp.problem.interface import Objective
 from gdnp.solvers.lengths import ROUNDING, FixedLength, Length, LengthRule
 from gdnp.solvers.state import State
 from gdnp.solvers.step_sizes import StepSize
-
-FloatArray = NDArray[np.float64]
 
 __all__ = ["DecoupledDescent", "DecoupledState"]
 

@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gdnp.interface import Objective
+from gdnp._typing import FloatArray
+from gdnp.problem.interface import Objective
 from gdnp.solvers.state import State
 from gdnp.validation import checked_number
-
-FloatArray = NDArray[np.float64]
 
 __all__ = ["GradientDescent", "GradientState", "largest_curvature", "smallest_curvature"]
 

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gdnp.interface import Jet, Line, Objective
+from gdnp._typing import FloatArray
+from gdnp.problem.interface import Jet, Line, Objective
 
 if TYPE_CHECKING:
     from gdnp.solvers.decoupled import DecoupledState
 
-FloatArray = NDArray[np.float64]
 
 __all__ = [
     "ROUNDING",

@@ -7,15 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gdnp._typing import FloatArray
 from gdnp.design.threads import single_threaded_blas
-from gdnp.interface import Objective, Point
+from gdnp.problem.interface import Objective, Point
 from gdnp.solvers.lengths import ROUNDING
 from gdnp.solvers.state import Method, State, Status
 from gdnp.validation import checked_count, checked_number
-
-FloatArray = NDArray[np.float64]
 
 __all__ = ["Progress", "Result", "minimize"]
 

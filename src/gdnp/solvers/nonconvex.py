@@ -24,14 +24,12 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gdnp.interface import Objective, Point
+from gdnp._typing import FloatArray
+from gdnp.problem.interface import Objective, Point
 from gdnp.solvers.first_order import largest_curvature
 from gdnp.solvers.lengths import ROUNDING
 from gdnp.solvers.state import State
-
-FloatArray = NDArray[np.float64]
 
 __all__ = ["NonconvexAGD", "NonconvexParameters", "NonconvexState"]
 

@@ -6,12 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from gdnp.interface import Objective, Point
-
-FloatArray = NDArray[np.float64]
+from gdnp._typing import FloatArray
+from gdnp.problem.interface import Objective, Point
 
 __all__ = ["Method", "State", "Status"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
-from gdnp.interface import Objective
+from gdnp.problem.interface import Objective
 
 if TYPE_CHECKING:
     from gdnp.solvers.decoupled import DecoupledState

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-from numpy.typing import NDArray
-
-from gdnp.interface import Objective
+from gdnp._typing import FloatArray
+from gdnp.problem.interface import Objective
 from gdnp.solvers.decoupled import DecoupledDescent, DecoupledState
 from gdnp.solvers.first_order import GradientDescent, GradientState
 from gdnp.solvers.lengths import NewtonLength
 from gdnp.solvers.state import State
 from gdnp.solvers.step_sizes import AdaptiveStep
-
-FloatArray = NDArray[np.float64]
 
 __all__ = ["TwoStep"]
 

@@ -8,7 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from gdnp.interface import FloatArray, Objective
+from gdnp._typing import FloatArray
+from gdnp.problem.interface import Objective
 from gdnp.solvers.lengths import ROUNDING
 from gdnp.solvers.loop import Progress, Result, minimize
 from gdnp.solvers.state import Method, Status
@@ -87,7 +88,7 @@ def minimize_units(
     Parameters
     ----------
     network : Network
-        ``gdnp.population_mlp.PopulationMLP``, or ``gdnp.nn.SampleMLP`` on data.
+        ``gdnp.population.PopulationMLP``, or ``gdnp.nn.SampleMLP`` on data.
     method : Method or str
         What minimises each f^(i): a preset of ``gdnp.methods``, by default GDNP.
     start : ndarray of shape (m, d) or None

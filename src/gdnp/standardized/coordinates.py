@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gdnp._typing import FloatArray
 from gdnp.design import Block, DesignMatrix
 from gdnp.losses import Loss
 from gdnp.moments import Moments
-
-FloatArray = NDArray[np.float64]
 
 __all__ = ["Coordinates", "standardise"]
 

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gdnp._typing import FloatArray
 from gdnp.design import Block
 from gdnp.design.threads import ordered_map
 from gdnp.standardized.problem import Standardized
-
-FloatArray = NDArray[np.float64]
 
 __all__ = ["Gram", "covariance", "dense_rows", "diagonal", "gram", "gram_product", "kernel_matrix"]
 

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gdnp._typing import FloatArray
 from gdnp.standardized.problem import Place, Standardized
 
-FloatArray = NDArray[np.float64]
 Ray = tuple[FloatArray, FloatArray]
 """A direction of x, and the derivative of the margins along it."""
 LineJet = tuple[float, float, float]

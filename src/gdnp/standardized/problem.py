@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gdnp._typing import FloatArray
 from gdnp.design import Block, DesignMatrix
-from gdnp.interface import Cost
 from gdnp.losses import Loss
+from gdnp.problem.interface import Cost
 from gdnp.standardized.coordinates import Coordinates
 
 if TYPE_CHECKING:
     from gdnp.standardized.gram import Gram
 
-FloatArray = NDArray[np.float64]
 __all__ = ["Place", "Shared", "Standardized"]
 
 

@@ -7,10 +7,11 @@ import math
 import numpy as np
 
 from gdnp import methods, theory
+from gdnp._typing import FloatArray
 from gdnp.datasets import gaussian_design, gaussian_parameters
 from gdnp.metric import Covariance, Identity, Metric
 from gdnp.objective import Objective
-from gdnp.paper.claims.problems import EVERY_LOSS, FINITE_LENGTH, FloatArray, populations, relative, states
+from gdnp.paper.claims.problems import EVERY_LOSS, FINITE_LENGTH, populations, relative, states
 from gdnp.paper.claims.registry import Measurement, Verdict, claim, judge
 from gdnp.population import Halfspace
 from gdnp.solvers.decoupled import DecoupledDescent, DecoupledState

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from gdnp import methods, theory
+from gdnp._typing import FloatArray
 from gdnp.datasets import gaussian_parameters
 from gdnp.losses import LOSSES, Loss
 from gdnp.metric import Covariance
 from gdnp.paper.claims.algorithm import SECTION, bracket_width
-from gdnp.paper.claims.problems import EVERY_LOSS, FINITE_LENGTH, FloatArray, Target, populations, states
+from gdnp.paper.claims.problems import EVERY_LOSS, FINITE_LENGTH, Target, populations, states
 from gdnp.paper.claims.registry import Measurement, Verdict, claim, judge
 from gdnp.population import Halfspace
 from gdnp.solvers.decoupled import DecoupledDescent

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from gdnp import methods
+from gdnp._typing import FloatArray
 from gdnp.datasets import gaussian_design, load_breast_cancer
 from gdnp.objective import Objective
-from gdnp.paper.claims.problems import FloatArray, a9a
+from gdnp.paper.claims.problems import a9a
 from gdnp.paper.claims.registry import Measurement, Verdict, claim, judge
 from gdnp.paper.reference import newton_minimum
 from gdnp.solvers import Status, minimize

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from gdnp import methods, theory
+from gdnp._typing import FloatArray
 from gdnp.datasets import gaussian_parameters
 from gdnp.losses import LOSSES, Loss
 from gdnp.metric import Covariance
@@ -16,7 +17,6 @@ from gdnp.paper.claims.problems import (
     EVERY_LOSS,
     FINITE_LENGTH,
     DoubleWell,
-    FloatArray,
     Target,
     Welsch,
     critical_points,

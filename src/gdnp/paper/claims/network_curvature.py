@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
+from gdnp._typing import FloatArray
 from gdnp.datasets import gaussian_parameters
-from gdnp.interface import FloatArray
 from gdnp.paper.claims.registry import Measurement, Verdict, claim, judge
-from gdnp.population_mlp import PopulationMLP
+from gdnp.population import PopulationMLP
 from gdnp.solvers.units import minimize_units
 
 SECTION = "5 Neural networks"

@@ -7,11 +7,12 @@ import math
 import numpy as np
 
 from gdnp import methods, theory
+from gdnp._typing import FloatArray
 from gdnp.datasets import gaussian_parameters
 from gdnp.losses import LOSSES
-from gdnp.paper.claims.problems import FloatArray, Target, Welsch, relative, states
+from gdnp.paper.claims.problems import Target, Welsch, relative, states
 from gdnp.paper.claims.registry import Measurement, Verdict, claim, judge
-from gdnp.population_mlp import HiddenUnit, PopulationMLP
+from gdnp.population import HiddenUnit, PopulationMLP
 from gdnp.solvers.decoupled import DecoupledDescent, DecoupledState
 from gdnp.solvers.lengths import Bisection, FixedLength, Length
 from gdnp.solvers.step_sizes import AdaptiveStep

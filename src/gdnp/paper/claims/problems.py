@@ -9,18 +9,16 @@ from itertools import islice
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import minimize as scipy_minimize
 from scipy.optimize import root
 
+from gdnp._typing import FloatArray
 from gdnp.datasets import DataNotFoundError, Dataset, data_dir, fetch_a9a, gaussian_parameters
-from gdnp.interface import Objective
 from gdnp.losses import LOSSES, Loss
 from gdnp.metric import Covariance
 from gdnp.population import Halfspace
+from gdnp.problem.interface import Objective
 from gdnp.solvers.decoupled import DecoupledDescent, DecoupledState
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

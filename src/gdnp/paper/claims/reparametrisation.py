@@ -8,10 +8,11 @@ import numpy as np
 from sklearn.datasets import load_breast_cancer
 
 from gdnp import methods
+from gdnp._typing import FloatArray
 from gdnp.datasets import gaussian_design, gaussian_parameters
 from gdnp.metric import Covariance, Identity, OperatorCovariance
 from gdnp.objective import Objective
-from gdnp.paper.claims.problems import EVERY_LOSS, FloatArray, a9a, populations, relative, solved
+from gdnp.paper.claims.problems import EVERY_LOSS, a9a, populations, relative, solved
 from gdnp.paper.claims.registry import Measurement, Verdict, claim, judge
 from gdnp.paper.reference import newton_minimum
 from gdnp.population import Halfspace

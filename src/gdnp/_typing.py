@@ -1,0 +1,8 @@
+"""Names of array types that every module shares."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["FloatArray"]
+
+FloatArray = NDArray[np.float64]

@@ -1,0 +1,284 @@
+"""An audit of a data set against the assumptions of the paper: what is the matter, what it costs, what to do.
+
+Everything here is about binary classification with an intercept: x is centred, z = -y (x - E x), u = E z and
+S = E z zᵀ (Eq. 1). Numbers that depend on the units of the columns (μ, L, κ) are given for the columns as
+they are and for columns of unit variance; the others (r, rank, angles, separability) depend on neither.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.linalg import eigvalsh_tridiagonal
+from scipy.optimize import minimize as scipy_minimize
+from scipy.special import ndtr
+from scipy.stats import kurtosis, normaltest, skew
+
+from gdnp._typing import FloatArray
+from gdnp.datasets import Dataset
+from gdnp.diagnose import words
+from gdnp.diagnose.records import Diagnosis, Fit, Gaussianity, Spectrum
+from gdnp.diagnose.separability import Separability, chosen, separability_of
+from gdnp.metric import Covariance, OperatorCovariance
+from gdnp.objective import Objective
+from gdnp.solvers import Status, minimize
+from gdnp.theory import predicted_iterations, sin_squared
+
+__all__ = ["Diagnosis", "Fit", "Gaussianity", "Separability", "Spectrum", "diagnose"]
+
+RIDGE = 1e-4
+"""Ridge on columns of unit variance, where the log loss alone has no minimum or none that can be reached."""
+STEPS = 300
+LANCZOS_STEPS = 100
+LARGEST_DEVIATION = 1e100
+"""Its square still has a square in float64."""
+
+
+def diagnose(dataset: Dataset, *, n_jobs: int | None = None) -> Diagnosis:
+    """Audit a data set of two classes against the assumptions of the paper.
+
+    S is formed for up to ``gdnp.objective.LARGEST_GRAM`` columns; beyond that only products with X are used.
+    Sparse X stays sparse.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Of ``gdnp.datasets``.
+    n_jobs : int or None
+        Threads; the result does not depend on them.
+
+    Returns
+    -------
+    Diagnosis
+
+    Raises
+    ------
+    ValueError
+        When there are not two classes, X is not finite, or no column varies.
+
+    Examples
+    --------
+    >>> from gdnp.datasets import gaussian_design
+    >>> found = diagnose(gaussian_design(5000, 5, kappa=10.0, seed=1))
+    >>> found.separability.kind, found.solver, found.fit.angle < 3.0
+    ('none', 'gdnp_metric', True)
+    """
+    y = dataset.signs()
+    X = dataset.X if sp.issparse(dataset.X) else np.asarray(dataset.X, dtype=np.float64)
+    objective = Objective(X, y, "log_loss", fit_intercept=True, n_jobs=n_jobs)
+    names = dataset.feature_names or tuple(f"column {j + 1}" for j in range(objective.n_features))
+    sd = np.sqrt(objective.moments.variance) / objective.moments.scale
+    varies = sd > 0.0
+    if not varies.any():
+        raise ValueError(f"{dataset.name} should have a column that varies. Got {len(names)} constant ones.")
+    if sd.max() > LARGEST_DEVIATION or sd[varies].min() < 1.0 / LARGEST_DEVIATION:
+        raise ValueError(
+            f"{dataset.name} should have columns with standard deviations from {1.0 / LARGEST_DEVIATION:g} "
+            f"to {LARGEST_DEVIATION:g}. Got {sd[varies].min():.3g} to {sd.max():.3g}: change their units."
+        )
+    unit = np.divide(1.0, sd, out=np.zeros_like(sd), where=varies)
+    offsets = np.abs(objective.column_mean) * unit
+    S, u = objective.covariance, objective.u
+    estimated = isinstance(S, OperatorCovariance)
+    rank = None if estimated else S.rank
+    raw, scaled = _spectra(S, u, unit)
+    solution = S.solve(u)
+    r = float(u @ solution)
+    separability = separability_of(X, y, objective.column_mean, unit, names)
+    fit, coef, separates = _fit(X, y, objective, unit, separability.kind, -solution, n_jobs)
+    if separates:
+        alone = separability.columns if separability.kind == "complete" else ()
+        separability = Separability("complete", len(y), alone)
+    facts: dict[str, Any] = {
+        "name": dataset.name,
+        "n": objective.n_samples,
+        "d": objective.n_features,
+        "sparse": sp.issparse(X),
+        "entries": objective.design.n_entries,
+        "positive": float(np.mean(y > 0.0)),
+        "constant": chosen(names, ~varies),
+        "offset": float(offsets.max()),
+        "offset_column": names[int(offsets.argmax())],
+        "rank": rank,
+        "r": r,
+        "r_squared": r / (1.0 - float(np.mean(y)) ** 2),
+        "estimated": estimated,
+        "raw": raw,
+        "scaled": scaled,
+        "along_u": _gaussianity(objective, u),
+        "along_fit": _gaussianity(objective, coef),
+        "separability": separability,
+        "fit": fit,
+    }
+    found = Diagnosis(**facts, findings=(), solver="", advice="")
+    solver, advice = words.advice(found, objective.gram_passes)
+    return replace(found, findings=tuple(words.findings(found)), solver=solver, advice=advice)
+
+
+# --- eigenvalues
+
+
+def _spectra(
+    S: Covariance | OperatorCovariance, u: FloatArray, unit: FloatArray
+) -> tuple[Spectrum, Spectrum]:
+    """Of S, and of the correlation matrix D S D with D = diag(`unit`)."""
+    if isinstance(S, Covariance):
+        scaled = Covariance(S.S * np.outer(unit, unit))
+        return _spectrum(S.largest, S.smallest, S.rank), _spectrum(scaled.largest, scaled.smallest, S.rank)
+    return (
+        _spectrum(*_lanczos(S.apply, u)),
+        _spectrum(*_lanczos(lambda w: unit * S.apply(unit * w), unit * u)),
+    )
+
+
+def _spectrum(largest: float, smallest: float, rank: int | None = None) -> Spectrum:
+    resolved = smallest > 8.0 * np.finfo(float).eps * largest
+    condition = largest / smallest if resolved else None
+    iterations = None if condition is None else predicted_iterations(max(condition, 1.0), words.EPSILON, rank)
+    return Spectrum(largest, smallest, condition, iterations)
+
+
+def _lanczos(product: Callable[[FloatArray], FloatArray], start: FloatArray) -> tuple[float, float]:
+    """The largest and the smallest positive Ritz value of some Lanczos steps: L, and a number above μ.
+
+    Orthogonality that is lost repeats extreme values and harms none; the kernel, which only rounding could
+    bring in, is cut off.
+    """
+    if not np.linalg.norm(start) > 0.0:
+        start = product(np.random.default_rng(0).standard_normal(len(start)))
+    q, before, beta = start / np.linalg.norm(start), np.zeros_like(start), 0.0
+    diagonal, beside = [], []
+    for _ in range(min(LANCZOS_STEPS, len(start))):
+        v = product(q) - beta * before
+        diagonal.append(float(q @ v))
+        v -= diagonal[-1] * q
+        beta = float(np.linalg.norm(v))
+        if beta <= 1e-10 * max(diagonal):
+            break
+        beside.append(beta)
+        before, q = q, v / beta
+    values = eigvalsh_tridiagonal(np.array(diagonal), np.array(beside[: len(diagonal) - 1]))
+    return float(values[-1]), float(values[values > 1e-9 * values[-1]][0])
+
+
+# --- shape
+
+
+def _gaussianity(objective: Objective, direction: FloatArray) -> Gaussianity | None:
+    """Of z = -y (x - E x) along a direction; None where it does not vary."""
+    norm = objective.covariance.norm(direction)
+    if not norm > 0.0:
+        return None
+    z = objective.origin.line(direction / norm).slope
+    sd = float(z.std())
+    if not sd > 1e-8:  # z is constant where its mean is all of its length 1 in S
+        return None
+    t = np.sort((z - z.mean()) / sd)
+    steps = np.arange(len(t) + 1) / len(t)
+    cdf = ndtr(t)
+    return Gaussianity(
+        skewness=float(skew(t)),
+        excess_kurtosis=float(kurtosis(t)),
+        distance=float(max((steps[1:] - cdf).max(), (cdf - steps[:-1]).max())),
+        p_value=float(normaltest(t).pvalue) if len(t) >= 20 else None,
+    )
+
+
+# --- the fitted direction
+
+
+def _fit(
+    X: Any,
+    y: FloatArray,
+    objective: Objective,
+    unit: FloatArray,
+    separable: str,
+    predicted: FloatArray,
+    n_jobs: int | None,
+) -> tuple[Fit, FloatArray, bool]:
+    """The fit, its w̃ for raw columns, and whether it was seen to separate all rows."""
+    S = objective.covariance
+    separates = False
+    if separable in ("none", "not decided") and isinstance(S, Covariance):
+        result = minimize(objective, "gdnp_metric", max_iter=STEPS, tol=words.EPSILON)
+        separates = result.status is Status.LENGTH_DIVERGES
+        if not separates:
+            gradient = result.gradient_norm / _start_norm(objective)
+            what = f"log loss with intercept, no ridge, {result.n_iter} steps of gdnp_metric"
+            return _described(
+                objective, what, result.coef, result.intercept, result.n_iter, gradient, predicted
+            )
+    ridge = _scaled_objective(X, y, unit, n_jobs)
+    what = f"log loss with intercept and a ridge of {RIDGE:g} on columns of unit variance"
+    if isinstance(S, Covariance):
+        result = minimize(ridge, "gdnp_metric", max_iter=STEPS, tol=words.EPSILON)
+        gradient = result.gradient_norm / _start_norm(ridge)
+        what = f"{what}, {result.n_iter} steps of gdnp_metric"
+        coef, intercept, count = result.coef, result.intercept, result.n_iter
+    else:
+        coef, intercept, count, gradient = _quasi_newton(ridge)
+        what = f"{what}, {count} iterations of L-BFGS"
+    fit, coef, separated = _described(objective, what, coef * unit, intercept, count, gradient, predicted)
+    return fit, coef, separates or separated
+
+
+def _start_norm(objective: Objective) -> float:
+    """‖∇f‖ at zero, in S⁻¹; 1 where that is stationary."""
+    origin = objective.origin
+    return math.hypot(objective.covariance.dual_norm(origin.gradient), origin.intercept_gradient) or 1.0
+
+
+def _scaled_objective(X: Any, y: FloatArray, unit: FloatArray, n_jobs: int | None) -> Objective:
+    """The same rows with columns of unit variance and a ridge; a copy of X, sparse if X is."""
+    scaled = sp.csr_matrix(X @ sp.diags_array(unit)) if sp.issparse(X) else X * unit
+    return Objective(scaled, y, "log_loss", alpha=RIDGE, fit_intercept=True, n_jobs=n_jobs)
+
+
+def _quasi_newton(objective: Objective) -> tuple[FloatArray, float, int, float]:
+    """L-BFGS for columns too many for S: w̃, the raw intercept, iterations and the relative gradient."""
+
+    def both(w: FloatArray) -> tuple[float, FloatArray]:
+        point = objective.at(w[:-1], float(w[-1]))
+        return point.value, np.append(point.gradient, point.intercept_gradient)
+
+    start = np.zeros(objective.n_features + 1)
+    first = float(np.linalg.norm(both(start)[1])) or 1.0
+    options = {"maxiter": STEPS, "gtol": words.EPSILON * first / math.sqrt(len(start)), "ftol": 0.0}
+    found = scipy_minimize(both, start, jac=True, method="L-BFGS-B", options=options)
+    coef, intercept = found.x[:-1], objective.raw_intercept(found.x[:-1], float(found.x[-1]))
+    return coef, intercept, int(found.nit), float(np.linalg.norm(found.jac)) / first
+
+
+def _described(
+    objective: Objective,
+    what: str,
+    coef: FloatArray,
+    intercept: float,
+    iterations: int,
+    gradient: float,
+    predicted: FloatArray,
+) -> tuple[Fit, FloatArray, bool]:
+    """Angle and error of w̃ on the raw columns."""
+    S = objective.covariance
+    point = objective.at(coef, intercept - objective.raw_intercept(coef, 0.0))
+    length, target = S.norm(coef), S.norm(predicted)
+    cosine = angle = None
+    if length > 0.0 and target > 0.0:
+        cosine = float(np.clip(S.inner(coef, predicted) / (length * target), -1.0, 1.0))
+        sine = math.sqrt(min(max(sin_squared(objective.u, S, coef), 0.0), 1.0))
+        angle = math.degrees(math.atan2(sine, cosine))  # accurate for small angles, where the cosine is not
+    fit = Fit(
+        what=what,
+        iterations=iterations,
+        converged=gradient <= words.EPSILON,
+        relative_gradient=gradient,
+        cosine=cosine,
+        angle=angle,
+        training_error=float(0.5 * np.mean(np.sign(point.margins) + 1.0)),
+    )
+    return fit, coef, point.separates

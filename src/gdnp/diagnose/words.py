@@ -1,0 +1,298 @@
+"""The words of a diagnosis: its numbers as rows, what they mean, and which solver they suggest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gdnp.diagnose.separability import Separability
+
+if TYPE_CHECKING:
+    from gdnp.diagnose.records import Diagnosis, Gaussianity, Spectrum
+
+__all__ = ["EPSILON", "advice", "findings", "sections"]
+
+EPSILON = 1e-6
+"""Accuracy that iterations are predicted for."""
+FAR = 10.0
+"""Standard deviations between a column and zero that are worth a sentence."""
+
+
+def sections(found: Diagnosis) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Titles, and under each the rows of a table: what, and its value."""
+    about = " at least" if found.estimated else ""
+    layout = "sparse" if found.sparse else "dense"
+    stored = f", {found.entries:,} stored numbers" if found.sparse else ""
+    rank = "not computed (too many columns)" if found.rank is None else f"{found.rank:,} of {found.d:,}"
+    data = [
+        ("rows x columns", f"{found.n:,} x {found.d:,}, {layout}{stored}"),
+        ("rows with y = +1", f"{100.0 * found.positive:.3g} % of the rows"),
+        ("constant columns", _listed(found.constant) or "none"),
+        ("largest |mean|/sd", f"{found.offset:.3g} ({found.offset_column})"),
+        ("rank of S", rank),
+        ("r = uᵀS⁻¹u", f"{found.r:.4g} (R² of least squares on the labels: {found.r_squared:.3g})"),
+    ]
+    spectra = [
+        (name, f"L {s.largest:.3g}, μ {s.smallest:.3g}, κ{about} {_shown(s.condition)}")
+        for name, s in (("columns as they are", found.raw), ("columns of unit variance", found.scaled))
+    ]
+    bounds = (
+        "from the eigenvalues seen" if found.estimated else "upper bounds; Gaussian data, exact arithmetic"
+    )
+    predicted = [
+        (name, _iterations(s, at_least=found.estimated))
+        for name, s in (("columns as they are", found.raw), ("columns of unit variance", found.scaled))
+    ]
+    shapes = [("z along u", _shape(found.along_u)), ("z along the fit", _shape(found.along_fit))]
+    shown = (
+        "undefined" if found.fit.cosine is None else f"{found.fit.angle:.3g}° (cosine {found.fit.cosine:.5f})"
+    )
+    fit = [
+        ("fitted", f"{found.fit.what} (relative gradient {found.fit.relative_gradient:.0e})"),
+        ("angle to S⁻¹u, in S", shown),
+        ("error on these rows", f"{100.0 * found.fit.training_error:.3g} %"),
+        ("separable", _separable(found.separability, found.n)),
+    ]
+    return [
+        ("Data", data),
+        ("Eigenvalues of S", spectra),
+        (f"Predicted iterations to {EPSILON:g} ({bounds})", predicted),
+        ("Is z Gaussian?", shapes),
+        ("The fitted direction", fit),
+    ]
+
+
+def findings(found: Diagnosis) -> list[str]:
+    """Sentences for someone who has the data and not the paper."""
+    return [
+        sentence
+        for sentence in (
+            _about_separability(found),
+            _about_condition(found),
+            _about_signal(found),
+            _about_rank(found),
+            _about_offsets(found),
+            _about_direction(found),
+            _about_shape(found),
+            _about_classes(found),
+        )
+        if sentence
+    ]
+
+
+def _about_separability(found: Diagnosis) -> str:
+    kind, columns = found.separability.kind, _listed(found.separability.columns)
+    cure = "Add a ridge (alpha > 0): it makes the solution finite and unique."
+    if kind == "complete":
+        alone = (
+            f" One column is enough ({columns}): check that it does not give the label away."
+            if columns
+            else ""
+        )
+        return (
+            f"A hyperplane classifies all {found.n:,} rows correctly, so the log loss has no minimum: its "
+            f"coefficients grow for as long as a solver runs.{alone} {cure}"
+        )
+    if kind == "partial":
+        rows = "some rows" if found.separability.rows is None else f"{found.separability.rows:,} rows"
+        where = f" ({columns}: there one class stops where the other begins)" if columns else ""
+        return (
+            f"The classes overlap, but {rows} can be pushed to their side for ever without touching the "
+            f"rest{where}: some coefficients of the log loss grow without end while the others settle. {cure}"
+        )
+    if kind == "not decided":
+        return "Whether a hyperplane separates the classes was not decided: too many numbers for that test."
+    return ""
+
+
+def _about_condition(found: Diagnosis) -> str:
+    raw, scaled = found.raw, found.scaled
+    if raw.iterations is None or scaled.iterations is None or raw.condition is None:
+        return (
+            "The condition number of the columns is beyond what double precision resolves (about 1e15): "
+            "gradient descent on them will not converge. Bring the columns to one scale, or use a solver in "
+            "the metric of the data, which does not depend on their units."
+        )
+    about = "at least " if found.estimated else ""
+    up_to = "" if found.estimated else "up to "
+    before, after = raw.iterations, scaled.iterations
+    text = f"κ is {about}{_shown(raw.condition)}: "
+    text += f"gradient descent needs {up_to}{_several(before.gradient, 'iteration')}"
+    if before.gradient <= 100:
+        return f"{text}. The columns are well conditioned; any solver will do."
+    text += f", conjugate gradients {up_to}{_count(before.conjugate_gradient)}"
+    if after.gradient < 0.3 * before.gradient:
+        both = f"{_count(after.gradient)} and {_count(after.conjugate_gradient)}"
+        text += f" (once every column has unit variance, {both})"
+    else:
+        text += "; scaling the columns does not help, since they are correlated rather than of unequal units"
+    return f"{text}. A step in the metric of the data does not depend on κ."
+
+
+def _about_signal(found: Diagnosis) -> str:
+    if found.separability.kind == "complete":
+        return ""
+    share = 100.0 * found.r_squared
+    if share < 0.1:
+        return (
+            f"A linear fit explains {share:.2g} % of the labels' variance: hardly any linear signal, "
+            "whatever the solver. Look for other features."
+        )
+    chance = 100.0 * min((found.d if found.rank is None else found.rank) / max(found.n - 1, 1), 1.0)
+    if share < 3.0 * chance:
+        return (
+            f"A linear fit explains {share:.3g} % of the labels' variance, of which about {chance:.2g} % is "
+            f"what as many columns of pure noise would explain with {found.n:,} rows: check the fit on other "
+            "rows, and add a ridge."
+        )
+    return ""
+
+
+def _about_rank(found: Diagnosis) -> str:
+    varying = found.d - len(found.constant)
+    parts = []
+    if found.constant:
+        never = "never varies: drop it" if len(found.constant) == 1 else "never vary: drop them"
+        parts.append(f"{_several(len(found.constant), 'column')} {never} ({_listed(found.constant)}).")
+    if found.n <= varying:
+        parts.append(
+            f"There are fewer rows than columns that vary ({found.n:,} and {varying:,}), so infinitely many "
+            "coefficients predict the same: a ridge picks one."
+        )
+    elif found.rank is not None and found.rank < varying:
+        parts.append(
+            f"{varying - found.rank:,} of the {varying:,} columns that vary can be computed from the others "
+            "(dummy variables that add up to one, sums, duplicates): predictions are unique and coefficients "
+            "are not. Drop columns or add a ridge; S is treated on its range here, without jitter."
+        )
+    return " ".join(parts)
+
+
+def _about_offsets(found: Diagnosis) -> str:
+    if found.offset <= FAR:
+        return ""
+    return (
+        f"{found.offset_column} lies {found.offset:.3g} standard deviations away from zero, where the paper "
+        "assumes mean zero. gdnp centres by itself; for other solvers, centre the columns first, since an "
+        "offset alone slows them down."
+    )
+
+
+def _about_direction(found: Diagnosis) -> str:
+    angle = found.fit.angle
+    if angle is None:
+        return "There is no linear signal at all: E[y (x - E x)] = 0, or the fit is zero."
+    start = f"S⁻¹u, which takes one linear solve, is {angle:.2g}° from the fitted direction"
+    if angle <= 5.0:
+        return f"{start}: nearly the solution already, as the theory for Gaussian data has it."
+    if angle <= 30.0:
+        return (
+            f"{start}: a good start and not the solution. Methods that stop there (scaled least squares) "
+            "keep this gap."
+        )
+    return f"{start}: the theory for Gaussian data says little here; judge by the fit itself."
+
+
+def _about_shape(found: Diagnosis) -> str:
+    shape = found.along_fit
+    if shape is None:
+        return ""
+    if shape.p_value is not None and shape.p_value >= 0.01:
+        return "Along the fitted direction z cannot be told from a Gaussian, which Assumption 2 asks for."
+    mild = abs(shape.skewness) < 0.5 and abs(shape.excess_kurtosis) < 1.0 and shape.distance < 0.05
+    many = " (with so many rows the test finds any departure)" if mild and found.n > 5000 else ""
+    if mild:
+        return f"Along the fitted direction z is nearly Gaussian{many}: rates for Gaussian data are a guide."
+    return (
+        f"Along the fitted direction z is not Gaussian (skewness {shape.skewness:.2g}, excess kurtosis "
+        f"{shape.excess_kurtosis:.2g}; probabilities are off by up to {shape.distance:.2g}): predicted "
+        "iterations are a guide, not a promise, and GDNP's step is guarded for this reason."
+    )
+
+
+def _about_classes(found: Diagnosis) -> str:
+    rare = min(found.positive, 1.0 - found.positive)
+    if rare >= 0.02:
+        return ""
+    return (
+        f"The rarer class has {100.0 * rare:.2g} % of the rows: an accuracy of {100.0 * (1.0 - rare):.4g} % "
+        "means nothing. Look at the ranking of the rows, or weigh the classes."
+    )
+
+
+def advice(found: Diagnosis, gram_passes: float) -> tuple[str, str]:
+    """The cheapest method by passes over the data, and why."""
+    ridge = "" if found.separability.kind == "none" else ", with a ridge (alpha > 0)"
+    if found.estimated:
+        return "agd", (
+            f"{found.d:,} columns are too many to hold S. Scale the columns to unit variance (without "
+            "centring, so that sparse data stay sparse) and use an accelerated first-order method"
+            f"{ridge}."
+        )
+    gradient = found.raw.iterations.gradient if found.raw.iterations else None
+    steps = max(found.fit.iterations, 1)
+    if gradient is not None and gradient < gram_passes + steps:
+        return "gd", (
+            f"Gradient descent gets there in at most {_several(gradient, 'pass')} over the data{ridge}; "
+            f"forming S costs as much as {_count(gram_passes)}. With momentum (agd) it is faster still."
+        )
+    settled = "took" if found.fit.converged else "had not quite settled after"
+    seen = f"The fit above {settled} {_several(steps, 'step')} (Gaussian data: 1 for the direction)."
+    rival = "cannot get there" if gradient is None else f"may need {_several(gradient, 'iteration')}"
+    return "gdnp_metric", (
+        f"Take steps in the metric of the data{ridge}. {seen} Plain gradient descent {rival}; forming S "
+        f"once costs as much as {_several(gram_passes, 'pass')} over the data. GDNPClassifier refines such "
+        "steps with the curvature of the loss, and says how close it came."
+    )
+
+
+# --- numbers in words
+
+
+def _iterations(spectrum: Spectrum, *, at_least: bool) -> str:
+    if spectrum.iterations is None:
+        return "GD and CG: not predictable, κ is not resolved; metric step: 1"
+    about = "at least " if at_least else ""
+    found = spectrum.iterations
+    return (
+        f"GD {about}{_count(found.gradient)}, CG {about}{_count(found.conjugate_gradient)}, "
+        f"metric step {found.metric}"
+    )
+
+
+def _shape(shape: Gaussianity | None) -> str:
+    if shape is None:
+        return "does not vary"
+    p = "too few rows to test" if shape.p_value is None else f"p {_p_value(shape.p_value)}"
+    return (
+        f"skewness {shape.skewness:+.2f}, excess kurtosis {shape.excess_kurtosis:+.2f}, "
+        f"off by {shape.distance:.3f} at most, {p}"
+    )
+
+
+def _p_value(p: float) -> str:
+    return "below 1e-10" if p < 1e-10 else f"{p:.2g}"
+
+
+def _separable(found: Separability, n: int) -> str:
+    if found.kind == "partial":
+        return f"partly: {'some' if found.rows is None else f'{found.rows:,}'} of {n:,} rows"
+    return {"complete": "yes", "none": "no", "not decided": "not decided"}[found.kind]
+
+
+def _shown(value: float | None) -> str:
+    return "not resolved (above 1e15)" if value is None else f"{value:.3g}"
+
+
+def _count(value: float) -> str:
+    return f"{round(value):,}" if value < 1e6 else f"{value:.1e}"
+
+
+def _several(count: float, noun: str) -> str:
+    ending = "" if _count(count) == "1" else "es" if noun.endswith("s") else "s"
+    return f"{_count(count)} {noun}{ending}"
+
+
+def _listed(names: Sequence[str], most: int = 4) -> str:
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,398 @@
+"""Figure 1: level sets, and the paths of GD and GDNP_seq, for three losses on the same data in the plane."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.sparse import issparse
+
+from gdnp import datasets
+from gdnp._typing import FloatArray
+from gdnp.datasets import Dataset, gaussian_design, gaussian_parameters
+from gdnp.metric import Identity
+from gdnp.objective import Objective as Empirical
+from gdnp.paper.figure1 import drawing
+from gdnp.paper.figure1 import summary as summaries
+from gdnp.paper.figure1.flows import direction_flow, gradient_flow, hausdorff, length_flow
+from gdnp.paper.runner.experiment import OptionError, Options, Results, Settings, Table
+from gdnp.paper.runner.store import Part
+from gdnp.population import Halfspace, LeastSquares
+from gdnp.problem.interface import Objective
+from gdnp.solvers.decoupled import DecoupledState
+from gdnp.solvers.lengths import Bisection, Length
+
+__all__ = ["FULL", "LOSSES", "QUICK", "WORLDS", "Figure1", "Profile", "geometry", "worlds_objective"]
+
+LOSSES = ("squared_error", "log_loss", "sigmoid")
+WORLDS = ("population", "sample")
+DESIGN = {"d": 2, "kappa": 6.0, "r": 0.5}
+HIGHER = {"d": 5, "kappa": 10.0, "r": 0.5}
+"""Where a curve on the ellipsoid could go anywhere: in the plane there are but two ways to go."""
+START_ANGLE = 115.0
+"""Degrees in S between the start and -S⁻¹u."""
+MARGIN = 0.05
+FLATTEST = 0.75
+"""Least height of the frame for its width; it is never taller than wide."""
+LEAST_SIGNAL = 1e-6
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much is computed.
+
+    Parameters
+    ----------
+    rows : int
+        n of the sample.
+    grid : int
+        Points of the level sets along each axis.
+    """
+
+    rows: int
+    grid: int
+
+
+QUICK = Profile(rows=2000, grid=81)
+FULL = Profile(rows=2000, grid=241)
+
+
+@dataclass(frozen=True)
+class Figure1:
+    """GD and GDNP_seq as gradient flows from one start, exactly on the population and on a finite sample.
+
+    For data of the user's own the population is the Gaussian with the same u and S.
+
+    Parameters
+    ----------
+    quick, full : Profile
+    """
+
+    quick: Profile = QUICK
+    full: Profile = FULL
+    name: str = "figure1"
+    title: str = "Figure 1: paths of GD and GDNP_seq"
+
+    def settings(self, options: Options) -> tuple[str, Settings]:
+        """Folder and configuration; a file is read once, so that what cannot be used is refused here."""
+        profile = self.full if options.full else self.quick
+        kind = "full" if options.full else "quick"
+        columns = options.columns
+        if len(options.data) > 1:
+            raise OptionError(f"Figure 1 shows one data set. Got {len(options.data)}: name one with --data.")
+        source = options.data[0] if options.data else "gaussian"
+        data = _described(source, columns, profile.rows, options.seed)
+        settings = {
+            "experiment": self.name,
+            "profile": kind,
+            "gdnp": version("gdnp"),
+            "seed": options.seed,
+            "data": data,
+            "losses": list(LOSSES),
+            "worlds": list(WORLDS),
+            "grid": profile.grid,
+            "start_angle": START_ANGLE,
+            "higher": None if data["name"] != "gaussian" else {**data, **HIGHER},
+        }
+        suffix = "" if data["name"] == "gaussian" else f"-{Path(data['name']).stem}"
+        return f"{self.name}-{kind}{suffix}", settings
+
+    def parts(self, settings: Settings, options: Options) -> list[Part]:
+        """Paths and level sets for each world and loss, and the check in a higher dimension."""
+        spec = settings["data"]
+        source = options.data[0] if options.data else spec["name"]
+        angle = settings["start_angle"]
+        parts = []
+        for world in settings["worlds"]:
+            common = {"data": spec, "world": world, "start_angle": angle}
+            config = {"task": "paths", **common, "losses": settings["losses"]}
+            parts.append(Part(f"{world}/paths", partial(_paths, source), config, cost=2.0))
+            for loss in settings["losses"]:
+                config = {"task": "levels", **common, "loss": loss, "grid": settings["grid"]}
+                cost = (settings["grid"] / 80.0) ** 2
+                parts.append(Part(f"{world}/levels/{loss}", partial(_levels, source), config, cost=cost))
+        if settings["higher"] is not None:
+            for world in settings["worlds"]:
+                config = {"task": "higher", "data": settings["higher"], "world": world, "start_angle": angle}
+                config["losses"] = settings["losses"]
+                parts.append(Part(f"{world}/higher", partial(_higher, source), config, cost=4.0))
+        return parts
+
+    def summarise(self, settings: Settings, results: Results) -> dict[str, Any]:
+        """See ``gdnp.paper.figure1.summary``."""
+        return summaries.summarise(self.title, settings, results)
+
+    def tables(self, summary: Mapping[str, Any]) -> list[Table]:
+        """One for each world."""
+        return summaries.tables(summary)
+
+    def draw(self, settings: Settings, results: Results, directory: Path) -> list[Path]:
+        """One figure for each world: losses down, methods across."""
+        return drawing.draw(settings, results, directory)
+
+
+# --- data
+
+
+def _described(source: str, columns: tuple[str, ...], rows: int, seed: int) -> dict[str, Any]:
+    """The data as settings; two columns of a file are centred and scaled to unit variance."""
+    if source == "gaussian":
+        if columns:
+            raise OptionError("--columns chooses columns of --data FILE. Got it for the Gaussian design.")
+        return {"name": "gaussian", "label": "Gaussian design", "n": rows, "seed": seed, **DESIGN}
+    data = _read(source)
+    chosen, names = _columns(data, columns)
+    registered = source in datasets.DATASETS
+    spec: dict[str, Any] = {
+        "name": source if registered else Path(source).name,
+        "columns": chosen,
+        "sha256": None if registered else hashlib.sha256(Path(source).read_bytes()).hexdigest(),
+    }
+    X, _ = _plane(source, spec)
+    spec.update(n=len(X), d=2, label=f"{spec['name']}: {names[0]}, {names[1]}", axes=list(names))
+    u, S = _moments(json.dumps(spec), source)
+    condition = np.linalg.cond(S)
+    r = float(u @ np.linalg.solve(S, u)) if condition < 1e10 else 1.0
+    if not LEAST_SIGNAL < r < 1.0 - LEAST_SIGNAL:
+        raise ValueError(
+            f"The two columns of {spec['label']} should be different and tell something, but not everything, "
+            f"about the labels (0 < uᵀS⁻¹u < 1). Got uᵀS⁻¹u = {r:.3g}, condition {condition:.1e}."
+        )
+    return spec
+
+
+@lru_cache(maxsize=2)
+def _read(source: str) -> Dataset:
+    return datasets.load(source)
+
+
+def _columns(data: Dataset, columns: tuple[str, ...]) -> tuple[list[int], tuple[str, str]]:
+    """Which two columns are meant, by name or by number from 1, and what they are called."""
+    d = data.X.shape[1]
+    names = data.feature_names or tuple(f"column {k + 1}" for k in range(d))
+    if d < 2:
+        raise ValueError(f"{data.name} should have at least two columns beside the labels. Got {d}.")
+    if not columns:
+        columns = ("1", "2")
+    if len(columns) != 2 or columns[0] == columns[1]:
+        raise OptionError(f"--columns should name two different columns. Got {', '.join(columns)}.")
+    found = []
+    for column in columns:
+        if column in names:
+            found.append(names.index(column))
+        elif column.isdigit() and 1 <= int(column) <= d:
+            found.append(int(column) - 1)
+        else:
+            shown = ", ".join(names[:8]) + (", ..." if d > 8 else "")
+            raise OptionError(f"--columns should be names or numbers (1 to {d}) of {shown}. Got {column!r}.")
+    return found, (names[found[0]], names[found[1]])
+
+
+def _plane(source: str, spec: Mapping[str, Any]) -> tuple[FloatArray, FloatArray]:
+    """The two columns, centred and of unit variance, and the labels."""
+    data = _read(source)
+    chosen: Any = data.X[:, spec["columns"]]
+    X = np.asarray(chosen.toarray() if issparse(chosen) else chosen, dtype=np.float64)
+    X = X - X.mean(axis=0)
+    deviation = X.std(axis=0)
+    if not (deviation > 0.0).all():
+        raise ValueError(f"The two columns of {data.name} should vary. Got a constant one.")
+    return X / deviation, data.signs()
+
+
+@lru_cache(maxsize=4)
+def _rows(spec: str, source: str) -> tuple[FloatArray, FloatArray]:
+    data = json.loads(spec)
+    if data["name"] != "gaussian":
+        return _plane(source, data)
+    drawn = gaussian_design(data["n"], data["d"], kappa=data["kappa"], r=data["r"], seed=data["seed"])
+    return np.asarray(drawn.X), drawn.signs()
+
+
+def _moments(spec: str, source: str) -> tuple[FloatArray, FloatArray]:
+    """U and S of the population: of the design, or those that the data have."""
+    data = json.loads(spec)
+    if data["name"] == "gaussian":
+        return gaussian_parameters(data["d"], kappa=data["kappa"], r=data["r"], seed=data["seed"])
+    X, y = _plane(source, data)
+    return -(y[:, None] * X).mean(axis=0), X.T @ X / len(X)
+
+
+def worlds_objective(spec: Mapping[str, Any], source: str, world: str, loss: str) -> Objective:
+    """The objective of a world of ``WORLDS``, without ridge or intercept.
+
+    Parameters
+    ----------
+    spec : dict
+        The ``data`` of the settings.
+    source : str
+        Where its rows are read from.
+    world, loss : str
+
+    Returns
+    -------
+    Objective
+    """
+    key = json.dumps(spec)
+    if world == "sample":
+        X, y = _rows(key, source)
+        return Empirical(X, y, loss, n_jobs=1)
+    u, S = _moments(key, source)
+    return LeastSquares(u, S) if loss == "squared_error" else Halfspace(u, S, loss)
+
+
+# --- what is drawn where
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The start and the frame, the same for every loss and for both worlds.
+
+    Attributes
+    ----------
+    start : ndarray of shape (d,)
+        w̃₀, at an angle to -S⁻¹u in S, with a length between those of the least-squares and of the
+        log-loss minimiser (geometric mean).
+    low, high : ndarray of shape (d,)
+        The frame: it holds the ellipsoid through the start and both minimisers.
+    """
+
+    start: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+    def inside(self, w: FloatArray) -> float:
+        """Positive within the frame."""
+        return float(min((w - self.low).min(), (self.high - w).min()))
+
+
+def geometry(spec: Mapping[str, Any], source: str, angle: float) -> Geometry:
+    """Where to start and what to show.
+
+    Parameters
+    ----------
+    spec, source
+        See `worlds_objective`.
+    angle : float
+        Degrees between w̃₀ and -S⁻¹u in S.
+
+    Returns
+    -------
+    Geometry
+    """
+    u, S = _moments(json.dumps(spec), source)
+    factor = np.linalg.cholesky(S)  # S = F Fᵀ: Fᵀw̃ has its Euclidean norm for its S-norm
+    white = np.linalg.solve(factor, u)
+    r = float(white @ white)
+    down = -white / math.sqrt(r)
+    across = np.roll(np.eye(len(u))[0], 1) if abs(down[0]) > abs(down[1]) else np.eye(len(u))[0]
+    across = across - (across @ down) * down
+    across /= np.linalg.norm(across)
+    g0 = math.sqrt(2.0 * r / (1.0 - r))
+    turn = math.radians(angle)
+    start = np.linalg.solve(factor.T, g0 * (math.cos(turn) * down + math.sin(turn) * across))
+    optimum = np.linalg.solve(factor.T, 2.0 * math.sqrt(r) / (1.0 - r) * down)
+    extent = g0 * np.sqrt(np.diagonal(np.linalg.inv(S)))
+    low, high = np.minimum(-extent, optimum), np.maximum(extent, optimum)
+    side = (high - low).max() * np.where(np.arange(len(u)) == 0, 1.0, FLATTEST)
+    room = 0.5 * np.maximum(side - (high - low), 0.0) + MARGIN * (high - low).max()
+    return Geometry(start, low - room, high + room)
+
+
+# --- parts
+
+
+def _paths(source: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """GD's path, GDNP_seq's two, and what they come to, for every loss."""
+    spec, world, losses = config["data"], config["world"], config["losses"]
+    place = geometry(spec, source, config["start_angle"])
+    found: dict[str, Any] = {}
+    for loss in losses:
+        f = worlds_objective(spec, source, world, loss)
+        descent = gradient_flow(f, place.start, place.inside)
+        arc = direction_flow(f, place.start)
+        ray = length_flow(f, arc.points[-1], place.inside)
+        end = ray.points[-1]
+        length = _best_length(f, arc.points[-1])
+        found[loss] = {
+            "gd": descent.points,
+            "gd_stationary": descent.stationary,
+            "arc": arc.points,
+            "arc_stationary": arc.stationary,
+            "arc_length": arc.length,
+            "ray": ray.points[[0, -1]],
+            "ray_stationary": ray.stationary,
+            "angle": _angle(f.covariance, end, -f.covariance.solve(f.u)),
+            "gradient_norm": f.covariance.dual_norm(f.at(end).gradient),
+            "gradient_norm_at_start": f.covariance.dual_norm(f.at(place.start).gradient),
+            "best_length": None if length.diverges else length.g,
+            "length_drift": float(
+                np.ptp([f.covariance.norm(w) for w in arc.points]) / f.covariance.norm(place.start)
+            ),
+        }
+    first: Any = worlds_objective(spec, source, world, losses[0])
+    optimal = -first.covariance.solve(first.u)
+    return {
+        "start": place.start,
+        "low": place.low,
+        "high": place.high,
+        "g0": first.covariance.norm(place.start),
+        "u": first.u,
+        "S": first.covariance.S,
+        "r": first.covariance.dual_norm(first.u) ** 2,
+        "optimal": optimal,
+        "losses": found,
+        "coincidence": _apart({loss: found[loss]["arc"] for loss in losses}),
+        "gd_apart": _apart({loss: found[loss]["gd"] for loss in losses}),
+    }
+
+
+def _levels(source: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """F on a grid over the frame, rows along the second coordinate."""
+    spec = config["data"]
+    place = geometry(spec, source, config["start_angle"])
+    f = worlds_objective(spec, source, config["world"], config["loss"])
+    a, b = (np.linspace(place.low[k], place.high[k], config["grid"]) for k in (0, 1))
+    values = np.array([[f.at(np.array([x, y])).value for x in a] for y in b])
+    return {"a": a, "b": b, "values": values}
+
+
+def _higher(source: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The same check in more dimensions, and for Weight Normalization's sphere."""
+    spec, losses = config["data"], config["losses"]
+    start = geometry(spec, source, config["start_angle"]).start
+    arcs, spheres = {}, {}
+    for loss in losses:
+        f = worlds_objective(spec, source, config["world"], loss)
+        arcs[loss] = direction_flow(f, start).points
+        spheres[loss] = direction_flow(f, start, metric=Identity(spec["d"])).points
+    lengths = [float(np.linalg.norm(np.diff(arc, axis=0), axis=1).sum()) for arc in arcs.values()]
+    return {"coincidence": _apart(arcs), "sphere_apart": _apart(spheres), "arc_length": max(lengths)}
+
+
+def _best_length(f: Objective, w: FloatArray) -> Length:
+    """Algorithm 3 along w: the minimising g, or the news that there is none up to the cap."""
+    metric = f.covariance
+    norm = metric.norm(w)
+    state = DecoupledState(point=f.at(w), metric=metric, direction=w, length=Length(norm))
+    return Bisection().fit(f, f.origin.line(w / norm), state)
+
+
+def _angle(metric: Any, v: FloatArray, w: FloatArray) -> float:
+    """Degrees between two vectors in a metric, accurate for small angles."""
+    v, w = v / metric.norm(v), w / metric.norm(w)
+    return math.degrees(2.0 * math.atan2(metric.norm(v - w), metric.norm(v + w)))
+
+
+def _apart(curves: Mapping[str, FloatArray]) -> dict[str, float]:
+    """Hausdorff distances of all pairs."""
+    names = list(curves)
+    return {f"{a}-{b}": hausdorff(curves[a], curves[b]) for k, a in enumerate(names) for b in names[k + 1 :]}

@@ -1,0 +1,184 @@
+"""What came out of Figure 1: do the paths of GDNP_seq coincide, and where does each flow end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gdnp.paper.runner.experiment import Results, Settings, Table
+
+__all__ = ["LABELS", "WORLD_LABELS", "summarise", "tables"]
+
+LABELS = {"squared_error": "least squares", "log_loss": "logistic", "sigmoid": "sigmoid"}
+WORLD_LABELS = {"population": "population", "sample": "finite sample"}
+EXACT = 1e-6
+"""Curves closer than this are the same up to the accuracy of the integration."""
+
+
+def summarise(title: str, settings: Settings, results: Results) -> dict[str, Any]:
+    """The summary that is written last.
+
+    Parameters
+    ----------
+    title : str
+    settings, results : dict
+
+    Returns
+    -------
+    dict
+        JSON.
+    """
+    return {
+        "experiment": settings["experiment"],
+        "title": title,
+        "profile": settings["profile"],
+        "seed": settings["seed"],
+        "data": settings["data"],
+        "notes": _notes(settings),
+        "panels": [_panel(settings, results, world) for world in settings["worlds"]],
+    }
+
+
+def _notes(settings: Settings) -> list[str]:
+    notes = [
+        "Both methods are integrated as gradient flows (Runge-Kutta of order eight, relative tolerance "
+        "1e-10). The time of GDNP_seq's first flow is scaled by a positive factor, which leaves its curve as "
+        "it is.",
+        "Curves are compared by their Hausdorff distance in original coordinates.",
+        "In the plane an ellipse leaves but two ways to go, so that there the check is of where the curves "
+        "turn to and where they end; in five dimensions it is of the whole curve.",
+    ]
+    if settings["data"]["name"] != "gaussian":
+        notes.append(
+            "The two columns are centred and scaled to unit variance; the population is the Gaussian with "
+            "the same u and S as the data."
+        )
+    return notes
+
+
+def _panel(settings: Settings, results: Results, world: str) -> dict[str, Any]:
+    paths = results[f"{world}/paths"]
+    higher = results.get(f"{world}/higher")
+    losses = {
+        loss: {
+            "label": LABELS[loss],
+            "arc_length": entry["arc_length"],
+            "distance_to_least_squares": 0.0
+            if loss == "squared_error"
+            else paths["coincidence"][f"squared_error-{loss}"],
+            "gd_distance_to_least_squares": 0.0
+            if loss == "squared_error"
+            else paths["gd_apart"][f"squared_error-{loss}"],
+            "angle": entry["angle"],
+            "best_length": entry["best_length"],
+            "stays_in_frame": entry["ray_stationary"],
+            "gd_stays_in_frame": entry["gd_stationary"],
+            "gradient_norm": entry["gradient_norm"],
+            "gradient_norm_at_start": entry["gradient_norm_at_start"],
+        }
+        for loss, entry in paths["losses"].items()
+    }
+    panel = {
+        "world": world,
+        "label": f"{settings['data']['label']}, {WORLD_LABELS[world]}",
+        "n": None if world == "population" else settings["data"]["n"],
+        "r": paths["r"],
+        "g0": paths["g0"],
+        "coincidence": max(paths["coincidence"].values()),
+        "gd_apart": max(paths["gd_apart"].values()),
+        "higher": None
+        if higher is None
+        else {
+            "d": settings["higher"]["d"],
+            "coincidence": max(higher["coincidence"].values()),
+            "sphere_apart": max(higher["sphere_apart"].values()),
+            "arc_length": higher["arc_length"],
+        },
+        "losses": losses,
+    }
+    return {**panel, "findings": _findings(panel)}
+
+
+def _findings(panel: Mapping[str, Any]) -> list[str]:
+    entries = panel["losses"].values()
+    longest = max(entry["arc_length"] for entry in entries)
+    exact = panel["coincidence"] < EXACT
+    verdict = "coincide" if exact else "nearly coincide" if panel["coincidence"] < 0.1 * longest else "differ"
+    sentences = [
+        f"Until the direction is found, the curves of GDNP_seq for the three losses {verdict}: they are at "
+        f"most {panel['coincidence']:.1e} apart, on a way of length {longest:.3g}. Those of GD are up to "
+        f"{panel['gd_apart']:.2g} apart.",
+        "Angle in S between the direction found and -S⁻¹u: "
+        + "; ".join(f"{entry['label']} {entry['angle']:.2g}°" for entry in entries)
+        + ".",
+    ]
+    higher = panel["higher"]
+    if higher is not None:
+        sentences.append(
+            f"In {higher['d']} dimensions they are at most {higher['coincidence']:.1e} apart, on a way of "
+            f"length {higher['arc_length']:.3g}; on the sphere of Weight Normalization instead of the "
+            f"ellipsoid, {higher['sphere_apart']:.2g}."
+        )
+    lengths = "; ".join(
+        f"{entry['label']} {'none' if (best := entry['best_length']) is None else f'{best:.3g}'}"
+        for entry in entries
+    )
+    sentences.append(f"Length of the minimiser along that direction (start {panel['g0']:.3g}): {lengths}.")
+    sentences += [_outside(entry) for entry in entries if not entry["stays_in_frame"]]
+    if panel["world"] == "sample":
+        left = "; ".join(
+            f"{entry['label']} {entry['gradient_norm']:.1e} of {entry['gradient_norm_at_start']:.1e}"
+            for entry in entries
+            if entry["stays_in_frame"]
+        )
+        sentences.append(
+            "The direction found at the first length is not quite that of the minimiser; gradient norm (in "
+            f"S⁻¹) left at the end of GDNP_seq, of that at the start: {left}."
+        )
+    return sentences
+
+
+def _outside(entry: Mapping[str, Any]) -> str:
+    if entry["best_length"] is None:
+        reason = "f falls along it as far as the search for a length goes"
+    else:
+        reason = f"the minimum is beyond the frame, at length {entry['best_length']:.3g}"
+    return f"The length of the {entry['label']} loss leaves the frame: {reason}. Its paths are cut there."
+
+
+def tables(summary: Mapping[str, Any]) -> list[Table]:
+    """How far the curves are apart and where they end, one table for each world.
+
+    Parameters
+    ----------
+    summary : dict
+
+    Returns
+    -------
+    list of Table
+    """
+    columns = (
+        "loss",
+        "GDNP_seq from least squares",
+        "GD from least squares",
+        "angle to S⁻¹u",
+        "best length",
+        "gradient at the end",
+    )
+    found = []
+    for panel in summary["panels"]:
+        rows: list[tuple[str, ...]] = []
+        for entry in panel["losses"].values():
+            best = entry["best_length"]
+            rows.append(
+                (
+                    entry["label"],
+                    f"{entry['distance_to_least_squares']:.1e}",
+                    f"{entry['gd_distance_to_least_squares']:.2g}",
+                    f"{entry['angle']:.2g}°",
+                    "none" if best is None else f"{best:.4g}",
+                    f"{entry['gradient_norm']:.1e}" if entry["stays_in_frame"] else "leaves the frame",
+                )
+            )
+        found.append(Table(panel["label"], columns, rows))
+    return found

@@ -1,0 +1,226 @@
+"""Figure 3: how the layers of a network depend on each other, with and without BatchNorm (section 5.3)."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from gdnp.datasets import cifar10_batches, fetch_cifar10, load
+from gdnp.paper.figure3 import drawing, interactive
+from gdnp.paper.figure3 import summary as summaries
+from gdnp.paper.runner.experiment import OptionError, Options, Results, Settings, Table, Unavailable
+from gdnp.paper.runner.store import Part
+
+__all__ = ["FULL", "QUICK", "Figure3", "Profile"]
+
+IMAGES = {"cifar10": "CIFAR-10", "mnist": "MNIST", "digits": "digits"}
+NETWORKS = ("bn", "gd")
+EARLY = (0, 2, 5, 10, 20, 50, 100)
+"""Measured beside the multiples: most of the loss is lost there."""
+PILOT_SEED = 1_000_000
+"""The pilot runs' weights are not those of a run that is shown."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much is computed.
+
+    Parameters
+    ----------
+    rows : int or None
+        Images; None for all that are there.
+    seeds, iterations : int
+    every : int
+        Iterations between measurements.
+    probes : int
+        Random vectors for each.
+    segment : int
+        Iterations after which a run is saved, so that it can go on from there.
+    pilot : int
+        Iterations of the runs that choose the step.
+    steps : tuple of float
+        Constant steps to choose from, for each network.
+    depth, width : int
+        Hidden layers, and units in each.
+    """
+
+    rows: int | None
+    seeds: int
+    iterations: int
+    every: int
+    probes: int
+    segment: int
+    pilot: int
+    steps: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+    depth: int = 6
+    width: int = 50
+
+
+QUICK = Profile(rows=500, seeds=3, iterations=400, every=25, probes=32, segment=400, pilot=100)
+FULL = Profile(rows=None, seeds=5, iterations=5000, every=200, probes=32, segment=500, pilot=500)
+
+
+@dataclass(frozen=True)
+class Figure3:
+    """Full-batch gradient descent on a tanh network and on the same with BatchNorm, from equal weights.
+
+    Parameters
+    ----------
+    quick, full : Profile
+    """
+
+    quick: Profile = QUICK
+    full: Profile = FULL
+    name: str = "figure3"
+    title: str = "Figure 3: dependencies between layers"
+
+    def settings(self, options: Options) -> tuple[str, Settings]:
+        """Folder and configuration; refuses a device that is not there and data that are no images."""
+        _check_device(options.device)
+        profile = self.full if options.full else self.quick
+        kind = "full" if options.full else "quick"
+        settings = {
+            "experiment": self.name,
+            "profile": kind,
+            "gdnp": version("gdnp"),
+            "seed": options.seed,
+            "data": _described(options, profile),
+            "device": options.device,
+            "networks": list(NETWORKS),
+            "network": {"depth": profile.depth, "width": profile.width, "layer": profile.depth // 2 + 1},
+            "seeds": profile.seeds,
+            "iterations": profile.iterations,
+            "measured": _measured(profile),
+            "probes": profile.probes,
+            "segment": profile.segment,
+            "pilot": profile.pilot,
+            "steps": list(profile.steps),
+        }
+        suffix = f"-{options.data[0]}" if options.data else ""
+        return f"{self.name}-{kind}{suffix}", settings
+
+    def parts(self, settings: Settings, options: Options) -> list[Part]:
+        """For each network the choice of its step; for each network and seed a chain of segments."""
+        parts = []
+        for network in settings["networks"]:
+            common = {key: settings[key] for key in ("data", "device", "network")}
+            common["normalised"] = network == "bn"
+            pilot = {"steps": settings["steps"], "iterations": settings["pilot"]}
+            config = {**common, **pilot, "seed": settings["seed"] + PILOT_SEED}
+            work = settings["data"]["n"] * 1e-5
+            chosen = Part(
+                f"{network}/step", _tune, config, cost=work * settings["pilot"] * len(pilot["steps"])
+            )
+            parts.append(chosen)
+            for k in range(settings["seeds"]):
+                parts += _chain(settings, {**common, "seed": settings["seed"] + k}, chosen, f"{network}/{k}")
+        return parts
+
+    def summarise(self, settings: Settings, results: Results) -> dict[str, Any]:
+        """See ``gdnp.paper.figure3.summary``."""
+        return summaries.summarise(self.title, settings, results)
+
+    def tables(self, summary: Mapping[str, Any]) -> list[Table]:
+        """The verdicts, and the dependencies at the start and at the end."""
+        return summaries.tables(summary)
+
+    def draw(self, settings: Settings, results: Results, directory: Path) -> list[Path]:
+        """As printed; scaled by the norms of the weights; at equal loss."""
+        return drawing.draw(settings, results, directory)
+
+    def interactive(self, settings: Settings, results: Results) -> list[dict[str, Any]]:
+        """For the report."""
+        return interactive.interactive(settings, results)
+
+
+# --- settings
+
+
+def _check_device(device: str) -> None:
+    """Refuse a device that is not there; the first thing that needs PyTorch."""
+    try:
+        torch = importlib.import_module("torch")
+    except ModuleNotFoundError as error:
+        raise Unavailable(
+            'Figure 3 needs PyTorch, which is not installed: pip install "gdnp[torch]".', name="torch"
+        ) from error
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # no such word; no such device
+        raise OptionError(
+            f"--device should be one that PyTorch {torch.__version__} finds here. Got {device!r}: leave it "
+            "out to train on the processor."
+        ) from error
+
+
+def _described(options: Options, profile: Profile) -> dict[str, Any]:
+    """Which images; the quick profile takes those that are there, and downloads nothing."""
+    if len(options.data) > 1 or not {*options.data} <= {*IMAGES}:
+        raise OptionError(f"Figure 3 takes one of {', '.join(IMAGES)}. Got {', '.join(options.data)}.")
+    default = "cifar10" if options.full or _here() else "digits"
+    name = options.data[0] if options.data else default
+    data = fetch_cifar10() if name == "cifar10" else load(name)
+    n, d = data.X.shape
+    rows = n if profile.rows is None else min(n, profile.rows)
+    return {
+        "name": name,
+        "label": f"{IMAGES[name]}, {rows:,} images",
+        "n": rows,
+        "d": d,
+        "classes": 10,
+        "batches": list(_batches(rows)) if name == "cifar10" else [],
+    }
+
+
+def _here() -> tuple[int, ...]:
+    """CIFAR-10's batches that are here; none where even the folder cannot be named."""
+    try:
+        return cifar10_batches()
+    except ImportError:
+        return ()
+
+
+def _batches(rows: int) -> tuple[int, ...]:
+    """The first ones that are here, and that hold so many images."""
+    return cifar10_batches()[: -(-rows // 10_000)]
+
+
+def _measured(profile: Profile) -> list[int]:
+    regular = range(0, profile.iterations + 1, profile.every)
+    return sorted({t for t in (*EARLY, *regular, profile.iterations) if t <= profile.iterations})
+
+
+# --- parts
+
+
+def _chain(settings: Settings, common: dict[str, Any], chosen: Part, name: str) -> list[Part]:
+    """A run in segments, each from where the one before ended."""
+    parts: list[Part] = []
+    for start in range(0, settings["iterations"], settings["segment"]):
+        stop = min(start + settings["segment"], settings["iterations"])
+        last = stop == settings["iterations"]
+        measured = [t for t in settings["measured"] if start <= t < stop + last]
+        config = {**common, "start": start, "stop": stop, "last": last, "measured": measured}
+        config["probes"] = settings["probes"]
+        needs = (chosen, parts[-1]) if parts else (chosen,)
+        cost = settings["data"]["n"] * 1e-5 * (stop - start + len(measured) * settings["probes"])
+        parts.append(Part(f"{name}/{start}", _segment, config, needs, cost))
+    return parts
+
+
+def _tune(config: Mapping[str, Any]) -> dict[str, Any]:
+    from gdnp.paper.figure3.training import tune
+
+    return tune(config)
+
+
+def _segment(
+    config: Mapping[str, Any], chosen: Mapping[str, Any], before: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    from gdnp.paper.figure3.training import segment
+
+    return segment(config, chosen["step"], None if before is None else before["state"])

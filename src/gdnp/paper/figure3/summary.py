@@ -1,0 +1,189 @@
+"""What came out of Figure 3, in numbers and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gdnp.paper.figure3.runs import LABELS, MEASURES, Runs, collect, common_losses, layer_numbers
+from gdnp.paper.figure3.verdicts import (
+    BASES,
+    CRITICAL,
+    FIRST,
+    STATEMENTS,
+    Statement,
+    compare,
+    geometric,
+    judge,
+)
+from gdnp.paper.runner.experiment import Results, Settings, Table
+
+__all__ = ["summarise", "tables"]
+
+
+def summarise(title: str, settings: Settings, results: Results) -> dict[str, Any]:
+    """The summary that is written last.
+
+    Parameters
+    ----------
+    title : str
+    settings, results : dict
+
+    Returns
+    -------
+    dict
+        JSON.
+    """
+    runs = {network: collect(settings, results, network) for network in settings["networks"]}
+    losses = common_losses(runs)
+    verdicts = [
+        verdict
+        for basis in BASES
+        if basis == "iterations" or losses is not None
+        for verdict in judge(settings, runs, basis, losses)
+    ]
+    summary = {
+        "experiment": settings["experiment"],
+        "title": title,
+        "profile": settings["profile"],
+        "seed": settings["seed"],
+        "data": settings["data"],
+        "device": settings["device"],
+        "layer": settings["network"]["layer"],
+        "layers": layer_numbers(settings),
+        "seeds": settings["seeds"],
+        "iterations": settings["iterations"],
+        "losses": None if losses is None else losses,
+        "networks": {network: _network(entry) for network, entry in runs.items()},
+        "verdicts": verdicts,
+        "comparison": compare(settings, runs, losses),
+        "notes": _notes(settings),
+    }
+    return {**summary, "panels": [{"label": settings["data"]["label"], "findings": _findings(summary)}]}
+
+
+def _notes(settings: Settings) -> list[str]:
+    shape, k = settings["network"], settings["network"]["layer"]
+    first = min(FIRST, settings["iterations"])
+    return [
+        f"{shape['depth']} hidden layers of {shape['width']} tanh units, W{shape['depth'] + 1} the output "
+        "layer; cross-entropy; Xavier weights, the same with BatchNorm and without; full-batch gradient "
+        f"descent with the constant step of a grid that ended lowest in a pilot run of {settings['pilot']} "
+        "iterations.",
+        f"Dependence of W{k} on W_i: Frobenius norm of the directional part of the second derivative with "
+        f"respect to both, from {settings['probes']} random vectors. Scaled: times ‖W{k}‖ ‖W_i‖.",
+        "Falls: the least ratio of a layer to the next one, geometric means along the run. Upstream and "
+        "downstream: the root of the sum of squares over the layers. Blocks of equal size: the pairs of "
+        "hidden layers at one distance.",
+        "A statement holds in a run where its number exceeds its bound: 1, but for first over last (2) and "
+        f"last over first (1/2). Last is iteration {first}, or the lowest loss that all runs reach.",
+        f"Before criticality: as long as the gradient norm exceeds {CRITICAL:g} of its largest value so far. "
+        "At equal training loss: where each run first falls to each of the losses that all of them pass.",
+    ]
+
+
+def _network(runs: Runs) -> dict[str, Any]:
+    """Losses, gradient norms and dependencies at the start and at the end, geometric means over the seeds."""
+    return {
+        "step": runs.step,
+        "loss": [float(geometric(runs.loss[:, t])) for t in (0, -1)],
+        "gradient_norm": [float(geometric(runs.gradient_norm[:, t])) for t in (0, -1)],
+        "error": runs.error,
+        "dependencies": {
+            measure: [geometric(values[:, t]) for t in (0, -1)]
+            for measure, values in runs.dependencies.items()
+        },
+    }
+
+
+def _findings(summary: Mapping[str, Any]) -> list[str]:
+    bn, gd = summary["networks"]["bn"], summary["networks"]["gd"]
+    sentences = [
+        f"{summary['iterations']} iterations, seeds: {summary['seeds']}. BN (step {bn['step']:g}) takes the "
+        f"loss from {bn['loss'][0]:.3g} to {bn['loss'][1]:.3g}, GD (step {gd['step']:g}) from "
+        f"{gd['loss'][0]:.3g} to {gd['loss'][1]:.3g}."
+    ]
+    sentences += [_judged(summary, statement) for statement in STATEMENTS]
+    for basis, measures in summary["comparison"].items():
+        where = "at the end" if basis == "iterations" else f"at the loss {summary['losses'][-1]:.3g}"
+        sentences.append(
+            f"GD's downstream dependence over BN's {where}: raw {_range(measures['raw'])}, scaled "
+            f"{_range(measures['scaled'])}."
+        )
+    if summary["losses"] is None:
+        sentences.append("The runs have no training loss in common: nothing is compared at equal loss.")
+    return sentences
+
+
+def _judged(summary: Mapping[str, Any], statement: Statement) -> str:
+    """The verdict in a word, and for every network and basis the seeds in which the statement holds."""
+    entries = [v for v in summary["verdicts"] if v["id"] == statement.id and v["expected"]]
+    counts = {(v["basis"], v["network"], v["measure"]): v["holds"] for v in entries}
+    words = []
+    for basis, where in BASES.items():
+        found = [
+            f"{LABELS[n]} {counts[basis, n, 'raw']} ({counts[basis, n, 'scaled']})"
+            for n in statement.expected
+            if (basis, n, "raw") in counts
+        ]
+        words += [f"{', '.join(found)} {where}"] if found else []
+    share = sum(v["holds"] for v in entries) / sum(v["of"] for v in entries)
+    verdict = {1.0: "Holds", 0.0: "Fails"}.get(share, "Mixed")
+    return (
+        f"{verdict}: {statement.text}. Seeds of {summary['seeds']} in which it does, raw (scaled): "
+        f"{'; '.join(words)}."
+    )
+
+
+def _range(entry: Mapping[str, Any]) -> str:
+    return f"{entry['value']:.3g} ({entry['low']:.3g} to {entry['high']:.3g})"
+
+
+def tables(summary: Mapping[str, Any]) -> list[Table]:
+    """A table of verdicts for each basis, and one of the dependencies themselves.
+
+    Parameters
+    ----------
+    summary : dict
+
+    Returns
+    -------
+    list of Table
+    """
+    label, bases = summary["data"]["label"], {verdict["basis"] for verdict in summary["verdicts"]}
+    found = [_verdict_table(summary, label, basis) for basis in BASES if basis in bases]
+    return [*found, _dependency_table(summary, label)]
+
+
+def _verdict_table(summary: Mapping[str, Any], label: str, basis: str) -> Table:
+    columns = [(network, measure) for network in LABELS for measure in MEASURES]
+    entries = {(v["id"], v["network"], v["measure"]): v for v in summary["verdicts"] if v["basis"] == basis}
+    rows: list[tuple[str, ...]] = [
+        (
+            statement.short,
+            *(_cell(entries[statement.id, network, measure]) for network, measure in columns),
+        )
+        for statement in STATEMENTS
+    ]
+    names = tuple(f"{LABELS[network]} {measure}" for network, measure in columns)
+    note = (
+        "Geometric mean over the seeds, and in how many of them the statement holds; in brackets where the "
+        "paper does not make it."
+    )
+    return Table(f"{label}, {BASES[basis]}", (f"dependence on W{summary['layer']}", *names), rows, note)
+
+
+def _cell(entry: Mapping[str, Any]) -> str:
+    value = "-" if entry["value"] is None else f"{entry['value']:.3g}"
+    return f"{value}, {entry['holds']}/{entry['of']}" if entry["expected"] else f"({value})"
+
+
+def _dependency_table(summary: Mapping[str, Any], label: str) -> Table:
+    rows: list[tuple[str, ...]] = []
+    for network, entry in summary["networks"].items():
+        for measure in MEASURES:
+            for when, values in zip(("start", "end"), entry["dependencies"][measure], strict=True):
+                numbers = ["-" if value is None else f"{value:.3g}" for value in values]
+                rows.append((f"{LABELS[network]}, {measure}, {when}", *numbers))
+    columns = ("", *(f"W{i}" for i in summary["layers"]))
+    return Table(f"{label}, dependence of W{summary['layer']} on", columns, rows)

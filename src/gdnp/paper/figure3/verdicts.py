@@ -1,0 +1,277 @@
+"""Each sentence of section 5.3 as a number that decides it, for every run of Figure 3."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdnp._typing import FloatArray
+from gdnp.paper.figure3.runs import MEASURES, Runs, at_losses
+from gdnp.paper.runner.experiment import Settings
+
+__all__ = ["BASES", "CRITICAL", "FIRST", "STATEMENTS", "Statement", "compare", "geometric", "judge"]
+
+FIRST = 1000
+"""Iterations in which the paper sees BN's downstream dependencies decay."""
+FELL = 2.0
+"""A decay is a fall by more than this factor."""
+CRITICAL = 0.1
+"""Before criticality: the gradient norm has not yet fallen below this share of its largest value."""
+BASES = {"iterations": "at equal iterations", "loss": "at equal training loss"}
+
+
+@dataclass(frozen=True)
+class Course:
+    """The dependencies of one run as they are judged.
+
+    Attributes
+    ----------
+    values : ndarray of shape (m, layers - 1)
+        Upstream first, in the order of the layers.
+    upstream : int
+        How many are upstream.
+    early : ndarray of shape (m,)
+        Where the run is not yet near a critical point.
+    last : int
+        Where a decay is judged: where the first 1000 iterations end, or at the lowest loss.
+    """
+
+    values: FloatArray
+    upstream: int
+    early: NDArray[np.bool_]
+    last: int
+
+    @property
+    def typical(self) -> FloatArray:
+        """The geometric mean along the run."""
+        return geometric(self.values)
+
+    @property
+    def sides(self) -> tuple[FloatArray, FloatArray]:
+        """Root of the sum of squares over the layers upstream, and over those downstream."""
+        up, down = self.values[:, : self.upstream], self.values[:, self.upstream :]
+        return np.linalg.norm(up, axis=1), np.linalg.norm(down, axis=1)
+
+    @property
+    def same_size(self) -> FloatArray:
+        """Upstream over downstream, geometric mean of the pairs at one distance with blocks of one size."""
+        pairs = range(1, self.upstream)  # the input layer and the output layer are of other sizes
+        found = [self.values[:, self.upstream - k] / self.values[:, self.upstream + k - 1] for k in pairs]
+        return geometric(np.array(found or [np.full(len(self.values), np.nan)]))
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A sentence and the number that decides it: it holds in a run where the number exceeds the bound.
+
+    `expected` says for which networks the paper says so; for the others the number is shown beside it.
+    """
+
+    id: str
+    text: str
+    short: str
+    number: Callable[[Course], float]
+    bound: float = 1.0
+    expected: tuple[str, ...] = ("bn", "gd")
+
+
+STATEMENTS = (
+    Statement(
+        "depth",
+        "dependence falls with depth: the earlier a layer, the more it matters",
+        "falls with depth",
+        lambda run: _least_ratio(run.typical),
+    ),
+    Statement(
+        "distance-downstream",
+        "downstream, dependence falls with distance",
+        "downstream falls with distance",
+        lambda run: _least_ratio(run.typical[run.upstream :]),
+    ),
+    Statement(
+        "distance-upstream",
+        "upstream, dependence falls with distance",
+        "upstream falls with distance",
+        lambda run: _least_ratio(run.typical[run.upstream - 1 :: -1]),
+    ),
+    Statement(
+        "upstream",
+        "upstream exceeds downstream",
+        "upstream over downstream",
+        lambda run: float(geometric(np.divide(*run.sides))),
+    ),
+    Statement(
+        "upstream-same-size",
+        "upstream exceeds downstream in blocks of equal size and distance",
+        "same, blocks of equal size",
+        lambda run: float(geometric(run.same_size)),
+    ),
+    Statement(
+        "before-criticality",
+        "upstream exceeds downstream at every measurement before criticality",
+        "least before criticality",
+        lambda run: _least(np.divide(*run.sides)[run.early]),
+    ),
+    Statement(
+        "before-criticality-same-size",
+        "upstream exceeds downstream before criticality in blocks of equal size and distance",
+        "least before it, equal size",
+        lambda run: _least(run.same_size[run.early]),
+    ),
+    Statement(
+        "decay",
+        "BN's downstream dependence decays to less than half",
+        "downstream, first over last",
+        lambda run: float(run.sides[1][0] / run.sides[1][run.last]),
+        bound=FELL,
+        expected=("bn",),
+    ),
+    Statement(
+        "elevated",
+        "GD's downstream dependence stays above half",
+        "downstream, last over first",
+        lambda run: float(run.sides[1][run.last] / run.sides[1][0]),
+        bound=1.0 / FELL,
+        expected=("gd",),
+    ),
+)
+
+
+def judge(
+    settings: Settings, runs: Mapping[str, Runs], basis: str, losses: FloatArray | None
+) -> list[dict[str, Any]]:
+    """Every statement for every network and measure, on one basis.
+
+    Parameters
+    ----------
+    settings : dict
+    runs : dict of Runs
+    basis : str
+        A key of ``BASES``.
+    losses : ndarray or None
+        Those of ``common_losses``.
+
+    Returns
+    -------
+    list of dict
+        The geometric mean over the runs, their range, and in how many the statement holds.
+    """
+    found = []
+    for network, entry in runs.items():
+        for measure in MEASURES:
+            courses = _courses(settings, entry, measure, losses if basis == "loss" else None)
+            for statement in STATEMENTS:
+                with np.errstate(divide="ignore", invalid="ignore"):  # a run that has diverged
+                    numbers = [statement.number(course) for course in courses]
+                expected = network in statement.expected
+                found.append(
+                    {
+                        "id": statement.id,
+                        "network": network,
+                        "measure": measure,
+                        "basis": basis,
+                        "expected": expected,
+                        "value": float(geometric(np.array(numbers))),
+                        "low": min(numbers),
+                        "high": max(numbers),
+                        "bound": statement.bound,
+                        "holds": sum(number > statement.bound for number in numbers),
+                        "of": len(numbers),
+                    }
+                )
+    return found
+
+
+def _courses(settings: Settings, runs: Runs, measure: str, losses: FloatArray | None) -> list[Course]:
+    """One for each seed."""
+    upstream = settings["network"]["layer"] - 1
+    if losses is None:
+        values = runs.dependencies[measure]
+        gradient = runs.gradient_norm[:, runs.times]
+        last = int(np.flatnonzero(runs.times <= FIRST)[-1])
+    else:
+        values, last = at_losses(runs, measure, losses), len(losses) - 1
+        gradient = np.stack([_at_first(row, runs, losses) for row in _pairs(runs)])
+    early = gradient >= CRITICAL * np.maximum.accumulate(gradient, axis=1)
+    return [
+        Course(row, upstream, np.logical_and.accumulate(mask), last)
+        for row, mask in zip(values, early, strict=True)
+    ]
+
+
+def _pairs(runs: Runs) -> list[tuple[FloatArray, FloatArray]]:
+    return list(zip(runs.loss, runs.gradient_norm, strict=True))
+
+
+def _at_first(row: tuple[FloatArray, FloatArray], runs: Runs, losses: FloatArray) -> FloatArray:
+    """The gradient norm at the first iteration whose loss is as low as each of `losses`."""
+    loss, gradient = row
+    lowest = np.minimum.accumulate(loss)
+    index = np.searchsorted(-lowest, -losses * (1.0 + 1e-12))
+    return gradient[np.minimum(index, len(gradient) - 1)]
+
+
+def compare(
+    settings: Settings, runs: Mapping[str, Runs], losses: FloatArray | None
+) -> dict[str, dict[str, Any]]:
+    """GD's downstream dependence over BN's, seed by seed, at the end of each basis.
+
+    Parameters
+    ----------
+    settings, runs, losses
+        See `judge`.
+
+    Returns
+    -------
+    dict
+        Basis -> measure -> number, range, and in how many seeds it exceeds 1.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for basis in BASES:
+        if basis == "loss" and losses is None:
+            continue
+        for measure in MEASURES:
+            courses = {
+                network: _courses(settings, entry, measure, losses if basis == "loss" else None)
+                for network, entry in runs.items()
+            }
+            ratios = [
+                float(gd.sides[1][-1] / bn.sides[1][-1])
+                for bn, gd in zip(courses["bn"], courses["gd"], strict=True)
+            ]
+            found.setdefault(basis, {})[measure] = {
+                "value": float(geometric(np.array(ratios))),
+                "low": min(ratios),
+                "high": max(ratios),
+                "holds": sum(ratio > 1.0 for ratio in ratios),
+                "of": len(ratios),
+            }
+    return found
+
+
+def _least_ratio(values: FloatArray) -> float:
+    """Above 1 where values fall strictly."""
+    return _least(values[:-1] / values[1:])
+
+
+def _least(values: FloatArray) -> float:
+    return float(values.min()) if len(values) else float("nan")
+
+
+def geometric(values: FloatArray) -> FloatArray:
+    """The geometric mean over the first axis.
+
+    Parameters
+    ----------
+    values : ndarray
+
+    Returns
+    -------
+    ndarray
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.exp(np.log(values).mean(axis=0)))

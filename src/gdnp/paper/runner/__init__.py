@@ -1,0 +1,1 @@
+"""How an experiment runs: its parts, their store, and what it leaves behind."""

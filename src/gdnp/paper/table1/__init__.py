@@ -1,0 +1,1 @@
+"""Table 1: the order of iterations to a critical point."""

@@ -1,0 +1,176 @@
+"""Which law the number of iterations to reach an accuracy ε follows: C ε^(-p), or a + b log₁₀(1/ε).
+
+Both laws have two coefficients and are fitted to log N by least squares, as if N erred by a factor rather
+than by a term, so that their residuals, and AIC, can be compared. The intervals are Student's for independent
+residuals; those of a curve are not independent, so they describe the fit and promise no coverage.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.optimize import least_squares
+from scipy.stats import t as student
+
+from gdnp._typing import FloatArray
+
+__all__ = ["LEVEL", "LogLaw", "PowerLaw", "compare", "fit_log", "fit_power"]
+
+LEVEL = 0.95
+FEWEST = 5
+"""Points below which no law is fitted."""
+DECIDES = 2.0
+"""Difference in AIC from which one law counts as the better one."""
+ROUGH = 0.25
+"""Root mean square of the residuals of log N above which a law does not describe the points."""
+EXACT = 1e-9
+"""Residuals of log N below this are rounding."""
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """N = C ε^(-p).
+
+    Attributes
+    ----------
+    exponent, low, high : float
+        p and its interval.
+    factor : float
+        C.
+    rms : float
+        Of the residuals of log N.
+    """
+
+    exponent: float
+    low: float
+    high: float
+    factor: float
+    rms: float
+
+    def __call__(self, eps: ArrayLike) -> FloatArray:
+        """N at `eps`."""
+        return np.asarray(self.factor * np.asarray(eps, dtype=np.float64) ** -self.exponent)
+
+
+@dataclass(frozen=True)
+class LogLaw:
+    """N = a + b log₁₀(1/ε): linear convergence, b iterations for each decade.
+
+    Attributes
+    ----------
+    per_decade, low, high : float
+        b and its interval.
+    offset : float
+        a.
+    rms : float
+        Of the residuals of log N.
+    """
+
+    per_decade: float
+    low: float
+    high: float
+    offset: float
+    rms: float
+
+    def __call__(self, eps: ArrayLike) -> FloatArray:
+        """N at `eps`."""
+        return np.asarray(self.offset - self.per_decade * np.log10(np.asarray(eps, dtype=np.float64)))
+
+
+def fit_power(eps: ArrayLike, counts: ArrayLike) -> PowerLaw:
+    """Ordinary least squares of log N on log(1/ε).
+
+    Parameters
+    ----------
+    eps, counts : array_like of shape (m,)
+        Positive; m > 2.
+
+    Returns
+    -------
+    PowerLaw
+    """
+    x, y = -np.log(np.asarray(eps, dtype=np.float64)), np.log(np.asarray(counts, dtype=np.float64))
+    design = np.column_stack([np.ones_like(x), x])
+    coefficients = np.linalg.lstsq(design, y, rcond=None)[0]
+    residuals = y - design @ coefficients
+    half = _half_widths(design, residuals)[1]
+    p = float(coefficients[1])
+    return PowerLaw(p, p - half, p + half, math.exp(coefficients[0]), _rms(residuals))
+
+
+def fit_log(eps: ArrayLike, counts: ArrayLike) -> LogLaw:
+    """Least squares of log N on log(a + b log₁₀(1/ε)), a nonlinear problem in two unknowns.
+
+    Parameters
+    ----------
+    eps, counts : array_like of shape (m,)
+        Positive; m > 2.
+
+    Returns
+    -------
+    LogLaw
+    """
+    x, counts = -np.log10(np.asarray(eps, dtype=np.float64)), np.asarray(counts, dtype=np.float64)
+    design, log_counts = np.column_stack([np.ones_like(x), x]), np.log(counts)
+    # Weights 1/N make the linear problem the first-order expansion of this one.
+    start = np.linalg.lstsq(design / counts[:, None], np.ones_like(x), rcond=None)[0]
+    least = 1e-3 * counts.min()
+
+    def residuals(coefficients: FloatArray) -> FloatArray:
+        return np.asarray(log_counts - np.log(np.maximum(design @ coefficients, least)))
+
+    found = least_squares(residuals, start, x_scale=np.maximum(np.abs(start), 1e-6), xtol=1e-14, ftol=1e-14)
+    left = residuals(found.x)
+    half = _half_widths(design / np.maximum(design @ found.x, least)[:, None], left)[1]
+    b = float(found.x[1])
+    return LogLaw(b, b - half, b + half, float(found.x[0]), _rms(left))
+
+
+def compare(eps: ArrayLike, counts: ArrayLike) -> dict[str, Any]:
+    """Fit both laws, and say which one describes the points better.
+
+    Parameters
+    ----------
+    eps, counts : array_like of shape (m,)
+        ε and N >= 1, ε falling.
+
+    Returns
+    -------
+    dict
+        ``points``, ``range`` of ε, ``power`` and ``log`` (see `PowerLaw`, `LogLaw`), ``aic_difference``
+        (of the power law less the other: positive where the log law is better), and ``better``: "log",
+        "power", "either", "neither", or "too few points".
+    """
+    eps, counts = np.asarray(eps, dtype=np.float64), np.asarray(counts, dtype=np.float64)
+    found: dict[str, Any] = {"points": len(eps), "better": "too few points"}
+    if len(eps) < FEWEST or len(np.unique(counts)) < FEWEST:
+        return found
+    power, log = fit_power(eps, counts), fit_log(eps, counts)
+    difference = 2.0 * len(eps) * math.log(max(power.rms, EXACT) / max(log.rms, EXACT))
+    better = "either" if abs(difference) < DECIDES else "log" if difference > 0.0 else "power"
+    if min(power.rms, log.rms) > ROUGH:
+        better = "neither"
+    return {
+        **found,
+        "range": [float(eps[0]), float(eps[-1])],
+        "power": asdict(power),
+        "log": asdict(log),
+        "aic_difference": difference,
+        "better": better,
+    }
+
+
+def _half_widths(design: FloatArray, residuals: FloatArray) -> FloatArray:
+    """Half the width of the interval of each coefficient."""
+    freedom = len(residuals) - design.shape[1]
+    variance = float(residuals @ residuals) / freedom
+    scale = np.sqrt(np.diagonal(np.linalg.inv(design.T @ design)) * variance)
+    return np.asarray(student.ppf(0.5 + LEVEL / 2.0, freedom) * scale)
+
+
+def _rms(residuals: FloatArray) -> float:
+    return float(np.sqrt(np.mean(residuals**2)))

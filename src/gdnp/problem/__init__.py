@@ -1,0 +1,1 @@
+"""What solvers minimise: the interface, and the objective on rows of data that implements it."""

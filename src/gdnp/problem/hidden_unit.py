@@ -1,0 +1,130 @@
+"""One hidden unit as a function of its own pre-activation, the other units held: ψ(t) = ℓ(rest + θ tanh t).
+
+With t = zᵀw̃ the objective f^(i)(w̃) = E ψ(t) of Algorithm 2 is a halfspace whose loss differs from row to
+row (or from node to node of a quadrature) through `rest`, what the other units contribute. The formulas are
+written once and serve NumPy arrays and PyTorch tensors alike: `xp` is the module that the arrays belong to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gdnp._typing import FloatArray
+from gdnp.losses import Loss
+
+__all__ = ["LossJet", "UnitJet", "UnitLoss", "activation_slope", "unit_jet"]
+
+LossJet = Callable[[Any], tuple[Any, Any, Any]]
+"""t -> (ℓ, ℓ', ℓ'') elementwise, on arrays or on tensors."""
+
+MAX_TANH_CURVATURE = 4.0 / 27.0**0.5
+"""sup |tanh''|."""
+
+
+class UnitJet(NamedTuple):
+    """ψ and its derivatives, elementwise.
+
+    Attributes
+    ----------
+    value, slope, curvature
+        ψ, ψ' = θ ℓ'φ', ψ'' = θ² ℓ''φ'² + θ ℓ'φ''.
+    cross
+        ∂ψ'/∂rest = θ ℓ''φ'.
+    """
+
+    value: Any
+    slope: Any
+    curvature: Any
+    cross: Any
+
+
+def activation_slope(xp: Any, t: Any) -> Any:
+    """Of φ = tanh, φ' = 4e/(1 + e)² with e = e^(-2|t|): 1 - tanh² would cancel in the tails."""
+    e = xp.exp(-2.0 * xp.abs(t))
+    return 4.0 * e / (1.0 + e) ** 2
+
+
+def unit_jet(xp: Any, jet: LossJet, theta: float, rest: Any, t: Any) -> UnitJet:
+    """ψ at the pre-activations `t` of a unit with output weight `theta`.
+
+    Parameters
+    ----------
+    xp : module
+        ``numpy`` or ``torch``.
+    jet : callable
+        ℓ with its derivatives.
+    theta : float
+        θ_i.
+    rest : array
+        Σ_{j≠i} θ_j φ(zᵀw̃_j); broadcast against `t`.
+    t : array
+        zᵀw̃_i.
+    """
+    phi, slope = xp.tanh(t), activation_slope(xp, t)
+    value, first, second = jet(rest + theta * phi)
+    cross = theta * second * slope
+    outer = theta * first * slope
+    return UnitJet(value, outer, theta * cross * slope - 2.0 * outer * phi, cross)
+
+
+@dataclass(frozen=True)
+class UnitLoss(Loss):
+    """What the solvers ask of a loss, for ψ: bounds over every value that the other units can take.
+
+    F = Σ θ_j φ_j stays within ±Σ|θ_j|, so |ψ'| <= |θ_i| sup|ℓ'| and |ψ''| <= θ_i² sup|ℓ''| + |θ_i| sup|ℓ'|
+    sup|φ''|, the suprema of ℓ over that interval. As a function of one number it is the unit alone,
+    ℓ(θ_i tanh t).
+
+    Parameters
+    ----------
+    outer : callable
+        ℓ and its derivatives, on float64 arrays.
+    theta : float
+        θ_i.
+    reach : float
+        Σ|θ_j|, over all units.
+    """
+
+    outer: LossJet
+    theta: float
+    reach: float
+
+    name = "hidden_unit"
+    task = "classification"
+    convex = False
+
+    def _suprema(self) -> tuple[float, float]:
+        _, first, second = self.outer(np.linspace(-self.reach, self.reach, 513))
+        return float(np.abs(first).max()), float(np.abs(second).max())
+
+    @property
+    def max_gradient(self) -> float:  # type: ignore[override]
+        """sup |ψ'|."""
+        return abs(self.theta) * self._suprema()[0]
+
+    @property
+    def max_curvature(self) -> float:  # type: ignore[override]
+        """A bound on sup |ψ''|."""
+        first, second = self._suprema()
+        return self.theta**2 * second + abs(self.theta) * first * MAX_TANH_CURVATURE
+
+    def value(self, t: FloatArray) -> FloatArray:
+        """ℓ(θ tanh t)."""
+        return self.jet(t)[0]
+
+    def gradient(self, t: FloatArray) -> FloatArray:
+        """Its derivative."""
+        return self.jet(t)[1]
+
+    def curvature(self, t: FloatArray) -> FloatArray:
+        """Its second derivative."""
+        return self.jet(t)[2]
+
+    def jet(self, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """One reading of ℓ for all three."""
+        psi = unit_jet(np, self.outer, self.theta, 0.0, t)
+        return np.asarray(psi.value), np.asarray(psi.slope), np.asarray(psi.curvature)

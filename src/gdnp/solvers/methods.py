@@ -1,0 +1,273 @@
+"""The methods of the paper as presets: metric x step size x length, and the rivals behind the same interface.
+
+======================  ========================  ============================  ======================
+preset                  metric                    step size                     length
+======================  ========================  ============================  ======================
+``rayleigh_gd``         S                         wᵀSw/(2L |ρ|) (Theorem 1)     exact
+``gdnp``                S                         Eq. 17                        bisection (Algorithm 3)
+``gdnp_inner``          S                         Eq. 17                        k gradient steps
+``gdnp_seq``            S                         a fraction of Eq. 17          once, at the end
+``batch_norm_gd``       S                         constant                      one gradient step
+``weight_norm_gd``      I                         constant                      one gradient step
+``gdnp_metric``         S, preconditioned         Eq. 17 with L = 1             Newton
+======================  ========================  ============================  ======================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdnp.problem.interface import Objective
+from gdnp.solvers.decoupled import DecoupledDescent, DecoupledState
+from gdnp.solvers.first_order import GradientDescent
+from gdnp.solvers.lengths import Bisection, GradientSteps, NewtonLength, SimultaneousStep
+from gdnp.solvers.nonconvex import NonconvexAGD
+from gdnp.solvers.state import Method
+from gdnp.solvers.step_sizes import AdaptiveStep, ConstantStep
+from gdnp.solvers.two_step import TwoStep
+from gdnp.validation import checked_count, checked_number
+
+__all__ = [
+    "METHODS",
+    "agd",
+    "agd_nonconvex",
+    "batch_norm_gd",
+    "gd",
+    "gdnp",
+    "gdnp_inner",
+    "gdnp_metric",
+    "gdnp_seq",
+    "get_method",
+    "rayleigh_gd",
+    "two_step",
+    "weight_norm_gd",
+]
+
+
+@dataclass(frozen=True)
+class _LeastSquaresOnly(DecoupledDescent):
+    def init(self, objective: Objective, start: NDArray[np.float64] | None) -> DecoupledState:
+        if objective.loss.name != "squared_error":
+            raise ValueError(
+                f"rayleigh_gd minimises the Rayleigh quotient of least squares and needs squared_error. "
+                f"Got {objective.loss.name}; gdnp takes the same steps for every loss."
+            )
+        return super().init(objective, start)
+
+
+def rayleigh_gd() -> DecoupledDescent:
+    """Gradient descent on the Rayleigh quotient ρ(w), Eq. 13 with the step of Theorem 1. Least squares only.
+
+    At the exact length g* = -uᵀw/‖w‖_S, Eq. 17 is that step: s = ‖w‖⁴_S/(L (uᵀw)²) on f = r²/2.
+    """
+    return _LeastSquaresOnly("rayleigh_gd", "covariance", AdaptiveStep(), NewtonLength())
+
+
+def gdnp(
+    *,
+    h: Literal["stein", "printed", "curvature"] = "stein",
+    bisection_steps: int = 60,
+    guarded: bool = True,
+) -> DecoupledDescent:
+    """Gradient descent in normalised parameters: Algorithm 1 with Algorithm 3.
+
+    Parameters
+    ----------
+    h : {"stein", "printed", "curvature"}
+        The stopping criterion and step size of Eq. 18: corrected, as printed, or as it is at an exact length.
+    bisection_steps : int
+        T_s.
+    guarded : bool
+        Fall back to a safe step where the theorem's, which assumes Gaussian data, would raise f.
+    """
+    checked_count("gdnp: bisection_steps", bisection_steps, least=1)
+    return DecoupledDescent(
+        "gdnp", "covariance", AdaptiveStep(h), Bisection(bisection_steps), guarded=guarded
+    )
+
+
+def gdnp_inner(*, inner_steps: int = 10, inner_step: float | None = None) -> DecoupledDescent:
+    """GDNP as the experiments of section 4.4 run it: several gradient steps on g instead of bisection.
+
+    Parameters
+    ----------
+    inner_steps : int
+        Gradient steps on g for each direction step.
+    inner_step : float or None
+        Their size; None is safe, 1/sup φ''.
+    """
+    checked_count("gdnp_inner: inner_steps", inner_steps, least=1)
+    _check_positive("gdnp_inner", inner_step=inner_step)
+    return DecoupledDescent(
+        "gdnp_inner", "covariance", AdaptiveStep(), GradientSteps(inner_steps, inner_step)
+    )
+
+
+def gdnp_seq(*, fraction: float = 0.1, direction_tol: float = 1e-8) -> DecoupledDescent:
+    """GDNP_seq of Figure 1: the direction first, at a fixed length, in small steps; then the length.
+
+    Parameters
+    ----------
+    fraction : float
+        Of the step of Eq. 17, in (0, 1]; small steps follow the gradient flow.
+    direction_tol : float
+        Directional gap at which the direction counts as found.
+    """
+    _check_positive("gdnp_seq", fraction=fraction, direction_tol=direction_tol)
+    if fraction > 1.0:
+        raise ValueError(f"gdnp_seq: fraction must be at most 1. Got {fraction!r}.")
+    return DecoupledDescent(
+        "gdnp_seq",
+        "covariance",
+        AdaptiveStep(damping=fraction),
+        NewtonLength(),
+        guarded=False,
+        direction_tol=direction_tol,
+    )
+
+
+def batch_norm_gd(*, step: float | None = None) -> DecoupledDescent:
+    """Simple Batch Normalization: one gradient step of one constant size on (w, g), in the metric S.
+
+    Parameters
+    ----------
+    step : float or None
+        For w and for g; None is 1/(L sup φ'') for w and 1/sup φ'' for g.
+    """
+    _check_positive("batch_norm_gd", step=step)
+    return DecoupledDescent(
+        "batch_norm_gd", "covariance", ConstantStep(step), SimultaneousStep(step), guarded=False
+    )
+
+
+def weight_norm_gd(*, step: float | None = None) -> DecoupledDescent:
+    """Weight Normalization (Salimans and Kingma 2016): as ``batch_norm_gd``, in the metric I.
+
+    No rate is claimed for it: the argument behind Theorem 2 needs the metric S.
+    """
+    _check_positive("weight_norm_gd", step=step)
+    return DecoupledDescent(
+        "weight_norm_gd", "identity", ConstantStep(step), SimultaneousStep(step), guarded=False
+    )
+
+
+def gdnp_metric() -> DecoupledDescent:
+    """GDNP preconditioned by S⁻¹: (17) with L = 1, which finds the direction in one step on Gaussian data."""
+    return DecoupledDescent("gdnp_metric", "covariance", AdaptiveStep(), NewtonLength(), preconditioned=True)
+
+
+def gd(*, step: float | None = None) -> GradientDescent:
+    """Gradient descent; `step` None is the safe 1/(L sup φ'' + α)."""
+    return GradientDescent("gd", step)
+
+
+def agd(
+    *, step: float | None = None, momentum: float | Literal["convex", "constant"] = "convex"
+) -> GradientDescent:
+    """Nesterov's accelerated gradient descent.
+
+    Parameters
+    ----------
+    step : float or None
+        None is the safe 1/(L sup φ'' + α).
+    momentum : float or {"convex", "constant"}
+        k/(k + 3), the constant (1 - √q)/(1 + √q) for strong convexity, or a number in [0, 1).
+    """
+    return GradientDescent("agd", step, momentum)
+
+
+def agd_nonconvex(
+    *,
+    step: float | None = None,
+    momentum: float | None = None,
+    curvature: float | None = None,
+    escape: float | None = None,
+    epsilon: float | None = None,
+    hessian_lipschitz: float | None = None,
+    radius: float | None = None,
+    wait: int | None = None,
+    seed: int = 0,
+) -> NonconvexAGD:
+    """Accelerated gradient descent for non-convex objectives (Jin, Netrapalli and Jordan 2017).
+
+    Where the momentum meets negative curvature it is exploited, and where the gradient is small a seeded
+    perturbation leaves saddle points. None stands for the value of the analysis, from the smoothness ℓ.
+
+    Parameters
+    ----------
+    step : float or None
+        η; None is 1/(4ℓ), ℓ = L sup φ'' + α.
+    momentum : float or None
+        1 - θ, in [0, 1); None is 1 - 1/(4√κ), κ = ℓ/√(ρε).
+    curvature : float or None
+        γ, the negative curvature that counts; None is θ²/η.
+    escape : float or None
+        s, the length of an exploiting step; None is γ/(4ρ).
+    epsilon : float or None
+        ε, the Euclidean gradient norm to be reached; None is 1e-4 ℓ²/ρ.
+    hessian_lipschitz : float or None
+        ρ; None is ℓ√L.
+    radius : float or None
+        r of the perturbation; None is ηε, 0 is no perturbation.
+    wait : int or None
+        T, the least number of iterations between two perturbations; None is ⌈3√κ log(40 κ √d)⌉.
+    seed : int
+        Of the perturbations.
+    """
+    return NonconvexAGD(
+        "agd_nonconvex",
+        step,
+        momentum,
+        curvature,
+        escape,
+        epsilon,
+        hessian_lipschitz,
+        radius,
+        wait,
+        seed,
+    )
+
+
+def two_step() -> TwoStep:
+    """Scaled least squares (Erdogdu, Bayati and Dicker 2016): the strongest simple baseline."""
+    return TwoStep()
+
+
+METHODS: dict[str, Callable[..., Method]] = {
+    preset.__name__: preset
+    for preset in (
+        gdnp,
+        gdnp_inner,
+        gdnp_metric,
+        gdnp_seq,
+        rayleigh_gd,
+        batch_norm_gd,
+        weight_norm_gd,
+        gd,
+        agd,
+        agd_nonconvex,
+        two_step,
+    )
+}
+
+
+def get_method(method: Method | str) -> Method:
+    """The preset of that name with its defaults, or the method itself."""
+    if not isinstance(method, str):
+        if not (hasattr(method, "init") and hasattr(method, "step")):
+            raise TypeError(f"method must be a name or have init and step. Got {type(method).__name__}.")
+        return method
+    if method not in METHODS:
+        raise ValueError(f"method must be one of {sorted(METHODS)} or a Method. Got {method!r}.")
+    return METHODS[method]()
+
+
+def _check_positive(preset: str, **values: float | None) -> None:
+    for name, value in values.items():
+        if value is not None:
+            checked_number(f"{preset}: {name}", value, positive=True)

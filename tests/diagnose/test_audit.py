@@ -1,0 +1,258 @@
+"""The audit of a data set: numbers that are known by construction, and words that follow from them."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from gdnp import Objective, theory
+from gdnp.datasets import Dataset, gaussian_design, load_breast_cancer
+from gdnp.diagnose import diagnose, separability
+from gdnp.diagnose import words as diagnose_words
+
+
+def overlapping(rng, n=300, d=3):
+    """Two classes of Gaussians that overlap."""
+    y = np.where(rng.random(n) < 0.5, 1.0, -1.0)
+    return Dataset("overlapping", rng.standard_normal((n, d)) + 0.5 * y[:, None], y)
+
+
+def said(found):
+    return " ".join(found.findings)
+
+
+# --- numbers
+
+
+def test_gaussian_design_meets_the_assumptions():
+    found = diagnose(gaussian_design(20_000, 6, kappa=50.0, r=0.4, seed=3))
+    assert (found.n, found.d, found.rank, found.estimated, found.constant) == (20_000, 6, 6, False, ())
+    assert found.r == pytest.approx(0.4, abs=0.02)
+    assert found.raw.largest == pytest.approx(1.0, rel=0.05)
+    assert found.raw.condition == pytest.approx(50.0, rel=0.1)
+    assert found.along_u.p_value > 1e-3
+    assert found.along_fit.distance < 0.01
+    assert found.fit.angle < 2.0
+    assert found.separability == separability.Separability("none", 0, ())
+    assert "cannot be told from a Gaussian" in said(found)
+    assert "nearly the solution already" in said(found)
+
+
+def test_numbers_agree_with_the_theory_module(rng):
+    data = overlapping(rng)
+    objective = Objective(data.X, data.y)
+    S, u = objective.covariance, objective.u
+    found = diagnose(data)
+    assert found.r == pytest.approx(theory.squared_signal(u, S), rel=1e-12)
+    assert found.raw.condition == pytest.approx(S.condition, rel=1e-12)
+    assert found.raw.iterations == theory.predicted_iterations(S.condition, 1e-6, 3)
+    assert found.fit.cosine == pytest.approx(math.cos(math.radians(found.fit.angle)), abs=1e-9)
+    centred = data.X - data.X.mean(axis=0)
+    residual = data.y - data.y.mean() - centred @ np.linalg.lstsq(centred, data.y, rcond=None)[0]
+    assert found.r_squared == pytest.approx(1.0 - residual.var() / data.y.var(), rel=1e-10)
+
+
+def test_units_of_the_columns_change_nothing_but_the_raw_eigenvalues(rng):
+    data = overlapping(rng)
+    other = replace(data, X=data.X * [1e-6, 1.0, 1e6] + [5.0, 0.0, -3e6])
+    a, b = diagnose(data), diagnose(other)
+    assert b.raw.condition is None  # 1e24: beyond float64, and said to be
+    assert "beyond what double precision resolves" in said(b)
+    for x, y in ((a.r, b.r), (a.fit.angle, b.fit.angle), (a.scaled.condition, b.scaled.condition)):
+        assert y == pytest.approx(x, rel=1e-3)  # the fit stops at a relative gradient of 1e-6
+    assert (a.rank, a.separability) == (b.rank, b.separability)
+
+
+def test_sparse_and_dense_say_the_same(rng):
+    X = np.where(rng.random((200, 8)) < 0.3, 1.0, 0.0)
+    y = np.where(X[:, 0] + X[:, 1] + rng.standard_normal(200) > 0.8, 1.0, -1.0)
+    dense, sparse = diagnose(Dataset("d", X, y)), diagnose(Dataset("d", sp.csr_matrix(X), y))
+    assert (dense.sparse, sparse.sparse) == (False, True)
+    assert sparse.r == pytest.approx(dense.r, rel=1e-10)
+    assert sparse.fit.angle == pytest.approx(dense.fit.angle, rel=1e-6)
+    assert sparse.separability == dense.separability
+
+
+def test_result_does_not_depend_on_threads(rng):
+    data = overlapping(rng, n=9000, d=20)
+    assert diagnose(data, n_jobs=1) == diagnose(data, n_jobs=2)
+
+
+@pytest.mark.parametrize("d", [40, 90])
+def test_lanczos_brackets_the_eigenvalues_where_s_is_not_formed(rng, monkeypatch, d):
+    X = sp.random(60, d, 0.2, format="csr", rng=rng)
+    y = np.where(np.asarray(X.sum(axis=1)).ravel() + 0.3 * rng.standard_normal(60) > 0.1 * d, 1.0, -1.0)
+    data = Dataset("wide", X, y)
+    exact = diagnose(data)
+    for module in ("gdnp.objective", "gdnp.diagnose.separability"):
+        monkeypatch.setattr(f"{module}.LARGEST_GRAM", 10)
+    found = diagnose(data)
+    assert found.estimated
+    assert found.rank is None
+    assert found.solver == "agd"
+    assert found.raw.largest == pytest.approx(exact.raw.largest, rel=1e-6)
+    assert found.raw.smallest >= exact.raw.smallest * (1.0 - 1e-6)
+    assert found.r == pytest.approx(exact.r, rel=1e-5)
+    assert "L-BFGS" in found.fit.what
+    assert "at least" in "\n".join(found.lines())
+
+
+# --- what can be wrong with data
+
+
+def test_constant_and_dependent_columns(rng):
+    base = overlapping(rng, d=2)
+    X = np.column_stack([base.X, np.full(300, 7.0), base.X @ [1.0, 2.0]])
+    found = diagnose(Dataset("d", X, base.y, ("a", "b", "c", "sum")))
+    assert found.constant == ("c",)
+    assert found.rank == 2
+    assert "1 column never varies: drop it (c)." in said(found)
+    assert "1 of the 3 columns that vary can be computed from the others" in said(found)
+
+
+def test_fewer_rows_than_columns(rng):
+    found = diagnose(Dataset("d", rng.standard_normal((10, 30)), np.arange(10) % 2))
+    assert found.rank == 9
+    assert found.separability.kind == "complete"
+    assert found.fit.training_error == 0.0
+    assert "fewer rows than columns" in said(found)
+    assert "a ridge of 0.0001" in found.fit.what
+
+
+def test_breast_cancer_is_separable_and_ill_conditioned():
+    found = diagnose(load_breast_cancer())
+    assert found.separability == separability.Separability("complete", 569, ())
+    assert found.raw.condition == pytest.approx(6.3e11, rel=0.02)
+    assert found.raw.iterations.gradient > 1e12
+    assert found.solver == "gdnp_metric"
+    assert "with a ridge (alpha > 0)" in found.advice
+
+
+def test_column_that_gives_the_label_away(rng):
+    data = overlapping(rng)
+    leak = Dataset("d", np.column_stack([data.X[:, 0], data.y]), data.y, ("x", "leak"))
+    found = diagnose(leak)
+    assert found.separability == separability.Separability("complete", 300, ("leak",))
+    assert "One column is enough (leak)" in said(found)
+
+
+def test_partial_separation_is_found_and_counted(rng):
+    # A rare indicator that only rows of one class have: its coefficient has no finite best value.
+    data = overlapping(rng)
+    rare = np.zeros(300)
+    rare[np.flatnonzero(data.y > 0.0)[:5]] = 1.0
+    found = diagnose(Dataset("d", np.column_stack([data.X, rare]), data.y))
+    assert found.separability == separability.Separability("partial", 5, ("column 4",))
+    assert "5 rows can be pushed to their side for ever" in said(found)
+    assert "partly: 5 of 300 rows" in "\n".join(found.lines())
+
+
+def test_separability_too_large_for_a_program_is_not_decided(rng, monkeypatch):
+    monkeypatch.setattr(separability, "LARGEST_PROGRAM", 10)
+    found = diagnose(overlapping(rng))
+    assert found.separability == separability.Separability("not decided", None, ())
+    assert "was not decided" in said(found)
+
+
+def test_separable_data_too_large_for_a_program_are_seen_by_the_fit(rng, monkeypatch):
+    monkeypatch.setattr(separability, "LARGEST_PROGRAM", 10)
+    X = rng.standard_normal((100, 3))
+    y = np.where(X @ [1.0, 2.0, -1.0] > 0.0, 1.0, -1.0)
+    assert diagnose(Dataset("d", X, y)).separability.kind == "complete"
+
+
+def test_offset_column_is_named(rng):
+    data = overlapping(rng)
+    shifted = data.X + np.array([0.0, 1e6, 0.0])
+    found = diagnose(replace(data, X=shifted, feature_names=("a", "year", "b")))
+    assert found.offset_column == "year"
+    assert found.offset == pytest.approx(1e6 / data.X[:, 1].std(), rel=1e-4)
+    assert "year lies" in said(found)
+
+
+def test_labels_without_signal():
+    X = np.array([[1.0, 0.0], [1.0, 1.0], [-1.0, 0.0], [-1.0, 1.0]] * 10)
+    found = diagnose(Dataset("d", X, np.array([0, 1, 0, 1, 1, 0, 1, 0] * 5)))
+    assert found.r == pytest.approx(0.0, abs=1e-20)
+    assert found.fit.angle is None
+    assert found.fit.training_error == 0.5
+    assert "no linear signal at all" in said(found)
+
+
+def test_noise_is_called_noise(rng):
+    y = np.where(rng.random(60) < 0.5, 1.0, 0.0)
+    found = diagnose(Dataset("d", rng.standard_normal((60, 10)), y))
+    assert "as many columns of pure noise would explain" in said(found)
+
+
+def test_rare_class_is_mentioned(rng):
+    y = np.where(np.arange(500) < 5, 1.0, 0.0)
+    assert "The rarer class has 1 % of the rows" in said(
+        diagnose(Dataset("d", rng.standard_normal((500, 2)), y))
+    )
+
+
+def test_heavy_tails_are_seen(rng):
+    y = np.where(rng.random(2000) < 0.5, 1.0, -1.0)
+    X = rng.standard_t(3, size=(2000, 2)) + 0.3 * y[:, None]
+    found = diagnose(Dataset("d", X, y))
+    assert found.along_fit.excess_kurtosis > 1.0
+    assert "is not Gaussian" in said(found)
+
+
+def test_well_conditioned_wide_data_need_no_gram_matrix(rng):
+    y = np.where(rng.random(1500) < 0.5, 1.0, -1.0)
+    found = diagnose(Dataset("d", rng.standard_normal((1500, 100)) + 0.05 * y[:, None], y))
+    assert found.solver == "gd"
+    assert "any solver will do" in said(found)
+
+
+# --- refusals
+
+
+@pytest.mark.parametrize(
+    ("X", "y", "message"),
+    [
+        (np.ones((4, 1)), np.ones(4), r"two classes. Got 1: 1\.0\."),
+        (np.ones((3, 1)), np.arange(3), "two classes. Got 3: 0, 1, 2"),
+        (np.ones((4, 2)), np.array([0, 1, 0, 1]), "a column that varies. Got 2 constant ones"),
+        (np.array([[1.0], [np.nan], [2.0]]), np.array([0, 1, 0]), "X must be finite"),
+        (np.array([[1e150], [2e150], [3e150]]), np.array([0, 1, 0]), "change their units"),
+    ],
+)
+def test_what_cannot_be_diagnosed_is_refused_in_a_sentence(X, y, message):
+    with pytest.raises(ValueError, match=message):
+        diagnose(Dataset("d", X, y))
+
+
+# --- output
+
+
+def test_two_rows_give_json_and_text():
+    found = diagnose(Dataset("d", np.array([[1.0], [2.0]]), np.array([0, 1])))
+    text = json.dumps(found.to_dict(), allow_nan=False)
+    assert json.loads(text)["along_u"] is None
+    assert found.lines()[0] == "Diagnosis of d"
+
+
+def test_dictionary_has_every_field_and_no_tuple(rng):
+    found = diagnose(overlapping(rng)).to_dict()
+    assert found == json.loads(json.dumps(found, allow_nan=False))
+    assert found["raw"]["iterations"]["metric"] == 1
+    assert isinstance(found["findings"], list)
+
+
+def test_numbers_that_are_not_finite_become_none(rng):
+    found = diagnose(overlapping(rng))
+    assert replace(found, r=math.nan, offset=math.inf).to_dict()["r"] is None
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "text"),
+    [(1, "pass", "1 pass"), (2, "pass", "2 passes"), (1e7, "step", "1.0e+07 steps")],
+)
+def test_counts_in_words(count, noun, text):
+    assert diagnose_words._several(count, noun) == text
