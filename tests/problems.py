@@ -37,3 +37,11 @@ def problem_of(X, y, loss, alpha, fit_intercept=True, weight=None):
         fit_intercept=fit_intercept,
         cost=Cost(),
     )
+
+
+def correlated(rng, n, d, factors, noise=0.1):
+    """Rows that a few factors explain but for some noise, in columns that have offsets."""
+    X = rng.standard_normal((n, factors)) @ rng.standard_normal((factors, d))
+    X += noise * rng.standard_normal((n, d)) + rng.standard_normal(d)
+    eta = X @ rng.standard_normal(d)
+    return X, np.where(eta - eta.mean() + 0.5 * eta.std() * rng.logistic(size=n) > 0.0, 1.0, -1.0)

@@ -21,20 +21,13 @@ from gdnp.solvers.state import Status
 from gdnp.standardized import Standardized, gram, gram_product, standardise
 
 FORMS = {"dense": np.asarray, "csr": sp.csr_array, "csc": sp.csc_array}
+from problems import correlated
 
 
 def problem_of(X, y, alpha, fit_intercept=True, weight=None, loss=None):
     loss = LogLoss() if loss is None else loss
     design, coordinates = standardise(as_design(X), weight, loss, alpha, fit_intercept)
     return Standardized(design, -y, None, weight, loss, coordinates, fit_intercept=fit_intercept, cost=Cost())
-
-
-def correlated(rng, n, d, factors, noise=0.1):
-    """Rows that a few factors explain but for some noise, in columns that have offsets."""
-    X = rng.standard_normal((n, factors)) @ rng.standard_normal((factors, d))
-    X += noise * rng.standard_normal((n, d)) + rng.standard_normal(d)
-    eta = X @ rng.standard_normal(d)
-    return X, np.where(eta - eta.mean() + 0.5 * eta.std() * rng.logistic(size=n) > 0.0, 1.0, -1.0)
 
 
 def matrix_of(problem, c):

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from test_low_rank import correlated
 
 from gdnp import GDNPClassifier, GDNPRegressor
 from gdnp.losses import LogLoss, PseudoHuber, Sigmoid, SquaredError
@@ -16,7 +15,7 @@ from gdnp.newton.run import solve
 from gdnp.newton.start import decoupled_start
 from gdnp.solvers.conjugate import newton_step
 from gdnp.solvers.state import Status
-from problems import draw, problem_of
+from problems import correlated, draw, problem_of
 from reference import reference
 
 

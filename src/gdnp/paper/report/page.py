@@ -58,7 +58,9 @@ def page(results: Sequence[Result], verdicts: Sequence[ClaimResult], directory: 
         sections.append((identity, _short(result), _experiment(result, figures, directory)))
     if results:
         sections.append(("environment", "Environment", _environments(results)))
-    template = Template(resources.files("gdnp.paper.report").joinpath("report.html").read_text(encoding="utf-8"))
+    template = Template(
+        resources.files("gdnp.paper.report").joinpath("report.html").read_text(encoding="utf-8")
+    )
     return template.substitute(
         title=escape(TITLE),
         version=escape(version("gdnp")),
