@@ -19,9 +19,9 @@ from gdnp.newton.preconditioners.stages import Full, LowRank
 from gdnp.problem.interface import Cost
 from gdnp.solvers.state import Status
 from gdnp.standardized import Standardized, gram, gram_product, standardise
+from problems import correlated
 
 FORMS = {"dense": np.asarray, "csr": sp.csr_array, "csc": sp.csc_array}
-from problems import correlated
 
 
 def problem_of(X, y, alpha, fit_intercept=True, weight=None, loss=None):
