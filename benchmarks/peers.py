@@ -1,6 +1,9 @@
 """Seconds to a relative suboptimality, against the peers: a loss + ridge, C = 1, input validation included.
 
     GDNP_DATA=DIR python benchmarks/peers.py [SET ...] [--loss log_loss] [--target 1e-8] [--repeats 5]
+    python benchmarks/peers.py [SET ...] --save FILE
+    python benchmarks/peers.py [SET ...] --compare FILE
+    python benchmarks/peers.py [SET ...] --against SRC [--check]
 
 Each peer runs at a ladder of tolerances, and counts with the shortest run that reaches the target; so does
 gdnp. Runs are interleaved, so that noise from elsewhere hits all alike, and the minimum of the repeats
@@ -9,21 +12,34 @@ objective, which favours it. More than two classes: OneVsRestClassifier.
 
 With ``--loss squared_error`` the peers are the solvers of Ridge, and the targets a random linear function of
 the standardised columns with noise of the same size, not centred.
+
+``--save`` keeps what was measured as a baseline, and ``--compare`` measures again and prints new over old.
+The peers are the yardstick there: where they are slower too, the machine is. ``--against`` takes the ``src``
+of another checkout as the old gdnp and fits both in turn; it needs no quiet machine. With ``--check`` it ends
+with status 1 where passes rise by more than 3 % on a set or at all in the mean, or seconds by more than 5 %
+in the mean.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 import warnings
+from collections.abc import Sequence
+from pathlib import Path
 from statistics import geometric_mean
 
+import against
+import comparison
 import numpy as np
 import scipy.sparse as sp
 from sets import SETS
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.multiclass import OneVsRestClassifier
+from worker import passes
 
+import gdnp
 from gdnp import GDNPClassifier, GDNPRegressor
 
 LADDERS = {
@@ -95,70 +111,151 @@ def coefficients(fitted):
     return fitted.coef_, np.ravel(fitted.intercept_)
 
 
-def measure(name: str, loss: str, target: float, repeats: int, solvers: list[str]) -> dict[str, float]:
+def timed(fit, X, y) -> float:
+    begin = time.perf_counter()
+    fit.fit(X, y)
+    return time.perf_counter() - begin
+
+
+def measure(name: str, loss: str, target: float, repeats: int, solvers: Sequence[str]) -> dict[str, dict]:
+    """``comparison.summary`` of each solver that reaches the target, at its largest tolerance that does."""
     X, y = SETS[name]()
     ladders = LADDERS if loss == "log_loss" else RIDGE_LADDERS
     if loss == "squared_error":
         y = regression(X, y)
-    runs: dict[str, list[tuple[float, np.ndarray]]] = {}
-    best = {False: None, True: None}
+    runs: dict[str, list[tuple[float, np.ndarray, float | None]]] = {}
     for solver in solvers:
         for tol in ladders[solver]:
             fit = model(solver, tol, X, y, loss)
             if fit is None:
                 break
-            begin = time.perf_counter()
-            fit.fit(X, y)
-            seconds = time.perf_counter() - begin
-            runs.setdefault(solver, []).append((tol, objective(fit, X, y, loss, solver == "liblinear")))
+            seconds = timed(fit, X, y)
+            work = passes(fit) if solver == "gdnp" else None
+            runs.setdefault(solver, []).append((tol, objective(fit, X, y, loss, solver == "liblinear"), work))
             if seconds > PATIENCE:
                 break
     exact = objective(model("gdnp", 1e-13, X, y, loss).fit(X, y), X, y, loss, False)
-    best[False] = np.min([v for s in runs if s != "liblinear" for _, v in runs[s]] + [exact], 0)
+    best = {False: np.min([v for s in runs if s != "liblinear" for _, v, _ in runs[s]] + [exact], 0)}
     if "liblinear" in runs:
-        best[True] = np.min([v for _, v in runs["liblinear"]], 0)
+        best[True] = np.min([v for _, v, _ in runs["liblinear"]], 0)
     chosen = {}
     for solver, ladder in runs.items():
-        reached = [tol for tol, v in ladder if np.all(v / best[solver == "liblinear"] - 1.0 <= target)]
+        gaps = [(tol, float(np.max(v / best[solver == "liblinear"] - 1.0)), work) for tol, v, work in ladder]
+        reached = [run for run in gaps if run[1] <= target]
         if reached:
             chosen[solver] = max(reached)
-    seconds = dict.fromkeys(chosen, np.inf)
+    seconds = {solver: [] for solver in chosen}
     for _ in range(repeats):
-        for solver, tol in chosen.items():
-            fit = model(solver, tol, X, y, loss)
-            begin = time.perf_counter()
-            fit.fit(X, y)
-            seconds[solver] = min(seconds[solver], time.perf_counter() - begin)
-            if seconds[solver] > PATIENCE / 4:
-                continue
-    return seconds
+        for solver, (tol, _, _) in chosen.items():
+            if max(seconds[solver], default=0.0) < PATIENCE / 4:
+                seconds[solver].append(timed(model(solver, tol, X, y, loss), X, y))
+    return {
+        solver: comparison.summary(seconds[solver], work, gap, tol)
+        for solver, (tol, gap, work) in chosen.items()
+    }
 
 
-def main() -> None:
+def measure_all(options: argparse.Namespace) -> dict[str, dict[str, dict]]:
+    """Every set, each printed as a row as soon as it is measured."""
+    title = f"milliseconds to {options.target:g}"
+    print(f"{title:28}", *(f"{s:>16}" for s in options.solvers), "ratio")
+    measured, ratios = {}, []
+    for name in options.sets:
+        found = measure(name, options.loss, options.target, options.repeats, options.solvers)
+        seconds = {solver: min(entry["repeats"]) for solver, entry in found.items()}
+        peers = [t for solver, t in seconds.items() if solver != "gdnp"]
+        ratio = min(peers, default=np.inf) / seconds.get("gdnp", np.inf)
+        row = (f"{1e3 * seconds[s]:16.1f}" if s in seconds else f"{'-':>16}" for s in options.solvers)
+        print(f"{name:28}", *row, f"{ratio:5.2f}", flush=True)
+        measured[name] = found
+        ratios.append(ratio)
+    print(f"geometric mean of the ratios to the fastest peer: {geometric_mean(ratios):.2f}")
+    return measured
+
+
+def compare(document: dict, measured: dict[str, dict[str, dict]], solvers: Sequence[str]) -> None:
+    """New over old, solver by solver."""
+    for solver in solvers:
+        rows = [
+            comparison.row(name, document["sets"][name][solver], found[solver])
+            for name, found in measured.items()
+            if solver in found and solver in document["sets"][name]
+        ]
+        if rows:
+            print(f"\n{solver}", comparison.HEAD[len(solver) :], sep="")
+            print(*map(comparison.line, rows), comparison.means(rows), sep="\n")
+    changed = comparison.differences(document["environment"], comparison.environment())
+    if changed:
+        print(f"Caution: seconds are of different machines or versions: {'; '.join(changed)}.")
+
+
+def race(options: argparse.Namespace) -> int:
+    """Another checkout, and this one, in turn; 1 where --check finds too much."""
+    new = Path(gdnp.__file__).parents[1]
+    print(comparison.HEAD)
+    rows = []
+    for row in against.rows(
+        options.against, new, options.sets, lambda name: SETS[name](), options.target, options.repeats
+    ):
+        print(comparison.line(row), flush=True)
+        rows.append(row)
+    print(comparison.means(rows))
+    refused = comparison.too_much(rows) if options.check else []
+    print(*refused, sep="\n", end="\n" if refused else "")
+    return int(bool(refused))
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("sets", nargs="*", default=list(SETS))
+    parser.add_argument("sets", nargs="*", metavar="SET")
     parser.add_argument("--target", type=float, default=1e-8)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--loss", choices=("log_loss", "squared_error"), default="log_loss")
     parser.add_argument("--solvers", nargs="*")
-    arguments = parser.parse_args()
-    solvers = arguments.solvers or list(LADDERS if arguments.loss == "log_loss" else RIDGE_LADDERS)
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write a baseline")
+    parser.add_argument("--compare", type=Path, metavar="FILE", help="measure a baseline's sets again")
+    parser.add_argument("--against", type=Path, metavar="SRC", help="the src folder of another checkout")
+    parser.add_argument("--check", action="store_true", help="status 1 where --against finds too much")
+    options = parser.parse_args(arguments)
+    unknown = [name for name in options.sets if name not in SETS]
+    if unknown:
+        parser.error(f"SET must be one of {', '.join(SETS)}. Got {', '.join(unknown)}.")
+    if options.check and not options.against:
+        parser.error("--check is for --against, which needs no quiet machine.")
+    if options.against and (options.save or options.compare or options.solvers):
+        parser.error("--against fits with gdnp alone: leave --save, --compare and --solvers out.")
+    if options.against and options.loss != "log_loss":
+        parser.error("--against compares classifiers: leave --loss out.")
+    options.solvers = options.solvers or list(LADDERS if options.loss == "log_loss" else RIDGE_LADDERS)
+    try:
+        read_old(options)
+    except ValueError as error:
+        parser.error(str(error))
+    return options
+
+
+def read_old(options: argparse.Namespace) -> None:
+    """The baseline, whose sets are the default where there is one; or a look at the other checkout."""
+    options.document = comparison.read(options.compare) if options.compare else None
+    options.sets = options.sets or list(options.document["sets"] if options.document else SETS)
+    if options.document:
+        comparison.check_comparable(options.document, options.loss, options.target, options.sets)
+    if options.against:
+        against.check_source(options.against)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse(arguments)
     warnings.simplefilter("ignore")
-    ratios = []
-    print(
-        f"{'milliseconds to ' + format(arguments.target, 'g'):28}",
-        *(f"{s:>16}" for s in solvers),
-        "ratio",
-    )
-    for name in arguments.sets:
-        seconds = measure(name, arguments.loss, arguments.target, arguments.repeats, solvers)
-        peers = [t for solver, t in seconds.items() if solver != "gdnp"]
-        ratio = min(peers, default=np.inf) / seconds.get("gdnp", np.inf)
-        ratios.append(ratio)
-        row = (f"{1e3 * seconds[s]:16.1f}" if s in seconds else f"{'-':>16}" for s in solvers)
-        print(f"{name:28}", *row, f"{ratio:5.2f}", flush=True)
-    print(f"geometric mean of the ratios to the fastest peer: {geometric_mean(ratios):.2f}")
+    if options.against:
+        return race(options)
+    measured = measure_all(options)
+    if options.save:
+        comparison.write(options.save, options.loss, options.target, measured)
+    if options.document:
+        compare(options.document, measured, options.solvers)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

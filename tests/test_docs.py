@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from gdnp.newton.preconditioners import Event, Kind
 from gdnp.paper.claims import CLAIMS, verdicts_markdown
 
 ROOT = Path(__file__).parents[1]
@@ -106,7 +107,7 @@ def test_verdicts_page_is_what_the_registry_says():
     assert page == verdicts_markdown(), "write it again: python -m gdnp.paper.claims"
 
 
-@pytest.mark.parametrize("page", ["paper-map.md", "verdicts.md", "figure3.md"])
+@pytest.mark.parametrize("page", ["paper-map.md", "verdicts.md", "figure3.md", "solver.md"])
 def test_links_lead_somewhere(page):
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     headings = set(re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE))
@@ -115,3 +116,26 @@ def test_links_lead_somewhere(page):
             assert target[1:] in headings
         else:
             assert (ROOT / "docs" / target).is_file()
+
+
+SOLVER = (ROOT / "docs" / "solver.md").read_text(encoding="utf-8")
+
+
+def test_the_solver_page_names_what_exists():
+    names = set(re.findall(r"`(gdnp\.[\w.]+)[^`]*`", SOLVER))
+    assert len(names) > 10
+    for name in names:
+        assert resolve(name) is not None, name
+
+
+def test_the_solver_page_has_the_kinds_and_events_of_the_code():
+    first, second = SOLVER.split("| event |")
+    assert [kind.name for kind in Kind if f"| `{kind.name}` |" not in first] == []
+    assert [event.name for event in Event if f"\n| {event.name}" not in second] == []
+
+
+def test_the_run_of_the_solver_page_prints_what_it_says(capsys):
+    code, printed = re.search(r"```python\n(.+?)```\n\n```\n(.+?)```", SOLVER, re.DOTALL).groups()
+    exec(compile(code, "docs/solver.md", "exec"), {"__name__": "page"})
+    found, expected = (re.sub(r"\d[\d.e-]*", "#", text) for text in (capsys.readouterr().out, printed))
+    assert found == expected  # but for the numbers, which a better solver changes

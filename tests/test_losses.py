@@ -9,8 +9,8 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from gdnp import GDNPRegressor
-from gdnp.losses import EVALUATIONS, LOSSES, Loss, PseudoHuber, get_loss, hinge, zero_one
+from gdnp import GDNPClassifier, GDNPRegressor, losses
+from gdnp.losses import LOSSES, LogLoss, Loss, PseudoHuber, SquaredError, get_loss, zero_one
 from gdnp.newton.nonconvex import Tempered
 
 EPS = np.finfo(float).eps
@@ -140,9 +140,9 @@ def test_value_and_gradient_are_the_two(loss, reference):
 
 
 @every_loss
-def test_jet_is_all_three(loss, reference):
+def test_derivatives_are_all_three(loss, reference):
     t = np.array(POINTS)
-    value, gradient, curvature = loss.jet(t)
+    value, gradient, curvature = loss.derivatives(t)
     np.testing.assert_allclose(value, loss.value(t), rtol=4 * EPS, atol=TINY)
     condition = 4.0 + np.abs(t)
     assert (np.abs(gradient - loss.gradient(t)) <= condition * EPS * np.abs(loss.gradient(t)) + 1e-308).all()
@@ -164,10 +164,9 @@ class Doubled(PseudoHuber):
 
 def test_another_phi_inherits_nothing_that_follows_from_its_parents(rng):
     loss, t = Doubled(), np.array(POINTS)
-    for part, method in zip(loss.jet(t), (loss.value, loss.gradient, loss.curvature), strict=True):
+    for part, method in zip(loss.derivatives(t), (loss.value, loss.gradient, loss.curvature), strict=True):
         np.testing.assert_array_equal(part, method(t))
     np.testing.assert_array_equal(loss.value_and_gradient(t)[0], loss.value(t))
-    np.testing.assert_array_equal(loss.gradient_times(t, -t), -t * loss.gradient(t))
     assert not loss.has_conjugate
     assert PseudoHuber().has_conjugate
     X = rng.standard_normal((200, 3))
@@ -181,18 +180,11 @@ def test_another_phi_inherits_nothing_that_follows_from_its_parents(rng):
 def test_a_shorter_length_is_the_chain_rule(name):
     loss, t = LOSSES[name], np.linspace(-9.0, 9.0, 37)
     shorter = Tempered(loss, 0.3)
-    value, gradient, curvature = shorter.jet(t)
+    value, gradient, curvature = shorter.derivatives(t)
     np.testing.assert_allclose(value, loss.value(0.3 * t), rtol=1e-12)
     np.testing.assert_allclose(gradient, 0.3 * loss.gradient(0.3 * t), rtol=1e-12)
     np.testing.assert_allclose(curvature, 0.09 * loss.curvature(0.3 * t), rtol=1e-12, atol=1e-16)
     np.testing.assert_allclose(shorter.curvature(t), curvature, rtol=1e-12, atol=1e-16)
-
-
-@every_loss
-def test_gradient_times_is_the_chain_rule(loss, reference):
-    t = np.array(POINTS)
-    for sigma in (np.where(np.arange(len(t)) % 3, -1.0, 1.0), np.broadcast_to(-1.0, t.shape)):
-        np.testing.assert_allclose(loss.gradient_times(t, sigma), sigma * loss.gradient(t), rtol=4 * EPS)
 
 
 @every_loss
@@ -255,11 +247,114 @@ def test_a_loss_without_its_three_methods_cannot_be_made():
         Half()
 
 
-def test_evaluation_losses():
-    t = np.array([-2.0, -1.0, -0.5, 0.0, 3.0])
-    np.testing.assert_array_equal(zero_one(t), [0.0, 0.0, 0.0, 1.0, 1.0])
-    np.testing.assert_array_equal(hinge(t), [0.0, 0.0, 0.5, 1.0, 4.0])
-    assert {"zero_one": zero_one, "hinge": hinge} == EVALUATIONS
+def test_the_zero_one_loss_counts_a_tie():
+    np.testing.assert_array_equal(zero_one(np.array([-2.0, -1.0, -0.5, 0.0, 3.0])), [0.0, 0.0, 0.0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize("name", ["hinge", "EVALUATIONS"])
+def test_what_nothing_used_is_gone(name):
+    assert name not in losses.__all__
+    assert not hasattr(losses, name)
+
+
+# The old name of ``derivatives``
+
+
+def test_jet_is_the_old_name_of_derivatives():
+    t = np.array(POINTS)
+    with pytest.warns(DeprecationWarning, match=r"Loss.jet is called Loss.derivatives now"):
+        old = PseudoHuber().jet(t)
+    np.testing.assert_array_equal(old, PseudoHuber().derivatives(t))
+
+
+def test_a_loss_that_overrides_jet_still_works(rng):
+    def once(self, t):
+        calls.append(len(t))
+        return self.value(t), self.gradient(t), self.curvature(t)
+
+    calls = []
+    with pytest.warns(DeprecationWarning, match=r"Loss.jet is called Loss.derivatives now"):
+        old = type("Old", (SmoothHinge,), {"jet": once})()
+    X = rng.standard_normal((200, 3))
+    y = np.where(X[:, 0] + rng.standard_normal(200) > 0.0, 1.0, -1.0)
+    model = GDNPClassifier(old, alpha=0.1).fit(X, y)
+    assert calls
+    np.testing.assert_allclose(
+        model.coef_, GDNPClassifier(SmoothHinge(), alpha=0.1).fit(X, y).coef_, rtol=1e-6
+    )
+
+
+def test_a_loss_with_both_names_needs_no_warning():
+    def both(self, t):
+        return self.value(t), self.gradient(t), self.curvature(t)
+
+    new = type("New", (SmoothHinge,), {"jet": both, "derivatives": both})()  # a warning is an error
+    np.testing.assert_array_equal(new.jet(np.zeros(2)), new.derivatives(np.zeros(2)))
+
+
+# Where a fit starts
+
+
+@pytest.mark.parametrize("mean", [-0.9, 0.0, 0.3, 0.999])
+def test_the_constant_of_a_class_is_its_log_odds(mean):
+    """Where the log loss is least; any other loss starts there too."""
+    eta = LogLoss().constant(mean)
+    positive = 0.5 * (1.0 + mean)
+    slope = (1.0 - positive) / (1.0 + math.exp(-eta)) - positive / (1.0 + math.exp(eta))
+    assert slope == pytest.approx(0.0, abs=1e-15)
+    assert SmoothHinge().constant(mean) == eta
+
+
+def test_the_constant_of_one_class_alone_and_of_targets():
+    assert LogLoss().constant(1.0) == LogLoss().constant(-1.0) == 0.0
+    assert SquaredError().constant(37.5) == PseudoHuber().constant(37.5) == 37.5
+
+
+@dataclass(frozen=True)
+class Welsch(Loss):
+    """c² (1 - e^(-(r/c)²/2)): a regression that gives up on outliers."""
+
+    c: float = 1.0
+
+    name = "welsch"
+    task = "regression"
+    convex = False
+    max_curvature = 1.0
+
+    @property
+    def max_gradient(self):
+        return self.c * math.exp(-0.5)
+
+    def value(self, t):
+        return -(self.c**2) * np.expm1(-0.5 * np.square(t / self.c))
+
+    def gradient(self, t):
+        return t * np.exp(-0.5 * np.square(t / self.c))
+
+    def curvature(self, t):
+        square = np.square(t / self.c)
+        return (1.0 - square) * np.exp(-0.5 * square)
+
+
+def test_a_loss_that_is_not_convex_starts_from_one_that_is():
+    assert isinstance(LOSSES["sigmoid"].convex_start(), LogLoss)
+    start = Welsch(3.0).convex_start()
+    assert isinstance(start, PseudoHuber)
+    assert start.delta == pytest.approx(3.0 * math.exp(-0.5))
+    assert isinstance(SquaredError().convex_start(), SquaredError)
+
+
+@pytest.mark.parametrize("unit", [1e6, 1e-6])
+def test_units_of_the_target_do_not_matter(rng, unit):
+    """y in other units, and a loss whose width is in them: the same fit, scaled."""
+    X = rng.standard_normal((400, 3))
+    y = X @ [1.0, -2.0, 0.5] + 0.3 * rng.standard_normal(400)
+    y[:100] += 20.0 * rng.standard_normal(100)
+    model = GDNPRegressor(Welsch(1.0), alpha=1e-3).fit(X, y)
+    scaled = GDNPRegressor(Welsch(unit), alpha=1e-3).fit(X, unit * y)
+    np.testing.assert_allclose(scaled.coef_, unit * model.coef_, rtol=1e-4)
+    assert scaled.certificate_.objective == pytest.approx(unit**2 * model.certificate_.objective, rel=1e-7)
+    assert np.abs(model.coef_ - [1.0, -2.0, 0.5]).max() < 0.2
 
 
 @pytest.mark.parametrize("name", ["sigmoid", "probit"])

@@ -23,8 +23,9 @@ from gdnp.paper.claims.problems import (
     states,
 )
 from gdnp.population import Halfspace, LeastSquares
-from gdnp.solvers.decoupled import DecoupledDescent, DecoupledState
-from gdnp.solvers.lengths import Bisection, FixedLength, Length
+from gdnp.solvers.decoupled import DecoupledDescent
+from gdnp.solvers.lengths import Bisection, FixedLength
+from gdnp.solvers.state import DecoupledState, Length
 from gdnp.solvers.step_sizes import AdaptiveStep
 
 every_loss = pytest.mark.parametrize("loss", EVERY_LOSS, ids=lambda loss: loss.name)
@@ -211,7 +212,7 @@ def test_lda_oracle():
     best = theory.lda_solution(u, metric)
     assert metric.dual_norm(f.at(best).gradient) < 1e-12
     np.testing.assert_allclose(best, -2 * np.linalg.solve(S - np.outer(u, u), u), rtol=1e-10)
-    slope = f.origin.line(w / metric.norm(w)).jet(theory.lda_length(u, metric, w)).gradient[0]
+    slope = f.origin.line(w / metric.norm(w)).expansion(theory.lda_length(u, metric, w)).gradient[0]
     assert slope == pytest.approx(0.0, abs=1e-12)
     assert theory.lda_length(u, metric, best) == pytest.approx(metric.norm(best), rel=1e-12)
 
@@ -311,7 +312,7 @@ def test_corrected_bound_19(problem, loss, steps, halvings):
     method = DecoupledDescent("run", "covariance", AdaptiveStep(), Bisection(halvings), guarded=False)
     last = states(method, f, metric.join(w, 1.0), steps)[-1]
     line, high = f.origin.line(last.direction / last.norm), 1.0
-    while not line.jet(-high).gradient[0] < 0.0 < line.jet(high).gradient[0]:
+    while not line.expansion(-high).gradient[0] < 0.0 < line.expansion(high).gradient[0]:
         high *= 2.0
     bound = theory.gradient_bound(
         metric,
@@ -404,7 +405,9 @@ def test_length_diverges_for_sigmoid_and_probit():
     for name in ("sigmoid", "probit"):
         f = Halfspace(u, S, LOSSES[name])
         line = f.origin.line(w / f.covariance.norm(w))
-        assert {np.sign(line.jet(g).gradient[0]) for g in np.linspace(-50.0, 50.0, 41)} == {np.sign(u @ w)}
+        assert {np.sign(line.expansion(g).gradient[0]) for g in np.linspace(-50.0, 50.0, 41)} == {
+            np.sign(u @ w)
+        }
         state = methods.gdnp().init(f, w)
         assert state.length_diverges
 

@@ -4,7 +4,8 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from gdnp.objective import Objective
+from gdnp import newton as newton  # registers the production solver
+from gdnp.problem import Objective
 from gdnp.solvers import Progress, Result, Status, minimize
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gdnp._typing import FloatArray
+from gdnp.datasets.files import require
 
 Axis = Literal["passes", "seconds", "iterations"]
 
@@ -38,13 +39,7 @@ class ConvergenceDisplay:
 
     @classmethod
     def from_estimators(
-        cls,
-        estimators: Any,
-        *,
-        x: Axis = "passes",
-        class_index: int = 0,
-        ax: Any = None,
-        **line: Any,
+        cls, estimators: Any, *, x: Axis = "passes", class_index: int = 0, ax: Any = None, **line: Any
     ) -> ConvergenceDisplay:
         """Draw fitted estimators on one set of axes.
 
@@ -85,10 +80,9 @@ class ConvergenceDisplay:
         if x not in ("passes", "seconds", "iterations"):
             raise ValueError(f"x must be 'passes', 'seconds' or 'iterations'. Got {x!r}.")
         if ax is None:
-            try:
-                import matplotlib.pyplot as plt
-            except ImportError as error:
-                raise ImportError("plot needs matplotlib: pip install 'gdnp[cli]'.") from error
+            require("matplotlib", "plot")
+            import matplotlib.pyplot as plt
+
             _, ax = plt.subplots()
         self.lines_ = []
         for name, history in self.histories.items():

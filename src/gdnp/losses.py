@@ -7,6 +7,7 @@ so a correct and confident prediction has a very negative t; for a regression lo
 from __future__ import annotations
 
 import math
+import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -19,8 +20,9 @@ from gdnp._typing import FloatArray
 LEAST_EXPONENT = -709.7
 """e^709.7 is the last that float64 holds; below, φ' of the log loss is 0 to within 1e-308."""
 
+OLD_NAME = "Loss.jet is called Loss.derivatives now, and the old name goes with the next release; rename it."
+
 __all__ = [
-    "EVALUATIONS",
     "LOSSES",
     "LogLoss",
     "Loss",
@@ -29,7 +31,6 @@ __all__ = [
     "Sigmoid",
     "SquaredError",
     "get_loss",
-    "hinge",
     "zero_one",
 ]
 
@@ -39,7 +40,7 @@ class Loss(ABC):
 
     A loss of your own is a subclass with three methods and the class attributes below; pass an instance
     wherever a name is accepted. All methods take and return float64 arrays of one shape, and return new ones.
-    ``value_and_gradient``, ``jet`` and ``gradient_times`` follow from the three; override them where they
+    ``value_and_gradient`` and ``derivatives`` follow from the three; override them where they
     share work. A subclass with another φ inherits none of them from its parent, nor the conjugate.
 
     Attributes
@@ -74,11 +75,14 @@ class Loss(ABC):
     def __init_subclass__(cls, **options: Any) -> None:
         """Do without what a parent derives from its own φ, where φ is another."""
         super().__init_subclass__(**options)
+        if callable(vars(cls).get("jet")) and "derivatives" not in vars(cls):
+            warnings.warn(OLD_NAME, DeprecationWarning, stacklevel=2)
+            cls.derivatives = vars(cls)["jet"]  # type: ignore[method-assign]
         if not {"value", "gradient", "curvature"} & vars(cls).keys():
             return
         if "conjugate" not in vars(cls):
             cls.has_conjugate = False
-        for name in {"value_and_gradient", "jet", "gradient_times", "conjugate"} - vars(cls).keys():
+        for name in {"value_and_gradient", "derivatives", "conjugate"} - vars(cls).keys():
             setattr(cls, name, vars(Loss)[name])
 
     @abstractmethod
@@ -97,18 +101,38 @@ class Loss(ABC):
         """φ(t) and φ'(t); override where the two share work."""
         return self.value(t), self.gradient(t)
 
-    def jet(self, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def derivatives(self, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """φ(t), φ'(t) and φ''(t) for sums over rows; override where they share work.
 
         An override may give φ'' to the accuracy of its largest values, where ``curvature`` keeps every digit.
         """
         return *self.value_and_gradient(t), self.curvature(t)
 
-    def gradient_times(self, t: FloatArray, sigma: FloatArray) -> FloatArray:
-        """φ'(t) σ, the derivative by η where ∂t/∂η = σ; override where the two share work."""
-        gradient = self.gradient(t)
-        gradient *= sigma
-        return gradient
+    def jet(self, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """The old name of ``derivatives``."""
+        warnings.warn(OLD_NAME, DeprecationWarning, stacklevel=2)
+        return self.derivatives(t)
+
+    def constant(self, mean: float) -> float:
+        """The constant prediction η that a fit starts from, given the mean label or target.
+
+        In classification the log-odds of the mean label, at which the log loss is least; 0 where one class
+        is alone. In regression the mean.
+        """
+        if self.task == "regression":
+            return mean
+        return math.log((1.0 + mean) / (1.0 - mean)) if abs(mean) < 1.0 else 0.0
+
+    def convex_start(self) -> Loss:
+        """The convex loss whose minimiser a fit starts from where this one is not convex.
+
+        In regression it is quadratic as far as this loss may be: its δ is the least distance from zero at
+        which φ' can be largest, so it follows the units of the loss.
+        """
+        if self.task == "classification":
+            return LogLoss()
+        bend = self.max_gradient / self.max_curvature
+        return PseudoHuber(bend) if 0.0 < bend < math.inf else SquaredError()
 
     def conjugate(self, a: FloatArray) -> FloatArray:
         """φ*(a) = sup_t a t - φ(t), of a convex loss, for a as ``dual_clip`` leaves it."""
@@ -194,7 +218,7 @@ class PseudoHuber(Loss):
         root = np.hypot(1.0, t / self.delta)
         return t * t / (1.0 + root), t / root
 
-    def jet(self, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def derivatives(self, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """One square root for all three."""
         root = np.hypot(1.0, t / self.delta)
         return t * t / (1.0 + root), t / root, _cubed(1.0 / root)
@@ -228,11 +252,6 @@ class LogLoss(Loss):
         """1/(1 + e^(-z))."""
         return np.reciprocal(_one_plus_exp_minus(t))
 
-    def gradient_times(self, t: FloatArray, sigma: FloatArray) -> FloatArray:
-        """σ/(1 + e^(-z))."""
-        e = _one_plus_exp_minus(t)
-        return np.divide(sigma, e, out=e)
-
     def value_and_gradient(self, t: FloatArray) -> tuple[FloatArray, FloatArray]:
         """φ' = e^(z - φ), which keeps its relative accuracy in both tails."""
         value = self.value(t)
@@ -244,7 +263,7 @@ class LogLoss(Loss):
         e = _exp_minus_abs(t)
         return e / np.square(1.0 + e)
 
-    def jet(self, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def derivatives(self, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """One exponential for all three."""
         e = _exp_minus_abs(t)
         value = np.log1p(e)
@@ -291,7 +310,7 @@ class Sigmoid(Loss):
         e = _exp_minus_abs(t)
         return _logistic(t, e), e / np.square(1.0 + e)
 
-    def jet(self, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def derivatives(self, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """One exponential for all three."""
         e = _exp_minus_abs(t)
         share = 1.0 / (1.0 + e)
@@ -328,7 +347,7 @@ class Probit(Loss):
         """-z times the normal density."""
         return -t * self.gradient(t)
 
-    def jet(self, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def derivatives(self, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """One density for both derivatives."""
         gradient = self.gradient(t)
         return self.value(t), gradient, -t * gradient
@@ -366,15 +385,9 @@ def zero_one(t: FloatArray) -> FloatArray:
     return (np.asarray(t) >= 0.0).astype(np.float64)
 
 
-def hinge(t: FloatArray) -> FloatArray:
-    """The hinge loss max(0, 1 + z) of z = -y(xᵀw + b). Evaluation only."""
-    return np.maximum(0.0, 1.0 + np.asarray(t, dtype=np.float64))
-
-
 LOSSES: dict[str, Loss] = {
     loss.name: loss for loss in (SquaredError(), PseudoHuber(), LogLoss(), Sigmoid(), Probit())
 }
-EVALUATIONS = {"zero_one": zero_one, "hinge": hinge}
 
 
 def get_loss(loss: str | Loss) -> Loss:

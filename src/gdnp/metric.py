@@ -161,10 +161,8 @@ class Covariance(Metric):
     @cached_property
     def _unit(self) -> FloatArray:
         """The diagonal of D, 0 for a column without variance."""
-        variance = self.diagonal
-        unit = np.zeros(len(variance))
-        np.divide(1.0, np.sqrt(np.maximum(variance, 0.0)), out=unit, where=variance > 0.0)
-        return unit
+        sd = np.sqrt(np.maximum(self.diagonal, 0.0))
+        return np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 0.0)
 
     @cached_property
     def _spectrum(self) -> tuple[FloatArray, FloatArray, FloatArray]:

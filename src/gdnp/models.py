@@ -1,12 +1,9 @@
 """Fitted estimators as files that are safe to load, and the reading of new rows for them."""
 
-from __future__ import annotations
-
 import copy
 import io
 import json
 import os
-import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -17,7 +14,6 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from sklearn.datasets import load_svmlight_file
 from sklearn.utils.validation import check_is_fitted
 
 from gdnp._files import replacing
@@ -26,17 +22,20 @@ from gdnp.datasets import DATASETS, load, load_file
 from gdnp.datasets import files as readers
 from gdnp.estimators import GDNPClassifier, GDNPRegressor
 from gdnp.losses import LOSSES
-from gdnp.newton import Certificate
+from gdnp.solvers import Certificate
 from gdnp.solvers.state import Status
 
 Model = GDNPClassifier | GDNPRegressor
 
 __all__ = ["Model", "Rows", "load_model", "read_rows", "save_model"]
 
-TRUSTED = frozenset(
-    f"{kind.__module__}.{kind.__qualname__}"
-    for kind in (GDNPClassifier, GDNPRegressor, Certificate, Status, *map(type, LOSSES.values()))
-)
+
+def _names(*kinds: type) -> frozenset[str]:
+    return frozenset(f"{kind.__module__}.{kind.__qualname__}" for kind in kinds)
+
+
+MODELS = _names(GDNPClassifier, GDNPRegressor)
+TRUSTED = MODELS | _names(Certificate, Status, *map(type, LOSSES.values()))
 """What a model may hold beyond the numbers, containers and scikit-learn types that skops trusts itself."""
 
 
@@ -44,7 +43,7 @@ TRUSTED = frozenset(
 
 
 def save_model(model: Model, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-    """Write a fitted estimator with skops: data without code, whole or not at all.
+    """Write a fitted estimator with skops, data without code, whole or not at all, and return its path.
 
     Parameters
     ----------
@@ -54,11 +53,6 @@ def save_model(model: Model, path: str | os.PathLike[str], *, overwrite: bool = 
         By convention ``*.skops``.
     overwrite : bool
         Whether a file that is already there may be replaced.
-
-    Returns
-    -------
-    Path
-        Where the model is.
 
     Raises
     ------
@@ -95,14 +89,6 @@ def save_model(model: Model, path: str | os.PathLike[str], *, overwrite: bool = 
 def load_model(path: str | os.PathLike[str]) -> Model:
     """Read what `save_model` wrote; nothing in the file is executed.
 
-    Parameters
-    ----------
-    path : path
-
-    Returns
-    -------
-    GDNPClassifier or GDNPRegressor
-
     Raises
     ------
     FileNotFoundError
@@ -132,7 +118,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
             f"{file} should only hold types of gdnp, NumPy, SciPy and scikit-learn. "
             f"Got {foreign}: it is not loaded."
         )
-    if root not in {f"{kind.__module__}.{kind.__qualname__}" for kind in (GDNPClassifier, GDNPRegressor)}:
+    if root not in MODELS:
         raise ValueError(f"{file} should hold a GDNPClassifier or a GDNPRegressor. Got {root}.")
     try:
         model = skops.loads(contents, trusted=sorted(TRUSTED))
@@ -227,10 +213,6 @@ def read_rows(model: Model, data: str | os.PathLike[str], *, target: str | None 
         Column of a CSV or Parquet file that holds y, where it is there; by default the last one, unless the
         model was fitted on it.
 
-    Returns
-    -------
-    Rows
-
     Raises
     ------
     FileNotFoundError
@@ -239,8 +221,7 @@ def read_rows(model: Model, data: str | os.PathLike[str], *, target: str | None 
         For columns that are missing or too many, text or NaN in them, and what no reader understands.
     """
     name = os.fspath(data)
-    suffixes = [part.lower() for part in Path(name).suffixes if part.lower() not in readers.COMPRESSED]
-    suffix = suffixes[-1] if suffixes else ""
+    suffix = readers.suffix_of(name)
     named = name not in DATASETS and suffix in readers.CSV | readers.PARQUET
     if target is not None and not named:
         raise ValueError(f"target names a column of a CSV or Parquet file. Got {target!r} for {name}.")
@@ -249,39 +230,31 @@ def read_rows(model: Model, data: str | os.PathLike[str], *, target: str | None 
         if known.feature_names is None:
             _check_count(model, name, known.X.shape[1])
             return Rows(known.X, known.y)
-        pandas = readers.require("pandas", "Matching columns by name")
-        frame = pandas.DataFrame(known.X, columns=list(known.feature_names))
+        frame = readers.frame_of(known, "Matching columns by name")
         return Rows(_by_name(model, Path(name), frame, None), known.y)
     if named:
         return _from_frame(model, Path(name), suffix in readers.PARQUET, target)
-    if suffix in readers.LIBSVM:
-        return _from_libsvm(model, Path(name))
-    load_file(name)  # refuses the suffix
-    raise AssertionError(suffix)
+    if suffix not in readers.LIBSVM:
+        load_file(name)  # refuses the suffix
+    return _from_libsvm(model, Path(name))
 
 
 def _from_libsvm(model: Model, path: Path) -> Rows:
-    file = readers._existing(path)
-    try:
-        X, y = load_svmlight_file(str(file), zero_based=False)
-    except readers.UNREADABLE as error:
-        raise ValueError(
-            f"{file} should be a LIBSVM file, 'label index:value ...' a line with indices rising from 1. "
-            f"Got: {readers._first_line(error)}."
-        ) from error
+    file = readers.existing_file(path)
+    X, y = readers.svmlight(file)
     if X.shape[1] > model.n_features_in_:
         _check_count(model, file, X.shape[1])
     X.resize(X.shape[0], model.n_features_in_)
-    readers._check_finite(file, X.data, y)
+    readers.check_finite(file, X.data, y)
     _check_any(file, X)
     return Rows(X, y)
 
 
 def _from_frame(model: Model, path: Path, parquet: bool, target: str | None) -> Rows:
-    pandas = readers.require("pandas", f"Reading a {'Parquet' if parquet else 'CSV'} file")
-    file = readers._existing(path)
-    frame = (_read_parquet if parquet else _read_csv)(pandas, file).rename(columns=str)
+    frame = (readers.parquet_frame if parquet else readers.csv_frame)(path).rename(columns=str)
     columns = frame.columns.tolist()
+    if not parquet:
+        readers.check_header(path, columns)
     d = model.n_features_in_
     known = getattr(model, "feature_names_in_", None)
     if target not in columns:
@@ -290,32 +263,8 @@ def _from_frame(model: Model, path: Path, parquet: bool, target: str | None) -> 
     y = None
     if target is not None:
         with suppress(ValueError):  # gaps, or a kind that no target is: predictions need no target
-            y = readers._labels(file, frame[target], pandas.api.types)
-    return Rows(_by_name(model, file, frame, target), y)
-
-
-def _read_parquet(pandas: Any, file: Path) -> Any:
-    readers.require("pyarrow", "Reading a Parquet file")
-    try:
-        return pandas.read_parquet(file, engine="pyarrow")
-    except readers.UNREADABLE as error:
-        raise ValueError(
-            f"{file} should be a readable Parquet file. Got: {readers._first_line(error)}."
-        ) from error
-
-
-def _read_csv(pandas: Any, file: Path) -> Any:
-    separator = "\t" if ".tsv" in map(str.lower, file.suffixes) else ","
-    try:
-        with warnings.catch_warnings():  # as in load_csv: never a field too many as the name of its row
-            warnings.simplefilter("error", pandas.errors.ParserWarning)
-            frame = pandas.read_csv(file, sep=separator, low_memory=False, index_col=False)
-    except pandas.errors.ParserWarning as error:
-        raise ValueError(f"{file} should have one name a column. Got rows with more fields.") from error
-    except readers.UNREADABLE as error:
-        raise ValueError(f"{file} should be a CSV file. Got: {readers._first_line(error)}.") from error
-    readers._check_header(file, frame.columns.tolist())
-    return frame
+            y = readers.labels_of(path, frame[target])
+    return Rows(_by_name(model, path, frame, target), y)
 
 
 def _by_name(model: Model, file: Path, frame: Any, target: str | None) -> FloatArray:
@@ -337,7 +286,7 @@ def _by_name(model: Model, file: Path, frame: Any, target: str | None) -> FloatA
     if text:
         raise ValueError(f"These columns of {file} must be numbers. Got something else in {text[:8]}.")
     X = np.ascontiguousarray(chosen.to_numpy(dtype=np.float64, na_value=np.nan))
-    readers._check_finite(file, X, np.empty(0))
+    readers.check_finite(file, X, np.empty(0))
     return X
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gdnp._typing import FloatArray
-from gdnp.design import Block, DesignMatrix
-from gdnp.design.base import Second
+from gdnp.design import DesignMatrix, RowVector
+from gdnp.design.block import Second, Spread
 
 __all__ = ["Moments"]
 
@@ -53,8 +54,8 @@ class Moments:
     def of(
         cls,
         design: DesignMatrix,
-        targets: FloatArray,
-        weight: FloatArray | None = None,
+        targets: RowVector | None = None,
+        weight: RowVector | None = None,
         *,
         second: Second = "full",
     ) -> Moments:
@@ -63,8 +64,9 @@ class Moments:
         Parameters
         ----------
         design : DesignMatrix of shape (n, d)
-        targets : ndarray of shape (n,) or (n, K)
-        weight : ndarray of shape (n,) or None
+        targets : RowVector of shape (n,) or (n, K), or None
+            Row vectors in memory are arrays. None is K = 0.
+        weight : RowVector of shape (n,) or None
             Non-negative sample weights; None counts every row once.
         second : {"full", "diagonal"}
             Whether S is a matrix (n d² multiplications) or its diagonal.
@@ -75,13 +77,12 @@ class Moments:
             When X has NaN or infinite entries.
         """
         size = design.n_features * (design.n_features if second == "full" else 2)
-        targets = targets.reshape(design.n_samples, -1)
 
         def reduce(scale: FloatArray | None) -> Moments:
-            def kernel(block: Block, y: FloatArray, s: FloatArray | None) -> Moments:
-                return _block_moments(block, y, s, scale, second)
-
-            return design.reduce(kernel, targets, weight, merge=_merge, partial_size=size)
+            found: list[Any] = design.map(
+                "moments", Spread(scale, second), reads=(targets, weight), merge=_merge, partial_size=size
+            )
+            return cls._of_parts(found, np.ones(design.n_features) if scale is None else scale)
 
         found = reduce(None)
         lost = ~((found.variance > SQUARES_LOST[0]) & (found.variance < SQUARES_LOST[1]))
@@ -101,6 +102,15 @@ class Moments:
         if S.ndim == 2:
             S[:, constant] = 0.0
         return replace(self, S=S, U=U)
+
+    @classmethod
+    def _of_parts(cls, parts: list[Any], scale: FloatArray) -> Moments:
+        weight, mean, S, U, mean_y, var_y = parts
+        return cls(weight, mean, S, U, mean_y, var_y, scale)
+
+    @property
+    def _parts(self) -> list[Any]:
+        return [self.weight, self.mean, self.S, self.U, self.mean_y, self.var_y]
 
     @property
     def variance(self) -> FloatArray:
@@ -128,7 +138,7 @@ class Moments:
             When the two do not describe the same columns and targets.
         """
         _check_compatible(self, other)
-        return _merge(self, other.rescaled(self.scale))
+        return self._of_parts(_merge(self._parts, other.rescaled(self.scale)._parts), self.scale)
 
     def __sub__(self, other: Moments) -> Moments:
         """Moments of the rows of self without those of other. Loses digits, unlike a sum.
@@ -146,42 +156,15 @@ class Moments:
                 f"the rows taken away must weigh less than the whole, {self.weight:g}. "
                 f"Got {other.weight:g}; subtract a part of the same data."
             )
-        other = other.rescaled(self.scale)
-        mean = self.mean + (other.weight / left) * (self.mean - other.mean)
-        mean_y = self.mean_y + (other.weight / left) * (self.mean_y - other.mean_y)
-        a, b = self.weight / left, other.weight / left
-        q = other.weight / self.weight
-        shift, shift_y = mean - other.mean, mean_y - other.mean_y
-        difference = Moments(
-            weight=left,
-            mean=mean,
-            S=a * self.S - b * other.S - q * _outer(shift, self.S.ndim),
-            U=a * self.U - b * other.U - q * np.outer(shift, shift_y),
-            mean_y=mean_y,
-            var_y=a * self.var_y - b * other.var_y - q * shift_y**2,
-            scale=self.scale,
-        )
+        _, *parts = other.rescaled(self.scale)._parts
+        difference = self._of_parts(_merge(self._parts, [-other.weight, *parts]), self.scale)
         _check_semidefinite(difference, self)
         return difference
 
 
-def _block_moments(
-    block: Block, y: FloatArray, s: FloatArray | None, scale: FloatArray | None, second: Second
-) -> Moments:
-    weight = float(len(y)) if s is None else float(s.sum())
-    share = np.full(len(y), 1.0 / len(y)) if s is None else s / weight if weight > 0.0 else np.zeros(len(y))
-    mean_y = share @ y
-    centred_y = y - mean_y
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        mean, S, U = block.centred_moments(share, centred_y, scale, second)
-    return Moments(
-        weight, mean, S, U, mean_y, share @ centred_y**2, np.ones(len(mean)) if scale is None else scale
-    )
-
-
 def _power_of_two_scale(design: DesignMatrix, lost: NDArray[np.bool_]) -> FloatArray | None:
     """Scales that bring the `lost` columns near 1; None where their size is not what lost their digits."""
-    largest = design.reduce(lambda block: block.column_max(), merge=np.maximum)
+    largest = design.map("column_max", merge=np.maximum)
     bad = np.flatnonzero(~np.isfinite(largest))
     if bad.size:
         raise ValueError(
@@ -197,22 +180,26 @@ def _outer(v: FloatArray, ndim: int) -> FloatArray:
     return np.outer(v, v) if ndim == 2 else v * v
 
 
-def _merge(a: Moments, b: Moments) -> Moments:
-    weight = a.weight + b.weight
-    if weight == 0.0:
+def _merge(a: list[Any], b: list[Any]) -> list[Any]:
+    """Weight, mean, S, U, mean and variance of the targets, of the rows of both.
+
+    A negative weight in b takes its rows away: the formulas are the same.
+    """
+    total = a[0] + b[0]
+    if total == 0.0:
         return a
-    p, q = a.weight / weight, b.weight / weight
-    shift, shift_y = b.mean - a.mean, b.mean_y - a.mean_y
+    p, q = a[0] / total, b[0] / total
+    (_, mean, S, U, mean_y, var_y), (_, mean_b, S_b, U_b, mean_y_b, var_y_b) = a, b
+    shift, shift_y = mean_b - mean, mean_y_b - mean_y
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        return Moments(
-            weight=weight,
-            mean=a.mean + q * shift,
-            S=p * a.S + q * b.S + p * q * _outer(shift, a.S.ndim),
-            U=p * a.U + q * b.U + p * q * np.outer(shift, shift_y),
-            mean_y=a.mean_y + q * shift_y,
-            var_y=p * a.var_y + q * b.var_y + p * q * shift_y**2,
-            scale=a.scale,
-        )
+        return [
+            total,
+            mean + q * shift,
+            p * S + q * S_b + p * q * _outer(shift, S.ndim),
+            p * U + q * U_b + p * q * np.outer(shift, shift_y),
+            mean_y + q * shift_y,
+            p * var_y + q * var_y_b + p * q * shift_y**2,
+        ]
 
 
 def _check_compatible(a: Moments, b: Moments) -> None:

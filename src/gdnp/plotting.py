@@ -4,8 +4,6 @@ matplotlib is imported by the functions that draw, with its file backends only: 
 global state is changed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -108,18 +106,10 @@ class Band:
 
 
 def band(runs: FloatArray, *, log: bool = True) -> Band:
-    """Mean, 90 % confidence interval of the mean, and 5-95 % band of the runs.
+    """Mean, 90 % confidence interval of the mean, and 5-95 % band of runs of shape (k, m), one row a run.
 
-    Parameters
-    ----------
-    runs : ndarray of shape (k, m)
-        One row a run.
-    log : bool
-        Average logarithms (the geometric mean), as a logarithmic axis shows them; positive values only.
-
-    Returns
-    -------
-    Band
+    With `log`, logarithms of positive values are averaged (the geometric mean), as a logarithmic axis shows
+    them.
     """
     values = np.log10(runs) if log else np.asarray(runs, dtype=np.float64)
     k = len(values)
@@ -133,18 +123,9 @@ def band(runs: FloatArray, *, log: bool = True) -> Band:
 
 
 def on_grid(x: FloatArray, y: FloatArray, grid: FloatArray) -> FloatArray:
-    """The last value reached at each abscissa of `grid`; NaN before the first.
+    """The last y of shape (m,) reached at each abscissa of `grid`, shape (p,); NaN before the first.
 
-    Parameters
-    ----------
-    x : ndarray of shape (m,)
-        Non-decreasing.
-    y : ndarray of shape (m,)
-    grid : ndarray of shape (p,)
-
-    Returns
-    -------
-    ndarray of shape (p,)
+    x, of shape (m,) too, is non-decreasing.
     """
     index = np.searchsorted(x, grid, side="right") - 1
     return np.where(index >= 0, np.asarray(y)[np.maximum(index, 0)], np.nan)
@@ -152,19 +133,7 @@ def on_grid(x: FloatArray, y: FloatArray, grid: FloatArray) -> FloatArray:
 
 @contextmanager
 def new_figure(rows: int, columns: int, *, width: float, height: float) -> Iterator[tuple[Any, Any]]:
-    """A figure with a grid of axes in the house style.
-
-    Parameters
-    ----------
-    rows, columns : int
-    width, height : float
-        Inches, as printed.
-
-    Yields
-    ------
-    figure : matplotlib.figure.Figure
-    axes : ndarray of Axes of shape (rows, columns)
-    """
+    """A figure of `width` x `height` inches, as printed, and its axes, an array of shape (rows, columns)."""
     matplotlib = require("matplotlib", "Drawing figures")
     from matplotlib.figure import Figure
 
@@ -176,23 +145,10 @@ def new_figure(rows: int, columns: int, *, width: float, height: float) -> Itera
 
 
 def draw_band(axis: Any, x: FloatArray, found: Band, name: str, label: str, *, marker_at: float = 0.0) -> Any:
-    """Draw a mean with its two bands in the style of a method.
+    """Draw a mean with its two bands in the style that ``STYLES`` has for `name`; returns the mean's Line2D.
 
-    Parameters
-    ----------
-    axis : Axes
-    x : ndarray of shape (m,)
-    found : Band
-    name : str
-        A key of ``STYLES``.
-    label : str
-    marker_at : float
-        Offset of the first marker as a share of their spacing, so that markers of curves that coincide do
-        not cover each other.
-
-    Returns
-    -------
-    matplotlib.lines.Line2D
+    `marker_at` is the offset of the first marker as a share of their spacing, so that markers of curves that
+    coincide do not cover each other.
     """
     style = STYLES[name]
     axis.fill_between(x, found.bottom, found.top, color=style.color, alpha=0.10, linewidth=0)
@@ -215,64 +171,31 @@ def draw_band(axis: Any, x: FloatArray, found: Band, name: str, label: str, *, m
 
 
 def titled(axis: Any, title: str, subtitle: str) -> None:
-    """A bold title at the left with a light line under it.
-
-    Parameters
-    ----------
-    axis : Axes
-    title, subtitle : str
-    """
+    """A bold title at the left of some Axes with a light line under it."""
     axis.set_title(title).set_in_layout(False)  # it may reach over the next axes, which have none
-    note = axis.annotate(
-        subtitle,
-        xy=(0.0, 1.0),
-        xycoords="axes fraction",
-        xytext=(0.0, 4.0),
-        textcoords="offset points",
-        color="#555555",
-        fontsize=8.0,
-    )
-    note.set_in_layout(False)
+    place = {
+        "xy": (0.0, 1.0),
+        "xycoords": "axes fraction",
+        "xytext": (0.0, 4.0),
+        "textcoords": "offset points",
+    }
+    axis.annotate(subtitle, **place, color="#555555", fontsize=8.0).set_in_layout(False)
 
 
 def shared_legend(figure: Any, lines: Sequence[Any], *, columns: int) -> None:
-    """One legend under all the axes, with what the two bands mean.
-
-    Parameters
-    ----------
-    figure : Figure
-    lines : sequence of Line2D
-    columns : int
-    """
+    """One legend of some Line2D under all the axes, with what the two bands mean."""
     from matplotlib.patches import Patch
 
     bands = [
         Patch(color="#555555", alpha=0.3, linewidth=0, label=f"{100 * LEVEL:.0f} % interval of mean"),
         Patch(color="#555555", alpha=0.12, linewidth=0, label="5-95 % of runs"),
     ]
-    figure.legend(
-        handles=[*lines, *bands],
-        loc="outside lower center",
-        ncols=columns,
-        handlelength=2.8,
-        columnspacing=1.5,
-        labelspacing=0.35,
-    )
+    spacing = {"handlelength": 2.8, "columnspacing": 1.5, "labelspacing": 0.35}
+    figure.legend(handles=[*lines, *bands], loc="outside lower center", ncols=columns, **spacing)
 
 
 def save(figure: Any, path: Path) -> list[Path]:
-    """Write a figure as PNG and as PDF, each whole or not at all.
-
-    Parameters
-    ----------
-    figure : Figure
-    path : Path
-        Without a suffix.
-
-    Returns
-    -------
-    list of Path
-    """
+    """Write a figure as PNG and as PDF, each whole or not at all; `path` is without a suffix."""
     figure.draw_without_rendering()  # the layout is found here, once for both files
     figure.set_layout_engine("none")
     written = []

@@ -1,15 +1,13 @@
 """What the theory of sections 3 and 4 says in numbers: gaps, identities, bounds, oracles, iteration counts.
 
-Vectors, metrics and scalars only; no data are touched here. Throughout, u = E[-y x] (Eq. 1), S = `metric`,
-L and μ its extreme eigenvalues on its range, ρ(w) = -(uᵀw)²/(wᵀSw) the least-squares objective at its best
-length (Eq. 12), ρ* = -r its minimum with r = uᵀS⁻¹u, and Δρ(w) = ρ(w) - ρ* the *directional gap* of w, which
-is zero exactly on the line of S⁻¹u.
+Vectors, metrics and scalars only; no data are touched here. Throughout, u = E[-y x] (Eq. 1) and w are
+vectors of shape (d,), S is `metric`, and L and μ are its extreme eigenvalues on its range. ρ(w) =
+-(uᵀw)²/(wᵀSw) is the least-squares objective at its best length (Eq. 12), and ρ* = -r with r = uᵀS⁻¹u is its
+minimum. Δρ(w) = ρ(w) - ρ* is the *directional gap* of w; it is zero exactly on the line of S⁻¹u.
 
 Δρ is a certificate: ``directional_gap_from_gradient`` computes it from one gradient, and by ``sin_squared``
 it is an angle. Source of all equations unless said otherwise: Kohler et al., AISTATS 2019.
 """
-
-from __future__ import annotations
 
 import math
 from dataclasses import dataclass
@@ -45,40 +43,17 @@ __all__ = [
 
 
 def squared_signal(u: FloatArray, metric: Metric) -> float:
-    """r = uᵀS⁻¹u = -ρ*, the share of S along u; below 1 under Assumption 2.
-
-    Parameters
-    ----------
-    u : ndarray of shape (d,)
-        E[-y x].
-    metric : Metric
-        S.
-    """
+    """r = uᵀS⁻¹u = -ρ*, the share of S along u of shape (d,); below 1 under Assumption 2."""
     return metric.dual_norm(u) ** 2
 
 
 def rayleigh_quotient(u: FloatArray, metric: Metric, w: FloatArray) -> float:
-    """ρ(w) = -(uᵀw)²/(wᵀSw), Eq. 12.
-
-    Parameters
-    ----------
-    u, w : ndarray of shape (d,)
-        E[-y x], and a direction of positive length in the metric.
-    metric : Metric
-        S.
-    """
+    """ρ(w) = -(uᵀw)²/(wᵀSw), Eq. 12, for u and w of shape (d,), w of positive length in the metric."""
     return -((float(u @ w) / _length(metric, w)) ** 2)
 
 
 def rayleigh_gradient(u: FloatArray, metric: Metric, w: FloatArray) -> FloatArray:
-    """∇ρ(w) = -2 ((uᵀw) u + ρ(w) S w)/(wᵀSw), shape (d,): the bracket of Eq. 13 is -∇ρ.
-
-    Parameters
-    ----------
-    u, w : ndarray of shape (d,)
-    metric : Metric
-        S.
-    """
+    """∇ρ(w) = -2 ((uᵀw) u + ρ(w) S w)/(wᵀSw), shape (d,): the bracket of Eq. 13 is -∇ρ."""
     return np.asarray(-2.0 * float(u @ w) / _length(metric, w) ** 2 * _across(u, metric, w))
 
 
@@ -93,7 +68,6 @@ def rayleigh_step(u: FloatArray, metric: Metric, w: FloatArray, eta: float | Non
     u, w : ndarray of shape (d,)
         ρ(w) ≠ 0 unless `eta` is given.
     metric : Metric
-        S.
     eta : float or None
         η; None is Theorem 1's.
 
@@ -111,14 +85,7 @@ def rayleigh_step(u: FloatArray, metric: Metric, w: FloatArray, eta: float | Non
 
 
 def best_least_squares_length(u: FloatArray, metric: Metric, w: FloatArray) -> float:
-    """g*_w = -uᵀw/‖w‖_S, the g that minimises Eq. 11 at w; f_ols(w, g*_w) = ρ(w).
-
-    Parameters
-    ----------
-    u, w : ndarray of shape (d,)
-    metric : Metric
-        S.
-    """
+    """g*_w = -uᵀw/‖w‖_S, the g that minimises Eq. 11 at w of shape (d,); f_ols(w, g*_w) = ρ(w)."""
     return -float(u @ w) / _length(metric, w)
 
 
@@ -127,12 +94,6 @@ def directional_gap(u: FloatArray, metric: Metric, w: FloatArray) -> float:
 
     The residual form is Eq. 15 written out. It does not subtract ρ* from ρ, so it keeps its relative accuracy
     near the solution, down to about the square of the rounding error.
-
-    Parameters
-    ----------
-    u, w : ndarray of shape (d,)
-    metric : Metric
-        S.
 
     Examples
     --------
@@ -144,45 +105,19 @@ def directional_gap(u: FloatArray, metric: Metric, w: FloatArray) -> float:
 
 
 def identity_15(u: FloatArray, metric: Metric, w: FloatArray) -> float:
-    """‖w‖_S² ‖∇ρ(w)‖²_{S⁻¹}/|4 ρ(w)|, the left side of Eq. 15, which equals Δρ(w).
-
-    Parameters
-    ----------
-    u, w : ndarray of shape (d,)
-        ρ(w) ≠ 0.
-    metric : Metric
-        S.
-    """
+    """‖w‖_S² ‖∇ρ(w)‖²_{S⁻¹}/|4 ρ(w)| for ρ(w) ≠ 0, the left side of Eq. 15, which equals Δρ(w)."""
     gradient = rayleigh_gradient(u, metric, w)
     rho = rayleigh_quotient(u, metric, w)
     return _length(metric, w) ** 2 * metric.dual_norm(gradient) ** 2 / abs(4.0 * rho)
 
 
 def sin_squared(u: FloatArray, metric: Metric, w: FloatArray) -> float:
-    """sin²θ = Δρ(w)/|ρ*|, θ the angle between w and S⁻¹u in the S inner product.
-
-    Parameters
-    ----------
-    u, w : ndarray of shape (d,)
-        u ≠ 0.
-    metric : Metric
-        S.
-    """
+    """sin²θ = Δρ(w)/|ρ*|, θ the angle between w and S⁻¹u ≠ 0 in the S inner product."""
     return directional_gap(u, metric, w) / squared_signal(u, metric)
 
 
 def rayleigh_bound(metric: Metric, initial_gap: float, steps: ArrayLike) -> FloatArray:
-    """Eq. 14: (1 - μ/L)^{2t} Δρ₀, an upper bound on Δρ_t.
-
-    Parameters
-    ----------
-    metric : Metric
-        S.
-    initial_gap : float
-        Δρ₀.
-    steps : array_like of int
-        t; the bound has its shape.
-    """
+    """Eq. 14: (1 - μ/L)^{2t} Δρ₀ bounds Δρ_t from above; in the shape of t = `steps`, Δρ₀ = `initial_gap`."""
     contraction = 1.0 - metric.smallest / metric.largest
     return np.asarray(contraction ** (2.0 * np.asarray(steps, dtype=np.float64)) * initial_gap)
 
@@ -201,9 +136,7 @@ def directional_gap_from_gradient(gradient: FloatArray, metric: Metric, w: Float
     gradient : ndarray of shape (d,)
         ∇f(w̃) at α = 0.
     metric : Metric
-        S.
     w : ndarray of shape (d,)
-        The direction.
     c1 : float
         c₁ = E φ' - (uᵀw̃) E φ'', not 0.
     """
@@ -212,17 +145,7 @@ def directional_gap_from_gradient(gradient: FloatArray, metric: Metric, w: Float
 
 
 def gradient_norm_squared(c1: float, gap: float, length_derivative: float) -> float:
-    """‖∇f(w̃)‖²_{S⁻¹} = c₁² Δρ + (∂_g f)², exact under Assumption 2.
-
-    Parameters
-    ----------
-    c1 : float
-        c₁ of Stein's ∇f = c₁ u + c₂ S w̃.
-    gap : float
-        Δρ(w).
-    length_derivative : float
-        ∂_g f(w, g).
-    """
+    """‖∇f(w̃)‖²_{S⁻¹} = c₁² Δρ + (∂_g f)² with c₁ of Stein's ∇f = c₁ u + c₂ S w̃; exact under Assumption 2."""
     return c1**2 * gap + length_derivative**2
 
 
@@ -239,8 +162,9 @@ def gradient_bound(
 ) -> FloatArray:
     """Eq. 19 corrected: (1-μ/L)^{2T} Φ²/(1-√r)² Δρ₀ + 4^{-Ts} (ζ/μ)² |b⁰-a⁰|² >= ‖∇f(w̃_T)‖²_{S⁻¹}.
 
-    From ``gradient_norm_squared``: c₁ (1 - m²) = E φ' - m ∂_g f with m = uᵀw/‖w‖_S and |∂_g f| <= Φ give
-    |c₁| <= Φ/(1 - √r); and ∂²_g f <= ζ/μ turns the bracket that is left of g into a bound on ∂_g f.
+    Both terms come from ``gradient_norm_squared``. c₁ (1 - m²) = E φ' - m ∂_g f with m = uᵀw/‖w‖_S and
+    |∂_g f| <= Φ give |c₁| <= Φ/(1 - √r). ∂²_g f <= ζ/μ turns the bracket that is left of g into a bound on
+    ∂_g f.
 
     Parameters
     ----------
@@ -274,14 +198,7 @@ def gradient_bound(
 
 
 def lda_length(u: FloatArray, metric: Metric, w: FloatArray) -> float:
-    """g*_w = -2m/(1 - m²), m = uᵀw/‖w‖_S: the best length of the log loss at w under Assumption 2.
-
-    Parameters
-    ----------
-    u, w : ndarray of shape (d,)
-    metric : Metric
-        S.
-    """
+    """g*_w = -2m/(1 - m²), m = uᵀw/‖w‖_S: the best length of the log loss at w under Assumption 2."""
     m = float(u @ w) / _length(metric, w)
     return -2.0 * m / (1.0 - m * m)
 
@@ -291,12 +208,6 @@ def lda_solution(u: FloatArray, metric: Metric) -> FloatArray:
 
     It is Fisher's linear discriminant: the log odds of two Gaussians with means ∓u and one covariance
     S - u uᵀ are 2uᵀ(S - u uᵀ)⁻¹x up to sign, and (S - u uᵀ)⁻¹u = S⁻¹u/(1 - r).
-
-    Parameters
-    ----------
-    u : ndarray of shape (d,)
-    metric : Metric
-        S.
     """
     direction = metric.solve(u)
     return np.asarray(-2.0 * direction / (1.0 - float(u @ direction)))
@@ -307,18 +218,8 @@ def ridge_direction(
 ) -> FloatArray:
     """(S + (α/c₂) I)⁻¹u, shape (d,): the line of the critical points with a ridge α/2 ‖w̃‖².
 
-    At a critical point 0 = c₁ u + (c₂ S + α I) w̃, and c₂ = E φ'' there: unlike Lemma 1's line, this one
-    depends on the loss and on the length.
-
-    Parameters
-    ----------
-    u : ndarray of shape (d,)
-    metric : Covariance or OperatorCovariance
-        S.
-    alpha : float
-        α >= 0.
-    c2 : float
-        c₂ > 0.
+    At a critical point 0 = c₁ u + (c₂ S + α I) w̃ with α >= 0, and c₂ = E φ'' > 0 there: unlike Lemma 1's
+    line, this one depends on the loss and on the length.
     """
     return metric.shifted(alpha / c2).solve(u)
 
@@ -348,9 +249,9 @@ class PredictedIterations:
 def predicted_iterations(condition: float, epsilon: float, rank: int | None = None) -> PredictedIterations:
     """Iterations to Δρ <= ε Δρ₀ as the bounds predict them, under Assumption 2.
 
-    Gradient: (1 - 1/κ)^{2T} <= ε. Conjugate gradients from 0, where Δρ₀ = r: the best multiple of v_T is no
-    further from S⁻¹u than v_T, so Δρ <= ‖v_T - S⁻¹u‖²_S <= 4 q^{2T} r with q = (√κ - 1)/(√κ + 1); in exact
-    arithmetic at most `rank` steps. Metric: one step is exact.
+    Gradient: (1 - 1/κ)^{2T} <= ε. Conjugate gradients start from 0, where Δρ₀ = r. The best multiple of v_T
+    is no further from S⁻¹u than v_T, so Δρ <= ‖v_T - S⁻¹u‖²_S <= 4 q^{2T} r with q = (√κ - 1)/(√κ + 1). In
+    exact arithmetic they take at most `rank` steps. Metric: one step is exact.
 
     Parameters
     ----------
@@ -360,10 +261,6 @@ def predicted_iterations(condition: float, epsilon: float, rank: int | None = No
         ε in (0, 1).
     rank : int or None
         The dimension of the range of S, where known.
-
-    Returns
-    -------
-    PredictedIterations
 
     Raises
     ------
@@ -380,10 +277,10 @@ def predicted_iterations(condition: float, epsilon: float, rank: int | None = No
             "predicted_iterations needs a finite condition >= 1 and 0 < epsilon < 1. "
             f"Got condition={condition!r}, epsilon={epsilon!r}."
         )
-    if math.sqrt(condition) == 1.0:  # 1 but for rounding
+    root = math.sqrt(condition)
+    if root == 1.0:  # 1 but for rounding
         return PredictedIterations(1, 1, 1)
     gradient = math.ceil(math.log(epsilon) / (2.0 * math.log1p(-1.0 / condition)))
-    root = math.sqrt(condition)
     conjugate = math.ceil(math.log(epsilon / 4.0) / (2.0 * math.log1p(-2.0 / (root + 1.0))))
     return PredictedIterations(gradient, conjugate if rank is None else min(conjugate, rank), 1)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gdnp.newton import Certificate
+from gdnp.solvers import Certificate
 from gdnp.solvers.state import Status
 
 pytest.importorskip("matplotlib")

@@ -18,7 +18,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 @pytest.fixture(autouse=True)
 def _fresh():
-    torch.manual_seed(0)
     torch._dynamo.reset()
 
 

@@ -10,11 +10,6 @@ from torch.nn.utils import parametrizations  # noqa: E402
 from gdnp.nn import param_groups, s_norm  # noqa: E402
 
 
-@pytest.fixture(autouse=True)
-def _seeded():
-    torch.manual_seed(0)
-
-
 def network(dtype=torch.float64):
     model = nn.Sequential(
         nn.Conv2d(1, 3, 2),

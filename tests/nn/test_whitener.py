@@ -18,7 +18,6 @@ OPTIMIZERS = {
 
 @pytest.fixture
 def x():
-    torch.manual_seed(0)
     return torch.randn(60, 8, dtype=torch.float64) @ torch.randn(8, 8, dtype=torch.float64) + 3.0
 
 

@@ -5,9 +5,10 @@ import pytest
 
 from gdnp import Objective, methods
 from gdnp.datasets import gaussian_parameters
+from gdnp.metric import METRICS
 from gdnp.population import Halfspace
-from gdnp.solvers.decoupled import DecoupledState
 from gdnp.solvers.lengths import Bisection, FixedLength, GradientSteps, Length, NewtonLength, SimultaneousStep
+from gdnp.solvers.state import DecoupledState
 
 
 def state_on(objective, w, g=0.7, intercept=0.0):
@@ -63,7 +64,7 @@ def test_bisection_halves_its_error(halfspace, rng):
 def test_steps_are_the_gradient_steps_they_say(halfspace, rng):
     w = rng.standard_normal(4)
     line, state = state_on(halfspace, w, g=0.3)
-    slope = float(line.jet(0.3).gradient[0])
+    slope = float(line.expansion(0.3).gradient[0])
     assert state.length_gradient == pytest.approx(slope, rel=1e-12)
     assert SimultaneousStep(0.2).fit(halfspace, line, state).g == pytest.approx(0.3 - 0.2 * slope)
     assert GradientSteps(1, 0.2).fit(halfspace, line, state).g == pytest.approx(0.3 - 0.2 * slope)
@@ -80,7 +81,7 @@ def test_length_and_intercept_are_stationary_together(rng, rule, loss, alpha):
     objective = Objective(X, y, loss, fit_intercept=True, alpha=alpha)
     line, state = state_on(objective, w)
     found = rule.fit(objective, line, state)
-    np.testing.assert_allclose(line.jet(found.g, found.intercept).gradient, 0.0, atol=1e-8)
+    np.testing.assert_allclose(line.expansion(found.g, found.intercept).gradient, 0.0, atol=1e-8)
     assert found.intercept != 0.0
 
 
@@ -113,3 +114,44 @@ def test_bisection_tries_the_cap_itself(rng):
     assert 8.0 < abs(newton.g) < objective.length_cap
     assert bisection.g == pytest.approx(newton.g, rel=1e-6)
     assert not bisection.diverges
+
+
+def counted(line):
+    """A line, and how often it was asked."""
+    asked = []
+
+    class Counted:
+        def expansion(self, t, c=0.0):
+            asked.append(t)
+            return line.expansion(t, c)
+
+    return Counted(), asked
+
+
+@pytest.mark.parametrize("best", [0.3, 37.2, -37.2, 5e4])
+def test_the_bracket_is_doubled_until_it_holds_the_root(rng, best):
+    """From [-1, 1] up to the first power of two, whose halvings are then as fine as they can be."""
+    x = rng.standard_normal(50)
+    x = (x - x.mean()) / x.std()
+    objective = Objective(x[:, None], best * x, "squared_error")
+    line, state = state_on(objective, np.array([1.0]), g=0.0)
+    line, asked = counted(line)
+    found = Bisection(20).fit(objective, line, state)
+    width = 2.0 ** max(0, np.ceil(np.log2(abs(best))))
+    assert not found.diverges
+    assert abs(found.g - best) <= width * 0.5**20
+    assert max(np.abs(asked)) == width
+
+
+@pytest.mark.parametrize("center", [True, False])
+def test_a_diagonal_metric_of_very_many_columns_is_that_of_few(rng, monkeypatch, center):
+    """Beyond the limit S is never a matrix; its diagonal is about the mean only where columns are."""
+    X = rng.standard_normal((60, 5)) + 3.0
+    y = np.sign(rng.standard_normal(60))
+    held = Objective(X, y, center=center).covariance.diagonal
+    monkeypatch.setattr("gdnp.problem.objective.LARGEST_GRAM", 4)
+    S = Objective(X, y, center=center).covariance
+    np.testing.assert_allclose(METRICS["diagonal"](S).apply(np.ones(5)), held, rtol=1e-12)
+    w = rng.standard_normal(5)
+    Z = X - X.mean(0) if center else X
+    np.testing.assert_allclose(S.apply(w), Z.T @ (Z @ w) / 60, rtol=1e-12)

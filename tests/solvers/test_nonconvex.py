@@ -12,7 +12,7 @@ from gdnp.datasets import gaussian_design
 from gdnp.losses import get_loss
 from gdnp.metric import Covariance
 from gdnp.population import Halfspace, LeastSquares
-from gdnp.problem.interface import Cost, Jet
+from gdnp.problem.interface import Cost, Expansion
 
 
 @dataclass
@@ -74,9 +74,9 @@ class SaddleLine:
         assert c == 0.0
         return SaddlePoint(self.origin.objective, self.origin.coef + t * self.direction)
 
-    def jet(self, t, c=0.0):
+    def expansion(self, t, c=0.0):
         point = self.point(t, c)
-        return Jet(point.value, np.array([point.gradient @ self.direction, 0.0]), np.full((2, 2), np.nan))
+        return Expansion(point.value, point.gradient @ self.direction, 0.0, np.nan, np.nan, np.nan)
 
 
 def method(**parameters):

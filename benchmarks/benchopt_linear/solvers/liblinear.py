@@ -21,9 +21,5 @@ class Solver(ScikitLearnSolver):
     def estimator(self, tol: float) -> LogisticRegression:
         """The estimator for two classes."""
         return LogisticRegression(
-            C=self.C,
-            solver="liblinear",
-            tol=tol,
-            max_iter=1000,
-            intercept_scaling=self.intercept_scaling,
+            C=self.C, solver="liblinear", tol=tol, max_iter=1000, intercept_scaling=self.intercept_scaling
         )

@@ -14,9 +14,7 @@ from gdnp.paper import Table
 __all__ = ["data"]
 
 
-def data(
-    as_json: JsonOption = False,
-) -> Callable[[], None]:
+def data(as_json: JsonOption = False) -> Callable[[], None]:
     """List the data sets that are known by name, and whether they are here."""
     return partial(_data, as_json)
 

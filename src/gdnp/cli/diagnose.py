@@ -15,7 +15,7 @@ from gdnp._files import replacing
 from gdnp.cli.terminal import console_of
 from gdnp.cli.values import JsonOption
 from gdnp.datasets import load
-from gdnp.diagnose import Diagnosis
+from gdnp.diagnose import Diagnosis, sections
 from gdnp.diagnose import diagnose as audit
 
 __all__ = ["diagnose"]
@@ -54,9 +54,9 @@ def _diagnose(source: str, target: str | None, as_json: bool, out: Path | None) 
 def _print(found: Diagnosis) -> None:
     console = console_of()
     console.print(Text(f"Diagnosis of {found.name}", "bold"))
-    sections = found.sections()
-    width = max(len(name) for _, rows in sections for name, _ in rows)
-    for title, rows in sections:
+    tables = sections(found)
+    width = max(len(name) for _, rows in tables for name, _ in rows)
+    for title, rows in tables:
         grid = RichTable.grid(padding=(0, 2))
         grid.add_column(width=width)
         for name, value in rows:

@@ -19,7 +19,7 @@ from gdnp.cli.errors import NotConverged, UsageError
 from gdnp.cli.fit_summary import in_words, summary_of, worst_certificate
 from gdnp.cli.values import DataArgument, JsonOption, TargetOption, check_out
 from gdnp.datasets import DATASETS, Dataset, load
-from gdnp.datasets.files import require
+from gdnp.datasets.files import frame_of, require
 from gdnp.estimators import GDNPClassifier, GDNPRegressor
 from gdnp.estimators.fitting import SOLVERS
 from gdnp.losses import LOSSES
@@ -45,22 +45,17 @@ def _check_one_of(option: str, value: str | None, allowed: Iterable[str]) -> Non
 
 @dataclass(frozen=True)
 class FitOptions:
-    """What ``gdnp fit`` was asked for; None where the data or the estimator decides."""
+    """What ``gdnp fit`` was asked for, None where the data decide; `settings` go to the estimator."""
 
     data: str
     target: str | None
     task: str | None
     loss: str | None
-    alpha: float
-    tol: float
-    max_iter: int
-    solver: str
-    intercept: bool
     strict: bool
     out: Path | None
     as_json: bool
     force: bool
-    verbose: bool
+    settings: dict[str, Any]
 
 
 def fit(
@@ -98,15 +93,18 @@ def fit(
             raise UsageError(f"{name} must be a finite number. Got {value}.")
     if force and out is None:
         raise UsageError("--force overwrites the model that --out names: it needs --out.")
-    intercept = not no_intercept
-    choices = (data, target, task, loss, alpha, tol, max_iter, solver, intercept, strict)
-    return partial(_fit, FitOptions(*choices, out, as_json, force, verbose))
+    settings = {"alpha": alpha, "fit_intercept": not no_intercept, "solver": solver, "tol": tol}
+    settings |= {"max_iter": max_iter, "verbose": int(verbose)}
+    return partial(_fit, FitOptions(data, target, task, loss, strict, out, as_json, force, settings))
 
 
 def _fit(options: FitOptions) -> None:
     check_out(options.out)
     if options.out is not None:
-        _check_free(options.out, options.force)
+        if options.out.exists() and not options.force:
+            raise FileExistsError(
+                f"{options.out} is already there: choose another --out, or overwrite it with --force."
+            )
         require("skops", "Saving and loading a model")
     if options.target is not None and options.data in DATASETS:
         raise UsageError(f"--target names a column of a file. Got it for the data set {options.data!r}.")
@@ -126,11 +124,6 @@ def _fit(options: FitOptions) -> None:
         sys.stdout.flush()
         unsaved = "" if options.out is None else f"; {options.out} is not written"
         raise NotConverged(f"--strict: {worst.status.message}{unsaved}.")
-
-
-def _check_free(out: Path, force: bool) -> None:
-    if out.exists() and not force:
-        raise FileExistsError(f"{out} is already there: choose another --out, or overwrite it with --force.")
 
 
 def _task(options: FitOptions, y: NDArray[Any]) -> str:
@@ -153,22 +146,10 @@ def _task(options: FitOptions, y: NDArray[Any]) -> str:
 
 def _fitted(options: FitOptions, dataset: Dataset, task: str) -> tuple[Model, list[str], float]:
     """The model, what was warned of, and the seconds of the fit."""
-    X: Any = dataset.X
-    if dataset.feature_names is not None:  # so that prediction can match the columns by name
-        X = require("pandas", "Data with names of columns").DataFrame(
-            X, columns=list(dataset.feature_names), copy=False
-        )
+    X = frame_of(dataset, "Data with names of columns")
     kind = GDNPClassifier if task == "classification" else GDNPRegressor
     default = "log_loss" if task == "classification" else "squared_error"
-    model = kind(
-        options.loss or default,
-        alpha=options.alpha,
-        fit_intercept=options.intercept,
-        solver=options.solver,
-        tol=options.tol,
-        max_iter=options.max_iter,
-        verbose=int(options.verbose),
-    )
+    model = kind(options.loss or default, **options.settings)
     begin = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -7,8 +7,9 @@ from typing import Any
 
 from gdnp.cli.values import SCORES, number, plain, score, text
 from gdnp.datasets import Dataset
+from gdnp.datasets.files import frame_of
 from gdnp.models import Model
-from gdnp.newton import Certificate
+from gdnp.solvers import Certificate
 from gdnp.solvers.state import Status
 
 __all__ = ["in_words", "summary_of", "worst_certificate"]
@@ -56,18 +57,10 @@ def summary_of(
         "certificate": {"kind": worst.kind, "proved": worst.proved, "gap": number(worst.gap)},
         "certificates": [_certificate(one) for one in certificates],
         "iterations": int(model.n_iter_),
-        "score": score(model, model.predict(_values(model, dataset)), dataset.y),
+        "score": score(model, model.predict(frame_of(dataset, "Data with names of columns")), dataset.y),
         "seconds": seconds,
         "model": None if saved is None else str(saved),
     }
-
-
-def _values(model: Model, dataset: Dataset) -> Any:
-    if dataset.feature_names is None:
-        return dataset.X
-    import pandas
-
-    return pandas.DataFrame(dataset.X, columns=model.feature_names_in_, copy=False)
 
 
 def _certificate(certificate: Certificate) -> dict[str, Any]:
@@ -87,11 +80,12 @@ def in_words(summary: dict[str, Any]) -> str:
         shown = ", ".join(text(label) for label in classes[:8]) + (", ..." if len(classes) > 8 else "")
         head += f", classes {shown}"
     gap = "unknown" if certificate["gap"] is None else f"{certificate['gap']:.2g} relative"
+    objective = "unknown" if summary["objective"] is None else f"{summary['objective']:.10g}"
     scored = summary["score"]
     lines = {
         "loss": f"{summary['parameters']['loss']}, alpha {summary['parameters']['alpha']:g}",
         "status": f"{summary['status']}: {summary['message']}",
-        "objective": _shown(summary["objective"]) + (f", the sum over {many} classes" if many > 1 else ""),
+        "objective": objective + (f", the sum over {many} classes" if many > 1 else ""),
         "gap": f"{gap}, {KINDS[certificate['kind']]}" + (", of the worst class" if many > 1 else ""),
         "iterations": str(summary["iterations"]) + (", of the slowest class" if many > 1 else ""),
     }
@@ -100,7 +94,3 @@ def in_words(summary: dict[str, Any]) -> str:
     lines["seconds"] = f"{summary['seconds']:.3g}"
     lines["model"] = summary["model"] or "not saved; --out MODEL.skops saves it"
     return "\n".join([head, *(f"  {name:<11} {value}" for name, value in lines.items())])
-
-
-def _shown(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.10g}"

@@ -5,7 +5,6 @@ import json
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TextIO
@@ -22,18 +21,6 @@ from gdnp.models import load_model, read_rows
 __all__ = ["predict"]
 
 
-@dataclass(frozen=True)
-class PredictOptions:
-    """What ``gdnp predict`` was asked for."""
-
-    model: Path
-    data: str
-    proba: bool
-    target: str | None
-    out: Path | None
-    as_json: bool
-
-
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model that gdnp fit saved.")],
     data: DataArgument,
@@ -47,47 +34,47 @@ def predict(
     as_json: JsonOption = False,
 ) -> Callable[[], None]:
     """Predict with a saved model: one prediction a line, as CSV."""
-    return partial(_predict, PredictOptions(model, data, proba, target, out, as_json))
+    return partial(_predict, model, data, proba, target, out, as_json)
 
 
-def _predict(options: PredictOptions) -> None:
-    check_out(options.out)
-    if options.out is not None and options.out.exists():
-        for name, path in (("MODEL", options.model), ("DATA", Path(options.data))):
-            if path.exists() and options.out.samefile(path):
-                raise UsageError(f"--out must not be {name} itself. Got {options.out}.")
-    model = load_model(options.model)
+def _predict(file: Path, data: str, proba: bool, target: str | None, out: Path | None, as_json: bool) -> None:
+    check_out(out)
+    if out is not None and out.exists():
+        for name, path in (("MODEL", file), ("DATA", Path(data))):
+            if path.exists() and out.samefile(path):
+                raise UsageError(f"--out must not be {name} itself. Got {out}.")
+    model = load_model(file)
     classifies = hasattr(model, "classes_")
-    if options.proba and not classifies:
-        raise UsageError(f"--proba needs a classifier. Got a regressor in {options.model}.")
-    rows = read_rows(model, options.data, target=options.target)
+    if proba and not classifies:
+        raise UsageError(f"--proba needs a classifier. Got a regressor in {file}.")
+    rows = read_rows(model, data, target=target)
     with warnings.catch_warnings():
         # The columns are matched already; scikit-learn only sees an array without names.
         warnings.filterwarnings("ignore", message="X does not have valid feature names", category=UserWarning)
         predicted = model.predict(rows.X)
-        shares = model.predict_proba(rows.X) if options.proba else None
+        shares = model.predict_proba(rows.X) if proba else None
     classes = [plain(label) for label in model.classes_] if classifies else None
     scored = None if rows.y is None else score(model, predicted, rows.y)
     header = ["prediction"]
     if shares is not None and classes is not None:
         header += [f"probability_{text(label)}" for label in classes]
-    if options.out is not None:
-        with replacing(options.out) as beside, beside.open("w", encoding="utf-8", newline="") as opened:
+    if out is not None:
+        with replacing(out) as beside, beside.open("w", encoding="utf-8", newline="") as opened:
             _write_csv(opened, header, predicted, shares)
-        print(f"gdnp: {len(predicted)} predictions are in {options.out}.", file=sys.stderr)
-    if options.as_json:
+        print(f"gdnp: {len(predicted)} predictions are in {out}.", file=sys.stderr)
+    if as_json:
         document = {
-            "model": str(options.model),
-            "data": options.data,
+            "model": str(file),
+            "data": data,
             "rows": len(predicted),
             "score": scored,
             "classes": classes,
             "predictions": [plain(value) for value in predicted],
             "probabilities": None if shares is None else shares.tolist(),
-            "out": None if options.out is None else str(options.out),
+            "out": None if out is None else str(out),
         }
         print(json.dumps(document, allow_nan=False))
-    elif options.out is None:
+    elif out is None:
         _write_csv(sys.stdout, header, predicted, shares)
     if scored is not None:
         print(

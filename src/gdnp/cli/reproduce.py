@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from gdnp import paper
 from gdnp.cli.errors import ClaimFailed, UsageError
@@ -74,13 +73,7 @@ def _experiment(name: str) -> Any:
 
 
 def _reproduce(
-    name: str,
-    options: Options,
-    out: Path,
-    jobs: int | None,
-    as_json: bool,
-    force: bool,
-    check: bool,
+    name: str, options: Options, out: Path, jobs: int | None, as_json: bool, force: bool, check: bool
 ) -> None:
     chosen = [_experiment(name)] if name else list(paper.EXPERIMENTS.values())
     reporter = Terminal(console_of(stderr=True))
@@ -107,7 +100,7 @@ def _report(out: Path, reporter: Terminal) -> Path | None:
     from gdnp.paper.report.write import write_report
 
     try:
-        return write_report(None, out)
+        return write_report(None, out, paper.EXPERIMENTS)
     except ImportError as error:
         reporter.message(str(error))
         return None
@@ -143,16 +136,12 @@ def _print_outcomes(outcomes: dict[str, Outcome], as_json: bool, report: Path | 
         for table in _experiment(name).tables(outcome.summary):
             print_table(console, table)
         for panel in outcome.summary.get("panels", ()):
-            _print_findings(console, panel["label"], panel["findings"])
+            console.print(f"[bold]{panel['label']}[/bold]")
+            for sentence in panel["findings"]:
+                console.print(f"  {sentence}", markup=False, highlight=False)
+            console.print()
         for path in outcome.figures:
             console.out(str(path), highlight=False)
         console.out(str(outcome.directory / "summary.json"), highlight=False)
     if report is not None:
         console.out(str(report), highlight=False)
-
-
-def _print_findings(console: Console, label: str, findings: list[str]) -> None:
-    console.print(f"[bold]{label}[/bold]")
-    for sentence in findings:
-        console.print(f"  {sentence}", markup=False, highlight=False)
-    console.print()

@@ -4,19 +4,19 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 
-if TYPE_CHECKING:
-    from gdnp.paper import Table
+from gdnp.paper import Table
 
 __all__ = ["Terminal", "console_of", "print_table"]
 
+Advance = Callable[[str, float], None]
 LINE_EVERY = 5.0
 """Seconds between lines of progress where stderr is not a terminal."""
 
@@ -29,7 +29,7 @@ def console_of(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, width=width, **plain)
 
 
-def print_table(console: Console, table: "Table") -> None:
+def print_table(console: Console, table: Table) -> None:
     """A table of an experiment, with its note."""
     shown = RichTable(
         title=table.title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False
@@ -53,30 +53,21 @@ class Terminal:
         """One sentence."""
         self._console.print(text, markup=False, soft_wrap=True)
 
-    @contextmanager
-    def progress(self, title: str, total: float, done: float) -> Iterator[Callable[[str, float], None]]:
+    def progress(self, title: str, total: float, done: float) -> AbstractContextManager[Advance]:
         """See ``gdnp.paper.runner.experiment.Reporter``."""
         show = self._bar if self._console.is_terminal else self._lines
-        with show(title, total, done) as advance:
-            yield advance
+        return show(title, total, done)
 
     @contextmanager
-    def _bar(self, title: str, total: float, done: float) -> Iterator[Callable[[str, float], None]]:
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:3.0f} %"),
-            TimeElapsedColumn(),
-            TextColumn("left:"),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=self._console, transient=True) as bar:
+    def _bar(self, title: str, total: float, done: float) -> Iterator[Advance]:
+        words = ("{task.description}", BarColumn(), "{task.percentage:3.0f} %", TimeElapsedColumn(), "left:")
+        with Progress(*words, TimeRemainingColumn(), console=self._console, transient=True) as bar:
             task = bar.add_task(title, total=total)
             bar.update(task, completed=done)
             yield lambda name, cost: bar.update(task, advance=cost)
 
     @contextmanager
-    def _lines(self, title: str, total: float, done: float) -> Iterator[Callable[[str, float], None]]:
+    def _lines(self, title: str, total: float, done: float) -> Iterator[Advance]:
         begin = said = time.monotonic()
         finished = done
 

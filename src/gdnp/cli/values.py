@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 import typer
@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import r2_score
 
 from gdnp.cli.errors import UsageError
-
-if TYPE_CHECKING:
-    from gdnp.models import Model
+from gdnp.models import Model
 
 __all__ = [
     "SCORES",
@@ -27,8 +25,7 @@ __all__ = [
 ]
 
 DataArgument = Annotated[
-    str,
-    typer.Argument(metavar="DATA", help="A name of gdnp data, or a LIBSVM, CSV, TSV or Parquet file."),
+    str, typer.Argument(metavar="DATA", help="A name of gdnp data, or a LIBSVM, CSV, TSV or Parquet file.")
 ]
 TargetOption = Annotated[
     str | None,
@@ -48,7 +45,7 @@ def check_out(out: Path | None) -> None:
         raise UsageError(f"--out must be in a folder that exists. Got {out}.")
 
 
-def score(model: "Model", predicted: NDArray[Any], y: NDArray[Any]) -> dict[str, Any] | None:
+def score(model: Model, predicted: NDArray[Any], y: NDArray[Any]) -> dict[str, Any] | None:
     """Accuracy or R²; None where the target is a placeholder, as LIBSVM files without labels have."""
     if hasattr(model, "classes_"):
         classes = model.classes_

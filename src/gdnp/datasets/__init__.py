@@ -1,7 +1,5 @@
 """Data sets by name, from files, and drawn from a known Gaussian population."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -54,10 +52,7 @@ __all__ = [
 def load_breast_cancer() -> Dataset:
     """breast_cancer, which comes with scikit-learn: 569 tumours, 30 measurements on very unequal scales.
 
-    Returns
-    -------
-    Dataset
-        X dense, y = +1 for benign and -1 for malignant.
+    X is dense, y = +1 for benign and -1 for malignant.
     """
     bunch = sklearn_datasets.load_breast_cancer()
     raw = Dataset("breast_cancer", bunch.data, bunch.target, tuple(map(str, bunch.feature_names)))
@@ -79,16 +74,9 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
 
 
 def files_of(name: str) -> dict[str, str]:
-    """The downloaded files of a data set of ``DATASETS``, with their checksums.
+    """The downloaded files of a data set of ``DATASETS``: key below `data_dir` -> ``algorithm:digest``.
 
-    Parameters
-    ----------
-    name : str
-
-    Returns
-    -------
-    dict
-        Key below `data_dir` -> ``algorithm:digest``; empty for what comes with a package.
+    There are none for what comes with a package.
     """
     if name.startswith("cifar10"):
         test = name.endswith(".t")
@@ -109,10 +97,6 @@ def load(
         A registered name comes first: write ``./a9a`` for a file of that name here.
     target, n_features
         For a file, see `load_file`.
-
-    Returns
-    -------
-    Dataset
 
     Raises
     ------

@@ -1,8 +1,5 @@
 """CIFAR-10's archive: one download for all its batches, and a checksum for each."""
 
-from __future__ import annotations
-
-import hashlib
 import shutil
 import tarfile
 import tempfile
@@ -10,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gdnp._files import replacing
-from gdnp.datasets.fetch import TIMEOUT, ChecksumError, DataNotFoundError, data_dir
+from gdnp.datasets.fetch import checked, data_dir, from_mirrors, retrieve
 from gdnp.datasets.files import require
 
 __all__ = ["CIFAR10", "Archive", "fetch_member"]
@@ -48,65 +45,23 @@ CIFAR10 = Archive(
 
 
 def fetch_member(archive: Archive, key: str) -> Path:
-    """Path of a member below `data_dir`; the archive is downloaded if it is absent. Checked on every use.
+    """Path of the member `key`, under the terms of `fetch_file`; the archive is downloaded for it."""
+    path, checksum = data_dir() / key, archive.members[key]
 
-    Parameters
-    ----------
-    archive : Archive
-    key : str
-        One of its members.
+    def get(url: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A scratch folder goes with whatever went wrong.
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".download-") as scratch:
+            file = Path(scratch) / "archive.tar"
+            retrieve(url, archive.checksum, file)
+            _unpack(archive, file, path.parent.parent)
 
-    Raises
-    ------
-    DataNotFoundError
-        When the member is absent and no mirror serves the archive.
-    ChecksumError
-        When a file is there with other contents; it is left as it is.
-    ImportError
-        When the member is absent, or ``GDNP_DATA`` not set, and pooch is not installed.
-    """
-    path, expected = data_dir() / key, archive.members[key]
     if not path.exists():
-        _download(archive, path, key)
-    algorithm, _, digest = expected.partition(":")
-    with path.open("rb") as file:
-        # md5 is what the archive publishes: it guards against damage, the reader of the file against malice.
-        found = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
-    if found != digest:
-        raise ChecksumError(
-            f"{path} should have {algorithm} {digest}. Got {found}: move it away to have it fetched again."
-        )
-    return path
-
-
-def _download(archive: Archive, path: Path, key: str) -> None:
-    """Try the mirrors in turn, in a scratch folder that goes with whatever went wrong."""
-    require("pooch", f"Downloading {path.name} of {archive.name}")
-    failures: list[Exception] = []
-    for url in archive.mirrors:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=path.parent, prefix=".download-") as scratch:
-                _unpack(archive, _retrieve(url, archive.checksum, scratch), path.parent.parent)
-        # No network, no such page, no room; another checksum; an archive without the member.
-        except (OSError, ValueError, tarfile.TarError, KeyError) as error:
-            failures.append(error)
-        else:
-            return
-    reasons = ", ".join(type(error).__name__ for error in failures)
-    raise DataNotFoundError(
-        f"{path.name} of {archive.name} ({archive.members[key].replace(':', ' ')}) is not at {path} and no "
-        f"mirror served its archive ({reasons}): put it there, or set GDNP_DATA to the folder that holds "
-        f"{key}."
-    ) from failures[-1]
-
-
-def _retrieve(url: str, checksum: str, folder: str) -> Path:
-    pooch = require("pooch", "Downloading")
-    downloader = pooch.HTTPDownloader(timeout=TIMEOUT, stream=False)  # closes every connection
-    return Path(
-        pooch.retrieve(url, known_hash=checksum, fname="archive.tar", path=folder, downloader=downloader)
-    )
+        what = f"{path.name} of {archive.name}"
+        require("pooch", f"Downloading {what}")
+        absent = f"{what} ({checksum.replace(':', ' ')}) is not at {path} and no mirror served its archive"
+        from_mirrors(archive.mirrors, get, absent, key)
+    return checked(path, checksum)
 
 
 def _unpack(archive: Archive, file: Path, folder: Path) -> None:

@@ -1,7 +1,5 @@
 """What every loader returns: a matrix, a target and their names."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,11 +34,7 @@ class Dataset:
     feature_names: tuple[str, ...] | None = None
 
     def signs(self) -> FloatArray:
-        """Target as {-1, +1}, the larger of the two labels in sorted order being +1.
-
-        Returns
-        -------
-        ndarray of shape (n,)
+        """Target as {-1, +1}, shape (n,), the larger of the two labels in sorted order being +1.
 
         Raises
         ------

@@ -1,9 +1,9 @@
 """Downloads with a checksum, several mirrors and a cache; a file already in place is read, never written."""
 
-from __future__ import annotations
-
 import hashlib
 import os
+import tarfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -96,15 +96,54 @@ def fetch_file(key: str) -> Path:
         When the file is absent, or ``GDNP_DATA`` not set, and pooch is not installed.
     """
     remote, path = FILES[key], data_dir() / key
+    checksum = f"sha256:{remote.sha256}"
     if not path.exists():
-        _download(remote, path, key)
+        require("pooch", f"Downloading {path.name}")
+        absent = f"{path.name} (sha256 {remote.sha256}) is not at {path} and no mirror served it"
+        from_mirrors(remote.mirrors, lambda url: retrieve(url, checksum, path), absent, key)
+    return checked(path, checksum)
+
+
+def checked(path: Path, checksum: str) -> Path:
+    """The path of a file that has a checksum, ``algorithm:digest``."""
+    algorithm, _, digest = checksum.partition(":")
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != remote.sha256:
+        # md5 is what archives publish: it guards against damage, the reader of the file against malice.
+        found = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
+    if found != digest:
         raise ChecksumError(
-            f"{path} should have sha256 {remote.sha256}. Got {found}: move it away to have it fetched again."
+            f"{path} should have {algorithm} {digest}. Got {found}: move it away to have it fetched again."
         )
     return path
+
+
+def retrieve(url: str, checksum: str, path: Path) -> None:
+    """Download a file; pooch writes beside `path` and renames only what has the right checksum."""
+    pooch = require("pooch", "Downloading")
+    downloader = pooch.HTTPDownloader(timeout=TIMEOUT, stream=False)  # closes every connection
+    pooch.retrieve(url, known_hash=checksum, fname=path.name, path=path.parent, downloader=downloader)
+
+
+def from_mirrors(mirrors: Sequence[str], get: Callable[[str], None], absent: str, key: str) -> None:
+    """Try the mirrors in turn; `absent` begins the sentence that says that none served `key`."""
+    failures: list[Exception] = []
+    for url in mirrors:
+        try:
+            return get(url)
+        # No network, no such page, no room; another checksum; an archive without the member.
+        except (OSError, ValueError, tarfile.TarError, KeyError) as error:
+            failures.append(error)
+    reasons = ", ".join(type(error).__name__ for error in failures)
+    raise DataNotFoundError(
+        f"{absent} ({reasons}): put it there, or set GDNP_DATA to the folder that holds {key}."
+    ) from failures[-1]
+
+
+def known_split(split: str) -> str:
+    """The split, where it is one of the two that data sets come in."""
+    if split not in ("train", "test"):
+        raise ValueError(f"split must be 'train' or 'test'. Got {split!r}.")
+    return split
 
 
 def fetch_a9a(split: Literal["train", "test"] = "train") -> Dataset:
@@ -131,9 +170,8 @@ def fetch_a9a(split: Literal["train", "test"] = "train") -> Dataset:
     ----------
     Adult, UCI Machine Learning Repository, in the encoding of the LIBSVM data page.
     """
-    if split not in ("train", "test"):
-        raise ValueError(f"split must be 'train' or 'test'. Got {split!r}.")
-    return load_libsvm(fetch_file("a9a/a9a" if split == "train" else "a9a/a9a.t"), n_features=123)
+    key = "a9a/a9a" if known_split(split) == "train" else "a9a/a9a.t"
+    return load_libsvm(fetch_file(key), n_features=123)
 
 
 def fetch_mushrooms() -> Dataset:
@@ -155,27 +193,3 @@ def fetch_mushrooms() -> Dataset:
     """
     raw = load_libsvm(fetch_file("mushrooms/mushrooms"), n_features=112)
     return replace(raw, y=raw.signs())
-
-
-def _download(remote: RemoteFile, path: Path, key: str) -> None:
-    """Try the mirrors in turn; pooch writes beside `path` and renames only what has the right checksum."""
-    pooch = require("pooch", f"Downloading {path.name}")
-    failures: list[Exception] = []
-    for url in remote.mirrors:
-        try:
-            pooch.retrieve(
-                url,
-                known_hash=f"sha256:{remote.sha256}",
-                fname=path.name,
-                path=path.parent,
-                downloader=pooch.HTTPDownloader(timeout=TIMEOUT, stream=False),  # closes every connection
-            )
-        except (OSError, ValueError) as error:  # no network, no such page, no room; another checksum
-            failures.append(error)
-        else:
-            return
-    reasons = ", ".join(type(error).__name__ for error in failures)
-    raise DataNotFoundError(
-        f"{path.name} (sha256 {remote.sha256}) is not at {path} and no mirror served it ({reasons}): "
-        f"put it there, or set GDNP_DATA to the folder that holds {key}."
-    ) from failures[-1]

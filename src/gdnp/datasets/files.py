@@ -1,7 +1,5 @@
 """Readers for LIBSVM, CSV and Parquet files that refuse what they cannot read, in one sentence."""
 
-from __future__ import annotations
-
 import importlib
 import warnings
 import zlib
@@ -43,10 +41,6 @@ def load_file(
     n_features, zero_based
         For LIBSVM files, see `load_libsvm`.
 
-    Returns
-    -------
-    Dataset
-
     Raises
     ------
     FileNotFoundError
@@ -54,10 +48,7 @@ def load_file(
     ValueError
         For an unknown suffix, an option of another format, and whatever the reader itself refuses.
     """
-    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
-    if suffixes and suffixes[-1] in COMPRESSED:
-        suffixes.pop()
-    suffix = suffixes[-1] if suffixes else ""
+    suffix = suffix_of(path)
     if suffix in LIBSVM:
         if target is not None:
             raise ValueError(f"target names a column of a CSV or Parquet file. Got {target!r} for {path}.")
@@ -70,6 +61,12 @@ def load_file(
         return load_parquet(path, target)
     known = ", ".join(sorted((CSV | PARQUET | LIBSVM) - {""}))
     raise ValueError(f"The suffix of a data file must be none or one of {known}. Got {path}.")
+
+
+def suffix_of(path: FilePath) -> str:
+    """The suffix that names the format, in small letters."""
+    file = Path(path)
+    return Path(file.stem if file.suffix.lower() in COMPRESSED else file.name).suffix.lower()
 
 
 def load_libsvm(path: FilePath, n_features: int | None = None, *, zero_based: bool = False) -> Dataset:
@@ -85,10 +82,6 @@ def load_libsvm(path: FilePath, n_features: int | None = None, *, zero_based: bo
         Whether the first column is index 0 rather than 1. Never guessed: a training and a test file would
         be shifted against each other when only one of them contains index 0.
 
-    Returns
-    -------
-    Dataset
-
     Raises
     ------
     FileNotFoundError
@@ -97,15 +90,8 @@ def load_libsvm(path: FilePath, n_features: int | None = None, *, zero_based: bo
         For an empty or malformed file, index 0 in a file that starts at 1, an index beyond `n_features`,
         NaN or infinity, and fewer than two rows.
     """
-    file = _existing(path)
-    try:
-        X, y = load_svmlight_file(str(file), zero_based=zero_based)
-    except UNREADABLE as error:
-        hint = "; pass zero_based=True if its first column is 0" if "Invalid index 0 " in str(error) else ""
-        raise ValueError(
-            f"{file} should be a LIBSVM file, 'label index:value ...' a line with indices rising from 1. "
-            f"Got: {str(error).rstrip('.')}{hint}."
-        ) from error
+    file = existing_file(path)
+    X, y = svmlight(file, zero_based=zero_based, hint="; pass zero_based=True if its first column is 0")
     if X.nnz == 0 and n_features is None:
         raise ValueError(
             f"{file} should hold at least two rows with features. Got {X.shape[0]} rows, all empty."
@@ -119,8 +105,20 @@ def load_libsvm(path: FilePath, n_features: int | None = None, *, zero_based: bo
     if X.nnz < 2**31:  # the parser's int64 indices would cost a third more memory traffic in every pass
         X.indices, X.indptr = X.indices.astype(np.int32), X.indptr.astype(np.int32)
     _check_rows(file, len(y))
-    _check_finite(file, X.data, y)
+    check_finite(file, X.data, y)
     return Dataset(file.name, X, y)
+
+
+def svmlight(file: Path, *, zero_based: bool = False, hint: str = "") -> tuple[Any, NDArray[np.float64]]:
+    """X and y of a LIBSVM file; `hint` is for one that has an index 0."""
+    try:
+        return load_svmlight_file(str(file), zero_based=zero_based)  # type: ignore[no-any-return]
+    except UNREADABLE as error:
+        hint = hint if "Invalid index 0 " in str(error) else ""
+        raise ValueError(
+            f"{file} should be a LIBSVM file, 'label index:value ...' a line with indices rising from 1. "
+            f"Got: {first_line(error)}{hint}."
+        ) from error
 
 
 def load_csv(path: FilePath, target: str | None = None) -> Dataset:
@@ -133,10 +131,6 @@ def load_csv(path: FilePath, target: str | None = None) -> Dataset:
     target : str, optional
         Column that holds y (numbers, booleans or text); the last one by default.
 
-    Returns
-    -------
-    Dataset
-
     Raises
     ------
     FileNotFoundError
@@ -147,20 +141,10 @@ def load_csv(path: FilePath, target: str | None = None) -> Dataset:
         For an empty or malformed file, a missing line of names, an unknown `target`, features that are not
         numbers, missing or infinite values, and fewer than two rows or columns.
     """
-    pandas = require("pandas", "Reading a CSV file")
-    file = _existing(path)
-    separator = "\t" if ".tsv" in map(str.lower, file.suffixes) else ","
-    try:
-        top = pandas.read_csv(file, sep=separator, header=None, nrows=1)
-        with warnings.catch_warnings():  # by default pandas makes a field too many the name of its row
-            warnings.simplefilter("error", pandas.errors.ParserWarning)
-            frame = pandas.read_csv(file, sep=separator, low_memory=False, index_col=False)
-    except pandas.errors.ParserWarning as error:
-        raise ValueError(f"{file} should have one name a column. Got rows with more fields.") from error
-    except UNREADABLE as error:
-        raise ValueError(f"{file} should be a CSV file. Got: {_first_line(error)}.") from error
-    _check_header(file, top.iloc[0, :-1].tolist())
-    return _from_frame(file, frame, target)
+    frame = csv_frame(path)
+    top = require("pandas", "Reading a CSV file").read_csv(path, sep=_separator(path), header=None, nrows=1)
+    check_header(Path(path), top.iloc[0, :-1].tolist())
+    return _from_frame(Path(path), frame, target)
 
 
 def load_parquet(path: FilePath, target: str | None = None) -> Dataset:
@@ -173,10 +157,6 @@ def load_parquet(path: FilePath, target: str | None = None) -> Dataset:
     target : str, optional
         Column that holds y (numbers, booleans, text or categories); the last one by default.
 
-    Returns
-    -------
-    Dataset
-
     Raises
     ------
     FileNotFoundError
@@ -187,14 +167,36 @@ def load_parquet(path: FilePath, target: str | None = None) -> Dataset:
         For an empty or malformed file, an unknown `target`, features that are not numbers, missing or
         infinite values, and fewer than two rows or columns.
     """
+    return _from_frame(Path(path), parquet_frame(path), target)
+
+
+def csv_frame(path: FilePath) -> Any:
+    """A CSV file as a data frame."""
+    pandas = require("pandas", "Reading a CSV file")
+    file = existing_file(path)
+    try:
+        with warnings.catch_warnings():  # by default pandas makes a field too many the name of its row
+            warnings.simplefilter("error", pandas.errors.ParserWarning)
+            return pandas.read_csv(file, sep=_separator(file), low_memory=False, index_col=False)
+    except pandas.errors.ParserWarning as error:
+        raise ValueError(f"{file} should have one name a column. Got rows with more fields.") from error
+    except UNREADABLE as error:
+        raise ValueError(f"{file} should be a CSV file. Got: {first_line(error)}.") from error
+
+
+def _separator(path: FilePath) -> str:
+    return "\t" if ".tsv" in map(str.lower, Path(path).suffixes) else ","
+
+
+def parquet_frame(path: FilePath) -> Any:
+    """A Parquet file as a data frame."""
     pandas = require("pandas", "Reading a Parquet file")
     require("pyarrow", "Reading a Parquet file")
-    file = _existing(path)
+    file = existing_file(path)
     try:
-        frame = pandas.read_parquet(file, engine="pyarrow")
+        return pandas.read_parquet(file, engine="pyarrow")
     except UNREADABLE as error:
-        raise ValueError(f"{file} should be a readable Parquet file. Got: {_first_line(error)}.") from error
-    return _from_frame(file, frame, target)
+        raise ValueError(f"{file} should be a readable Parquet file. Got: {first_line(error)}.") from error
 
 
 def require(module: str, purpose: str) -> Any:
@@ -207,7 +209,16 @@ def require(module: str, purpose: str) -> Any:
         raise ImportError(f'{purpose} needs {module}: pip install "gdnp[cli]".', name=module) from error
 
 
-def _existing(path: FilePath) -> Path:
+def frame_of(dataset: Dataset, purpose: str) -> Any:
+    """X as a data frame, so that its columns can be matched by name; X itself where they have none."""
+    if dataset.feature_names is None:
+        return dataset.X
+    pandas = require("pandas", purpose)
+    return pandas.DataFrame(dataset.X, columns=list(dataset.feature_names), copy=False)
+
+
+def existing_file(path: FilePath) -> Path:
+    """The path, of a file that is there, may be read and holds something."""
     file = Path(path)
     if not file.exists():
         raise FileNotFoundError(f"A data file was expected at {file}. Got nothing there: check the path.")
@@ -239,13 +250,14 @@ def _from_frame(file: Path, frame: Any, target: str | None) -> Dataset:
             f"The features of {file} must be numbers: encode or drop these columns. Got {text[:8]}."
         )
     X = features.to_numpy(dtype=np.float64, na_value=np.nan)
-    y = _labels(file, frame[target], types)
-    _check_finite(file, X, y)
+    y = labels_of(file, frame[target])
+    check_finite(file, X, y)
     return Dataset(file.name, np.ascontiguousarray(X), y, tuple(features.columns))
 
 
-def _labels(file: Path, column: Any, types: Any) -> NDArray[Any]:
+def labels_of(file: Path, column: Any) -> NDArray[Any]:
     """Numbers as float64, booleans as bool, text as str; a category as what it stands for."""
+    types = importlib.import_module("pandas").api.types
     if column.isna().any():
         raise ValueError(
             f"The target of {file} should have no gaps. Got {column.isna().sum()}: drop those rows."
@@ -266,7 +278,8 @@ def _check_rows(file: Path, rows: int) -> None:
         raise ValueError(f"{file} should hold at least two rows. Got {rows}.")
 
 
-def _check_finite(file: Path, X: NDArray[np.float64], y: NDArray[Any]) -> None:
+def check_finite(file: Path, X: NDArray[np.float64], y: NDArray[Any]) -> None:
+    """Refuse NaN and infinity, in y where that holds numbers."""
     numbers = {"X": X, "y": y} if y.dtype.kind == "f" else {"X": X}
     for name, values in numbers.items():
         bad = values.size - np.count_nonzero(np.isfinite(values))
@@ -276,7 +289,7 @@ def _check_finite(file: Path, X: NDArray[np.float64], y: NDArray[Any]) -> None:
             )
 
 
-def _check_header(file: Path, names: list[Any]) -> None:
+def check_header(file: Path, names: list[Any]) -> None:
     """Refuse a first line of data, which would be lost as column names; 0, 1, ... or 1, 2, ... are names."""
     plain = {str(name).strip() for name in names}
     counted = any(plain == {str(i + first) for i in range(len(names))} for first in (0, 1))
@@ -294,5 +307,6 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What a parser says, without the lines that quote the file."""
     return str(error).strip().split("\n")[0].rstrip(".")

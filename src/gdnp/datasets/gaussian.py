@@ -1,7 +1,5 @@
 """Gaussian designs that meet Assumptions 1 and 2 of the paper exactly, with everything about them known."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -65,8 +63,8 @@ def gaussian_design(
     """Sample from the population of `gaussian_parameters`: z ~ N(u, S - uuᵀ), y = ±1, x = -y z.
 
     Then E[x] = 0 and E[xxᵀ] = S (Assumption 1), and z = -y x is Gaussian (Assumption 2).
-    The covariance needs no factorisation: S - uuᵀ = F(I - r vvᵀ)Fᵀ and I - r vvᵀ = (I - c vvᵀ)² with
-    c = 1 - √(1 - r), hence z = u + F(I - c vvᵀ)ε with ε ~ N(0, I).
+    The covariance needs no factorisation: S - uuᵀ = F(I - r vvᵀ)Fᵀ, and I - r vvᵀ = (I - c vvᵀ)² with
+    c = 1 - √(1 - r). Hence z = u + F(I - c vvᵀ)ε with ε ~ N(0, I).
 
     Parameters
     ----------

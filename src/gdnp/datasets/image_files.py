@@ -1,7 +1,5 @@
 """Readers for the files of MNIST and CIFAR-10 that refuse what they cannot read, in one sentence."""
 
-from __future__ import annotations
-
 import gzip
 import math
 import pickle
@@ -21,14 +19,6 @@ PIXELS = 3072
 
 def read_idx(path: FilePath) -> NDArray[np.uint8]:
     """Read an array of bytes in the IDX format, compressed by gzip.
-
-    Parameters
-    ----------
-    path : path
-
-    Returns
-    -------
-    ndarray of uint8
 
     Raises
     ------
@@ -59,10 +49,6 @@ def read_cifar_batch(path: FilePath) -> tuple[NDArray[np.uint8], NDArray[np.int6
     A pickle may name any function to be called as it is read. This reader takes the three names that make up
     an array for labels of inert records, builds the array from their bytes itself, and refuses every other
     name.
-
-    Parameters
-    ----------
-    path : path
 
     Returns
     -------

@@ -1,7 +1,5 @@
 """MNIST, CIFAR-10 and scikit-learn's digits: images as rows of pixels."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from typing import Literal
 
@@ -11,7 +9,7 @@ from sklearn import datasets as sklearn_datasets
 
 from gdnp.datasets.archive import CIFAR10, fetch_member
 from gdnp.datasets.dataset import Dataset
-from gdnp.datasets.fetch import data_dir, fetch_file
+from gdnp.datasets.fetch import data_dir, fetch_file, known_split
 from gdnp.datasets.image_files import read_cifar_batch, read_idx
 
 __all__ = ["MNIST", "cifar10_batches", "fetch_cifar10", "fetch_mnist", "load_digits"]
@@ -47,7 +45,7 @@ def fetch_mnist(split: Literal["train", "test"] = "train") -> Dataset:
     ----------
     Y. LeCun, C. Cortes, C. Burges, The MNIST database of handwritten digits.
     """
-    images, labels = (read_idx(fetch_file(key)) for key in MNIST[_checked(split)])
+    images, labels = (read_idx(fetch_file(key)) for key in MNIST[known_split(split)])
     name = "mnist" if split == "train" else "mnist.t"
     return Dataset(name, _unit_interval(images), labels.astype(np.float64))
 
@@ -75,18 +73,14 @@ def fetch_cifar10(
     ------
     ValueError
         For another `split`, a batch that does not exist, and a file that is no batch.
-    DataNotFoundError
-        When a batch is absent and no mirror serves the archive.
-    ChecksumError
-        When a file is there with other contents; it is left as it is.
-    ImportError
-        When a download is needed, or ``GDNP_DATA`` not set, and pooch is not installed.
+    DataNotFoundError, ChecksumError, ImportError
+        As `fetch_file`.
 
     References
     ----------
     A. Krizhevsky (2009), Learning multiple layers of features from tiny images.
     """
-    if _checked(split) == "test":
+    if known_split(split) == "test":
         if batches is not None:
             raise ValueError(f"batches chooses from the training split. Got {list(batches)} for 'test'.")
         names, name = ["test_batch"], "cifar10.t"
@@ -101,12 +95,7 @@ def fetch_cifar10(
 
 
 def cifar10_batches() -> tuple[int, ...]:
-    """The numbers of CIFAR-10's training batches that are in the data folder; nothing is downloaded.
-
-    Returns
-    -------
-    tuple of int
-    """
+    """The numbers of CIFAR-10's training batches that are in the data folder; nothing is downloaded."""
     folder = data_dir()
     found = (folder / f"cifar-10-batches-py/data_batch_{number}" for number in range(1, 6))
     return tuple(number for number, path in enumerate(found, start=1) if path.is_file())
@@ -115,21 +104,12 @@ def cifar10_batches() -> tuple[int, ...]:
 def load_digits() -> Dataset:
     """Digits, which come with scikit-learn: 1797 handwritten digits, 8 x 8 pixels from 0 to 16.
 
-    Returns
-    -------
-    Dataset
-        X dense of shape (1797, 64), y the digit.
+    X is dense of shape (1797, 64), y the digit.
     """
     bunch = sklearn_datasets.load_digits()
     return Dataset(
         "digits", bunch.data, bunch.target.astype(np.float64), tuple(map(str, bunch.feature_names))
     )
-
-
-def _checked(split: str) -> str:
-    if split not in ("train", "test"):
-        raise ValueError(f"split must be 'train' or 'test'. Got {split!r}.")
-    return split
 
 
 def _unit_interval(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

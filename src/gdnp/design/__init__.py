@@ -7,13 +7,23 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from gdnp.design.base import Block, DesignMatrix
+from gdnp.design.base import DesignMatrix, Job
+from gdnp.design.block import Block
 from gdnp.design.dense import DenseDesign
+from gdnp.design.rows import Choice, Rows, RowVector
 from gdnp.design.sparse import SparseDesign
 
-__all__ = ["DESIGNS", "Block", "DenseDesign", "DesignMatrix", "SparseDesign", "as_design"]
-
-DESIGNS: dict[str, type[DesignMatrix]] = {"dense": DenseDesign, "sparse": SparseDesign}
+__all__ = [
+    "Block",
+    "Choice",
+    "DenseDesign",
+    "DesignMatrix",
+    "Job",
+    "RowVector",
+    "Rows",
+    "SparseDesign",
+    "as_design",
+]
 
 
 def as_design(X: Any, n_jobs: int | None = None) -> DesignMatrix:

@@ -4,97 +4,41 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal, TypeVar
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gdnp._typing import FloatArray
-from gdnp.design.threads import available_cores, ordered_map, single_threaded_blas
+from gdnp.design.block import Block
+from gdnp.design.rows import Choice, Rows, RowVector, add
+from gdnp.design.threads import available_cores, ordered_sum
 
-P = TypeVar("P")
-Second = Literal["full", "diagonal"]
-
-__all__ = ["Block", "DesignMatrix", "Second"]
-
-LANES = 16
-"""Partial sums of a reduction. Fixed, so that results repeat bit for bit on any number of threads."""
-LANE_FLOATS = 1 << 23
-"""Partial sums together hold at most about this many numbers, at least two of them."""
-ROWS = 1 << 14
-"""Rows of a sum that does not look at X."""
-ROW_WORK = 8.0
-"""Time of such a sum for a row, in units of reading an entry of dense X."""
-SERIAL_WORK = float(1 << 21)
-"""Below this much work, in those units, a thread costs more than it saves: waking it takes 0.1 to 0.2 ms."""
+__all__ = ["DesignMatrix", "Job"]
 
 
-class Block(ABC):
-    """Some consecutive rows of X in float64, read only when a product asks for them."""
+@dataclass(frozen=True)
+class Job:
+    """A verb, its state, and the row vectors that it reads and writes, in that order.
 
-    @abstractmethod
-    def dot(self, v: FloatArray, out: FloatArray | None = None) -> FloatArray:
-        """X_b v for v of shape (d,) or (d, k), written to `out` where that is given."""
+    Attributes
+    ----------
+    verb : str
+        A method of ``Block``.
+    state : object
+        Whatever the verb takes; it can be pickled.
+    reads, writes : tuple of RowVector or None
+    partial_size : int
+        Numbers in one partial result: large ones get fewer partial sums, to keep memory bounded.
+    """
 
-    @abstractmethod
-    def tdot(self, r: FloatArray) -> FloatArray:
-        """X_bᵀ r for r of shape (rows,) or (rows, k)."""
-
-    @abstractmethod
-    def gram(self, weight: FloatArray, centre: FloatArray | None = None) -> FloatArray:
-        """(X_b - centre)ᵀ diag(weight) (X_b - centre), shape (d, d); None is 0."""
-
-    @abstractmethod
-    def squares(self, weight: FloatArray | None, centre: FloatArray | None = None) -> FloatArray:
-        """The diagonal of ``gram``, shape (d,); no weight is 1 for each row."""
-
-    @abstractmethod
-    def sums(self) -> FloatArray:
-        """X_bᵀ 1, shape (d,)."""
-
-    @abstractmethod
-    def centred_moments(
-        self, weight: FloatArray, targets: FloatArray, scale: FloatArray | None, second: Second
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Weighted means, covariance and covariance with targets, nothing summed uncentred.
-
-        Parameters
-        ----------
-        weight : ndarray of shape (rows,)
-            Non-negative, summing to one over the block.
-        targets : ndarray of shape (rows, k)
-            Centred already.
-        scale : ndarray of shape (d,) or None
-            Powers of two that the columns are multiplied by first.
-        second : {"full", "diagonal"}
-            Whether the covariance is a matrix or its diagonal.
-
-        Returns
-        -------
-        mean : ndarray of shape (d,)
-        S : ndarray of shape (d, d) or (d,)
-            (X_b - mean)ᵀ diag(weight) (X_b - mean).
-        U : ndarray of shape (d, k)
-            (X_b - mean)ᵀ diag(weight) targets.
-        """
-
-    @abstractmethod
-    def dense(self, low: int, high: int) -> FloatArray:
-        """Rows `low` to `high` as an array of shape (high - low, d) to be read."""
-
-    @abstractmethod
-    def column_max(self) -> FloatArray:
-        """max |x| of each column of the block, shape (d,)."""
-
-
-def _add(total: Any, part: Any) -> Any:
-    for k, term in enumerate(part):
-        total[k] += term
-    return total
-
-
-def _pieces(rows: Sequence[FloatArray | None], low: int, high: int) -> list[FloatArray | None]:
-    return [None if row is None else row[low:high] for row in rows]
+    verb: str
+    state: Any = None
+    reads: tuple[RowVector | None, ...] = ()
+    writes: tuple[RowVector, ...] = ()
+    partial_size: int = 1
 
 
 class DesignMatrix(ABC):
@@ -144,9 +88,23 @@ class DesignMatrix(ABC):
     def transformed(self, offset: FloatArray | None, factor: FloatArray | None) -> DesignMatrix:
         """(X - offset) · factor, worked out as blocks are read; None leaves columns as they are."""
 
+    @cached_property
+    def rows(self) -> Rows:
+        """Where vectors of n numbers live."""
+        return Rows(self.n_samples, self.n_jobs)
+
+    @property
+    def read_cost(self) -> float:
+        """Time of reading X once, in passes: 1 in memory."""
+        return 1.0
+
+    def gather(self, choice: Choice) -> DesignMatrix:
+        """The design of some rows, copied to memory."""
+        return self._taken(choice.index)
+
     @abstractmethod
-    def rows(self, index: NDArray[np.intp]) -> DesignMatrix:
-        """The design of some rows, copied."""
+    def _taken(self, index: NDArray[np.intp]) -> DesignMatrix:
+        """The design of the rows of `index`, copied."""
 
     @abstractmethod
     def columns(self, index: NDArray[np.intp]) -> DesignMatrix:
@@ -190,103 +148,83 @@ class DesignMatrix(ABC):
     def kernel_work(self) -> float:
         """Time of X Xᵀ in units of a pass, as measured."""
 
-    def reduce(
+    def map(
         self,
-        kernel: Callable[..., P],
-        *rows: FloatArray | None,
-        merge: Callable[[P, P], P] = _add,
+        verb: str,
+        state: Any = None,
+        *,
+        reads: tuple[RowVector | None, ...] = (),
+        writes: tuple[RowVector, ...] = (),
+        merge: Callable[[Any, Any], Any] = add,
         partial_size: int = 1,
-    ) -> P:
-        """Sum of ``kernel(block, *row slices)`` over the blocks.
+        chosen: Choice | None = None,
+    ) -> Any:
+        """Sum of ``block.verb(state, *slices)`` over the blocks, in one reading of X.
 
         Parameters
         ----------
-        kernel : callable
-            Given a ``Block`` and the matching slices of `rows`, to which it may write. Returns a list of
-            arrays and floats that nobody else holds (they are added up in place), or whatever `merge` takes.
-        *rows : ndarray of shape (n,) or (n, k), or None
-            Row vectors; None is passed on as None.
+        verb : str
+            A method of ``Block``.
+        state : object
+            Its first argument; it can be pickled.
+        reads, writes : tuple of RowVector or None
+            Slices of them follow the state; None is passed on as None.
         merge : callable
-            Adds two partial results.
+            Adds two partial results; by default lists of numbers and arrays, in place.
         partial_size : int
-            Numbers in one partial result; large ones get fewer partial sums to keep memory bounded.
+            Numbers in one partial result.
+        chosen : Choice or None
+            Rows to sum over instead of all, each block copied when its turn comes. They write nothing.
         """
+        if chosen is not None:
+            return self._map_chosen(verb, state, reads, merge, partial_size, chosen)
         design = self.in_blocks_for(partial_size)
-        bounds = design.bounds
-        if len(bounds) == 1:
-            with single_threaded_blas():
-                return kernel(design.block(0), *rows)
+        bounds, piece, vectors = design.bounds, self.rows.piece, (*reads, *writes)
 
-        def part(k: int) -> P:
+        def part(k: int) -> Any:
             low, high = bounds[k]
-            return kernel(design.block(k), *_pieces(rows, low, high))
+            return getattr(design.block(k), verb)(state, *[piece(v, low, high) for v in vectors])
 
-        return self._ordered_sum(part, len(bounds), merge, self.entry_work * self.n_entries, partial_size)
+        work = self.entry_work * self.n_entries
+        return ordered_sum(part, len(bounds), merge, self.n_jobs, work, partial_size)
 
-    def reduce_chosen(
+    def several(self, *jobs: Job) -> list[Any]:
+        """The sums of several verbs, in ONE reading of X."""
+        partial_size = max(job.partial_size for job in jobs)
+        design = self.in_blocks_for(partial_size)
+        bounds, piece = design.bounds, self.rows.piece
+
+        def part(k: int) -> list[Any]:
+            block, (low, high) = design.block(k), bounds[k]
+            return [
+                getattr(block, job.verb)(job.state, *[piece(v, low, high) for v in (*job.reads, *job.writes)])
+                for job in jobs
+            ]
+
+        def merge(a: list[Any], b: list[Any]) -> list[Any]:
+            return [add(x, y) for x, y in zip(a, b, strict=True)]
+
+        work = self.entry_work * self.n_entries
+        return ordered_sum(part, len(bounds), merge, self.n_jobs, work, partial_size)
+
+    def _map_chosen(
         self,
-        kernel: Callable[..., list[Any]],
-        index: NDArray[np.intp],
-        *rows: FloatArray | None,
-        partial_size: int = 1,
-    ) -> list[Any]:
-        """``reduce`` over the rows of `index`, each block copied when its turn comes.
-
-        `rows` are vectors of the length of `index`.
-        """
+        verb: str,
+        state: Any,
+        reads: tuple[RowVector | None, ...],
+        merge: Callable[[Any, Any], Any],
+        partial_size: int,
+        chosen: Choice,
+    ) -> Any:
+        index, array = chosen.index, self.rows.array
         count = -(-len(index) * len(self.in_blocks_for(partial_size).bounds) // self.n_samples)
 
-        def part(k: int) -> list[Any]:
-            low, high = k * len(index) // count, (k + 1) * len(index) // count
-            few = self.rows(index[low:high])
+        def part(k: int) -> Any:
+            some = index[k * len(index) // count : (k + 1) * len(index) // count]
+            few = self._taken(some)
             few.n_jobs = 1
-            return few.reduce(kernel, *_pieces(rows, low, high), partial_size=partial_size)
+            slices = tuple(None if v is None else array(v)[some] for v in reads)
+            return few.map(verb, state, reads=slices, merge=merge, partial_size=partial_size)
 
-        work = self.entry_work * self.n_entries * len(index) / self.n_samples
-        return self._ordered_sum(part, count, _add, work * self.gram_work, partial_size)
-
-    def reduce_rows(self, kernel: Callable[..., list[Any]], *rows: NDArray[Any] | None) -> list[Any]:
-        """Sum of ``kernel(*row slices)`` over the rows, without a look at X; see ``reduce``.
-
-        The slices are longer than a block: a kernel of many small array operations would otherwise spend its
-        time handing the interpreter lock from thread to thread.
-        """
-        n = self.n_samples
-        count = -(-n // ROWS)
-        if count == 1:
-            with single_threaded_blas():
-                return kernel(*rows)
-
-        def part(k: int) -> list[Any]:
-            return kernel(*_pieces(rows, k * n // count, (k + 1) * n // count))
-
-        return self._ordered_sum(part, count, _add, ROW_WORK * n)
-
-    def _ordered_sum(
-        self,
-        part: Callable[[int], P],
-        count: int,
-        merge: Callable[[P, P], P],
-        work: float,
-        partial_size: int = 1,
-    ) -> P:
-        """part(0) + ... + part(count - 1): consecutive parts within a lane, then the lanes in order."""
-        if count == 1:
-            with single_threaded_blas():
-                return part(0)
-        lanes = min(LANES, count, max(2, LANE_FLOATS // partial_size))
-        edges = [count * lane // lanes for lane in range(lanes + 1)]
-
-        def lane_sum(lane: int) -> P:
-            total = part(edges[lane])
-            for k in range(edges[lane] + 1, edges[lane + 1]):
-                total = merge(total, part(k))
-            return total
-
-        serial = self.n_jobs == 1 or lanes == 1 or work < SERIAL_WORK
-        with single_threaded_blas():
-            parts = iter(ordered_map(lane_sum, range(lanes), 1 if serial else self.n_jobs))
-            total = next(parts)
-            for other in parts:
-                total = merge(total, other)
-        return total
+        work = self.entry_work * self.n_entries * self.gram_work * len(index) / self.n_samples
+        return ordered_sum(part, count, merge, self.n_jobs, work, partial_size)

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdnp._typing import FloatArray
-from gdnp.design.base import Block, DesignMatrix, Second
+from gdnp.design.base import DesignMatrix
+from gdnp.design.block import Block, Second
+from gdnp.design.costs import dense_columns, dense_gram, dense_kernel
 
 __all__ = ["DenseBlock", "DenseDesign"]
 
@@ -27,10 +29,7 @@ class DenseBlock(Block):
     """Rows of an array, converted to float64 (and transformed) when first used."""
 
     def __init__(
-        self,
-        rows: NDArray[np.generic],
-        offset: FloatArray | None = None,
-        factor: FloatArray | None = None,
+        self, rows: NDArray[np.generic], offset: FloatArray | None = None, factor: FloatArray | None = None
     ) -> None:
         self._rows = rows
         self._offset = offset
@@ -47,6 +46,10 @@ class DenseBlock(Block):
             self._values = rows if self._factor is None else rows * self._factor
         return self._values
 
+    @property
+    def n_rows(self) -> int:  # noqa: D102
+        return len(self._rows)
+
     def dot(self, v: FloatArray, out: FloatArray | None = None) -> FloatArray:  # noqa: D102
         return np.matmul(self.values, v, out=out)
 
@@ -56,7 +59,7 @@ class DenseBlock(Block):
         # would copy an array that is a part of the columns of another.
         return np.asarray(np.dot(values.T, r) if values.flags.forc else values.T @ r)
 
-    def gram(self, weight: FloatArray, centre: FloatArray | None = None) -> FloatArray:  # noqa: D102
+    def weighted_gram(self, weight: FloatArray, centre: FloatArray | None = None) -> FloatArray:  # noqa: D102
         values = self.values
         n, d = values.shape
         step = max(COPIED_ROWS, COPIED_FLOATS // max(1, d), d)
@@ -76,7 +79,7 @@ class DenseBlock(Block):
             total += product(low)
         return total
 
-    def squares(  # noqa: D102
+    def weighted_squares(  # noqa: D102
         self, weight: FloatArray | None, centre: FloatArray | None = None
     ) -> FloatArray:
         if weight is None and centre is None:
@@ -84,7 +87,7 @@ class DenseBlock(Block):
         weight = np.ones(len(self.values)) if weight is None else weight
         return np.asarray(np.dot(weight, np.square(self.values if centre is None else self.values - centre)))
 
-    def sums(self) -> FloatArray:  # noqa: D102
+    def column_sums(self) -> FloatArray:  # noqa: D102
         return self.tdot(np.ones(len(self.values)))
 
     def centred_moments(  # noqa: D102
@@ -104,7 +107,7 @@ class DenseBlock(Block):
     def dense(self, low: int, high: int) -> FloatArray:  # noqa: D102
         return self.values[low:high]
 
-    def column_max(self) -> FloatArray:  # noqa: D102
+    def column_max(self, _: None = None) -> FloatArray:  # noqa: D102
         return np.asarray(np.max(np.abs(self.values), axis=0, initial=0.0))
 
 
@@ -176,15 +179,15 @@ class DenseDesign(DesignMatrix):
 
     @property
     def gram_work(self) -> float:  # noqa: D102
-        return 1.5 + self.n_features / 24.0
+        return dense_gram(self.n_features)
 
     @property
     def column_work(self) -> float:  # noqa: D102
-        return 0.08
+        return dense_columns()
 
     @property
     def kernel_work(self) -> float:  # noqa: D102
-        return 1.5 + self.n_samples / 24.0
+        return dense_kernel(self.n_samples)
 
     def transformed(self, offset: FloatArray | None, factor: FloatArray | None) -> DenseDesign:  # noqa: D102
         return DenseDesign(self._X, self.n_jobs, offset=offset, factor=factor)
@@ -193,7 +196,7 @@ class DenseDesign(DesignMatrix):
         """The same X with `offset` taken off its columns as they are read."""
         return self.transformed(offset, self._factor)
 
-    def rows(self, index: NDArray[np.intp]) -> DenseDesign:  # noqa: D102
+    def _taken(self, index: NDArray[np.intp]) -> DenseDesign:
         # `take` lets other threads go on, but would first copy all of an array in another order.
         few = self._X.take(index, axis=0) if self._X.flags.c_contiguous else self._X[index]
         return DenseDesign(few, self.n_jobs, offset=self._offset, factor=self._factor)

@@ -11,7 +11,9 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from gdnp._typing import FloatArray
-from gdnp.design.base import Block, DesignMatrix, Second
+from gdnp.design.base import DesignMatrix
+from gdnp.design.block import Block, Second
+from gdnp.design.costs import SPARSE_ENTRY, SPARSE_PRODUCT, sparse_columns, sparse_gram, sparse_kernel
 from gdnp.design.dense import product_with_signs
 
 __all__ = ["SparseBlock", "SparseDesign"]
@@ -19,8 +21,6 @@ __all__ = ["SparseBlock", "SparseDesign"]
 BLOCK_ENTRIES, BLOCK_ENTRIES_PER_COLUMN = 1 << 18, 8
 """Stored entries of a block: many beside the d numbers of its part of a sum."""
 DENSE_ROWS_FLOATS = 1 << 17
-SPARSE_PRODUCT_COST = 50.0
-"""One multiplication of a sparse-sparse product in multiplications of a dense one (measured)."""
 
 
 class SparseBlock(Block):
@@ -51,6 +51,10 @@ class SparseBlock(Block):
             data = data * self._factor[columns]
         return _like(rows, data)
 
+    @property
+    def n_rows(self) -> int:  # noqa: D102
+        return int(self._stored.shape[0])
+
     @cached_property
     def _transposed(self) -> Any:
         return _transpose(self._rows)  # making it costs more than a short product
@@ -68,13 +72,13 @@ class SparseBlock(Block):
     @cached_property
     def _sparse_product_is_cheaper(self) -> bool:
         n, d = self._rows.shape
-        return bool(n * d * d > SPARSE_PRODUCT_COST * _row_square_sum(self._rows))
+        return bool(n * d * d > SPARSE_PRODUCT * _row_square_sum(self._rows))
 
-    def gram(self, weight: FloatArray, centre: FloatArray | None = None) -> FloatArray:  # noqa: D102
+    def weighted_gram(self, weight: FloatArray, centre: FloatArray | None = None) -> FloatArray:  # noqa: D102
         if centre is not None and centre.any():
             first = self.tdot(weight)
             cross = np.outer(first - (0.5 * weight.sum()) * centre, centre)
-            return self.gram(weight) - cross - cross.T
+            return self.weighted_gram(weight) - cross - cross.T
         if self._sparse_product_is_cheaper:
             weighted = sp.diags_array(weight) @ self._rows
             return np.asarray((self._transposed @ weighted).toarray(), dtype=np.float64)
@@ -89,10 +93,10 @@ class SparseBlock(Block):
             total += product_with_signs(_piece(rows, low, high).toarray(), weight[low:high])
         return total
 
-    def sums(self) -> FloatArray:  # noqa: D102
+    def column_sums(self) -> FloatArray:  # noqa: D102
         return self.tdot(np.ones(self._rows.shape[0]))
 
-    def squares(  # noqa: D102
+    def weighted_squares(  # noqa: D102
         self, weight: FloatArray | None, centre: FloatArray | None = None
     ) -> FloatArray:
         rows = self._rows
@@ -123,13 +127,13 @@ class SparseBlock(Block):
         weighted = weight[:, None] * targets
         U = block.tdot(weighted) - np.multiply.outer(mean, weighted.sum(axis=0))
         if second == "diagonal":
-            return mean + offset, np.maximum(block.squares(weight) - mean * mean, 0.0), U
-        return mean + offset, block.gram(weight) - np.outer(mean, mean), U
+            return mean + offset, np.maximum(block.weighted_squares(weight) - mean * mean, 0.0), U
+        return mean + offset, block.weighted_gram(weight) - np.outer(mean, mean), U
 
     def dense(self, low: int, high: int) -> FloatArray:  # noqa: D102
         return np.asarray(self._rows[low:high].toarray(), dtype=np.float64)
 
-    def column_max(self) -> FloatArray:  # noqa: D102
+    def column_max(self, _: None = None) -> FloatArray:  # noqa: D102
         return np.asarray(abs(self._rows).max(axis=0).toarray(), dtype=np.float64).ravel()
 
 
@@ -147,7 +151,7 @@ class SparseDesign(DesignMatrix):
         Threads of a pass; None means all cores.
     """
 
-    entry_work = 4.0
+    entry_work = SPARSE_ENTRY
 
     def __init__(
         self,
@@ -184,7 +188,7 @@ class SparseDesign(DesignMatrix):
             offset = np.where(_full_columns(self._X), offset, 0.0)
         return SparseDesign(self._X, self.n_jobs, offset=offset, factor=factor)
 
-    def rows(self, index: NDArray[np.intp]) -> SparseDesign:  # noqa: D102
+    def _taken(self, index: NDArray[np.intp]) -> SparseDesign:
         return SparseDesign(self._X[index].tocsr(), self.n_jobs, offset=self._offset, factor=self._factor)
 
     def columns(self, index: NDArray[np.intp]) -> SparseDesign:  # noqa: D102
@@ -197,17 +201,15 @@ class SparseDesign(DesignMatrix):
 
     @cached_property
     def gram_work(self) -> float:  # noqa: D102
-        dense = self.n_samples * self.n_features * (1.5 + self.n_features / 24.0)
-        sparse = SPARSE_PRODUCT_COST / 16.0 * _row_square_sum(self._X)
-        return max(1.0, min(dense, sparse) / max(1.0, 1.5 * float(self._X.nnz)))
+        return sparse_gram(self.n_samples, self.n_features, float(self._X.nnz), _row_square_sum(self._X))
 
     @property
     def column_work(self) -> float:  # noqa: D102
-        return 0.6
+        return sparse_columns()
 
     @property
     def kernel_work(self) -> float:  # noqa: D102
-        return self.n_samples * (1.0 + self.n_features / max(1.0, float(self._X.nnz))) / 3.0
+        return sparse_kernel(self.n_samples, self.n_features, float(self._X.nnz))
 
     @cached_property
     def gram_passes(self) -> float:

@@ -13,10 +13,17 @@ from typing import Any, TypeVar
 import scipy.linalg  # noqa: F401  SciPy brings its own BLAS, which must be loaded to be found
 from threadpoolctl import ThreadpoolController
 
+from gdnp.design.costs import SERIAL_WORK
+
 T = TypeVar("T")
 R = TypeVar("R")
 
-__all__ = ["available_cores", "ordered_map", "single_threaded_blas"]
+__all__ = ["available_cores", "ordered_map", "ordered_sum", "single_threaded_blas"]
+
+LANES = 16
+"""Partial sums of a reduction. Fixed, so that results repeat bit for bit on any number of threads."""
+LANE_FLOATS = 1 << 23
+"""Partial sums together hold at most about this many numbers, at least two of them."""
 
 _lock = threading.Lock()
 _depth = 0
@@ -82,3 +89,48 @@ def ordered_map(function: Callable[[T], R], items: Iterable[T], n_jobs: int) -> 
     for helper in started:
         helper.result()
     return done
+
+
+def ordered_sum(
+    part: Callable[[int], R],
+    count: int,
+    merge: Callable[[R, R], R],
+    n_jobs: int,
+    work: float,
+    partial_size: int = 1,
+) -> R:
+    """part(0) + ... + part(count - 1): consecutive parts within a lane, then the lanes in order.
+
+    Parameters
+    ----------
+    part : callable
+        k -> the k-th term.
+    count : int
+    merge : callable
+        Adds two terms.
+    n_jobs : int
+        Threads; the result does not depend on them.
+    work : float
+        Of all parts, in units of reading an entry of dense X.
+    partial_size : int
+        Numbers in a term.
+    """
+    if count == 1:
+        with single_threaded_blas():
+            return part(0)
+    lanes = min(LANES, count, max(2, LANE_FLOATS // partial_size))
+    edges = [count * lane // lanes for lane in range(lanes + 1)]
+
+    def lane_sum(lane: int) -> R:
+        total = part(edges[lane])
+        for k in range(edges[lane] + 1, edges[lane + 1]):
+            total = merge(total, part(k))
+        return total
+
+    serial = n_jobs == 1 or lanes == 1 or work < SERIAL_WORK
+    with single_threaded_blas():
+        parts = iter(ordered_map(lane_sum, range(lanes), 1 if serial else n_jobs))
+        total = next(parts)
+        for other in parts:
+            total = merge(total, other)
+    return total

@@ -3,5 +3,6 @@
 from gdnp.diagnose.audit import diagnose
 from gdnp.diagnose.records import Diagnosis, Fit, Gaussianity, Spectrum
 from gdnp.diagnose.separability import Separability
+from gdnp.diagnose.words import sections
 
-__all__ = ["Diagnosis", "Fit", "Gaussianity", "Separability", "Spectrum", "diagnose"]
+__all__ = ["Diagnosis", "Fit", "Gaussianity", "Separability", "Spectrum", "diagnose", "sections"]

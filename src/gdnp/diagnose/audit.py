@@ -5,8 +5,6 @@ S = E z zᵀ (Eq. 1). Numbers that depend on the units of the columns (μ, L, κ
 they are and for columns of unit variance; the others (r, rank, angles, separability) depend on neither.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,14 +20,14 @@ from scipy.stats import kurtosis, normaltest, skew
 from gdnp._typing import FloatArray
 from gdnp.datasets import Dataset
 from gdnp.diagnose import words
-from gdnp.diagnose.records import Diagnosis, Fit, Gaussianity, Spectrum
+from gdnp.diagnose.records import EPSILON, Diagnosis, Fit, Gaussianity, Spectrum
 from gdnp.diagnose.separability import Separability, chosen, separability_of
 from gdnp.metric import Covariance, OperatorCovariance
-from gdnp.objective import Objective
+from gdnp.problem import Objective
 from gdnp.solvers import Status, minimize
 from gdnp.theory import predicted_iterations, sin_squared
 
-__all__ = ["Diagnosis", "Fit", "Gaussianity", "Separability", "Spectrum", "diagnose"]
+__all__ = ["diagnose"]
 
 RIDGE = 1e-4
 """Ridge on columns of unit variance, where the log loss alone has no minimum or none that can be reached."""
@@ -42,7 +40,7 @@ LARGEST_DEVIATION = 1e100
 def diagnose(dataset: Dataset, *, n_jobs: int | None = None) -> Diagnosis:
     """Audit a data set of two classes against the assumptions of the paper.
 
-    S is formed for up to ``gdnp.objective.LARGEST_GRAM`` columns; beyond that only products with X are used.
+    S is formed for up to ``gdnp.problem.LARGEST_GRAM`` columns; beyond that only products with X are used.
     Sparse X stays sparse.
 
     Parameters
@@ -51,10 +49,6 @@ def diagnose(dataset: Dataset, *, n_jobs: int | None = None) -> Diagnosis:
         Of ``gdnp.datasets``.
     n_jobs : int or None
         Threads; the result does not depend on them.
-
-    Returns
-    -------
-    Diagnosis
 
     Raises
     ------
@@ -85,7 +79,6 @@ def diagnose(dataset: Dataset, *, n_jobs: int | None = None) -> Diagnosis:
     offsets = np.abs(objective.column_mean) * unit
     S, u = objective.covariance, objective.u
     estimated = isinstance(S, OperatorCovariance)
-    rank = None if estimated else S.rank
     raw, scaled = _spectra(S, u, unit)
     solution = S.solve(u)
     r = float(u @ solution)
@@ -104,7 +97,7 @@ def diagnose(dataset: Dataset, *, n_jobs: int | None = None) -> Diagnosis:
         "constant": chosen(names, ~varies),
         "offset": float(offsets.max()),
         "offset_column": names[int(offsets.argmax())],
-        "rank": rank,
+        "rank": None if estimated else S.rank,
         "r": r,
         "r_squared": r / (1.0 - float(np.mean(y)) ** 2),
         "estimated": estimated,
@@ -139,7 +132,7 @@ def _spectra(
 def _spectrum(largest: float, smallest: float, rank: int | None = None) -> Spectrum:
     resolved = smallest > 8.0 * np.finfo(float).eps * largest
     condition = largest / smallest if resolved else None
-    iterations = None if condition is None else predicted_iterations(max(condition, 1.0), words.EPSILON, rank)
+    iterations = None if condition is None else predicted_iterations(max(condition, 1.0), EPSILON, rank)
     return Spectrum(largest, smallest, condition, iterations)
 
 
@@ -174,7 +167,8 @@ def _gaussianity(objective: Objective, direction: FloatArray) -> Gaussianity | N
     norm = objective.covariance.norm(direction)
     if not norm > 0.0:
         return None
-    z = objective.origin.line(direction / norm).slope
+    line = objective.origin.line(direction / norm)
+    z = objective.design.rows.gather(line.first.slope)
     sd = float(z.std())
     if not sd > 1e-8:  # z is constant where its mean is all of its length 1 in S
         return None
@@ -205,7 +199,7 @@ def _fit(
     S = objective.covariance
     separates = False
     if separable in ("none", "not decided") and isinstance(S, Covariance):
-        result = minimize(objective, "gdnp_metric", max_iter=STEPS, tol=words.EPSILON)
+        result = minimize(objective, "gdnp_metric", max_iter=STEPS, tol=EPSILON)
         separates = result.status is Status.LENGTH_DIVERGES
         if not separates:
             gradient = result.gradient_norm / _start_norm(objective)
@@ -216,7 +210,7 @@ def _fit(
     ridge = _scaled_objective(X, y, unit, n_jobs)
     what = f"log loss with intercept and a ridge of {RIDGE:g} on columns of unit variance"
     if isinstance(S, Covariance):
-        result = minimize(ridge, "gdnp_metric", max_iter=STEPS, tol=words.EPSILON)
+        result = minimize(ridge, "gdnp_metric", max_iter=STEPS, tol=EPSILON)
         gradient = result.gradient_norm / _start_norm(ridge)
         what = f"{what}, {result.n_iter} steps of gdnp_metric"
         coef, intercept, count = result.coef, result.intercept, result.n_iter
@@ -248,7 +242,7 @@ def _quasi_newton(objective: Objective) -> tuple[FloatArray, float, int, float]:
 
     start = np.zeros(objective.n_features + 1)
     first = float(np.linalg.norm(both(start)[1])) or 1.0
-    options = {"maxiter": STEPS, "gtol": words.EPSILON * first / math.sqrt(len(start)), "ftol": 0.0}
+    options = {"maxiter": STEPS, "gtol": EPSILON * first / math.sqrt(len(start)), "ftol": 0.0}
     found = scipy_minimize(both, start, jac=True, method="L-BFGS-B", options=options)
     coef, intercept = found.x[:-1], objective.raw_intercept(found.x[:-1], float(found.x[-1]))
     return coef, intercept, int(found.nit), float(np.linalg.norm(found.jac)) / first
@@ -267,6 +261,7 @@ def _described(
     S = objective.covariance
     point = objective.at(coef, intercept - objective.raw_intercept(coef, 0.0))
     length, target = S.norm(coef), S.norm(predicted)
+    margins = objective.design.rows.gather(point.margins)
     cosine = angle = None
     if length > 0.0 and target > 0.0:
         cosine = float(np.clip(S.inner(coef, predicted) / (length * target), -1.0, 1.0))
@@ -275,10 +270,10 @@ def _described(
     fit = Fit(
         what=what,
         iterations=iterations,
-        converged=gradient <= words.EPSILON,
+        converged=gradient <= EPSILON,
         relative_gradient=gradient,
         cosine=cosine,
         angle=angle,
-        training_error=float(0.5 * np.mean(np.sign(point.margins) + 1.0)),
+        training_error=float(0.5 * np.mean(np.sign(margins) + 1.0)),
     )
     return fit, coef, point.separates

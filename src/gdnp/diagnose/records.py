@@ -1,16 +1,16 @@
 """The records that an audit of data ends in."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from gdnp.diagnose import words
 from gdnp.diagnose.separability import Separability
 from gdnp.theory import PredictedIterations
 
-__all__ = ["Diagnosis", "Fit", "Gaussianity", "Spectrum"]
+__all__ = ["EPSILON", "Diagnosis", "Fit", "Gaussianity", "Spectrum"]
+
+EPSILON = 1e-6
+"""Accuracy that iterations are predicted for, and that the fit of an audit aims at."""
 
 
 @dataclass(frozen=True)
@@ -150,20 +150,6 @@ class Diagnosis:
         """As JSON: numbers that are not finite are None."""
         found: dict[str, Any] = _plain(asdict(self))
         return found
-
-    def sections(self) -> list[tuple[str, list[tuple[str, str]]]]:
-        """Titles, and under each the rows of a table: what, and its value."""
-        return words.sections(self)
-
-    def lines(self) -> list[str]:
-        """Plain text for people."""
-        out = [f"Diagnosis of {self.name}", ""]
-        sections = self.sections()
-        width = max(len(name) for _, rows in sections for name, _ in rows)
-        for title, rows in sections:
-            out += [title, *(f"  {name:<{width}}  {value}" for name, value in rows), ""]
-        out += ["What this means", *(f"  - {sentence}" for sentence in self.findings), ""]
-        return [*out, f"Suggested solver: {self.solver}", f"  {self.advice}"]
 
 
 def _plain(value: Any) -> Any:

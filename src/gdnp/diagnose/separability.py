@@ -1,7 +1,5 @@
 """Whether a hyperplane has the rows of two classes on its two sides, decided by linear programs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 
 from gdnp._typing import FloatArray
-from gdnp.objective import LARGEST_GRAM
+from gdnp.problem import LARGEST_GRAM
 
 __all__ = ["Separability", "chosen", "separability_of"]
 
@@ -47,28 +45,16 @@ def separability_of(
 ) -> Separability:
     """Whether some hyperplane separates the rows with y = 1 from those with y = -1, wholly or in part.
 
-    Parameters
-    ----------
-    X : ndarray or sparse matrix of shape (n, d)
-    y : ndarray of shape (n,)
-        -1 and +1, both present.
-    mean, unit : ndarray of shape (d,)
-        Of the columns: their means, and 1/sd or 0 for one that is constant.
-    names : sequence of str
-        Of the columns.
-
-    Returns
-    -------
-    Separability
+    X, dense or sparse, has shape (n, d), and y holds both labels. `mean` and `unit`, of shape (d,), are the
+    means of the columns, and 1/sd or 0 for one that is constant.
     """
     weak, strict = _single_columns(X, y)
     if strict.any():
         return Separability("complete", len(y), chosen(names, strict))
-    columns = chosen(names, weak & (unit > 0.0))
+    columns = chosen(names, weak & (unit > 0.0))  # a constant column touches itself
     entries = X.nnz if sp.issparse(X) else X.size
-    if entries > LARGEST_PROGRAM or X.shape[1] > LARGEST_GRAM:
-        return Separability("partial" if columns else "not decided", None, columns)
-    rows = _separated_rows(X, y, mean, unit)
+    too_large = entries > LARGEST_PROGRAM or X.shape[1] > LARGEST_GRAM
+    rows = None if too_large else _separated_rows(X, y, mean, unit)
     if rows is None:
         return Separability("partial" if columns else "not decided", None, columns)
     if rows == len(y):
@@ -90,9 +76,7 @@ def _single_columns(X: Any, y: FloatArray) -> tuple[NDArray[np.bool_], NDArray[n
                 np.max(X, axis=0, where=mine, initial=-np.inf),
             ]
     low, high, other_low, other_high = extremes
-    varies = np.minimum(low, other_low) < np.maximum(high, other_high)
-    weak = ((high <= other_low) | (other_high <= low)) & varies
-    return weak, (high < other_low) | (other_high < low)
+    return (high <= other_low) | (other_high <= low), (high < other_low) | (other_high < low)
 
 
 def _separated_rows(X: Any, y: FloatArray, mean: FloatArray, unit: FloatArray) -> int | None:

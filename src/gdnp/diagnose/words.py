@@ -1,19 +1,12 @@
 """The words of a diagnosis: its numbers as rows, what they mean, and which solver they suggest."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from gdnp.diagnose.records import EPSILON, Diagnosis, Gaussianity, Spectrum
 from gdnp.diagnose.separability import Separability
 
-if TYPE_CHECKING:
-    from gdnp.diagnose.records import Diagnosis, Gaussianity, Spectrum
+__all__ = ["advice", "findings", "sections"]
 
-__all__ = ["EPSILON", "advice", "findings", "sections"]
-
-EPSILON = 1e-6
-"""Accuracy that iterations are predicted for."""
 FAR = 10.0
 """Standard deviations between a column and zero that are worth a sentence."""
 
@@ -32,17 +25,14 @@ def sections(found: Diagnosis) -> list[tuple[str, list[tuple[str, str]]]]:
         ("rank of S", rank),
         ("r = uᵀS⁻¹u", f"{found.r:.4g} (R² of least squares on the labels: {found.r_squared:.3g})"),
     ]
+    scales = (("columns as they are", found.raw), ("columns of unit variance", found.scaled))
     spectra = [
-        (name, f"L {s.largest:.3g}, μ {s.smallest:.3g}, κ{about} {_shown(s.condition)}")
-        for name, s in (("columns as they are", found.raw), ("columns of unit variance", found.scaled))
+        (name, f"L {s.largest:.3g}, μ {s.smallest:.3g}, κ{about} {_shown(s.condition)}") for name, s in scales
     ]
     bounds = (
         "from the eigenvalues seen" if found.estimated else "upper bounds; Gaussian data, exact arithmetic"
     )
-    predicted = [
-        (name, _iterations(s, at_least=found.estimated))
-        for name, s in (("columns as they are", found.raw), ("columns of unit variance", found.scaled))
-    ]
+    predicted = [(name, _iterations(s, at_least=found.estimated)) for name, s in scales]
     shapes = [("z along u", _shape(found.along_u)), ("z along the fit", _shape(found.along_fit))]
     shown = (
         "undefined" if found.fit.cosine is None else f"{found.fit.angle:.3g}° (cosine {found.fit.cosine:.5f})"
@@ -64,20 +54,9 @@ def sections(found: Diagnosis) -> list[tuple[str, list[tuple[str, str]]]]:
 
 def findings(found: Diagnosis) -> list[str]:
     """Sentences for someone who has the data and not the paper."""
-    return [
-        sentence
-        for sentence in (
-            _about_separability(found),
-            _about_condition(found),
-            _about_signal(found),
-            _about_rank(found),
-            _about_offsets(found),
-            _about_direction(found),
-            _about_shape(found),
-            _about_classes(found),
-        )
-        if sentence
-    ]
+    first = (_about_separability, _about_condition, _about_signal, _about_rank)
+    then = (_about_offsets, _about_direction, _about_shape, _about_classes)
+    return [sentence for about in (*first, *then) if (sentence := about(found))]
 
 
 def _about_separability(found: Diagnosis) -> str:

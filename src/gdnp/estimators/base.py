@@ -16,10 +16,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from gdnp._typing import FloatArray
-from gdnp.estimators.fitting import SOLVERS, Data, Fitted, Monitor, Settings, fit_one
+from gdnp.design.threads import single_threaded_blas
+from gdnp.estimators.fitting import COLUMNS, SOLVERS, Data, Fitted, Settings, fit_one
 from gdnp.losses import get_loss
-from gdnp.newton import Row
-from gdnp.solvers.state import Status
+from gdnp.solvers import Progress, Status
 
 try:
     from sklearn.callback import CallbackSupportMixin
@@ -111,34 +111,42 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
 
     def _fit_targets(
         self,
-        data: Data,
+        X: Any,
+        y: Any,
+        weight: FloatArray | None,
         settings: Settings,
         targets: list[Callable[[], FloatArray]],
-        weights: list[FloatArray | None],
-        context: Any = None,
-    ) -> list[Fitted]:
+    ) -> None:
         """One fit for each target, which is made, and taken off the list, when its turn comes."""
+        context = None
+        if getattr(self, "_skl_callbacks", None):
+            context = self._init_callback_context(max_subtasks=None)
+            context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         rng = check_random_state(self.random_state) if self.n_init > 1 else None
         fits: list[Fitted] = []
         count = len(targets)
-        for k, weight in enumerate(weights):
-            start = None
-            if self.warm_start and self._has_start(count, data.raw.n_features):
-                start = np.atleast_2d(self.coef_)[k].astype(float), float(np.ravel(self.intercept_)[k])
-            monitor = self._monitor(k, count, context)
-            target = targets.pop(0)()
-            fits.append(fit_one(data, target, settings, weight=weight, start=start, rng=rng, monitor=monitor))
-        return fits
+        with single_threaded_blas(), np.errstate(all="ignore"):
+            data = Data(X, weight, settings, self.n_jobs, count)
+            for k in range(count):
+                start = None
+                if self.warm_start and self._has_start(count, data.design.n_features):
+                    start = np.atleast_2d(self.coef_)[k].astype(float), float(np.ravel(self.intercept_)[k])
+                monitor = self._monitor(k, count, context)
+                objective = data.objective(targets.pop(0)())
+                fits.append(fit_one(objective, settings, start=start, rng=rng, monitor=monitor))
+        self._keep(fits, settings)
+        if context is not None:
+            context.call_on_fit_task_end(estimator=self, X=X, y=y)
 
     def _has_start(self, targets: int, features: int) -> bool:
         return hasattr(self, "coef_") and np.atleast_2d(self.coef_).shape == (targets, features)
 
-    def _monitor(self, k: int, targets: int, context: Any) -> Monitor | None:
+    def _monitor(self, k: int, targets: int, context: Any) -> Callable[[Progress], object] | None:
         """Whatever wants to see each iteration: a progress line, and scikit-learn's callbacks."""
         if not self.verbose and context is None:
             return None
 
-        def watch(row: Row, at: Callable[[], tuple[FloatArray, float]]) -> None:
+        def watch(row: Progress) -> None:
             if self.verbose:
                 of = f"class {k + 1}/{targets}  " if targets > 1 else ""
                 print(
@@ -147,7 +155,7 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
                     file=sys.stderr,
                 )
             if context is not None:
-                self._call_back(context, at, targets)
+                self._call_back(context, row.solution, targets)
 
         return watch
 
@@ -173,16 +181,10 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         self.direction_ = np.array([f.direction for f in fits]) if many else fits[0].direction
         self.length_ = np.array([f.length for f in fits]) if many else fits[0].length
         self.certificate_ = tuple(f.certificate for f in fits) if many else fits[0].certificate
-        self.n_iter_ = (
-            max(1, *(len(f.history) - 1 for f in fits)) if many else max(1, len(fits[0].history) - 1)
-        )
-        rows = [row for fit in fits for row in fit.history]
-        self.history_ = {
-            name: np.array([getattr(row, name) for row in rows])
-            for name in ("passes", "seconds", "objective", "gradient_norm")
-        }
+        self.n_iter_ = max(1, *(f.n_iter for f in fits)) if many else max(1, fits[0].n_iter)
+        self.history_ = {name: np.concatenate([f.history[name] for f in fits]) for name in COLUMNS}
         if many:
-            self.history_["class"] = np.repeat(self.classes_, [len(f.history) for f in fits])
+            self.history_["class"] = np.repeat(self.classes_, [len(f.history["passes"]) for f in fits])
         self._warn(fits, settings)
 
     def _warn(self, fits: list[Fitted], settings: Settings) -> None:
@@ -196,7 +198,7 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
             f"tol={settings.tol:g} was not met{where} (relative suboptimality {worst.gap:.2g}, {known}): "
             f"{REASONS[worst.status]}; {REMEDIES[worst.status]}.",
             ConvergenceWarning,
-            stacklevel=4 if _with_callbacks is None else 5,
+            stacklevel=5 if _with_callbacks is None else 6,
         )
 
     # Prediction

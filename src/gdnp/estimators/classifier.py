@@ -12,9 +12,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import check_is_fitted
 
 from gdnp._typing import FloatArray
-from gdnp.design.threads import single_threaded_blas
 from gdnp.estimators.base import LinearEstimator, with_callbacks
-from gdnp.estimators.fitting import Data
 from gdnp.losses import Loss, get_loss
 
 __all__ = ["GDNPClassifier"]
@@ -64,7 +62,7 @@ class GDNPClassifier(ClassifierMixin, LinearEstimator):  # type: ignore[misc]
     length_ : float or ndarray of shape (K,)
         g, the standard deviation of X coef_.
     certificate_ : Certificate, or a tuple of them
-        Status, gap and how it is known; ``gdnp.solvers.certificates``.
+        Status, gap and how it is known; ``gdnp.solvers.Certificate``.
     history_ : dict of str to ndarray
         ``passes``, ``seconds``, ``objective``, ``gradient_norm``, and ``class`` with more than two classes.
     n_iter_ : int
@@ -127,19 +125,10 @@ class GDNPClassifier(ClassifierMixin, LinearEstimator):  # type: ignore[misc]
         classes, codes = _encode(y)
         weight = self._class_weighted(weight, classes, codes)
         self.classes_ = classes
-        context = None
-        if getattr(self, "_skl_callbacks", None):
-            context = self._init_callback_context(max_subtasks=None)
-            context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         codes_of = range(len(classes)) if len(classes) > 2 else [1]
         targets = [_one_against_rest(codes, code) for code in codes_of]
         del codes  # each target forgets them once it is made
-        with single_threaded_blas(), np.errstate(all="ignore"):
-            data = Data(X, weight, settings, self.n_jobs, many=len(targets) > 1)
-            fits = self._fit_targets(data, settings, targets, [None] * len(targets), context)
-        self._keep(fits, settings)
-        if context is not None:
-            context.call_on_fit_task_end(estimator=self, X=X, y=y)
+        self._fit_targets(X, y, weight, settings, targets)
         return self
 
     def _class_weighted(

@@ -1,7 +1,9 @@
-"""From validated arrays to a fitted linear function: one problem, any solver, one kind of answer."""
+"""From validated arrays to a fitted linear function: one problem, one loop, any solver, one answer."""
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,15 +13,18 @@ import numpy as np
 from gdnp._typing import FloatArray
 from gdnp.design import DesignMatrix, as_design
 from gdnp.losses import Loss
-from gdnp.newton import Certificate, Row, certify, solve, solve_nonconvex
-from gdnp.problem.interface import Cost
-from gdnp.standardized import Shared, Standardized, standardise
+from gdnp.methods import get_method
+from gdnp.newton import Begin, solve
+from gdnp.newton.nonconvex import turned
+from gdnp.problem.objective import Objective, Shared
+from gdnp.solvers import Certificate, Progress, Result, Status, run
+from gdnp.solvers.certificates import certified
 
-Monitor = Callable[[Row, Callable[[], tuple[FloatArray, float]]], object]
-
-__all__ = ["SOLVERS", "Data", "Fitted", "Settings", "fit_one"]
+__all__ = ["COLUMNS", "SOLVERS", "Data", "Fitted", "Settings", "fit_one"]
 
 SOLVERS = ("auto", "newton", "gdnp", "gdnp_metric", "batch_norm_gd", "weight_norm_gd", "gd", "agd")
+COLUMNS = ("passes", "seconds", "objective", "gradient_norm")
+"""What ``history_`` has."""
 
 
 @dataclass(frozen=True)
@@ -44,147 +49,115 @@ class Fitted:
     direction: FloatArray
     length: float
     certificate: Certificate
-    history: list[Row]
+    n_iter: int
+    history: dict[str, FloatArray]
 
 
 class Data:
-    """X in standardised coordinates, with what the problems of several classes share.
-
-    Parameters
-    ----------
-    X : ndarray or sparse matrix of shape (n, d)
-    weight : ndarray of shape (n,) or None
-        Summing to one.
-    settings : Settings
-    n_jobs : int or None
-    many : bool
-        Whether there will be several problems with the weights given here.
-    """
+    """X, its weights (n,) of sum one or None, and what the problems of several targets share."""
 
     def __init__(
-        self, X: Any, weight: FloatArray | None, settings: Settings, n_jobs: int | None, *, many: bool = False
+        self, X: Any, weight: FloatArray | None, settings: Settings, n_jobs: int | None, targets: int = 1
     ) -> None:
-        self._shared = Shared() if many else None
-        self.raw: DesignMatrix = as_design(X, n_jobs)
-        self.weight = weight
-        self.design, self._coordinates = standardise(
-            self.raw, weight, settings.loss, settings.alpha, settings.fit_intercept
-        )
+        self.design: DesignMatrix = as_design(X, n_jobs)
+        self._weight, self._settings, self._shared = weight, settings, Shared(problems=targets)
 
-    def problem(
-        self, target: FloatArray, settings: Settings, weight: FloatArray | None = None
-    ) -> Standardized:
-        """The problem for one target: -1 and +1 in classification (overwritten), numbers in regression."""
-        classification = settings.loss.task == "classification"
-        return Standardized(
+    def objective(self, target: FloatArray) -> Objective:
+        """The problem for one target: -1 and +1 in classification, numbers in regression."""
+        settings = self._settings
+        return Objective.unchecked(
             self.design,
-            np.negative(target, out=target) if classification else np.broadcast_to(-1.0, target.shape),
-            None if classification else target,
-            self.weight if weight is None else weight,
+            target,
+            self._weight,
             settings.loss,
-            self._coordinates if weight is None else replace(self._coordinates, variance=None),
+            settings.alpha,
             fit_intercept=settings.fit_intercept,
-            cost=Cost(1.0),
-            shared=self._shared if weight is None else None,
+            shared=self._shared,
         )
 
 
 def fit_one(
-    data: Data,
-    target: FloatArray,
+    objective: Objective,
     settings: Settings,
     *,
-    weight: FloatArray | None = None,
     start: tuple[FloatArray, float] | None = None,
     rng: np.random.RandomState | None = None,
-    monitor: Monitor | None = None,
+    monitor: Callable[[Progress], object] | None = None,
 ) -> Fitted:
-    """Fit one target.
+    """Fit one target, from (coef, intercept) of raw columns where `start` is given.
 
-    Parameters
-    ----------
-    data : Data
-    target : ndarray of shape (n,)
-    settings : Settings
-    weight : ndarray of shape (n,) or None
-        Weights of this target alone, summing to one; None takes those of `data`.
-    start : (coef, intercept) or None
-        Raw coordinates.
-    rng : RandomState or None
-        For further starts of a loss that is not convex.
-    monitor : callable or None
-        Called with every row of the history and a function that gives (coef, intercept) there.
+    `rng` draws further starts of a loss that is not convex; `monitor` sees every row of the history.
     """
-    problem = data.problem(target, settings, weight)
-    if settings.solver not in ("auto", "newton"):
-        return _minimised(data, problem, target, settings, weight, start, monitor)
-    x0 = None if start is None else problem.from_raw(*start)
-    options: dict[str, Any] = {"tol": settings.tol, "max_iter": settings.max_iter}
-    if monitor is not None:
-        options["monitor"] = lambda row, x: monitor(row, lambda: problem.raw(x))
-    if settings.loss.convex:
-        outcome = solve(problem, start=x0, **options)
-    else:
-        outcome = solve_nonconvex(problem, start=x0, n_init=settings.n_init, rng=rng, **options)
-    coef, intercept = problem.raw(outcome.place.x)
-    direction, length = _split(problem, coef, outcome.place.margins)
-    return Fitted(coef, intercept, direction, length, outcome.certificate, outcome.history)
-
-
-def _split(problem: Standardized, coef: FloatArray, margins: FloatArray) -> tuple[FloatArray, float]:
-    """w and g of w̃ = g w with wᵀSw = 1: g is the standard deviation of Xw̃, known from the margins."""
-    eta = margins * problem.sigma if problem.base is None else (margins - problem.base) * problem.sigma
-    if problem.weight is None:
-        g = float(eta.std())
-    else:
-        g = float(np.sqrt(problem.weight @ np.square(eta - problem.weight @ eta)))
-    return (coef / g if g > 0.0 else np.zeros_like(coef)), g
-
-
-def _minimised(
-    data: Data,
-    problem: Standardized,
-    target: FloatArray,
-    settings: Settings,
-    weight: FloatArray | None,
-    start: tuple[FloatArray, float] | None,
-    monitor: Monitor | None,
-) -> Fitted:
-    """The same problem by a method of the paper or a rival, through ``gdnp.minimize``."""
-    from gdnp.objective import Objective
-    from gdnp.solvers.loop import Progress, minimize
-
-    objective = Objective(
-        data.raw,
-        -problem.sigma if problem.base is None else target,
-        settings.loss,
-        alpha=settings.alpha,
-        fit_intercept=settings.fit_intercept,
-        center=settings.fit_intercept,
-        sample_weight=data.weight if weight is None else weight,
-    )
-
-    def watch(row: Progress) -> None:
-        if monitor is not None:
-            point = row.point
-            monitor(
-                Row(row.passes, row.seconds, row.objective, row.gradient_norm),
-                lambda: (point.coef, objective.raw_intercept(point.coef, point.intercept)),
-            )
-
+    if settings.solver in ("auto", "newton"):
+        begin = None if start is None else Begin(objective.standardised.from_raw(*start))
+        found = _best(objective, settings, begin, rng, monitor)
+        assert found.certificate is not None
+        return _fitted(found, found.certificate, found.history)
     # The loop stops on the gradient norm, whose square goes with the suboptimality that `tol` is about.
-    result = minimize(
+    found = run(
         objective,
-        settings.solver,
+        get_method(settings.solver),
         None if start is None else start[0],
         max_iter=settings.max_iter,
         tol=0.1 * settings.tol**0.5,
-        callback=watch,
+        callback=monitor,
+        lengths=False,
     )
-    place = problem.at(problem.from_raw(result.coef, result.intercept))
-    certificate = certify(problem, place, result.status, settings.tol)
-    names = "passes", "seconds", "objective", "gradient_norm"
-    columns = np.column_stack([result.history[name] for name in names])
-    rows = [Row(*row) for row in columns.tolist()]
-    direction, length = _split(problem, result.coef, place.margins)
-    return Fitted(result.coef, result.intercept, direction, length, certificate, rows)
+    return _judged(objective, settings, found)
+
+
+def _fitted(found: Result, certificate: Certificate, history: dict[str, FloatArray]) -> Fitted:
+    return Fitted(
+        found.coef, found.intercept, found.direction, found.length, certificate, found.n_iter, history
+    )
+
+
+def _judged(objective: Objective, settings: Settings, found: Result) -> Fitted:
+    """A fit of a method that does not know how good it is, with a certificate; the last row has its cost."""
+    passes, begin = objective.cost.passes, time.perf_counter()
+    bound = solve(objective, tol=settings.tol)
+    standard = objective.standardised
+    point = standard.point(standard.from_raw(found.coef, found.intercept))
+    assert bound.certificate is not None
+    certificate = certified(point, bound.certificate, found.status, settings.tol)
+    gradient = point.x_gradient
+    square = float(gradient @ bound.state.preconditioner.solve(gradient))
+    certificate = replace(certificate, gradient_norm=math.sqrt(max(square, 0.0)))
+    spent = {"passes": objective.cost.passes - passes, "seconds": time.perf_counter() - begin}
+    history = {
+        name: np.append(found.history[name], found.history[name][-1] + spent.get(name, 0.0))
+        for name in COLUMNS
+    }
+    return _fitted(found, certificate, history)
+
+
+def _best(
+    objective: Objective,
+    settings: Settings,
+    begin: Begin | None,
+    rng: np.random.RandomState | None,
+    monitor: Callable[[Progress], object] | None,
+) -> Result:
+    """The production solver; of a loss that is not convex, the best end of several starts.
+
+    The first is `begin` or the method's own, the others the first end with its direction turned at random.
+    """
+    clock, passes = time.perf_counter(), objective.cost.passes
+
+    def from_start(begin: Begin | None) -> Result:
+        """A run whose history counts from the first start: the ones before took time too."""
+        earlier = {"passes": objective.cost.passes - passes, "seconds": time.perf_counter() - clock}
+        found = solve(objective, tol=settings.tol, max_iter=settings.max_iter, begin=begin, callback=monitor)
+        history = {name: column + earlier.get(name, 0.0) for name, column in found.history.items()}
+        return replace(found, history=history)
+
+    first = best = from_start(begin)
+    if settings.loss.convex:
+        return best
+    rng = np.random.RandomState(0) if rng is None else rng
+    for _ in range(settings.n_init - 1):
+        other = from_start(Begin(turned(objective.standardised, first.state.point.x, rng)))
+        better = other.objective < best.objective
+        if better and (other.status is Status.CONVERGED) >= (best.status is Status.CONVERGED):
+            best = other
+    return best

@@ -8,9 +8,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 
 from gdnp._typing import FloatArray
-from gdnp.design.threads import single_threaded_blas
 from gdnp.estimators.base import LinearEstimator, with_callbacks
-from gdnp.estimators.fitting import Data
 from gdnp.losses import Loss
 
 __all__ = ["GDNPRegressor"]
@@ -92,16 +90,7 @@ class GDNPRegressor(RegressorMixin, LinearEstimator):  # type: ignore[misc]
                 f"y must be at most {LARGEST_TARGET:g} in size, so that its squares are finite. "
                 f"Got {largest:g}; divide y by a constant."
             )
-        context = None
-        if getattr(self, "_skl_callbacks", None):
-            context = self._init_callback_context(max_subtasks=None)
-            context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        with single_threaded_blas(), np.errstate(all="ignore"):
-            data = Data(X, weight, settings, self.n_jobs)
-            fits = self._fit_targets(data, settings, [lambda: target], [None], context)
-        self._keep(fits, settings)
-        if context is not None:
-            context.call_on_fit_task_end(estimator=self, X=X, y=y)
+        self._fit_targets(X, y, weight, settings, [lambda: target])
         return self
 
     def _attributes(self, coefs: list[FloatArray], intercepts: list[float]) -> dict[str, Any]:

@@ -1,14 +1,14 @@
-"""The production solver of the estimators: quasi-Newton in the metric of the curvature, with a certificate.
+"""The production solver: quasi-Newton about a preconditioner of the curvature, with a certificate.
 
-``run.solve`` is the whole of it, and ``graduated.solve_nonconvex`` what bounded losses need on top. A run
-begins at a ``start`` (by a ``sampling`` of the rows where there are many), takes ``steps`` (``line_search``,
-``plane_search``) that a ``model`` proposes (``metrics`` of the ``curvature``, for bounded losses of its
-``expectation``, by way of the ``row_space`` where n < d in units far apart, and ``lbfgs``), and ends with a
-``last_step`` (``conjugate``) that ``certificates`` judge.
+``method.Newton`` is a ``Method`` of the one loop, on its own ``state``. It begins at a ``start``: by a
+``sampling`` of the rows where there are many, by way of ``nonconvex`` where the loss asks for it. It takes
+steps of a ``search`` along what ``lbfgs`` makes of ``preconditioners``. It ends with ``closing``.
 """
 
-from gdnp.newton.nonconvex import solve_nonconvex
-from gdnp.newton.run import Monitor, Outcome, Row, certify, solve
-from gdnp.solvers.certificates import Certificate
+from gdnp.newton.method import Newton, newton, solve
+from gdnp.newton.state import Begin, NewtonState
+from gdnp.solvers.methods import METHODS
 
-__all__ = ["Certificate", "Monitor", "Outcome", "Row", "certify", "solve", "solve_nonconvex"]
+__all__ = ["Begin", "Newton", "NewtonState", "newton", "solve"]
+
+METHODS["newton"] = newton

@@ -1,69 +1,86 @@
-"""Limited-memory BFGS about a metric: the inverse Hessian as the metric's, corrected by the last steps."""
+"""Limited-memory BFGS about a preconditioner: H⁻¹ corrected by the secant equations of the last steps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg.blas import daxpy
 
 from gdnp._typing import FloatArray
 
-__all__ = ["Memory"]
+__all__ = ["Memory", "Pair"]
 
-FLAT = 1e-10
+CURVED = 1e-10
 """A pair whose curvature sᵀy is below this share of |s||y| would make the update unstable."""
+MOST_PAIRS = 10
+"""Pairs kept; fewer, but two, where they would take longer to apply, 4 d operations each, than X to read."""
 
 
+@dataclass(frozen=True)
+class Pair:
+    """s = x⁺ - x, y = ∇f⁺ - ∇f, and sᵀy."""
+
+    s: FloatArray
+    y: FloatArray
+    curvature: float
+
+
+@dataclass(frozen=True)
 class Memory:
-    """Pairs s = x⁺ - x, y = ∇f⁺ - ∇f, applied by the two-loop recursion (Nocedal 1980).
+    """Pairs of steps, applied about a preconditioner by the two-loop recursion (Nocedal 1980).
 
-    Parameters
+    Attributes
     ----------
+    base : callable
+        g -> H⁻¹ g.
     size : int
         Pairs kept.
+    pairs : tuple of Pair
+        The latest last.
     """
 
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._pairs: list[tuple[FloatArray, FloatArray, float]] = []
-        self._scale: float | None = None
+    base: Callable[[FloatArray], FloatArray]
+    size: int
+    pairs: tuple[Pair, ...] = ()
 
-    def add(self, s: FloatArray, y: FloatArray) -> None:
-        """Keep a pair, unless f is not convex along it."""
+    @classmethod
+    def sized(cls, base: Callable[[FloatArray], FloatArray], d: int, entries: int) -> Memory:
+        """An empty one for d columns of so many stored entries."""
+        return cls(base, int(np.clip(entries // max(1, 2 * d), 2, MOST_PAIRS)))
+
+    def with_pair(self, s: FloatArray, y: FloatArray) -> Memory:
+        """The memory with one more pair, unless f is not convex along it."""
         curvature = float(s @ y)
-        if curvature > FLAT * float(np.sqrt((s @ s) * (y @ y))):
-            self._pairs.append((s, y, curvature))
-            self._scale = None
-            del self._pairs[: -self._size]
+        if not curvature > CURVED * float(np.sqrt((s @ s) * (y @ y))):
+            return self
+        return replace(self, pairs=(*self.pairs, Pair(s, y, curvature))[-self.size :])
 
-    def clear(self) -> None:
-        """Forget: the pairs of an old metric do not improve a new one."""
-        self._pairs.clear()
+    def about(self, base: Callable[[FloatArray], FloatArray]) -> Memory:
+        """An empty one about another preconditioner, which old pairs do not improve."""
+        return Memory(base, self.size)
 
-    def _scaled(self, base: Callable[[FloatArray], FloatArray]) -> float:
-        """sᵀy/yᵀH⁻¹y of the last pair: the metric's size, where its shape is right (Shanno and Phua 1978)."""
-        if self._scale is None:
-            _, y, curvature = self._pairs[-1]
-            size = float(y @ base(y))
-            self._scale = curvature / size if size > 0.0 else 1.0
-        return self._scale
+    @cached_property
+    def _scale(self) -> float:
+        """sᵀy/yᵀH⁻¹y of the last pair: the size of H, where its shape is right (Shanno and Phua 1978)."""
+        last = self.pairs[-1]
+        size = float(last.y @ self.base(last.y))
+        return last.curvature / size if size > 0.0 else 1.0
 
-    def solve(self, g: FloatArray, base: Callable[[FloatArray], FloatArray]) -> FloatArray:
-        """B⁻¹ g, where B is the metric with the pairs' secant equations imposed, the latest last.
-
-        `base` is H⁻¹ of the metric, the same one until the memory is cleared.
-        """
-        if not self._pairs:
-            return base(g)
+    def solve(self, g: FloatArray) -> FloatArray:
+        """B⁻¹ g, where B is H with the pairs' secant equations imposed, the latest last."""
+        if not self.pairs:
+            return self.base(g)
         q = g.copy()
         weights = []
-        for s, y, curvature in reversed(self._pairs):
-            a = float(s @ q) / curvature
+        for pair in reversed(self.pairs):
+            a = float(pair.s @ q) / pair.curvature
             weights.append(a)
-            q = daxpy(y, q, a=-a)
-        p = base(q)
-        p *= self._scaled(base)
-        for (s, y, curvature), a in zip(self._pairs, reversed(weights), strict=True):
-            p = daxpy(s, p, a=a - float(y @ p) / curvature)
+            q = daxpy(pair.y, q, a=-a)
+        p = self.base(q)
+        p *= self._scale
+        for pair, a in zip(self.pairs, reversed(weights), strict=True):
+            p = daxpy(pair.s, p, a=a - float(pair.y @ p) / pair.curvature)
         return np.asarray(p)

@@ -1,47 +1,58 @@
-"""The paper's two steps: the direction H⁻¹u, then the length, here together with the intercept."""
+"""Where the production solver begins: the paper's two steps, on a sample of the rows where there are many."""
 
 from __future__ import annotations
 
 import math
 
-from gdnp.newton.line_search import search
-from gdnp.newton.plane_search import step_in_plane
-from gdnp.newton.preconditioners.choice import Metrics
-from gdnp.newton.preconditioners.full import Curvature
-from gdnp.standardized import Place, Standardized, intercept_ray, line_jet
+from gdnp.newton.preconditioners import (
+    Event,
+    Facts,
+    Kind,
+    Preconditioner,
+    Seen,
+    Stage,
+    cost_of_matrix,
+    made_at_constant,
+    next_stage,
+)
+from gdnp.newton.search import step_along, step_in_plane
+from gdnp.problem.objective import Objective
+from gdnp.problem.points import DataPoint, Direction, intercept_direction
 
 __all__ = ["decoupled_start"]
 
-ENOUGH = 1e-6
+LEFT = 1e-6
 """What of the decrease may be left to be had from the length and the intercept."""
 SKEWED = 5.0
 """pᵀ∇²f p/pᵀH p of the first direction p, in units of what chance makes of it, beyond which the columns are
 too correlated for a diagonal H."""
 
 
-def decoupled_start(problem: Standardized, metrics: Metrics) -> tuple[Place, Curvature]:
-    """The best length and intercept on -H⁻¹∇f at the constant prediction, and the metric H.
+def decoupled_start(
+    problem: Objective, facts: Facts, stage: Stage
+) -> tuple[DataPoint, Preconditioner, Stage]:
+    """The best length and intercept on -H⁻¹∇f at the constant prediction, H, and the stage it was made at.
 
     With equal φ'' in every row H is S up to a factor, and the direction S⁻¹u. A diagonal H gives way to a
     matrix where f curves much more along that direction than H says.
     """
-    x, margins = problem.constant()
-    place = problem.place(x, margins)
-    most = SKEWED * (1.0 + problem.d / problem.n)  # of columns that are independent it is up to 1 + d/n
+    point = problem.constant
+    most = SKEWED * (1.0 + facts.d / facts.n)  # of columns that are independent it is up to 1 + d/n
     while True:
-        metric = metrics.at_constant(margins)
-        direction = -metric.solve(place.gradient)
-        slope = float(direction @ place.gradient)
+        preconditioner = made_at_constant(problem, stage, point)
+        p = -preconditioner.solve(point.x_gradient)
+        slope = float(p @ point.x_gradient)
         if not slope < 0.0:
-            return place, metric
-        q = problem.slope(direction)
-        line = line_jet(problem, place, direction, q)
-        if math.isinf(metrics.matrix_cost) or not line(0.0)[2] > most * -slope:
+            return point, preconditioner, stage
+        direction = Direction(p, problem.slope(p))
+        if stage.kind is not Kind.DIAGONAL or math.isinf(cost_of_matrix(facts, stage)):
             break
-        metrics.to_matrix()
+        if not point.along(direction).expansion(0.0).f_tt > most * -slope:
+            break
+        stage = next_stage(facts, stage, Seen(Event.UNSOLVED))
+    found = None
     if problem.fit_intercept:
-        found = step_in_plane(problem, place, (direction, q), intercept_ray(problem), ENOUGH)
-        if found is not None:
-            return found[1], metric
-    t = search(line, place.value, slope)
-    return problem.place(x + t * direction, margins + t * q), metric
+        found = step_in_plane(point, direction, intercept_direction(problem), LEFT)
+    if found is None:
+        found = step_along(point, direction, slope)
+    return (point if found is None else found), preconditioner, stage

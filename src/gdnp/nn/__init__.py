@@ -8,11 +8,12 @@ except ModuleNotFoundError as error:
     ) from error
 
 from gdnp.nn.dependency import cross_dependency, matrix_layers
+from gdnp.nn.factors import DEFAULT_DAMPING
 from gdnp.nn.fit import fit_metric
 from gdnp.nn.groups import param_groups
-from gdnp.nn.metrics import DEFAULT_DAMPING, DEFAULT_RANK
 from gdnp.nn.mlp import SampleMLP
 from gdnp.nn.parametrize import fold, s_norm
+from gdnp.nn.structured import DEFAULT_RANK
 from gdnp.nn.training import MLPResult, train_mlp
 from gdnp.nn.whitener import Whitener, whiten_inputs
 

@@ -1,7 +1,5 @@
 """The batch's own metric: Batch Normalization as a hook on the output of a layer (Eq. 6)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -70,16 +68,8 @@ class BatchMetric(nn.Module):
                 self.seen = True
         else:
             self.check_seen()
-        return F.batch_norm(
-            output,
-            self.running_mean,
-            self.running_var,
-            self.g,
-            self.c,
-            self.training,
-            self.momentum,
-            self.eps,
-        )
+        statistics = (self.running_mean, self.running_var)
+        return F.batch_norm(output, *statistics, self.g, self.c, self.training, self.momentum, self.eps)
 
     def check_seen(self) -> None:
         """Refuse to go on without statistics."""

@@ -1,7 +1,5 @@
 """Deep copies and pickles of parametrised layers, which torch leaves out or shares between copies."""
 
-from __future__ import annotations
-
 from copy import deepcopy
 from typing import Any
 

@@ -1,11 +1,9 @@
 """How much the direction of one layer depends on the other layers (section 5.3, Figure 3)."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -31,10 +29,10 @@ def cross_dependency(
     """Frobenius norm of the Hessian block ∂²f/∂W_k∂W_i of one layer k with every other layer i.
 
     f(W_1, ..., W_m) = loss_fn(model(inputs), targets). What is reported by default is the *directional part*
-    P_k (∂²f/∂W_k∂W_i) P_i, where P is I - wwᵀ/‖w‖² for the weights w of each unit (output channel): it is
+    P_k (∂²f/∂W_k∂W_i) P_i, where P is I - wwᵀ/‖w‖² for the weights w of each unit (output channel). It is
     the same block with respect to V_k and V_i of W = g V/‖V‖, g fixed, at V = W. For units that a
     BatchNorm in training mode follows, f does not depend on ‖w‖, so that the block has no other part (but
-    for BatchNorm's eps); otherwise the radial part is left out.
+    for BatchNorm's eps). For others the radial part is left out.
 
     The estimate is Hutchinson's: for v with independent signs, E‖P_i H_ik P_k v‖² = ‖P_i H_ik P_k‖_F², and
     one Hessian-vector product gives H_ik v for all i. The mean of the squares over the probes is unbiased;
@@ -107,30 +105,22 @@ def cross_dependency(
     with torch.enable_grad(), _dropout_state_kept(layers):
         gradient, weights = _gradient(model, loss_fn, inputs, targets, layer, layers)
     if not directional:
-        layers = {name: entry.without_direction() for name, entry in layers.items()}
+        layers = {name: replace(entry, dims=()) for name, entry in layers.items()}
     vectors = _unit_vectors(gradient) if exact else _signs(gradient, probes, generator)
     squares = torch.stack([_squares(gradient, weights, layers, layer, vector) for vector in vectors])
     names = [name for name in layers if name != layer]
+    columns = dict(zip(names, squares.T, strict=True))
     if exact:
-        return {
-            name: (math.sqrt(total), 0.0) for name, total in zip(names, squares.sum(0).tolist(), strict=True)
-        }
-    return {name: _estimate(column) for name, column in zip(names, squares.T.tolist(), strict=True)}
+        return {name: (math.sqrt(float(column.sum())), 0.0) for name, column in columns.items()}
+    return {name: _estimate(column.tolist()) for name, column in columns.items()}
 
 
 def matrix_layers(model: nn.Module) -> dict[str, Tensor]:
     """The layers of a model that have a weight of two or more dimensions, by the names used here.
 
-    Parameters
-    ----------
-    model : nn.Module
-
-    Returns
-    -------
-    dict
-        name -> weight. The name is that of the module (``"encoder.0"`` for ``encoder.0.weight``), and that of
-        the parameter where it is not called weight (``"lstm.weight_hh_l0"``). Weights that are shared are
-        listed once, biases and the weights of normalisations, which are vectors, not at all.
+    The name is that of the module (``"encoder.0"`` for ``encoder.0.weight``), and that of the parameter where
+    it is not called weight (``"lstm.weight_hh_l0"``). Weights that are shared are listed once, biases and the
+    weights of normalisations, which are vectors, not at all.
     """
     return {name: entry.weight for name, entry in _layers(model).items()}
 
@@ -149,9 +139,6 @@ class _Layer:
     weight: Tensor
     shape: tuple[int, ...]
     dims: tuple[int, ...]
-
-    def without_direction(self) -> _Layer:
-        return _Layer(self.parameter, self.weight, self.shape, ())
 
     def project(self, vector: Tensor) -> Tensor:
         """(I - wwᵀ/‖w‖²) v for every unit; v itself where w = 0, which has no direction."""
@@ -271,7 +258,7 @@ def _signs(like: Tensor, probes: int, generator: torch.Generator | None) -> Iter
 
 def _unit_vectors(like: Tensor) -> Iterator[Tensor]:
     for k in range(like.numel()):
-        vector = torch.zeros(like.numel(), dtype=like.dtype, device=like.device)
+        vector = like.new_zeros(like.numel())
         vector[k] = 1.0
         yield vector.reshape(like.shape)
 

@@ -44,8 +44,8 @@ class Factor(nn.Module):
         raise NotImplementedError
 
     def inputs(self, x: Tensor) -> Tensor:
-        """F x for each row x: what V is multiplied with instead of x."""
-        raise NotImplementedError
+        """F x for each row x, what V is multiplied with instead of x; here for a symmetric F."""
+        return self.whiten(x)
 
     def colour(self, rows: Tensor) -> Tensor:
         """V F⁻¹, up to a rotation where only ``norm`` is used."""
@@ -57,13 +57,7 @@ class Factor(nn.Module):
         return norms
 
     def update(self, moments: InputMoments, damping: float) -> None:
-        """Take Ŝ from new moments, in place.
-
-        Raises
-        ------
-        ValueError
-            When Ŝ is singular; the factor is then left as it was.
-        """
+        """Take Ŝ from new moments, in place; a ValueError when it is singular leaves the factor as it was."""
         raise NotImplementedError
 
 

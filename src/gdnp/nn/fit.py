@@ -31,15 +31,16 @@ def fit_metric(
     damping: float | None = None,
     optimizer: Optimizer | Sequence[Optimizer] | None = None,
 ) -> nn.Module:
-    """Give layers with ``s_norm`` the metric S of their inputs, without changing the function of the model.
+    """Give layers with ``s_norm`` the metric S of their inputs, and return the model, whose function stays.
 
     The model runs over the loader once, in the mode it is in (training or evaluation) and without gradients;
-    running statistics of its other layers are put back at the end. Call it again later to move to the metric
-    of then, with the `optimizer`, whose memory is moved too: for V' = V T average gradients become m T^(-T),
-    with the terms that the new length and centre add by the chain rule; Adam's second moment has no exact
-    transform and is reset, so that Adam goes on as if its average gradient were the first it has seen; of
-    optimizers other than SGD, Adam, AdamW and Muon the state of V and g is dropped. Gradients of the moved
-    parameters are cleared.
+    running statistics of its other layers are put back at the end.
+
+    Call it again later to move to the metric of then, with the `optimizer`, whose memory is moved too. For
+    V' = V T average gradients become m T^(-T), with the terms that the new length and centre add by the chain
+    rule. Adam's second moment has no exact transform and is reset, so that Adam goes on as if its average
+    gradient were the first it has seen. Of optimizers other than SGD, Adam, AdamW and Muon the state of V and
+    g is dropped. Gradients of the moved parameters are cleared.
 
     A layer with ``metric="batch"`` gets new running statistics and, the first time, the g and c that make it
     compute in evaluation what it did before ``s_norm``. ``metric="identity"`` needs no data.
@@ -61,20 +62,15 @@ def fit_metric(
     optimizer : Optimizer or sequence of Optimizer, optional
         Those that train the layers.
 
-    Returns
-    -------
-    Module
-        The same model.
-
     Raises
     ------
     TypeError
         When the loader yields something else than tensors or nothing can be read from it, and when `layers`
         holds no names or `optimizer` is none.
     ValueError
-        When there is no layer with ``s_norm``, or none of a given name, when the loader is empty or a layer
-        sees no input, when S is singular or not finite (nothing is changed then), and when the optimizer does
-        not hold a layer's parameters.
+        When there is no layer with ``s_norm``, or none of a given name; when the loader is empty or a layer
+        sees no input; when S is singular or not finite; and when the optimizer does not hold a layer's
+        parameters. Nothing is changed then.
 
     Examples
     --------
@@ -162,11 +158,9 @@ def _chosen(model: nn.Module, layers: Sequence[str] | str | None) -> dict[str, t
             f"layers must name layers with s_norm, here {', '.join(map(repr, known))}. Got {unknown[0]!r}, "
             f"{plain}; call s_norm on it before the optimizer is made."
         )
-    return {name: known[name] for name in names if _second(known[name][1]) != "none"}
-
-
-def _second(part: Fitted) -> str:
-    return "diagonal" if isinstance(part, BatchMetric) else part.factor.second
+    fitted = {name: known[name] for name in names}
+    # Weight Normalization needs no data.
+    return {n: (layer, p) for n, (layer, p) in fitted.items() if isinstance(p, BatchMetric) or p.centres}
 
 
 def _check_held(chosen: Mapping[str, tuple[nn.Module, Fitted]], optimizers: Sequence[Optimizer]) -> None:
@@ -200,9 +194,8 @@ def _streamed(
     found = {name: _empty(part, group) for name, (_, part) in chosen.items()}
     with ExitStack() as stack:
         stack.enter_context(torch.no_grad())
-        if (
-            "torch._dynamo" in sys.modules
-        ):  # compiled code may skip new hooks; importing dynamo takes a second
+        # Compiled code may skip new hooks; importing dynamo takes a second.
+        if "torch._dynamo" in sys.modules:
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         stack.enter_context(_statistics_kept(model))
         for name, (layer, part) in chosen.items():

@@ -1,7 +1,5 @@
 """Parameters sorted into direction, length and the rest, so that each can have its own step."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Rows of given lengths: Weight Normalization's own map, as fast as torch's and differentiable twice."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch
@@ -16,19 +14,10 @@ LARGE = 1 << 15
 
 
 def with_length(g: Tensor, v: Tensor) -> Tensor:
-    """g V/‖V‖, one norm for each entry of the first axis.
+    """g V/‖V‖ for g of shape (out, 1, ...) and V of shape (out, ...), one norm for each of the first axis.
 
     torch's own ``_weight_norm`` has a wrong second derivative (in 2.13 it fails ``gradgradcheck``), and the
     same map in separate operations takes three times as long on an input layer.
-
-    Parameters
-    ----------
-    g : Tensor of shape (out, 1, ...)
-    v : Tensor of shape (out, ...)
-
-    Returns
-    -------
-    Tensor of the shape of `v`
     """
     if v.numel() < LARGE or v.device.type not in ("cpu", "cuda") or _transformed():
         return v * (g / _norm(v))

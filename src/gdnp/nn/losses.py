@@ -1,11 +1,9 @@
 """The losses of the library on tensors of any device, and any elementwise function of a tensor as a loss.
 
 ``gdnp.losses`` is NumPy, so a tensor on a GPU would have to come home for it. There is no second registry of
-formulas here: a name of the registry is tied to the function that PyTorch has for it, and ℓ' and ℓ'' are
+formulas here: a name of the registry is tied to the function that PyTorch has for it. ℓ' and ℓ'' are
 PyTorch's own derivatives of it, which makes a loss of a user's own one line.
 """
-
-from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
@@ -14,9 +12,9 @@ import torch
 from torch import Tensor
 
 from gdnp.losses import LOSSES, Loss, get_loss
-from gdnp.problem.hidden_unit import LossJet
+from gdnp.problem.hidden_unit import LossDerivatives
 
-__all__ = ["TensorLoss", "tensor_jet", "tensor_loss"]
+__all__ = ["TensorLoss", "tensor_derivatives", "tensor_loss"]
 
 TensorLoss = Callable[[Tensor], Tensor]
 """ℓ(t) elementwise, twice differentiable by autograd."""
@@ -54,7 +52,7 @@ def tensor_loss(loss: str | Loss | TensorLoss) -> TensorLoss:
     return _BY_NAME[known.name]
 
 
-def tensor_jet(loss: TensorLoss) -> LossJet:
+def tensor_derivatives(loss: TensorLoss) -> LossDerivatives:
     """ℓ, ℓ' and ℓ'' by autograd; neither tracks gradients of its argument."""
 
     def jet(t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -71,7 +69,7 @@ def tensor_jet(loss: TensorLoss) -> LossJet:
     return jet
 
 
-def numpy_jet(jet: LossJet) -> LossJet:
+def numpy_derivatives(jet: LossDerivatives) -> LossDerivatives:
     """The same on NumPy arrays, for a grid on the CPU."""
 
     def on_arrays(t: Any) -> tuple[Any, Any, Any]:

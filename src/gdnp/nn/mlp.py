@@ -14,10 +14,10 @@ from torch import Tensor
 from gdnp._typing import FloatArray
 from gdnp.losses import Loss
 from gdnp.metric import Covariance
-from gdnp.nn.losses import TensorLoss, numpy_jet, tensor_jet, tensor_loss
+from gdnp.nn.losses import TensorLoss, numpy_derivatives, tensor_derivatives, tensor_loss
 from gdnp.population.network import checked_theta
-from gdnp.problem.hidden_unit import UnitJet, UnitLoss, activation_slope, unit_jet
-from gdnp.problem.interface import Cost, Jet, Objective, Point
+from gdnp.problem.hidden_unit import UnitDerivatives, UnitLoss, activation_slope, unit_derivatives
+from gdnp.problem.interface import Cost, Expansion, Objective, Point
 
 __all__ = ["SampleMLP"]
 
@@ -41,8 +41,8 @@ class SampleMLP:
     theta : tensor or array of shape (m,)
         Θ, finite and without zeros.
     loss : str, Loss or callable
-        ℓ: a classification loss of ``gdnp.losses`` by name, or an elementwise function of a tensor that
-        autograd differentiates twice.
+        ℓ: ``"log_loss"``, ``"sigmoid"``, ``"probit"``, or an elementwise function of a tensor that autograd
+        differentiates twice.
     center : bool
         Subtract the column means, as Assumption 1 asks; without it x̄ is 0 throughout.
 
@@ -80,7 +80,7 @@ class SampleMLP:
         self.n_units, self.n_features = self.theta.size, rows.shape[1]
         self.mean = rows.mean(0) if center else torch.zeros_like(rows[0])
         self.z: Final = -sign[:, None] * (rows - self.mean)
-        self.jet: Final = tensor_jet(tensor_loss(loss))
+        self.outer: Final = tensor_derivatives(tensor_loss(loss))
         self.cost: Final = Cost()
         self.u: Final[FloatArray] = _host(self.z.mean(0, dtype=torch.float64))
         self.covariance: Final = Covariance(_host(_second_moment(self.z)))
@@ -138,7 +138,7 @@ class _Unit:
         self.network, self.theta = network, float(network.theta[i])
         self.n_features, self.cost = network.n_features, network.cost
         self.u, self.covariance = network.u, network.covariance
-        self.loss: Loss = UnitLoss(numpy_jet(network.jet), self.theta, network.reach)
+        self.loss: Loss = UnitLoss(numpy_derivatives(network.outer), self.theta, network.reach)
         zero = torch.zeros(len(network.z), dtype=torch.float64, device=network.z.device)
         self.rest, self.pull = zero, zero
         for j, row in enumerate(coef):
@@ -159,8 +159,8 @@ class _Unit:
     def raw_intercept(self, coef: FloatArray, intercept: float) -> float:
         return intercept
 
-    def psi(self, t: Tensor) -> UnitJet:
-        return unit_jet(torch, self.network.jet, self.theta, self.rest, t)
+    def psi(self, t: Tensor) -> UnitDerivatives:
+        return unit_derivatives(torch, self.network.outer, self.theta, self.rest, t)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +176,7 @@ class _Point:
     separates = False
 
     @cached_property
-    def _psi(self) -> UnitJet:
+    def _psi(self) -> UnitDerivatives:
         return self.unit.psi(self.t)
 
     @cached_property
@@ -212,14 +212,10 @@ class _Line:
     direction: FloatArray
     d: Tensor
 
-    def jet(self, t: float, c: float = 0.0) -> Jet:
+    def expansion(self, t: float, c: float = 0.0) -> Expansion:
         psi = self.start.unit.psi(self.start.t + t * self.d)
         value, slope, curvature = _means(psi.value, psi.slope * self.d, psi.curvature * self.d * self.d)
-        return Jet(value, np.array([slope, 0.0]), np.diag([curvature, 0.0]))
-
-    def values(self, t: FloatArray, c: float = 0.0) -> FloatArray:
-        t = np.asarray(t, dtype=np.float64)
-        return np.array([self.jet(step).value for step in t.ravel()]).reshape(t.shape)
+        return Expansion(float(value), float(slope), 0.0, float(curvature), 0.0, 0.0)
 
     def point(self, t: float, c: float = 0.0) -> _Point:
         return _Point(self.start.unit, self.start.coef + t * self.direction, self.start.t + t * self.d)
@@ -232,8 +228,7 @@ def on_host(values: Tensor | ArrayLike) -> ArrayLike:
 
 def _means(*columns: Tensor) -> list[float]:
     """Averages over the rows, in one transfer."""
-    found: list[float] = torch.stack([column.mean() for column in columns]).tolist()
-    return found
+    return torch.stack([column.mean() for column in columns]).tolist()
 
 
 def _host(tensor: Tensor) -> FloatArray:

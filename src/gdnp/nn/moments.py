@@ -42,29 +42,12 @@ def input_rows(layer: nn.Module, inputs: Tensor) -> Iterator[Tensor]:
         yield inputs.reshape(-1, inputs.shape[-1])
         return
     images = inputs if inputs.ndim == 4 else inputs.unsqueeze(0)
-    images = _padded(layer, images)
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    sides = layer._reversed_padding_repeated_twice
+    images = F.pad(images, sides, mode=mode) if any(sides) else images
     patch = images[0].numel() * layer.kernel_size[0] * layer.kernel_size[1]
     for block in torch.split(images, max(1, BLOCK_ELEMENTS // patch)):
         yield _patches(layer, block)
-
-
-def _padded(layer: nn.Conv2d, images: Tensor) -> Tensor:
-    """What the convolution slides over."""
-    sides: list[int] = []
-    for k, dilation, padding in zip(
-        reversed(layer.kernel_size), reversed(layer.dilation), reversed(_paddings(layer)), strict=True
-    ):
-        total = dilation * (k - 1) if padding is None else 2 * padding
-        sides += [total // 2, total - total // 2]
-    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
-    return F.pad(images, sides, mode=mode) if any(sides) else images
-
-
-def _paddings(layer: nn.Conv2d) -> tuple[int | None, ...]:
-    """Padding of each axis; None for ``padding="same"``."""
-    if isinstance(layer.padding, str):
-        return (None, None) if layer.padding == "same" else (0, 0)
-    return tuple(layer.padding)
 
 
 def _patches(layer: nn.Conv2d, images: Tensor) -> Tensor:
@@ -127,11 +110,8 @@ class InputMoments:
     def known(self, S: Tensor, mean: Tensor | None) -> InputMoments:
         """These moments, from an S and a mean known beforehand.
 
-        Raises
-        ------
-        ValueError
-            When S or the mean has another size than the inputs of the layer, or is not finite, and when S is
-            not symmetric.
+        A ValueError when S or the mean has another size than the inputs of the layer, or is not finite, and
+        when S is not symmetric.
         """
         shape, second = self.shape, self.second
         square = (*shape, shape[-1])
@@ -243,13 +223,7 @@ class InputMoments:
         self.count = int(count)
 
     def checked(self, what: str) -> InputMoments:
-        """These moments, when they are finite.
-
-        Raises
-        ------
-        ValueError
-            When an entry is NaN or infinite.
-        """
+        """These moments; a ValueError when an entry is NaN or infinite."""
         if not all(bool(part.isfinite().all()) for part in [self.mean, self.variance, *self.products]):
             raise ValueError(f"{what} must be finite. Got NaN or infinity; look at the data they come from.")
         return self

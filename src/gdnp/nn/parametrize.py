@@ -1,7 +1,5 @@
 """Weights split into length and direction in the metric of the layer's inputs (Eqs. 6-9), and back."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -13,13 +11,13 @@ from torch.nn.utils import parametrize
 from gdnp.nn.batch import BATCH_EPS, BATCH_MOMENTUM, BatchMetric
 from gdnp.nn.copying import make_copyable
 from gdnp.nn.factor import Factor
+from gdnp.nn.factors import DEFAULT_DAMPING, FACTORS
 from gdnp.nn.lengths import with_length
-from gdnp.nn.metrics import DEFAULT_DAMPING, METRICS
 from gdnp.nn.moments import InputMoments, input_shape
 
 __all__ = ["CentredBias", "SNorm", "fold", "metric_of", "s_norm"]
 
-Metric = Literal["identity", "diagonal", "low_rank", "kronecker", "full", "batch"]
+MetricName = Literal["identity", "diagonal", "low_rank", "kronecker", "full", "batch"]
 Mode = Literal["normalize", "whiten"]
 
 
@@ -88,13 +86,7 @@ class SNorm(nn.Module):
         return ((rows @ self.centre) * self.ratio(g, rows)).flatten()
 
     def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """(g, V) with g = ‖V‖, for V = W (normalize) or W F⁻¹ (whiten).
-
-        Raises
-        ------
-        ValueError
-            When a unit has no weight, and so no direction.
-        """
+        """(g, V) with g = ‖V‖, for V = W (normalize) or W F⁻¹ (whiten); a unit W = 0 is a ValueError."""
         rows = self.rows(weight)
         rows = self.factor.colour(rows) if self.whitens else rows
         g = self.length(rows)
@@ -145,7 +137,7 @@ def s_norm(
     module: nn.Module,
     name: str = "weight",
     *,
-    metric: Metric = "full",
+    metric: MetricName = "full",
     mode: Mode = "normalize",
     damping: float = DEFAULT_DAMPING,
     rank: int | None = None,
@@ -180,13 +172,13 @@ def s_norm(
     Parameters
     ----------
     module : Linear or Conv2d
-        Changed in place.
+        Changed in place, and returned.
     name : str
         The parameter, ``"weight"``.
     metric : {"identity", "diagonal", "low_rank", "kronecker", "full", "batch"}
-        "identity" is Ŝ = I, Weight Normalization; "diagonal" keeps the variances; "low_rank" keeps `rank`
-        leading directions and a diagonal, "kronecker" a covariance along each of the `axes` of an image or
-        another array, and neither ever forms a d x d matrix; "full" keeps one.
+        "identity" is Ŝ = I, Weight Normalization. "diagonal" keeps the variances, "full" a d x d matrix.
+        Between them, neither of which forms one, "low_rank" keeps `rank` leading directions and a diagonal,
+        and "kronecker" a covariance along each of the `axes` of an image or another array.
     mode : {"normalize", "whiten"}
     damping : float
         λ >= 0; see `gdnp.nn.DEFAULT_DAMPING`.
@@ -201,11 +193,6 @@ def s_norm(
         E[x], 0 unless given.
     momentum, eps : float
         Of the running statistics and of the variance, for "batch", as in ``torch.nn.BatchNorm1d``.
-
-    Returns
-    -------
-    Module
-        The same module.
 
     Raises
     ------
@@ -245,7 +232,7 @@ def s_norm(
         return module
     shape = input_shape(module)
     whitens = mode == "whiten" or metric == "identity"
-    factor = METRICS[metric](shape, weight, whitens=whitens, **_own_options(weight, metric, rank, axes))
+    factor = FACTORS[metric](shape, weight, whitens=whitens, **_own_options(weight, metric, rank, axes))
     split = SNorm(factor, weight.detach(), damping).to(weight.device)
     if S is not None:
         split.update(factor.moments().known(S, mean))
@@ -273,16 +260,7 @@ def fold(module: nn.Module) -> nn.Module:
     """Turn every layer with ``s_norm`` in a module, or the module itself, back into a plain layer, in place.
 
     The function stays the same; for ``metric="batch"`` that is the function of evaluation, and the layer gets
-    a bias if it had none.
-
-    Parameters
-    ----------
-    module : Module
-
-    Returns
-    -------
-    Module
-        The same module. Weights are new parameters, so make a new optimizer to train on.
+    a bias if it had none. Returns the module, whose weights are new parameters: make a new optimizer.
 
     Raises
     ------
@@ -338,7 +316,7 @@ def _weight(module: nn.Module, name: str) -> Tensor:
 
 
 def _check_options(metric: str, mode: str, damping: float, S: Tensor | None, mean: Tensor | None) -> None:
-    names = (*METRICS, "batch")
+    names = (*FACTORS, "batch")
     if metric not in names:
         raise ValueError(f"metric must be one of {', '.join(names)}. Got {metric!r}.")
     if mode not in ("normalize", "whiten"):

@@ -27,20 +27,8 @@ def parameters_of(layer: nn.Module) -> tuple[Tensor, Tensor, Tensor | None]:
 class Move:
     """A layer's way from its metric to a new one: V' = V T with T = F F'⁻¹, and g' and c' that keep W and b.
 
-    Nothing is changed before ``apply``.
-
-    Parameters
-    ----------
-    layer : Module
-    split : SNorm
-        The layer's.
-    moments : InputMoments
-    damping : float
-
-    Raises
-    ------
-    ValueError
-        When the new metric is singular.
+    Nothing is changed before ``apply``. `split` is the layer's own. A new metric that is
+    singular is a ValueError.
     """
 
     def __init__(self, layer: nn.Module, split: SNorm, moments: InputMoments, damping: float) -> None:
@@ -144,7 +132,7 @@ class _Slot:
         """Go on from an average gradient in the new coordinates.
 
         Adam's second moment has no transform. It is reset together with the count of steps: Adam goes on as
-        if the average gradient were the only one it had seen, so that its next step is neither huge (a second
+        if the average gradient were the only one it had seen. So its next step is neither huge (a second
         moment of zero, but corrected for many steps) nor without momentum. Other optimizers start afresh.
         """
         state = self.state

@@ -11,13 +11,13 @@ from torch import Tensor
 from gdnp.nn.factor import Factor, check_positive, damped_diagonal
 from gdnp.nn.moments import InputMoments
 
-__all__ = ["DEFAULT_RANK", "Kronecker", "LowRank"]
+__all__ = ["DEFAULT_RANK", "KroneckerFactor", "LowRankFactor"]
 
 DEFAULT_RANK = 50
 """Leading directions of S kept by ``metric="low_rank"``, or half of the inputs where that is fewer."""
 
 
-class LowRank(Factor):
+class LowRankFactor(Factor):
     """Ŝ = D^½ (σ² I + Q (M - σ²) Qᵀ) D^½, D the diagonal of S + λ (tr S/d) I and Q of `rank` columns.
 
     In units of the columns' deviations this is the maximum likelihood fit of probabilistic principal
@@ -88,7 +88,7 @@ class LowRank(Factor):
         self.scale.copy_((diagonal * rest).rsqrt().view_as(self.scale))
 
 
-class Kronecker(Factor):
+class KroneckerFactor(Factor):
     """Ŝ = τ (S₁/τ ⊗ ... ⊗ S_m/τ) + λ τ I with τ = tr S/d, for inputs that are arrays of m axes.
 
     S_k is the covariance of the entries along axis k, averaged over the other axes: a separable covariance,
@@ -138,9 +138,6 @@ class Kronecker(Factor):
 
     def whiten(self, rows: Tensor) -> Tensor:  # noqa: D102
         return self._turned(self._turned(rows) * self.gain, back=True)
-
-    def inputs(self, x: Tensor) -> Tensor:  # noqa: D102
-        return self.whiten(x)  # F is symmetric
 
     def colour(self, rows: Tensor) -> Tensor:  # noqa: D102
         turned = self._turned(rows) / self.gain

@@ -1,7 +1,5 @@
 """``train_mlp``: Algorithm 2 on tensors, and the network that comes out."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -63,10 +61,7 @@ class MLPResult:
     def module(self) -> torch.nn.Sequential:
         """The trained network F: (n, d) -> (n, 1) for raw rows; sign(F) is the label.
 
-        Returns
-        -------
-        torch.nn.Sequential
-            Linear, Tanh, Linear, with parameters of its own that can be trained further.
+        It is Linear, Tanh, Linear, with parameters of its own that can be trained further.
         """
         m, d = self.coef.shape
         # On "meta" nothing is drawn at random, and nothing allocated for what is about to be replaced.
@@ -100,16 +95,9 @@ def train_mlp(
 
     Parameters
     ----------
-    X : tensor or array of shape (n, d)
-        float32 or float64, on any device; the work is done there, with d-vectors and scalars on the host.
-    y : tensor or array of shape (n,)
-        -1 and +1.
-    theta : tensor or array of shape (m,)
-        Θ: the output weight of each hidden unit, not 0. A unit's best length grows like 1/θ_i.
-    loss : str or callable
-        ℓ: ``"log_loss"``, ``"sigmoid"``, ``"probit"``, or an elementwise function of a tensor.
-    center : bool
-        Subtract the column means.
+    X, y, theta, loss, center
+        Rows of shape (n, d), -1 and +1, Θ, ℓ and whether to subtract the column means, as for `SampleMLP`. A
+        unit's best length grows like 1/θ_i.
     method : Method or str
         What trains a unit: a preset of ``gdnp.methods``; ``"gdnp_metric"`` needs far fewer steps.
     start : tensor or array of shape (m, d) or None
@@ -124,10 +112,6 @@ def train_mlp(
     callback : callable or None
         Called with the sweep, the unit and a ``gdnp.Progress`` after every step.
 
-    Returns
-    -------
-    MLPResult
-
     Raises
     ------
     ValueError
@@ -139,7 +123,7 @@ def train_mlp(
     --------
     >>> from gdnp.datasets import gaussian_design
     >>> data = gaussian_design(1000, 5, kappa=10.0, seed=0)
-    >>> result = train_mlp(data.X, data.y, theta=[1.0, 1.0], sweeps=3)
+    >>> result = train_mlp(data.X, data.y, theta=[1.0, 1.0], method="gdnp_metric", sweeps=2)
     >>> logits = result.module()(torch.as_tensor(data.X))
     >>> bool(((logits[:, 0] > 0) == (torch.as_tensor(data.y) > 0)).double().mean() > 0.75)
     True

@@ -1,7 +1,5 @@
 """Whitening moved from the weight of an input layer to its data, once, so that steps cost nothing more."""
 
-from __future__ import annotations
-
 from copy import deepcopy
 from typing import Any
 
@@ -9,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from gdnp.nn.metrics import Identity
+from gdnp.nn.factors import IdentityFactor
 from gdnp.nn.parametrize import SNorm, metric_of
 
 __all__ = ["Whitener", "whiten_inputs"]
@@ -47,17 +45,12 @@ class Whitener(nn.Module):
         return out.view(x.shape)
 
     def restore(self, layer: nn.Module) -> nn.Module:
-        """Give a layer its metric back, so that it takes raw inputs again; the inverse of `whiten_inputs`.
+        """Give a layer its metric back, so that it takes raw inputs again, and return it.
 
         Parameters
         ----------
         layer : Linear
-            The one that `whiten_inputs` was called on, or a copy of it.
-
-        Returns
-        -------
-        Module
-            The same layer.
+            The one that `whiten_inputs`, whose inverse this is, was called on, or a copy of it.
 
         Raises
         ------
@@ -67,7 +60,7 @@ class Whitener(nn.Module):
         split = metric_of(layer)
         if (
             not isinstance(split, SNorm)
-            or not isinstance(split.factor, Identity)
+            or not isinstance(split.factor, IdentityFactor)
             or split.mean.shape != self.mean.shape
         ):
             raise ValueError(
@@ -84,9 +77,9 @@ def whiten_inputs(layer: nn.Module) -> Whitener:
     """Take the whitening out of a layer whose S is constant, and into the data.
 
     For an input layer with W = g (V/‖V‖) F and bias c - W E[x], W x + b = g (V/‖V‖) x̃ + c with
-    x̃ = F (x - E[x]): whiten the data once and train on x̃. g, V and c stay the same parameters, so an
-    optimizer that holds them goes on as it was, and every step is the one that the layer would have taken on
-    raw data, at the cost of Weight Normalization. ``Whitener.restore`` undoes it, for raw inputs at the end.
+    x̃ = F (x - E[x]). So whiten the data once and train on x̃. An optimizer goes on as it was, since g, V and
+    c stay the same parameters. Every step is the one that the layer would have taken on raw data, at the
+    cost of Weight Normalization. ``Whitener.restore`` undoes it, for raw inputs at the end.
 
     Parameters
     ----------
@@ -124,7 +117,7 @@ def whiten_inputs(layer: nn.Module) -> Whitener:
             f"{_description(layer, split)}; only there is the weight a plain one on whitened inputs."
         )
     whitener = Whitener(split)
-    split.factor = Identity(split.factor.shape, split.mean, whitens=True)
+    split.factor = IdentityFactor(split.factor.shape, split.mean, whitens=True)
     split.mean.zero_()
     split.centre.zero_()
     return whitener

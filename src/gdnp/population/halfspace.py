@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,18 +20,17 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from gdnp._typing import FloatArray
 from gdnp.losses import Loss, SquaredError, get_loss
+from gdnp.metric import Covariance
 from gdnp.population.quadrature import gaussian_rule
-from gdnp.problem.interface import Cost, Jet
+from gdnp.problem.interface import Cost, Expansion
 from gdnp.problem.interface import Point as AnyPoint
-
-if TYPE_CHECKING:
-    from gdnp.metric import Covariance
 
 __all__ = ["Halfspace", "LeastSquares"]
 
 LENGTH_CAP = 1e6
 
-Moments = tuple[float, float, float]
+Expectations = tuple[float, float, float]
+"""E φ, E φ' and E φ''."""
 
 
 class Population(ABC):
@@ -39,6 +38,11 @@ class Population(ABC):
 
     A subclass says what E φ, E φ', E φ'' are at a point, and what f does along a line.
     """
+
+    gram_passes = 0.0
+    """S is given."""
+    length_cap = LENGTH_CAP
+    """1e6, up to where the quadrature is tested."""
 
     def __init__(self, u: ArrayLike, S: ArrayLike, loss: Loss, alpha: float) -> None:
         self.u: Final = _finite("u", _vector("u", u))
@@ -63,24 +67,12 @@ class Population(ABC):
     @cached_property
     def covariance(self) -> Covariance:
         """S, as a metric."""
-        from gdnp.metric import Covariance
-
         return Covariance(self.S)
 
-    @property
-    def gram_passes(self) -> float:
-        """0: S is given."""
-        return 0.0
-
     @cached_property
-    def origin(self) -> _Point:
+    def origin(self) -> PopulationPoint:
         """The handle of w̃ = 0."""
         return self.at(np.zeros(self.n_features))
-
-    @property
-    def length_cap(self) -> float:
-        """1e6, up to where the quadrature is tested."""
-        return LENGTH_CAP
 
     def raw_intercept(self, coef: FloatArray, intercept: float) -> float:
         """`intercept`: x has mean zero."""
@@ -96,28 +88,28 @@ class Population(ABC):
         w = _vector("w", w, self.n_features)
         return -(float(self.u @ w) ** 2) / float(w @ self.S @ w)
 
-    def at(self, coef: ArrayLike, intercept: float = 0.0) -> _Point:
+    def at(self, coef: ArrayLike, intercept: float = 0.0) -> PopulationPoint:
         """The handle of the point w̃ = `coef`; `intercept` must be 0."""
         _require_no_intercept(intercept)
-        return _Point(self, _vector("coef", coef, self.n_features))
+        return PopulationPoint(self, _vector("coef", coef, self.n_features))
 
     def stein_coefficient(self, point: AnyPoint) -> float:
         """c₁ = E φ' - (uᵀw̃) E φ'' of Stein's ∇f = c₁ u + c₂ S w̃ (the ridge adds α w̃)."""
         return point.mean_gradient - float(self.u @ point.coef) * point.mean_curvature
 
     @abstractmethod
-    def _expectations(self, a: float, q: float) -> Moments:
+    def _expectations(self, a: float, q: float) -> Expectations:
         """E φ, E φ', E φ'' where uᵀw̃ = a and w̃ᵀSw̃ = q."""
 
     @abstractmethod
-    def _restriction(self, point: _Point, d: FloatArray) -> Callable[[float], Moments]:
+    def _restriction(self, point: PopulationPoint, d: FloatArray) -> Callable[[float], Expectations]:
         """The map from t to E φ, E φ' ζ, E φ'' ζ² at w̃ + t d, ζ = zᵀd: f's derivatives in t without ridge."""
 
 
 class Halfspace(Population):
     """f(w̃) = E φ(zᵀw̃) + α/2 ‖w̃‖² (Eq. 16) for z ~ N(u, S - u uᵀ), by one-dimensional quadrature.
 
-    Stein's lemma gives ∇f = c₁ u + c₂ S w̃ + α w̃ with c₁ = E φ' - (uᵀw̃) E φ'' and c₂ = E φ''; hence
+    Stein's lemma gives ∇f = c₁ u + c₂ S w̃ + α w̃ with c₁ = E φ' - (uᵀw̃) E φ'' and c₂ = E φ''. Hence
     Lemma 1: at α = 0 critical points lie on the line of S⁻¹u. Expectations hold to about 1e-13 up to
     lengths of 1e6 (``gdnp.population.quadrature``).
 
@@ -181,12 +173,12 @@ class Halfspace(Population):
             return np.full(1, np.nan), np.ones(1)
         return gaussian_rule(mean, variance, self.scale)
 
-    def _expectations(self, a: float, q: float) -> Moments:
+    def _expectations(self, a: float, q: float) -> Expectations:
         xi, weight = self._rule(a, max(q - a * a, 0.0))
-        value, gradient, curvature = self.loss.jet(xi)
+        value, gradient, curvature = self.loss.derivatives(xi)
         return float(weight @ value), float(weight @ gradient), float(weight @ curvature)
 
-    def _restriction(self, point: _Point, d: FloatArray) -> Callable[[float], Moments]:
+    def _restriction(self, point: PopulationPoint, d: FloatArray) -> Callable[[float], Expectations]:
         # w̃ + t d = p + τ d with τ = s + t and zᵀp independent of ζ = zᵀd: no formula below subtracts, so a
         # line through the origin keeps every digit at any length.
         Sd = self.S @ d
@@ -197,7 +189,7 @@ class Halfspace(Population):
         mean_p = float(self.u @ p)
         var_p = max(float(p @ (point.S_coef - s * Sd)) - mean_p**2, 0.0)
 
-        def moments(t: float) -> Moments:
+        def moments(t: float) -> Expectations:
             tau = s + t
             variance = var_p + tau * tau * var_d
             xi, weight = self._rule(mean_p + tau * mean_d, variance)
@@ -208,12 +200,9 @@ class Halfspace(Population):
             else:
                 mean = np.full_like(xi, mean_d)
                 square = mean * mean + var_d
-            value, gradient, curvature = self.loss.jet(xi)
-            return (
-                float(weight @ value),
-                float(weight @ (gradient * mean)),
-                float(weight @ (curvature * square)),
-            )
+            value, gradient, curvature = self.loss.derivatives(xi)
+            slope, bend = float(weight @ (gradient * mean)), float(weight @ (curvature * square))
+            return float(weight @ value), slope, bend
 
         return moments
 
@@ -233,23 +222,15 @@ class LeastSquares(Population):
 
     Parameters
     ----------
-    u : array-like of shape (d,)
-        E[z] = E[-y x]; uᵀS⁻¹u may exceed 1, as it does for a target of mean square above 1.
-    S : array-like of shape (d, d)
-        E[x xᵀ], symmetric positive definite.
-    alpha : float, default 0.0
-        The ridge α.
+    u, S, alpha
+        As for `Halfspace`, but uᵀS⁻¹u may exceed 1, as it does for a target of mean square above 1.
 
     Attributes
     ----------
     loss : Loss
         ``squared_error``, with twice its curvature.
-    optimal_direction : ndarray of shape (d,)
-        S⁻¹u; the minimiser at α = 0 is -S⁻¹u.
-    r : float
-        uᵀS⁻¹u.
-    cost : Cost
-        Stays 0: there are no data to pass over.
+    optimal_direction, r, cost
+        As for `Halfspace`; the minimiser at α = 0 is -S⁻¹u.
 
     Raises
     ------
@@ -270,10 +251,10 @@ class LeastSquares(Population):
         """c₁ = 2(1 + a) - 2a, which is c₂ = 2 and is not computed by cancellation."""
         return point.mean_curvature
 
-    def _expectations(self, a: float, q: float) -> Moments:
+    def _expectations(self, a: float, q: float) -> Expectations:
         return 2.0 * a + q, 2.0 * (1.0 + a), 2.0
 
-    def _restriction(self, point: _Point, d: FloatArray) -> Callable[[float], Moments]:
+    def _restriction(self, point: PopulationPoint, d: FloatArray) -> Callable[[float], Expectations]:
         slope = 2.0 * float((self.u + point.S_coef) @ d)
         curvature = 2.0 * float(d @ self.S @ d)
         value = 2.0 * point.a + point.q
@@ -281,7 +262,7 @@ class LeastSquares(Population):
 
 
 @dataclass(frozen=True, eq=False)
-class _Point:
+class PopulationPoint:
     """w̃ with a = uᵀw̃ and q = w̃ᵀSw̃; a ``gdnp.problem.interface.Point``."""
 
     objective: Population
@@ -308,7 +289,7 @@ class _Point:
         return float(self.coef @ self.S_coef)
 
     @cached_property
-    def _expectations(self) -> Moments:
+    def _expectations(self) -> Expectations:
         return self.objective._expectations(self.a, self.q)
 
     @property
@@ -341,7 +322,7 @@ class _Point:
 class _Line:
     """f along w̃ + t d; a ``gdnp.problem.interface.Line`` whose evaluations cost no d-dimensional work."""
 
-    def __init__(self, point: _Point, direction: FloatArray) -> None:
+    def __init__(self, point: PopulationPoint, direction: FloatArray) -> None:
         self._point = point
         self._direction = direction
         self._moments = point.objective._restriction(point, direction)
@@ -349,20 +330,15 @@ class _Line:
         alpha, coef = point.objective.alpha, point.coef
         self._ridge = np.array([0.5 * coef @ coef, coef @ direction, direction @ direction]) * alpha
 
-    def jet(self, t: float, c: float = 0.0) -> Jet:
+    def expansion(self, t: float, c: float = 0.0) -> Expansion:
         """Value and derivatives at step length `t`; those of the absent intercept are 0."""
         _require_no_intercept(c)
         value, slope, curvature = self._moments(t) + np.array(
             [self._ridge @ [1.0, t, 0.5 * t * t], self._ridge[1] + t * self._ridge[2], self._ridge[2]]
         )
-        return Jet(float(value), np.array([slope, 0.0]), np.diag([curvature, 0.0]))
+        return Expansion(float(value), float(slope), 0.0, float(curvature), 0.0, 0.0)
 
-    def values(self, t: FloatArray, c: float = 0.0) -> FloatArray:
-        """f at the step lengths `t`, shape of `t`."""
-        t = np.asarray(t, dtype=np.float64)
-        return np.array([self.jet(step, c).value for step in t.ravel()]).reshape(t.shape)
-
-    def point(self, t: float, c: float = 0.0) -> _Point:
+    def point(self, t: float, c: float = 0.0) -> PopulationPoint:
         """The handle of w̃ + t d, with S w̃ computed afresh so that rounding does not build up over steps."""
         return self._point.objective.at(self._point.coef + t * self._direction, c)
 

@@ -18,9 +18,9 @@ from numpy.typing import ArrayLike
 from gdnp._typing import FloatArray
 from gdnp.losses import Loss, get_loss
 from gdnp.metric import Covariance
-from gdnp.population.halfspace import Moments, Population, _Point
+from gdnp.population.halfspace import Expectations, Halfspace, Population, PopulationPoint
 from gdnp.population.quadrature import gaussian_rule
-from gdnp.problem.hidden_unit import UnitLoss, activation_slope, unit_jet
+from gdnp.problem.hidden_unit import UnitDerivatives, UnitLoss, activation_slope, unit_derivatives
 from gdnp.problem.interface import Point
 
 __all__ = ["HiddenUnit", "PopulationMLP"]
@@ -36,10 +36,8 @@ class PopulationMLP:
 
     Parameters
     ----------
-    u : array-like of shape (d,)
-        E[z] = E[-y x], not 0.
-    S : array-like of shape (d, d)
-        E[z zᵀ], symmetric positive definite, with r = uᵀS⁻¹u < 1.
+    u, S
+        As for `Halfspace`, of shapes (d,) and (d, d); u is not 0.
     theta : array-like of shape (m,)
         Θ, finite and without zeros.
     loss : str or Loss
@@ -50,10 +48,8 @@ class PopulationMLP:
     ----------
     covariance : Covariance
         S, as a metric.
-    optimal_direction : ndarray of shape (d,)
-        S⁻¹u.
-    r : float
-        uᵀS⁻¹u.
+    optimal_direction, r
+        S⁻¹u and uᵀS⁻¹u.
 
     Raises
     ------
@@ -68,8 +64,6 @@ class PopulationMLP:
     """
 
     def __init__(self, u: ArrayLike, S: ArrayLike, theta: ArrayLike, loss: str | Loss = "log_loss") -> None:
-        from gdnp.population import Halfspace
-
         self.loss: Final = get_loss(loss)
         plain = Halfspace(u, S, self.loss)  # checks u, S and the loss
         if not plain.r > 0.0:
@@ -129,53 +123,43 @@ class HiddenUnit(Population):
     stands before the last term, ``stein_coefficient`` is Ξ, and Eq. 17's step is that of Eqs. 100-101.
     """
 
+    length_cap = LENGTH_CAP
+    """64, where tanh is a sign but for one z in fifty."""
+
     def __init__(self, network: PopulationMLP, theta: float, signal: FloatArray, output: FloatArray) -> None:
-        jet = network.loss.jet
+        outer = network.loss.derivatives
         reach = abs(theta) + float(np.abs(output).sum())
-        super().__init__(network.u, network.S, UnitLoss(jet, theta, reach), alpha=0.0)
-        self.network, self._jet, self._theta = network, jet, theta
+        super().__init__(network.u, network.S, UnitLoss(outer, theta, reach), alpha=0.0)
+        self.network, self._outer, self._theta = network, outer, theta
         active = signal != 0.0
         self._signal, self._output = signal[active], output[active]
         self._sharpness = float(np.abs(self._signal).max(initial=0.0))
         # ℓ(F) has its nearest singularity at F = iπ, and tanh(iy) = i tan y: the sum gets there at this y.
         self._strip = math.atan(math.pi / reach)
 
-    @property
-    def length_cap(self) -> float:
-        """64, where tanh is a sign but for one z in fifty."""
-        return LENGTH_CAP
-
     def coupling(self, point: Point) -> float:
         """θ_i (1-r) Σ_{j≠i} β_ij c_j: the part of Ξ at `point` that the other units add."""
         a, q = float(self.u @ point.coef), self.covariance.norm(point.coef) ** 2
-        nodes = self._nodes(a, math.sqrt(max(q - a * a / self.r, 0.0)))
-        psi = unit_jet(np, self._jet, self._theta, self._rest(nodes.s1), nodes.t)
+        nodes, psi = self._at(a, math.sqrt(max(q - a * a / self.r, 0.0)))
         return nodes.mean(psi.cross * self._pull(nodes.s1))
 
     def _rest(self, s1: FloatArray) -> FloatArray:
         """Σ_{j≠i} θ_j tanh(C_j s₁) for zᵀw̃_j = C_j s₁."""
-        rest = np.zeros_like(s1)
-        for C, theta in zip(self._signal, self._output, strict=True):
-            rest += theta * np.tanh(C * s1)
-        return rest
+        units = zip(self._signal, self._output, strict=True)
+        return sum((theta * np.tanh(C * s1) for C, theta in units), start=np.zeros_like(s1))
 
     def _pull(self, s1: FloatArray) -> FloatArray:
         """(1-r) Σ_{j≠i} θ_j φ'_j c_j, c_j = C_j/√r: how `rest` answers when the mean of z moves along u."""
-        pull = np.zeros_like(s1)
-        for C, theta in zip(self._signal, self._output, strict=True):
-            pull += ((1.0 - self.r) / math.sqrt(self.r) * theta * C) * activation_slope(np, C * s1)
-        return pull
+        weights = (1.0 - self.r) / math.sqrt(self.r) * self._output * self._signal
+        units = zip(self._signal, weights, strict=True)
+        return sum((weight * activation_slope(np, C * s1) for C, weight in units), start=np.zeros_like(s1))
 
-    def _expectations(self, a: float, q: float) -> Moments:
-        nodes = self._nodes(a, math.sqrt(max(q - a * a / self.r, 0.0)))
-        psi = unit_jet(np, self._jet, self._theta, self._rest(nodes.s1), nodes.t)
-        return (
-            nodes.mean(psi.value),
-            nodes.mean(psi.slope + psi.cross * self._pull(nodes.s1)),
-            nodes.mean(psi.curvature),
-        )
+    def _expectations(self, a: float, q: float) -> Expectations:
+        nodes, psi = self._at(a, math.sqrt(max(q - a * a / self.r, 0.0)))
+        slope = nodes.mean(psi.slope + psi.cross * self._pull(nodes.s1))
+        return nodes.mean(psi.value), slope, nodes.mean(psi.curvature)
 
-    def _restriction(self, point: _Point, d: FloatArray) -> Callable[[float], Moments]:
+    def _restriction(self, point: PopulationPoint, d: FloatArray) -> Callable[[float], Expectations]:
         # Off the line of S⁻¹u, w̃ + t d has the part p + t q, along which s₂ lies: so
         # ζ = zᵀd = D₁ s₁ + D₂ s₂ + D₃ s₃ with s₃ ~ N(0, 1) independent of both, and nothing subtracts.
         p, q = self._off(point.coef), self._off(d)
@@ -183,11 +167,10 @@ class HiddenUnit(Population):
         pp, pq, qq = float(p @ self.S @ p), float(p @ Sq), float(q @ Sq)
         D1 = mean_d / math.sqrt(self.r)
 
-        def moments(t: float) -> Moments:
+        def moments(t: float) -> Expectations:
             B = math.sqrt(max(pp + t * (2.0 * pq + t * qq), 0.0))
             D2 = (pq + t * qq) / B if B > 0.0 else 0.0
-            nodes = self._nodes(point.a + t * mean_d, B)
-            psi = unit_jet(np, self._jet, self._theta, self._rest(nodes.s1), nodes.t)
+            nodes, psi = self._at(point.a + t * mean_d, B)
             zeta = D1 * nodes.s1 + D2 * nodes.s2
             square = zeta * zeta + max(qq - D2 * D2, 0.0)
             return nodes.mean(psi.value), nodes.mean(psi.slope * zeta), nodes.mean(psi.curvature * square)
@@ -198,8 +181,10 @@ class HiddenUnit(Population):
         """`w` without its part along S⁻¹u."""
         return np.asarray(w - (float(self.u @ w) / self.r) * self.optimal_direction)
 
-    def _nodes(self, a: float, B: float) -> _Nodes:
-        return _nodes(a, B, self.r, self._sharpness, self._strip)
+    def _at(self, a: float, B: float) -> tuple[_Nodes, UnitDerivatives]:
+        """Nodes for t = a/√r s₁ + B s₂, and ψ with its derivatives there."""
+        nodes = _nodes(a, B, self.r, self._sharpness, self._strip)
+        return nodes, unit_derivatives(np, self._outer, self._theta, self._rest(nodes.s1), nodes.t)
 
 
 @dataclass(frozen=True)
@@ -221,9 +206,9 @@ def _nodes(a: float, B: float, r: float, sharpness: float, strip: float) -> _Nod
 
     They are analytic in both up to `strip` <= π/2 from the real line.
 
-    In turns: t by ``gaussian_rule``, which is exact at any length, and s₁ given t, which is normal. With
-    t = a + sd τ, (s₁ - √r)/σ = c τ + e η and s₂ = e τ - c η for c = A σ/sd, e = B/sd: nothing cancels as
-    the unit joins the line (B -> 0) and η ceases to matter.
+    In turns: t by ``gaussian_rule``, which is exact at any length, and s₁ given t, which is normal. Let
+    t = a + sd τ, c = A σ/sd and e = B/sd. Then (s₁ - √r)/σ = c τ + e η and s₂ = e τ - c η: nothing cancels
+    as the unit joins the line (B -> 0) and η ceases to matter.
     """
     root, sigma = math.sqrt(r), math.sqrt(1.0 - r)
     along = a / root * sigma

@@ -7,8 +7,6 @@ panels are both at most one standard deviation wide and at most as wide as their
 number grows like log g and the accuracy does not depend on g.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

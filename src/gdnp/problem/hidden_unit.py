@@ -16,16 +16,16 @@ import numpy as np
 from gdnp._typing import FloatArray
 from gdnp.losses import Loss
 
-__all__ = ["LossJet", "UnitJet", "UnitLoss", "activation_slope", "unit_jet"]
+__all__ = ["LossDerivatives", "UnitDerivatives", "UnitLoss", "activation_slope", "unit_derivatives"]
 
-LossJet = Callable[[Any], tuple[Any, Any, Any]]
+LossDerivatives = Callable[[Any], tuple[Any, Any, Any]]
 """t -> (ℓ, ℓ', ℓ'') elementwise, on arrays or on tensors."""
 
 MAX_TANH_CURVATURE = 4.0 / 27.0**0.5
 """sup |tanh''|."""
 
 
-class UnitJet(NamedTuple):
+class UnitDerivatives(NamedTuple):
     """ψ and its derivatives, elementwise.
 
     Attributes
@@ -48,14 +48,14 @@ def activation_slope(xp: Any, t: Any) -> Any:
     return 4.0 * e / (1.0 + e) ** 2
 
 
-def unit_jet(xp: Any, jet: LossJet, theta: float, rest: Any, t: Any) -> UnitJet:
+def unit_derivatives(xp: Any, outer: LossDerivatives, theta: float, rest: Any, t: Any) -> UnitDerivatives:
     """ψ at the pre-activations `t` of a unit with output weight `theta`.
 
     Parameters
     ----------
     xp : module
         ``numpy`` or ``torch``.
-    jet : callable
+    outer : callable
         ℓ with its derivatives.
     theta : float
         θ_i.
@@ -65,10 +65,10 @@ def unit_jet(xp: Any, jet: LossJet, theta: float, rest: Any, t: Any) -> UnitJet:
         zᵀw̃_i.
     """
     phi, slope = xp.tanh(t), activation_slope(xp, t)
-    value, first, second = jet(rest + theta * phi)
+    value, first, second = outer(rest + theta * phi)
     cross = theta * second * slope
-    outer = theta * first * slope
-    return UnitJet(value, outer, theta * cross * slope - 2.0 * outer * phi, cross)
+    pull = theta * first * slope
+    return UnitDerivatives(value, pull, theta * cross * slope - 2.0 * pull * phi, cross)
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class UnitLoss(Loss):
         Σ|θ_j|, over all units.
     """
 
-    outer: LossJet
+    outer: LossDerivatives
     theta: float
     reach: float
 
@@ -114,17 +114,17 @@ class UnitLoss(Loss):
 
     def value(self, t: FloatArray) -> FloatArray:
         """ℓ(θ tanh t)."""
-        return self.jet(t)[0]
+        return self.derivatives(t)[0]
 
     def gradient(self, t: FloatArray) -> FloatArray:
         """Its derivative."""
-        return self.jet(t)[1]
+        return self.derivatives(t)[1]
 
     def curvature(self, t: FloatArray) -> FloatArray:
         """Its second derivative."""
-        return self.jet(t)[2]
+        return self.derivatives(t)[2]
 
-    def jet(self, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def derivatives(self, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """One reading of ℓ for all three."""
-        psi = unit_jet(np, self.outer, self.theta, 0.0, t)
+        psi = unit_derivatives(np, self.outer, self.theta, 0.0, t)
         return np.asarray(psi.value), np.asarray(psi.slope), np.asarray(psi.curvature)

@@ -1,6 +1,6 @@
 """What a solver may ask of an objective: a point, a line through it, and the metric of the data.
 
-Two worlds implement this: ``gdnp.objective.Objective`` (rows of data) and ``gdnp.population`` (Assumption 2,
+Two worlds implement this: ``gdnp.problem.Objective`` (rows of data) and ``gdnp.population`` (Assumption 2,
 exact by one-dimensional quadrature). Solvers see nothing else, so a theorem is tested and software is run
 with the same code.
 """
@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import NamedTuple, Protocol
+
+import numpy as np
 
 from gdnp._typing import FloatArray
+from gdnp.losses import Loss
+from gdnp.metric import Covariance, OperatorCovariance
 
-if TYPE_CHECKING:
-    from gdnp.losses import Loss
-    from gdnp.metric import Covariance, OperatorCovariance
-
-
-__all__ = ["Cost", "Jet", "Line", "Objective", "Point"]
+__all__ = ["Cost", "Expansion", "Line", "Objective", "Point"]
 
 
 @dataclass
@@ -46,39 +45,45 @@ class Cost:
             self.passes = passes
 
 
-@dataclass(frozen=True)
-class Jet:
-    """Second-order expansion of f in a step length t and an intercept shift c.
+class Expansion(NamedTuple):
+    """Second-order expansion of f at a step length t along a direction and c along another.
 
     Attributes
     ----------
     value : float
         f.
-    gradient : ndarray of shape (2,)
-        (∂f/∂t, ∂f/∂c).
-    hessian : ndarray of shape (2, 2)
-        Second derivatives in the same order.
+    f_t, f_c : float
+        First derivatives.
+    f_tt, f_tc, f_cc : float
+        Second derivatives.
     """
 
     value: float
-    gradient: FloatArray
-    hessian: FloatArray
+    f_t: float
+    f_c: float
+    f_tt: float
+    f_tc: float
+    f_cc: float
+
+    @property
+    def gradient(self) -> FloatArray:
+        """(f_t, f_c), shape (2,)."""
+        return np.array([self.f_t, self.f_c])
+
+    @property
+    def hessian(self) -> FloatArray:
+        """The matrix of second derivatives, shape (2, 2)."""
+        return np.array([[self.f_tt, self.f_tc], [self.f_tc, self.f_cc]])
 
 
 class Line(Protocol):
     """f along w̃ + t d, with the intercept free to move by c. Evaluations cost no pass over the data."""
 
-    def jet(self, t: float, c: float = 0.0) -> Jet:
+    def expansion(self, t: float, c: float = 0.0) -> Expansion:
         """Value and derivatives at step length `t` and intercept shift `c`."""
-        ...
-
-    def values(self, t: FloatArray, c: float = 0.0) -> FloatArray:
-        """f at several step lengths, shape of `t`, in one round."""
-        ...
 
     def point(self, t: float, c: float = 0.0) -> Point:
         """The handle of the point at step length `t` and intercept shift `c`."""
-        ...
 
 
 class Point(Protocol):
@@ -87,46 +92,37 @@ class Point(Protocol):
     @property
     def coef(self) -> FloatArray:
         """w̃, shape (d,)."""
-        ...
 
     @property
     def intercept(self) -> float:
         """γ, the intercept in the objective's own (centred) coordinates."""
-        ...
 
     @property
     def value(self) -> float:
         """f(w̃, γ), ridge included."""
-        ...
 
     @property
     def gradient(self) -> FloatArray:
         """∇f(w̃), ridge included, shape (d,)."""
-        ...
 
     @property
     def intercept_gradient(self) -> float:
         """∂f/∂γ; 0 where the objective has no intercept."""
-        ...
 
     @property
     def mean_gradient(self) -> float:
         """E φ'."""
-        ...
 
     @property
     def mean_curvature(self) -> float:
         """E φ'': c₂ of the Stein decomposition ∇f = c₁ u + c₂ S w̃."""
-        ...
 
     @property
     def separates(self) -> bool:
         """Whether every row has t < 0, so that a decreasing loss has no minimiser along this ray."""
-        ...
 
     def line(self, direction: FloatArray) -> Line:
         """The restriction of f to w̃ + t `direction`."""
-        ...
 
 
 class Objective(Protocol):
@@ -135,61 +131,48 @@ class Objective(Protocol):
     @property
     def n_features(self) -> int:
         """The dimension d."""
-        ...
 
     @property
     def loss(self) -> Loss:
         """The pointwise loss φ."""
-        ...
 
     @property
     def alpha(self) -> float:
         """The ridge α."""
-        ...
 
     @property
     def fit_intercept(self) -> bool:
         """Whether γ is a variable."""
-        ...
 
     @property
     def cost(self) -> Cost:
         """The ledger that every product with the data is charged to."""
-        ...
 
     @property
     def u(self) -> FloatArray:
         """Eq. 1: u = E[-y x] (x centred where the objective centres), shape (d,)."""
-        ...
 
     @property
     def covariance(self) -> Covariance | OperatorCovariance:
         """S, as a metric."""
-        ...
 
     @property
     def gram_passes(self) -> float:
         """What forming S costs, in passes over the data; 0 where S is given."""
-        ...
 
     @property
     def origin(self) -> Point:
         """The handle of w̃ = 0, γ = 0, which needs no pass."""
-        ...
 
     def at(self, coef: FloatArray, intercept: float = 0.0) -> Point:
         """The handle of a point; value and gradient are known after one pass."""
-        ...
 
     @property
     def length_cap(self) -> float:
         """Largest |g|; a search that gets there has found no finite length."""
-        ...
 
     def raw_intercept(self, coef: FloatArray, intercept: float) -> float:
         """b of xᵀw̃ + b for raw columns, given γ for the objective's own."""
-        ...
 
     def stein_coefficient(self, point: Point) -> float:
         """c₁ of ∇f = c₁ u + c₂ S w̃ as Gaussian data has it (population averages taken over the data)."""
-        ...

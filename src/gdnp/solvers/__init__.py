@@ -1,6 +1,7 @@
 """One loop, one algorithm with three slots, and the baselines behind the same interface."""
 
-from gdnp.solvers.loop import Progress, Result, minimize
-from gdnp.solvers.state import Method, State, Status
+from gdnp.solvers.loop import Progress, Result, run
+from gdnp.solvers.methods import minimize
+from gdnp.solvers.state import Certificate, Method, State, Status
 
-__all__ = ["Method", "Progress", "Result", "State", "Status", "minimize"]
+__all__ = ["Certificate", "Method", "Progress", "Result", "State", "Status", "minimize", "run"]

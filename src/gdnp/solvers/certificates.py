@@ -12,175 +12,153 @@ step: then the second term is the residual of Newton's equations, and the first 
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from scipy.linalg import LinAlgError, eigh
 from scipy.sparse.linalg import LinearOperator, lobpcg
 
 from gdnp._typing import FloatArray
-from gdnp.design import Block
+from gdnp.design.block import Dual, weighted
+from gdnp.losses import Loss
+from gdnp.problem.gram import hessian
+from gdnp.problem.objective import LARGEST_GRAM, Objective
+from gdnp.problem.points import DataPoint
 from gdnp.solvers.conjugate import NewtonStep
-from gdnp.solvers.state import Status
-from gdnp.standardized import Place, Standardized, gram
+from gdnp.solvers.state import Certificate, Status
 
-Kind = Literal["duality_gap", "newton_decrement", "gradient_norm"]
+__all__ = ["certified", "duality_gap", "provable", "smallest_curvature"]
 
-__all__ = ["Certificate", "Kind", "duality_gap", "provable", "smallest_curvature"]
+SEARCH = 40
+"""Products with ∇²f in the search of its smallest eigenvalue, at most."""
+CURVATURE_ROUNDING = 1e-9
+"""An eigenvalue this far below zero, where columns have unit variance, is not called negative."""
 
-SEARCH, CLOSE = 40, 1e-9
-"""Products with ∇²f in the search of its smallest eigenvalue, and the residual that ends it before."""
+
+def provable(problem: Objective) -> bool:
+    """Whether a duality gap exists: a convex loss with a conjugate, and a ridge on every live column."""
+    loss = problem.loss
+    return bool(loss.convex and loss.has_conjugate and np.all(problem.coordinates.ridge > 0.0))
 
 
 @dataclass(frozen=True)
-class Certificate:
-    """How good a fit is, and how that is known.
+class DualPoint:
+    """a = φ'(t) + φ''(t) ∘ q, clipped, written; returns the masses of s a σ above and below 0."""
 
-    Attributes
-    ----------
-    status : Status
-        How the run ended.
-    gap : float
-        Bound or estimate of (f - min f)/min f. Near interpolation, where min f is below 1e-15 of f at the
-        constant prediction, it is relative to that: less is rounding of the targets.
-    gradient_norm : float
-        ‖∇f‖ in the inverse of the metric the solver ended with.
-    kind : {"duality_gap", "newton_decrement", "gradient_norm"}
-        "duality_gap" proves `gap`; the others estimate it.
-    objective : float
-        f.
-    smallest_curvature : float or None
-        Losses that are not convex: the smallest eigenvalue of ∇²f in the solver's coordinates, where it was
-        computed, or beyond 2048 columns the smallest that was found; not below zero (beyond rounding) at a
-        local minimum.
-    zero_one_error : float or None
-        Classification: the weighted share of training rows on the wrong side.
-    smoothing_gap : float or None
-        Bounded losses: mean φ less the 0-1 error, what smoothing adds to or takes off the error.
-    """
+    loss: Loss
 
-    status: Status
-    gap: float
-    gradient_norm: float
-    kind: Kind
-    objective: float
-    smallest_curvature: float | None = None
-    zero_one_error: float | None = None
-    smoothing_gap: float | None = None
-
-    @property
-    def proved(self) -> bool:
-        """Whether ``gap`` is a proof rather than an estimate."""
-        return self.kind == "duality_gap"
+    def __call__(
+        self, t: FloatArray, q: FloatArray, sigma: FloatArray, s: FloatArray | None, a: FloatArray
+    ) -> list[Any]:
+        """See ``Rows.total``."""
+        a[:] = self.loss.dual_clip(self.loss.gradient(t) + self.loss.curvature(t) * q)
+        h = weighted(a * sigma, s)
+        return [float(np.maximum(h, 0.0).sum()), -float(np.minimum(h, 0.0).sum())]
 
 
-def provable(problem: Standardized) -> bool:
-    """Whether a duality gap exists: a convex loss with a conjugate, and a ridge on every live column."""
-    loss = problem.loss
-    return bool(loss.convex and loss.has_conjugate and np.all(problem.ridge > 0.0))
-
-
-def duality_gap(problem: Standardized, place: Place, newton: NewtonStep) -> tuple[Place, float]:
-    """The place one Newton step on, and f there less the dual bound; one pass.
+def duality_gap(problem: Objective, point: DataPoint, newton: NewtonStep) -> tuple[DataPoint, float]:
+    """The point one Newton step on, and f there less the dual bound; one pass.
 
     The margins there are computed from the coefficients, not from those before the step: what is proved is
     proved of the coefficients, whatever rounding the margins have gathered on the way.
 
     Parameters
     ----------
-    problem : Standardized
-    place : Place
+    problem : Objective
+    point : DataPoint
         Where ∇²f was taken.
     newton : NewtonStep
         δ, and X δ as the change of the margins.
 
     Returns
     -------
-    Place
-        (v, γ) + δ.
+    DataPoint
+        x + δ.
     float
         An upper bound on f - min f there, up to rounding; infinite where a cannot be balanced.
     """
-    loss = problem.loss
-    x = place.x + newton.step
-    moved, (w, b) = np.empty(problem.n), problem.outward(x)  # holds a, until the margins take its place
-
-    def dual(
-        t: FloatArray, q: FloatArray, sigma: FloatArray, s: FloatArray | None, a: FloatArray
-    ) -> list[Any]:
-        a[:] = loss.dual_clip(loss.gradient(t) + loss.curvature(t) * q)
-        h = problem.weighted(a * sigma, s)
-        return [float(np.maximum(h, 0.0).sum()), -float(np.minimum(h, 0.0).sum())]
-
-    positive, negative = problem.design.reduce_rows(
-        dual, place.margins, newton.slope, problem.sigma, problem.weight, moved
+    rows, x = problem.design.rows, point.x + newton.step
+    moved = rows.empty()  # holds a, until the margins take its place
+    slope = rows.hold(np.broadcast_to(0.0, rows.n)) if newton.slope is None else newton.slope
+    positive, negative = rows.total(
+        DualPoint(problem.loss), point.margins, slope, problem.sigma, problem.weight, writes=(moved,)
     )
-    up = down = 1.0
-    if problem.fit_intercept:
-        if min(positive, negative) <= 0.0 < max(positive, negative):
-            up = down = 0.0
-        elif positive > negative:
-            up = negative / positive
-        elif negative > positive:
-            down = positive / negative
-
-    def kernel(
-        block: Block, at: FloatArray, sigma: FloatArray, base: FloatArray | None, s: FloatArray | None
-    ) -> list[Any]:
-        a = at * np.where(at * sigma > 0.0, up, down)
-        problem.forward(block, w, b, sigma, base, at)
-        value, r = loss.value_and_gradient(at)
-        excess = np.maximum(value + loss.conjugate(a) - a * at, 0.0)
-        r = problem.weighted(r, s)
-        r *= sigma
-        h = problem.weighted(a, s)
-        h *= sigma
-        products = block.tdot(r), block.tdot(h)
-        return [problem.total(value, s), problem.total(excess, s), *products, float(r.sum()), float(h.sum())]
-
+    up, down = _balance(positive, negative) if problem.fit_intercept else (1.0, 1.0)
     problem.cost.charge(1.0)
-    value, excess, product, dual_product, total, dual_total = problem.design.reduce(
-        kernel, moved, problem.sigma, problem.base, problem.weight, partial_size=2 * problem.d
+    sums = problem.design.map(
+        "gap",
+        Dual(*problem.outward(x), problem.loss, up, down),
+        reads=(problem.sigma, problem.base, problem.weight),
+        writes=(moved,),
+        partial_size=2 * problem.n_features,
     )
-    gradient = problem.finished(product, total, x)
-    residual = problem.finished(dual_product, dual_total, x)[:-1]
-    gap = excess + 0.5 * float(residual @ (residual / problem.ridge))
-    return Place(x, moved, value + problem.penalty(x), gradient), float(gap)
+    _, excess, _, dual_product, _, dual_rest = (problem.share * part for part in sums)
+    residual = problem.with_ridge(problem.pulled_back(dual_product, dual_rest), x)[:-1]
+    gap = excess + 0.5 * float(residual @ (residual / problem.coordinates.ridge))
+    return DataPoint(problem, x, moved, [sums[0], sums[2], sums[4]]), float(gap)
+
+
+def _balance(positive: float, negative: float) -> tuple[float, float]:
+    """Factors for both signs of s a σ after which they sum to 0, as a free intercept asks."""
+    if min(positive, negative) <= 0.0 < max(positive, negative):
+        return 0.0, 0.0
+    if positive > negative:
+        return negative / positive, 1.0
+    return (1.0, positive / negative) if negative > positive else (1.0, 1.0)
+
+
+def certified(point: DataPoint, known: Certificate, status: Status, tol: float) -> Certificate:
+    """The certificate of a point that some solver came to, against the bound of another's certificate.
+
+    Its status is CONVERGED if and only if the gap is within `tol`, whatever `status` was said.
+    """
+    lower = known.objective - known.gap * known.objective / (1.0 + known.gap)
+    excess = max(point.value - lower, 0.0)
+    gap = 0.0 if excess == 0.0 else excess / lower if lower > 0.0 else math.inf
+    if gap <= tol:
+        status = Status.CONVERGED
+    elif status is Status.CONVERGED:
+        status = Status.MAX_ITER
+    return replace(known, status=status, gap=gap, objective=point.value)
+
+
+def hessian_fits(problem: Objective) -> bool:
+    """Whether ∇²f is small enough, and cheap enough beside products with it, to be held as a matrix."""
+    return problem.n_features <= min(LARGEST_GRAM, 2 * problem.n_samples)
 
 
 def smallest_curvature(
-    problem: Standardized,
-    place: Place,
-    precondition: Callable[[FloatArray], FloatArray] | None = None,
+    problem: Objective, point: DataPoint, precondition: Callable[[FloatArray], FloatArray] | None = None
 ) -> tuple[float, FloatArray]:
-    """The smallest eigenvalue of ∇²f in standardised coordinates and its eigenvector.
+    """The smallest eigenvalue of ∇²f in the problem's coordinates and its eigenvector.
 
     Parameters
     ----------
-    problem : Standardized
-    place : Place
+    problem : Objective
+    point : DataPoint
     precondition : callable or None
         g -> H⁻¹ g for a positive definite H near ∇²f, to search with products, a pass over X each; what is
         found is then the Rayleigh quotient of a vector, an upper bound. None takes the matrix.
     """
-    c = problem.curvature(place.margins)
+    c = problem.curvature(point.margins)
     if precondition is None:
-        values, vectors = eigh(_hessian(problem, c), subset_by_index=(0, 0))
+        values, vectors = eigh(hessian(problem, c), subset_by_index=(0, 0))
         return float(values[0]), vectors[:, 0]
-    buffer = np.empty(problem.n)
+    buffer = problem.design.rows.empty()
 
     def product(p: FloatArray) -> FloatArray:
         p = np.ravel(p)
         if problem.fit_intercept:
             return problem.hessian_product(c, p, buffer)
         out = problem.hessian_product(c, np.append(p[:-1], 0.0), buffer)
-        out[-1] = p[-1]  # as in _hessian
+        out[-1] = p[-1]  # as in ``hessian``
         return out
 
-    size = (problem.d + 1, problem.d + 1)
+    size = (problem.n_features + 1, problem.n_features + 1)
     start = np.random.default_rng(0).standard_normal((size[0], 1))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of accuracy not reached: a quotient is a bound anyway
@@ -191,20 +169,9 @@ def smallest_curvature(
                 M=LinearOperator(size, matvec=lambda g: precondition(np.ravel(g)), dtype=np.float64),
                 largest=False,
                 maxiter=SEARCH,
-                tol=CLOSE,
+                tol=CURVATURE_ROUNDING,
             )
         except (ValueError, LinAlgError):  # where ∇²f or H is next to nothing
             v = start[:, 0]
             return float(v @ product(v)) / float(v @ v), v
     return float(values[0]), vectors[:, 0]
-
-
-def _hessian(problem: Standardized, c: FloatArray) -> FloatArray:
-    """∇²f over (v, γ), with a 1 for a γ that is no variable."""
-    found, d = gram(problem, c, central=False), problem.d
-    matrix = np.zeros((d + 1, d + 1))
-    matrix[:d, :d] = found.scatter
-    np.einsum("ii->i", matrix)[:d] += problem.ridge
-    matrix[d, :d] = matrix[:d, d] = found.first
-    matrix[d, d] = found.total if problem.fit_intercept else 1.0
-    return matrix

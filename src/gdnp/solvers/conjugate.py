@@ -1,113 +1,123 @@
-"""Newton's equations ∇²f δ = -∇f by conjugate gradients, preconditioned by a metric of curvature."""
+"""Newton's equations ∇²f δ = -∇f by conjugate gradients, preconditioned by an approximation of ∇²f."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg.blas import daxpy
 
 from gdnp._typing import FloatArray
-from gdnp.standardized import Place, Standardized
+from gdnp.design import RowVector
+from gdnp.problem.objective import Objective
+from gdnp.problem.points import DataPoint
+from gdnp.solvers.state import ROUNDING
 
-__all__ = ["NewtonStep", "newton_step"]
+__all__ = ["NewtonStep", "advanced", "newton_step", "still"]
 
-
-ROUNDING = 1e-28
-"""Squared residual, in units of the first, below which iterations only stir up rounding."""
+Solve = Callable[[FloatArray], FloatArray]
 
 
 @dataclass(frozen=True)
 class NewtonStep:
-    """An inexact Newton step and what it tells.
+    """An inexact Newton step, what it tells, and where it goes on.
 
     Attributes
     ----------
     step : ndarray of shape (d + 1,)
         δ.
-    slope : ndarray of shape (n,)
-        The change of the margins along δ.
+    slope : RowVector of shape (n,) or None
+        The change of the margins along δ; None at δ = 0.
     residual : ndarray of shape (d + 1,)
         ∇²f δ + ∇f.
     decrement : float
         -½ ∇fᵀδ, the decrease that the quadratic model promises.
-    solved : bool
-        Whether it went as far as was asked, or as rounding lets it.
+    direction : ndarray of shape (d + 1,)
+        Where the next iteration goes.
+    square : float
+        rᵀH⁻¹r of the residual r.
+    first : float
+        The same at δ = 0.
+    iterations : int
+    ended : bool
+        Whether there is nothing more to be had: it went as far as was asked, or as rounding lets it.
     escape : ndarray of shape (d + 1,) or None
         A direction of negative curvature, if one was met.
     """
 
     step: FloatArray
-    slope: FloatArray
+    slope: RowVector | None
     residual: FloatArray
     decrement: float
-    solved: bool
+    direction: FloatArray
+    square: float
+    first: float
+    iterations: int = 0
+    ended: bool = False
     escape: FloatArray | None = None
 
 
-def newton_step(
-    problem: Standardized,
-    place: Place,
-    curvature: FloatArray,
-    precondition: Callable[[FloatArray], FloatArray],
-    done: Callable[[FloatArray, float], bool],
-    max_iter: int,
-    watch: Callable[[FloatArray, float, float], object] | None = None,
+def still(point: DataPoint, precondition: Solve) -> NewtonStep:
+    """δ = 0 at a point."""
+    gradient = point.x_gradient
+    z = precondition(gradient)
+    square = float(gradient @ z)
+    return NewtonStep(np.zeros_like(gradient), None, gradient, 0.0, -z, square, square)
+
+
+def advanced(
+    problem: Objective,
+    curvature: RowVector,
+    state: NewtonStep,
+    precondition: Solve,
+    enough: Callable[[FloatArray, float], bool],
 ) -> NewtonStep:
-    """Conjugate gradients from δ = 0; one pass over X an iteration.
+    """One iteration on; one pass over X.
 
     Parameters
     ----------
-    problem : Standardized
-    place : Place
-        Where the Hessian is taken.
-    curvature : ndarray of shape (n,)
-        s φ'' there.
+    problem : Objective
+    curvature : RowVector of shape (n,)
+        s φ'' where the Hessian is taken.
+    state : NewtonStep
     precondition : callable
         g -> H⁻¹ g for a positive definite H near ∇²f.
-    done : callable
-        (residual, decrement) -> whether that is enough.
-    max_iter : int
-        Products with the Hessian at most.
-    watch : callable or None
-        Called with (δ, decrement, rᵀH⁻¹r) of every iteration that another follows, r the residual.
+    enough : callable
+        (residual, decrement) -> whether that will do.
     """
-    x, residual = np.zeros_like(place.gradient), place.gradient.copy()
-    slope = np.empty(problem.n)
-    total: FloatArray | None = None
+    rows, p = problem.design.rows, state.direction
+    slope = rows.empty()
+    product = problem.hessian_product(curvature, p, slope)
+    bend = float(p @ product)
+    count = state.iterations + 1
+    if not bend > ROUNDING * float(np.abs(p) @ np.abs(product)):  # it is rounding, or negative
+        return replace(state, iterations=count, ended=True, escape=p if bend < 0.0 else None)
+    a = state.square / bend
+    x, residual = daxpy(p, state.step.copy(), a=a), daxpy(product, state.residual.copy(), a=a)
+    terms = [(a, slope)] if state.slope is None else [(a, slope), (1.0, state.slope)]
+    moved = rows.combine(*terms, out=slope)
+    # -½ ∇fᵀδ would lose digits with the residuals' orthogonality
+    decrement = state.decrement + 0.5 * a * state.square
+    if enough(residual, decrement):
+        return NewtonStep(x, moved, residual, decrement, p, state.square, state.first, count, True)
     z = precondition(residual)
-    p, rz = -z, float(residual @ z)
-    first, solved = rz, True
-    decrement = 0.0
-    for k in range(max_iter):
-        if k > 0 and watch is not None:
-            watch(x, decrement, rz)
-        product = problem.hessian_product(curvature, p, slope)
-        bend = float(p @ product)
-        if not bend > 1e-14 * float(np.abs(p) @ np.abs(product)):
-            escape = p if bend < 0.0 else None
-            total = np.zeros(problem.n) if total is None else total
-            return NewtonStep(x, total, residual, decrement, True, escape)
-        a = rz / bend
-        x, residual = daxpy(p, x, a=a), daxpy(product, residual, a=a)
-        slope *= a
-        if total is None:  # most often one iteration is enough, and then so is one vector
-            total = slope
-        else:
-            total += slope
-        decrement += 0.5 * a * rz  # -½ ∇fᵀδ would lose digits with the residuals' orthogonality
-        if done(residual, decrement):
-            break
-        if slope is total:
-            slope = np.empty(problem.n)
-        z = precondition(residual)
-        rz, old = float(residual @ z), rz
-        if not rz > ROUNDING * first:
-            break
-        p *= rz / old
-        p -= z
-    else:
-        solved = False
-    assert total is not None, "max_iter must be at least 1"
-    return NewtonStep(x, total, residual, decrement, solved)
+    square = float(residual @ z)
+    p = p * (square / state.square) - z
+    ended = not square > ROUNDING * ROUNDING * state.first  # more would only stir up rounding
+    return NewtonStep(x, moved, residual, decrement, p, square, state.first, count, ended)
+
+
+def newton_step(
+    problem: Objective,
+    point: DataPoint,
+    curvature: RowVector,
+    precondition: Solve,
+    enough: Callable[[FloatArray, float], bool],
+    max_iter: int,
+) -> NewtonStep:
+    """Conjugate gradients from δ = 0, until it is enough or there were `max_iter` >= 1 products with ∇²f."""
+    state = still(point, precondition)
+    while not state.ended and state.iterations < max_iter:
+        state = advanced(problem, curvature, state, precondition, enough)
+    return state

@@ -4,75 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
 
 from gdnp._typing import FloatArray
-from gdnp.metric import METRICS, Covariance, Metric, OperatorCovariance
+from gdnp.metric import METRICS, Covariance, OperatorCovariance
 from gdnp.problem.interface import Objective
-from gdnp.solvers.lengths import ROUNDING, FixedLength, Length, LengthRule
-from gdnp.solvers.state import State
+from gdnp.solvers.lengths import FixedLength, LengthRule
+from gdnp.solvers.state import ROUNDING, DecoupledState, Length, Method, State
 from gdnp.solvers.step_sizes import StepSize
 
-__all__ = ["DecoupledDescent", "DecoupledState"]
+__all__ = ["DecoupledDescent"]
 
 HALVINGS = 30
 
 
-@dataclass(frozen=True, kw_only=True)
-class DecoupledState(State):
-    """w and g of w̃ = g w/‖w‖ (Eq. 9), beside the point they make.
-
-    Attributes
-    ----------
-    metric : Metric
-        M of ‖·‖; never changes within a run.
-    direction : ndarray of shape (d,)
-        w, not normalised.
-    length : Length
-        g, γ.
-    fraction : float
-        Of the rule's step that a guarded method took last.
-    """
-
-    metric: Metric
-    direction: FloatArray
-    length: Length
-    fraction: float = 1.0
-
-    @cached_property
-    def norm(self) -> float:
-        """‖w‖."""
-        return self.metric.norm(self.direction)
-
-    @cached_property
-    def projected_gradient(self) -> FloatArray:
-        """(I - M w wᵀ/‖w‖²) ∇f(w̃): the gradient less its part that only changes the length."""
-        gradient, w = self.point.gradient, self.direction
-        return np.asarray(gradient - (float(gradient @ w) / self.norm**2) * self.metric.apply(w))
-
-    @cached_property
-    def direction_gradient(self) -> FloatArray:
-        """∇_w f(w, g) = (g/‖w‖)(I - M w wᵀ/‖w‖²) ∇f(w̃)."""
-        return (self.length.g / self.norm) * self.projected_gradient
-
-    @cached_property
-    def length_gradient(self) -> float:
-        """∂f/∂g = wᵀ∇f(w̃)/‖w‖."""
-        return float(self.point.gradient @ self.direction) / self.norm
-
-    @cached_property
-    def directional_gap(self) -> float:
-        """‖projected gradient‖ in M⁻¹ over |E φ' |: √Δρ of Theorem 2 up to a factor, whatever the length."""
-        scale = abs(self.point.mean_gradient)
-        gap = self.metric.dual_norm(self.projected_gradient)
-        return gap / scale if scale > 0.0 else 0.0 if gap == 0.0 else float("inf")
-
-
 @dataclass(frozen=True)
-class DecoupledDescent:
+class DecoupledDescent(Method):
     """w ← w - s A ∇_w f(w, g), then g by its own rule (Algorithm 1 and its relatives).
 
     Parameters

@@ -10,7 +10,7 @@ import numpy as np
 
 from gdnp._typing import FloatArray
 from gdnp.problem.interface import Objective
-from gdnp.solvers.state import State
+from gdnp.solvers.state import Method, State
 from gdnp.validation import checked_number
 
 __all__ = ["GradientDescent", "GradientState", "largest_curvature", "smallest_curvature"]
@@ -36,7 +36,7 @@ class GradientState(State):
 
 
 @dataclass(frozen=True)
-class GradientDescent:
+class GradientDescent(Method):
     """x ← y - η ∇f(y), y ← x + β (x - x₋₁); β = 0 is plain gradient descent.
 
     The history is taken at y, where the gradient is known: both sequences have the same limit and order.

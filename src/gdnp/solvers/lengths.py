@@ -3,38 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from gdnp._typing import FloatArray
-from gdnp.problem.interface import Jet, Line, Objective
+from gdnp.problem.interface import Expansion, Line, Objective
+from gdnp.solvers.state import ROUNDING, DecoupledState, Length
 
-if TYPE_CHECKING:
-    from gdnp.solvers.decoupled import DecoupledState
-
-
-__all__ = [
-    "ROUNDING",
-    "Bisection",
-    "FixedLength",
-    "GradientSteps",
-    "Length",
-    "LengthRule",
-    "NewtonLength",
-    "SimultaneousStep",
-]
-
-ROUNDING = 64 * np.finfo(np.float64).eps
+__all__ = ["Bisection", "FixedLength", "GradientSteps", "LengthRule", "NewtonLength", "SimultaneousStep"]
 
 
-@dataclass(frozen=True)
-class Length:
-    """A length g, the intercept γ found with it, and whether g ran into the cap."""
-
-    g: float
-    intercept: float = 0.0
-    diverges: bool = False
+SMALLEST_STEP = 1e-10
+"""A relative change of the length, or a share of Newton's step, that is none."""
+FLAT = 1e-3
+"""Newton's step is longer than this, and promises less than this of the rounding of f: f has no minimum."""
 
 
 class LengthRule(Protocol):
@@ -42,7 +25,6 @@ class LengthRule(Protocol):
 
     def fit(self, objective: Objective, line: Line, state: DecoupledState) -> Length:
         """The length on `line`, searched from that of `state`, the state before the direction moved."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -74,8 +56,8 @@ class GradientSteps:
         g, c = state.length.g, state.length.intercept
         step = safe_step(objective, state) if self.step is None else self.step
         for _ in range(self.count):
-            gradient = line.jet(g, c).gradient
-            g, c = g - step * float(gradient[0]), c - step * float(gradient[1])
+            at = line.expansion(g, c)
+            g, c = g - step * at.f_t, c - step * at.f_c
         return Length(g, c)
 
 
@@ -114,21 +96,22 @@ class NewtonLength:
     def fit(self, objective: Objective, line: Line, state: DecoupledState) -> Length:
         """The minimiser reached from the length of `state`; diverging where f is flat before one is found."""
         g, c = state.length.g, state.length.intercept
-        jet = line.jet(g, c)
+        at = line.expansion(g, c)
         noise = ROUNDING * abs(objective.origin.value)
         for _ in range(self.max_iter):
-            step = _newton_step(jet, limit=2.0 * max(1.0, abs(g)))
-            slope = float(jet.gradient @ step)
-            size = float(np.abs(step).max()) / max(abs(g), abs(c), 1e-9)
-            if size <= 1e-9 or slope >= 0.0:
+            step = _newton_step(at, limit=2.0 * max(1.0, abs(g)))
+            slope = float(at.gradient @ step)
+            size = float(np.abs(step).max()) / max(abs(g), abs(c), SMALLEST_STEP)
+            if size <= SMALLEST_STEP or slope >= 0.0:
                 return _capped(objective, g, c)
-            if -slope <= 1e-3 * noise and size > 1e-3:
+            if -slope <= FLAT * noise and size > FLAT:
                 return Length(g, c, diverges=True)
-            scale, trial = 1.0, line.jet(g + step[0], c + step[1])
-            while trial.value > jet.value + 1e-4 * scale * slope + ROUNDING * abs(jet.value) and scale > 1e-9:
+            scale, trial = 1.0, line.expansion(g + step[0], c + step[1])
+            ceiling = at.value + ROUNDING * abs(at.value)
+            while trial.value > ceiling and scale > SMALLEST_STEP:
                 scale *= 0.5
-                trial = line.jet(g + scale * step[0], c + scale * step[1])
-            g, c, jet = g + scale * float(step[0]), c + scale * float(step[1]), trial
+                trial = line.expansion(g + scale * step[0], c + scale * step[1])
+            g, c, at = g + scale * float(step[0]), c + scale * float(step[1]), trial
             if abs(g) >= objective.length_cap:
                 return _capped(objective, g, c)
         return Length(g, c, diverges=True)
@@ -158,7 +141,7 @@ class Bisection:
             nonlocal c
             if objective.fit_intercept:
                 c = _profile_intercept(line, g, c)
-            return float(line.jet(g, c).gradient[0])
+            return line.expansion(g, c).f_t
 
         high, cap = 1.0, objective.length_cap
         while not slope(-high) < 0.0 < slope(high):
@@ -193,14 +176,14 @@ def _better_end(line: Line, cap: float, c: float) -> Length:
     ends = []
     for g in (cap, -cap):
         intercept = _profile_intercept(line, g, c)
-        ends.append((line.jet(g, intercept).value, Length(g, intercept, diverges=True)))
+        ends.append((line.expansion(g, intercept).value, Length(g, intercept, diverges=True)))
     return min(ends, key=lambda end: end[0])[1]
 
 
-def _newton_step(jet: Jet, limit: float) -> FloatArray:
+def _newton_step(at: Expansion, limit: float) -> FloatArray:
     """-|H|⁻¹∇ with |H| the absolute value of the Hessian, at most `limit` long in g."""
-    values, vectors = np.linalg.eigh(jet.hessian)
-    along = vectors.T @ jet.gradient
+    values, vectors = np.linalg.eigh(at.hessian)
+    along = vectors.T @ at.gradient
     floor = np.abs(along) / (10.0 * limit)
     step = -vectors @ np.divide(along, np.maximum(np.abs(values), floor), out=np.zeros(2), where=along != 0.0)
     return np.asarray(step * min(1.0, limit / max(np.abs(step[0]), 1e-300)))
@@ -209,14 +192,15 @@ def _newton_step(jet: Jet, limit: float) -> FloatArray:
 def _profile_intercept(line: Line, g: float, c: float) -> float:
     """The γ that minimises f at this g; `c` itself where γ is no variable."""
     for _ in range(50):
-        jet = line.jet(g, c)
-        if jet.gradient[1] == 0.0:
+        at = line.expansion(g, c)
+        if at.f_c == 0.0:
             return c
-        only_c = Jet(jet.value, jet.gradient * [0.0, 1.0], jet.hessian * [[0.0, 0.0], [0.0, 1.0]])
+        only_c = at._replace(f_t=0.0, f_tt=0.0, f_tc=0.0)
         step, scale = float(_newton_step(only_c, limit=2.0 * max(1.0, abs(c)))[1]), 1.0
-        while line.jet(g, c + scale * step).value > jet.value + ROUNDING * abs(jet.value) and scale > 1e-9:
+        ceiling = at.value + ROUNDING * abs(at.value)
+        while line.expansion(g, c + scale * step).value > ceiling and scale > SMALLEST_STEP:
             scale *= 0.5
         c += scale * step
-        if abs(scale * step) <= 1e-10 * max(1.0, abs(c)):
+        if abs(scale * step) <= SMALLEST_STEP * max(1.0, abs(c)):
             return c
     return c

@@ -17,17 +17,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gdnp._typing import FloatArray
 from gdnp.problem.interface import Objective
-from gdnp.solvers.decoupled import DecoupledDescent, DecoupledState
+from gdnp.solvers.decoupled import DecoupledDescent
 from gdnp.solvers.first_order import GradientDescent
 from gdnp.solvers.lengths import Bisection, GradientSteps, NewtonLength, SimultaneousStep
+from gdnp.solvers.loop import Progress, Result, run
 from gdnp.solvers.nonconvex import NonconvexAGD
-from gdnp.solvers.state import Method
+from gdnp.solvers.state import DecoupledState, Method
 from gdnp.solvers.step_sizes import AdaptiveStep, ConstantStep
 from gdnp.solvers.two_step import TwoStep
 from gdnp.validation import checked_count, checked_number
@@ -43,6 +45,7 @@ __all__ = [
     "gdnp_metric",
     "gdnp_seq",
     "get_method",
+    "minimize",
     "rayleigh_gd",
     "two_step",
     "weight_norm_gd",
@@ -69,10 +72,7 @@ def rayleigh_gd() -> DecoupledDescent:
 
 
 def gdnp(
-    *,
-    h: Literal["stein", "printed", "curvature"] = "stein",
-    bisection_steps: int = 60,
-    guarded: bool = True,
+    *, h: Literal["stein", "printed", "curvature"] = "stein", bisection_steps: int = 60, guarded: bool = True
 ) -> DecoupledDescent:
     """Gradient descent in normalised parameters: Algorithm 1 with Algorithm 3.
 
@@ -181,56 +181,21 @@ def agd(
     return GradientDescent("agd", step, momentum)
 
 
-def agd_nonconvex(
-    *,
-    step: float | None = None,
-    momentum: float | None = None,
-    curvature: float | None = None,
-    escape: float | None = None,
-    epsilon: float | None = None,
-    hessian_lipschitz: float | None = None,
-    radius: float | None = None,
-    wait: int | None = None,
-    seed: int = 0,
-) -> NonconvexAGD:
+def agd_nonconvex(*, step: float | None = None, **parameters: Any) -> NonconvexAGD:
     """Accelerated gradient descent for non-convex objectives (Jin, Netrapalli and Jordan 2017).
 
     Where the momentum meets negative curvature it is exploited, and where the gradient is small a seeded
-    perturbation leaves saddle points. None stands for the value of the analysis, from the smoothness ℓ.
+    perturbation leaves saddle points.
 
     Parameters
     ----------
     step : float or None
         η; None is 1/(4ℓ), ℓ = L sup φ'' + α.
-    momentum : float or None
-        1 - θ, in [0, 1); None is 1 - 1/(4√κ), κ = ℓ/√(ρε).
-    curvature : float or None
-        γ, the negative curvature that counts; None is θ²/η.
-    escape : float or None
-        s, the length of an exploiting step; None is γ/(4ρ).
-    epsilon : float or None
-        ε, the Euclidean gradient norm to be reached; None is 1e-4 ℓ²/ρ.
-    hessian_lipschitz : float or None
-        ρ; None is ℓ√L.
-    radius : float or None
-        r of the perturbation; None is ηε, 0 is no perturbation.
-    wait : int or None
-        T, the least number of iterations between two perturbations; None is ⌈3√κ log(40 κ √d)⌉.
-    seed : int
-        Of the perturbations.
+    **parameters
+        ``momentum``, ``curvature``, ``escape``, ``epsilon``, ``hessian_lipschitz``, ``radius``, ``wait`` and
+        ``seed`` of ``gdnp.solvers.nonconvex.NonconvexAGD``, which says what they are when left out.
     """
-    return NonconvexAGD(
-        "agd_nonconvex",
-        step,
-        momentum,
-        curvature,
-        escape,
-        epsilon,
-        hessian_lipschitz,
-        radius,
-        wait,
-        seed,
-    )
+    return NonconvexAGD("agd_nonconvex", step, **parameters)
 
 
 def two_step() -> TwoStep:
@@ -256,11 +221,72 @@ METHODS: dict[str, Callable[..., Method]] = {
 }
 
 
+def minimize(
+    objective: Objective,
+    method: Method | str = "gdnp",
+    w0: FloatArray | None = None,
+    *,
+    max_iter: int = 1000,
+    tol: float = 1e-8,
+    callback: Callable[[Progress], object] | None = None,
+) -> Result:
+    """Minimise an objective with a method of the paper, one of its rivals, or the production solver.
+
+    Parameters
+    ----------
+    objective : Objective
+        ``gdnp.Objective`` on data, or one of ``gdnp.population``.
+    method : Method or str
+        A preset of ``gdnp.methods``, or its name.
+    w0 : ndarray of shape (d,) or None
+        The start w̃₀. None: u for methods that need a direction, 0 for the others.
+    max_iter : int
+        Steps at most.
+    tol : float
+        The run has converged when ‖∇f‖ in S⁻¹ is at most `tol` times its value at w̃ = 0. Where the length
+        diverges no such point exists, and the run ends when the direction is as stationary. For "newton" it
+        is relative suboptimality.
+    callback : callable or None
+        Called with a ``Progress`` after every step and at the start. What it raises ends the run.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, a start of the wrong shape or not finite, or a method that does not fit the
+        objective.
+    """
+    return run(
+        objective,
+        get_method(method),
+        _checked_start(w0, objective.n_features),
+        max_iter=checked_count("max_iter", max_iter),
+        tol=checked_number("tol", tol),
+        callback=callback,
+    )
+
+
+def _checked_start(w0: FloatArray | None, d: int) -> FloatArray | None:
+    if w0 is None:
+        return None
+    start = np.array(w0, dtype=np.float64)
+    if start.shape != (d,) or not np.isfinite(start).all():
+        raise ValueError(
+            f"w0 must be finite with one entry per column, shape ({d},). Got shape {start.shape}."
+        )
+    return start
+
+
 def get_method(method: Method | str) -> Method:
     """The preset of that name with its defaults, or the method itself."""
     if not isinstance(method, str):
-        if not (hasattr(method, "init") and hasattr(method, "step")):
-            raise TypeError(f"method must be a name or have init and step. Got {type(method).__name__}.")
+        if not isinstance(method, Method):
+            raise TypeError(
+                f"method must be a name or a gdnp.solvers.Method. Got {type(method).__name__}; subclass it."
+            )
         return method
     if method not in METHODS:
         raise ValueError(f"method must be one of {sorted(METHODS)} or a Method. Got {method!r}.")

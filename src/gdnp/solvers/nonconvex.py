@@ -28,8 +28,7 @@ import numpy as np
 from gdnp._typing import FloatArray
 from gdnp.problem.interface import Objective, Point
 from gdnp.solvers.first_order import largest_curvature
-from gdnp.solvers.lengths import ROUNDING
-from gdnp.solvers.state import State
+from gdnp.solvers.state import ROUNDING, Method, State
 
 __all__ = ["NonconvexAGD", "NonconvexParameters", "NonconvexState"]
 
@@ -39,26 +38,9 @@ SUFFICIENT_DECREASE = 0.01
 
 @dataclass(frozen=True)
 class NonconvexParameters:
-    """What one run of the method is tuned to; symbols as in the module's docstring.
+    """What one run of the method is tuned to: η, 1 - θ, γ, s, ε, r and T of the module's docstring.
 
-    Attributes
-    ----------
-    step : float
-        η.
-    momentum : float
-        1 - θ.
-    curvature : float
-        γ.
-    escape : float
-        s.
-    epsilon : float
-        ε.
-    radius : float
-        r; 0 for no perturbation.
-    wait : int
-        T.
-    decrease : float
-        How much f must have fallen T iterations after a perturbation for another one.
+    A further perturbation asks that f has fallen by ``decrease`` in T iterations after the last.
     """
 
     step: float
@@ -103,7 +85,7 @@ class NonconvexState(State):
 
 
 @dataclass(frozen=True)
-class NonconvexAGD:
+class NonconvexAGD(Method):
     """The method; None stands for the value that its analysis derives from ℓ, ρ and ε, constants aside.
 
     The history is taken at x: an iteration costs two passes, one at x and one at y.
@@ -244,7 +226,7 @@ class NonconvexAGD:
             return state
         unit = v / speed
         line, shift = x.line(unit[:-1]), float(unit[-1])
-        ends = [(line.jet(t, t * shift).value, t) for t in (s, -s)]
+        ends = [(line.expansion(t, t * shift).value, t) for t in (s, -s)]
         t = min(ends)[1]
         return replace(state, point=line.point(t, t * shift))
 

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
 
 from gdnp._typing import FloatArray
+from gdnp.metric import Metric
 from gdnp.problem.interface import Objective, Point
 
-__all__ = ["Method", "State", "Status"]
+__all__ = [
+    "ROUNDING",
+    "Certificate",
+    "DecoupledState",
+    "GapKind",
+    "Length",
+    "Measured",
+    "Method",
+    "State",
+    "Status",
+]
+
+ROUNDING = 64 * float(np.finfo(np.float64).eps)
+"""Relative change of f that is rounding."""
 
 
 class Status(Enum):
@@ -58,18 +76,202 @@ class State:
         return float("inf")
 
 
-class Method(Protocol):
-    """A solver: pure steps on explicit state. ``gdnp.minimize`` is the one loop that drives them."""
+GapKind = Literal["duality_gap", "newton_decrement"]
+"""How a gap is known: the first proves it, the other estimates it."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """How good a fit is, and how that is known.
+
+    Attributes
+    ----------
+    status : Status
+        How the run ended.
+    gap : float
+        Bound or estimate of (f - min f)/min f. Near interpolation, where min f is below 1e-15 of f at the
+        constant prediction, it is relative to that: less is rounding of the targets.
+    gradient_norm : float
+        ‖∇f‖ in the inverse of the metric the solver ended with.
+    kind : {"duality_gap", "newton_decrement"}
+        "duality_gap" proves `gap`; the other estimates it.
+    objective : float
+        f.
+    smallest_curvature : float or None
+        Losses that are not convex: the smallest eigenvalue of ∇²f in the solver's coordinates, where it was
+        computed, or beyond 2048 columns the smallest that was found; not below zero (beyond rounding) at a
+        local minimum.
+    zero_one_error : float or None
+        Classification: the weighted share of training rows on the wrong side.
+    smoothing_gap : float or None
+        Bounded losses: mean φ less the 0-1 error, what smoothing adds to or takes off the error.
+    """
+
+    status: Status
+    gap: float
+    gradient_norm: float
+    kind: GapKind
+    objective: float
+    smallest_curvature: float | None = None
+    zero_one_error: float | None = None
+    smoothing_gap: float | None = None
 
     @property
-    def name(self) -> str:
-        """The name in ``gdnp.methods.METHODS``."""
-        ...
+    def proved(self) -> bool:
+        """Whether ``gap`` is a proof rather than an estimate."""
+        return self.kind == "duality_gap"
 
+
+class Measured(NamedTuple):
+    """What the history says of a state.
+
+    Attributes
+    ----------
+    objective : float
+        f.
+    gradient_norm : float
+        ‖∇f‖ in the norm that the method measures it in.
+    """
+
+    objective: float
+    gradient_norm: float
+
+
+class Method(ABC):
+    """A solver: pure steps on explicit state. ``gdnp.minimize`` is the one loop that drives them.
+
+    What a subclass must say is ``init`` and ``step``. The rest has defaults: the gradient is measured in S⁻¹,
+    and a run has converged where it is `tol` times what it is at w̃ = 0.
+
+    Attributes
+    ----------
+    name : str
+        What the method is called in messages and in ``gdnp.methods.METHODS``.
+    """
+
+    name: str
+
+    @abstractmethod
     def init(self, objective: Objective, start: FloatArray | None) -> State:
         """The state at `start`, shape (d,), or at the method's own start."""
-        ...
 
-    def step(self, objective: Objective, state: State) -> State:
+    @abstractmethod
+    def step(self, objective: Objective, state: Any) -> State:
         """One iteration."""
-        ...
+
+    def aimed(self, tol: float, max_iter: int) -> Method:
+        """The method with a goal in view; most need none."""
+        return self
+
+    def scale(self, objective: Objective) -> float:
+        """The gradient norm that `tol` is relative to."""
+        origin = objective.origin
+        at_zero = self._gradient_norm(objective, origin)
+        # Where 0 itself is stationary its gradient is no yardstick; that of a unit step is.
+        return at_zero if at_zero > ROUNDING else objective.loss.max_curvature
+
+    def measure(self, objective: Objective, state: Any) -> Measured:
+        """f and the gradient norm at a state; measuring is not charged for."""
+        return Measured(state.point.value, self._gradient_norm(objective, state.point))
+
+    def terminate(
+        self, objective: Objective, state: Any, measured: Measured, scale: float, tol: float
+    ) -> Status | None:
+        """The status that ends the run at a state, if any."""
+        unbounded = self.unbounded(objective, state)
+        gap = state.directional_gap if state.length_diverges else measured.gradient_norm / scale
+        if gap <= tol:
+            return Status.LENGTH_DIVERGES if unbounded else Status.CONVERGED
+        if state.stalled:
+            return Status.LENGTH_DIVERGES if unbounded else Status.STALLED
+        return None
+
+    def unfinished(self, objective: Objective, state: Any) -> Status:
+        """The status of a run whose iterations ran out."""
+        return Status.LENGTH_DIVERGES if self.unbounded(objective, state) else Status.MAX_ITER
+
+    def unbounded(self, objective: Objective, state: State) -> bool:
+        """Whether the length has no finite minimiser, so that a small gradient means nothing.
+
+        It was capped, or every row is on the right side, or a bounded loss is in its 0-1 limit.
+        """
+        loss, point = objective.loss, state.point
+        if state.length_diverges or objective.alpha != 0.0:
+            return state.length_diverges
+        separated = loss.increasing and point.separates
+        return separated or (not loss.convex and objective.covariance.norm(point.coef) > objective.length_cap)
+
+    def solution(self, objective: Objective, state: Any) -> tuple[FloatArray, float]:
+        """(w̃, b) of xᵀw̃ + b for raw columns."""
+        point = state.point
+        return point.coef, objective.raw_intercept(point.coef, point.intercept)
+
+    def length_of(self, objective: Objective, state: Any) -> float:
+        """‖w̃‖_S."""
+        return objective.covariance.norm(state.point.coef)
+
+    def certificate(self, state: Any) -> Certificate | None:
+        """How good a state is, where the method knows."""
+        return None
+
+    def _gradient_norm(self, objective: Objective, point: Point) -> float:
+        return float(np.hypot(objective.covariance.dual_norm(point.gradient), point.intercept_gradient))
+
+
+@dataclass(frozen=True)
+class Length:
+    """A length g, the intercept γ found with it, and whether g ran into the cap."""
+
+    g: float
+    intercept: float = 0.0
+    diverges: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoupledState(State):
+    """w and g of w̃ = g w/‖w‖ (Eq. 9), beside the point they make.
+
+    Attributes
+    ----------
+    metric : Metric
+        M of ‖·‖; never changes within a run.
+    direction : ndarray of shape (d,)
+        w, not normalised.
+    length : Length
+        g, γ.
+    fraction : float
+        Of the rule's step that a guarded method took last.
+    """
+
+    metric: Metric
+    direction: FloatArray
+    length: Length
+    fraction: float = 1.0
+
+    @cached_property
+    def norm(self) -> float:
+        """‖w‖."""
+        return self.metric.norm(self.direction)
+
+    @cached_property
+    def projected_gradient(self) -> FloatArray:
+        """(I - M w wᵀ/‖w‖²) ∇f(w̃): the gradient less its part that only changes the length."""
+        gradient, w = self.point.gradient, self.direction
+        return np.asarray(gradient - (float(gradient @ w) / self.norm**2) * self.metric.apply(w))
+
+    @cached_property
+    def direction_gradient(self) -> FloatArray:
+        """∇_w f(w, g) = (g/‖w‖)(I - M w wᵀ/‖w‖²) ∇f(w̃)."""
+        return (self.length.g / self.norm) * self.projected_gradient
+
+    @cached_property
+    def length_gradient(self) -> float:
+        """∂f/∂g = wᵀ∇f(w̃)/‖w‖."""
+        return float(self.point.gradient @ self.direction) / self.norm
+
+    @cached_property
+    def directional_gap(self) -> float:
+        """‖projected gradient‖ in M⁻¹ over |E φ' |: √Δρ of Theorem 2 up to a factor, whatever the length."""
+        scale = abs(self.point.mean_gradient)
+        gap = self.metric.dual_norm(self.projected_gradient)
+        return gap / scale if scale > 0.0 else 0.0 if gap == 0.0 else float("inf")

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from gdnp.problem.interface import Objective
-
-if TYPE_CHECKING:
-    from gdnp.solvers.decoupled import DecoupledState
+from gdnp.solvers.state import DecoupledState
 
 __all__ = ["AdaptiveStep", "ConstantStep", "StepSize"]
 
@@ -19,11 +17,9 @@ class StepSize(Protocol):
     @property
     def needs_spectrum(self) -> bool:
         """Whether λ_max(S) enters, and so S. The rest needs Xw alone: ∇_w f ∝ Xᵀ(r - c Xw), one product."""
-        ...
 
     def __call__(self, objective: Objective, state: DecoupledState, largest: float) -> float:
         """The step at `state`; `largest` is λ_max of the (preconditioned) metric."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 
 from gdnp._typing import FloatArray
 from gdnp.problem.interface import Objective
-from gdnp.solvers.decoupled import DecoupledDescent, DecoupledState
+from gdnp.solvers.decoupled import DecoupledDescent
 from gdnp.solvers.first_order import GradientDescent, GradientState
 from gdnp.solvers.lengths import NewtonLength
-from gdnp.solvers.state import State
+from gdnp.solvers.state import DecoupledState, Method, State
 from gdnp.solvers.step_sizes import AdaptiveStep
 
 __all__ = ["TwoStep"]
 
 
 @dataclass(frozen=True)
-class TwoStep:
+class TwoStep(Method):
     """Solve S v = u, then minimise f over the length along v. Exact on Gaussian data; stalls elsewhere.
 
     With a ridge, S is S + (α/c₂) I, c₂ = E φ'' at the length first found along u.

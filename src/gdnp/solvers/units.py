@@ -10,9 +10,9 @@ import numpy as np
 
 from gdnp._typing import FloatArray
 from gdnp.problem.interface import Objective
-from gdnp.solvers.lengths import ROUNDING
-from gdnp.solvers.loop import Progress, Result, minimize
-from gdnp.solvers.state import Method, Status
+from gdnp.solvers.loop import Progress, Result
+from gdnp.solvers.methods import minimize
+from gdnp.solvers.state import ROUNDING, Method, Status
 from gdnp.validation import checked_count, checked_number
 
 __all__ = ["Network", "UnitsResult", "minimize_units"]
@@ -24,16 +24,13 @@ class Network(Protocol):
     @property
     def n_units(self) -> int:
         """The number of hidden units, m."""
-        ...
 
     @property
     def n_features(self) -> int:
         """The dimension d."""
-        ...
 
     def unit(self, i: int, coef: FloatArray) -> Objective:
         """f^(i): the objective in w̃_i alone, the other rows of `coef`, shape (m, d), being held."""
-        ...
 
 
 @dataclass(frozen=True)

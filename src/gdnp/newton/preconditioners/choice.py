@@ -1,177 +1,337 @@
-"""Which metric of the curvature a problem gets, and what the next one would cost."""
+"""Which preconditioner a problem gets, and what the next one is: pure functions of what is known and seen."""
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass, replace
+from enum import Enum
+
 import numpy as np
 
-from gdnp._typing import FloatArray
-from gdnp.newton.preconditioners.expectation import expected_curvature
-from gdnp.newton.preconditioners.full import Curvature, DiagonalCurvature, FullCurvature
-from gdnp.newton.preconditioners.stages import (
-    DIAGONAL_COST,
-    LARGEST_MATRIX,
-    Diagonal,
-    Full,
-    Kernel,
-    Kind,
-    LowRank,
-    hides_ridge,
-)
-from gdnp.standardized import Gram, Standardized, covariance
+from gdnp.design.costs import ORTHOGONAL, passes
+from gdnp.problem.objective import LARGEST_GRAM, Objective
 
-__all__ = ["Metrics"]
-
-LAST_MATRIX, LARGEST_LAST_MATRIX = 4096, 8192
-"""Columns (or rows) up to which a matrix follows where even directions beside a diagonal are too slow: the
-first in any case, the second where it takes no more than twice the memory of X."""
-CHEAP, CHEAP_FOR_GOOD = 1.0, 20.0
-"""Passes that a matrix may take to be made at once, and not only where the diagonal is too slow: the second
-where f is quadratic, so that it is the last."""
+AT_ONCE = 20.0
+"""Passes that a matrix may take, where f is quadratic, to be made at once; elsewhere 1."""
 WITHOUT_DIRECTIONS = 250.0
-"""Passes that a matrix may take to be tried before directions beside a diagonal, where f is quadratic, so
-that it is made once."""
-SMALL = 16
-"""Columns up to which a matrix is always cheap."""
-SMALLEST_DAMPING, LARGEST_DAMPING = 1e-8, 1.0
-"""Multiples of the identity (columns have unit curvature) that make a step safe where the metric's is not."""
+"""Passes that a matrix may take to be tried before directions beside a diagonal, where f is quadratic."""
+ROWS_PER_COLUMN, ROWS_PER_COLUMN_NOT_CONVEX = 16, 4
+"""Rows of the first matrix for each column: H is within about a half, or the whole, of that of all rows."""
+AFFORDABLE, AFFORDABLE_QUADRATIC = 0.25, 5.0
+"""Passes that the first matrix may take; where f is quadratic it is ∇²f, and one step is left."""
+GROWTH = 3
+"""How many times more rows, or directions, each next preconditioner is made from."""
+SMALLEST_RIDGE, SMALLEST_RIDGE_OF_ROWS = 1e-13, 1e-31
+"""The least ridge beside the largest curvature that a kernel can hold, which cancels all but their ratio, and
+that a basis of the rows can, which cancels all but the root of it."""
+SMALLEST_RANK = 16
+"""Directions beside a diagonal, at least."""
+STANDS_OUT = 4.0
+"""Eigenvalues that are worth a direction, in units of the mean of the unseen."""
+DIAGONAL_COST = 20.0
+"""Passes that the memory lost with a diagonal is worth."""
 
 
-class Metrics:
-    """Makes metrics of curvature for one problem, a sharper kind where one is too slow.
+class Kind(Enum):
+    """What a preconditioner holds."""
+
+    DIAGONAL = "the diagonal"
+    LOW_RANK = "a diagonal and a few directions"
+    FULL = "the matrix of the columns"
+    KERNEL = "the matrix of the rows"
+
+
+class Event(Enum):
+    """What has happened since the last choice."""
+
+    MADE = "a preconditioner was made"
+    STALE = "at the rate seen a new one is the shorter way"
+    NO_STEP = "a fresh one gave no step that leads down"
+    UNSOLVED = "conjugate gradients did not get far enough in it"
+    GIVEN = "another problem's is the first"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the choice depends on.
+
+    Attributes
+    ----------
+    n, d : int
+    entries : int
+        Stored entries of X.
+    convex, quadratic, regression : bool
+        What the loss is.
+    gram_work, column_work, kernel_work : float
+        Times of ``DesignMatrix``, in passes.
+    hidden_ridge : bool
+        ``hides_ridge`` for the largest curvature there can be.
+    """
+
+    n: int
+    d: int
+    entries: int
+    convex: bool
+    quadratic: bool
+    regression: bool
+    gram_work: float
+    column_work: float
+    kernel_work: float
+    hidden_ridge: bool
+
+    @classmethod
+    def of(cls, problem: Objective) -> Facts:
+        """Those of a problem."""
+        design, loss, n, d = problem.design, problem.loss, problem.n_samples, problem.n_features
+        return cls(
+            n=n,
+            d=d,
+            entries=design.n_entries,
+            convex=loss.convex,
+            quadratic=loss.quadratic,
+            regression=loss.task == "regression",
+            gram_work=max(1.0, design.gram_work / design.read_cost),
+            column_work=design.column_work / design.read_cost,
+            kernel_work=design.kernel_work / design.read_cost,
+            hidden_ridge=n < d and hides_ridge(problem, loss.max_curvature / n),
+        )
+
+    @property
+    def few_rows(self) -> bool:
+        """Whether the rows are the smaller side.
+
+        Near interpolation the residuals of a regression are rounding, which a kernel blows up.
+        """
+        return self.n < (self.d // 2 if self.regression else self.d)
+
+    @property
+    def largest_rank(self) -> int:
+        """Directions at most: no more numbers than the largest matrix, nor than take as long to read as X."""
+        d = max(1, self.d)
+        return min(d, LARGEST_GRAM**2 // d, self.entries // (2 * d))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where in the sequence of preconditioners a run is.
+
+    Attributes
+    ----------
+    kinds : tuple of Kind
+        That of the next one, and those that may follow.
+    size : int
+        Rows of the next matrix, or directions of the next low rank.
+    renewed : bool
+        Whether one was made anew already, or might as well be.
+    repeats : int
+        How often directions were sought again although there were no more to be had.
+    flat : bool
+        Whether no direction stands out, so that a diagonal serves as well as low rank.
+    hidden_ridge : bool
+        Whether the last kernel was a basis of the rows.
+    kept : bool
+        Whether a kernel is there already.
+    """
+
+    kinds: tuple[Kind, ...]
+    size: int = 0
+    renewed: bool = False
+    repeats: int = 0
+    flat: bool = False
+    hidden_ridge: bool = False
+    kept: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        """That of the next preconditioner."""
+        return self.kinds[0]
+
+    @property
+    def matrix_follows(self) -> bool:
+        """Whether a diagonal gives way to a matrix."""
+        return self.kinds[:2] == (Kind.DIAGONAL, Kind.FULL)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What has happened, and what the preconditioner that it happened to is like.
+
+    Attributes
+    ----------
+    event : Event
+    diagonal : bool
+        GIVEN: whether it is a diagonal.
+    largest, smallest, rest : float
+        MADE of low rank: the largest and the smallest eigenvalue seen, and the mean of the unseen.
+    hidden_ridge : bool
+        MADE of rows: whether it is a basis.
+    """
+
+    event: Event
+    diagonal: bool = False
+    largest: float = math.inf
+    smallest: float = math.inf
+    rest: float = 0.0
+    hidden_ridge: bool = False
+
+
+def hides_ridge(problem: Objective, largest: float) -> bool:
+    """Whether a kernel would lose the ridge of a column that a basis of the rows would not.
+
+    In classification φ'' falls with the ridge: the larger the columns, the longer the margins.
 
     Parameters
     ----------
-    problem : Standardized
-    rough : bool
-        Whether few rows will do; where the loss is not convex they do in any case.
-    sure : bool
-        Whether what the metric says of the distance to the minimum is relied on: of a diagonal it may be
-        wrong by orders of magnitude.
+    problem : Objective
+    largest : float
+        Curvature of a row; rows have about d times the variance of a column.
     """
-
-    def __init__(self, problem: Standardized, *, rough: bool = False, sure: bool = False) -> None:
-        self.problem = problem
-        self._kinds = _kinds(problem, rough, sure)
-        self._renewed = problem.loss.quadratic  # or might as well be
-        self.damping = 0.0
-
-    @property
-    def is_matrix(self) -> bool:
-        """Whether the first metric is of the full kind."""
-        return isinstance(self._kinds[0], Full)
-
-    @property
-    def hessian_fits(self) -> bool:
-        """Whether ∇²f is small enough, and cheap enough beside products with it, to be held as a matrix."""
-        return self.problem.d <= min(LARGEST_MATRIX, max(SMALL, 2 * self.problem.n))
-
-    @property
-    def cost(self) -> float:
-        """Passes that the next metric takes the time of; of a cheap one, that the memory lost is worth."""
-        return self._kinds[1 if self._due() else 0].cost
-
-    @property
-    def sharper_cost(self) -> float:
-        """Passes that a sharper metric takes the time of; infinite where there is none."""
-        match self._kinds:
-            case [Diagonal()]:
-                return np.inf
-        return self.cost
-
-    @property
-    def _next_is_matrix(self) -> bool:
-        match self._kinds:
-            case [Diagonal(), Full(), *_]:
-                return True
+    n, d = problem.n_samples, problem.n_features
+    area = LARGEST_GRAM * LARGEST_GRAM
+    too_large = n * d > 2 * area or n * n * d > LARGEST_GRAM * area
+    if problem.loss.task == "classification" or too_large:
         return False
-
-    @property
-    def matrix_cost(self) -> float:
-        """Passes that a matrix in place of a diagonal takes the time of; infinite where none follows."""
-        return self._kinds[1].cost if self._next_is_matrix else np.inf
-
-    def at(self, margins: FloatArray) -> Curvature:
-        """The metric where the margins are these; the next one is sharper."""
-        metric = self._made(margins)
-        self._kinds[0].grow()
-        return metric
-
-    def _made(self, margins: FloatArray) -> Curvature:
-        problem = self.problem
-        c = problem.curvature(margins) if problem.loss.convex else expected_curvature(problem, margins)
-        return self._kinds[0].make(c, problem.ridge + self.damping)
-
-    def sharpen(self, *, force: bool = False) -> None:
-        """Go on to the next kind where that is due; with `force`, if there is one."""
-        if self._due(force):
-            del self._kinds[0]
-        self._renewed = True
-
-    def follow(self, metric: Curvature) -> None:
-        """Go on from a metric that is there already: a diagonal is not to come after a sharper one."""
-        if not isinstance(metric, DiagonalCurvature) and isinstance(self._kinds[0], Diagonal):
-            self._kinds = self._kinds[1:] or self._kinds
-
-    def to_matrix(self) -> None:
-        """Leave the diagonal for the matrix after it, where one follows."""
-        if self._next_is_matrix:
-            del self._kinds[0]
-
-    def _due(self, force: bool = False) -> bool:
-        """Whether the next kind is: after one more of the first if that is cheaper."""
-        if len(self._kinds) == 1:
-            return False
-        now, then = self._kinds[:2]
-        if isinstance(now, LowRank):
-            return now.settled
-        return force or self._renewed or then.cost <= DIAGONAL_COST
-
-    def damp(self) -> bool:
-        """Make the next metrics larger by ever more of the identity; False when that is enough."""
-        if self.damping >= LARGEST_DAMPING:
-            return False
-        self.damping = max(SMALLEST_DAMPING, 1e4 * self.damping)
-        return True
-
-    def at_constant(self, margins: FloatArray) -> Curvature:
-        """The metric of the constant prediction; where φ'' is the same in every row, moments will do."""
-        problem, kind = self.problem, self._kinds[0]
-        ends = problem.loss.curvature(margins[[np.argmin(margins), np.argmax(margins)]])
-        if ends[0] == ends[1] > 0.0:
-            variance = problem.coordinates.variance
-            if isinstance(kind, Diagonal) and variance is not None:
-                unit = Gram(1.0, np.zeros(problem.d), variance)
-                return DiagonalCurvature(unit.times(float(ends[0])), problem.ridge)
-            if isinstance(kind, Full) and problem.shared is not None:
-                return FullCurvature(covariance(problem).times(float(ends[0])), problem.ridge)
-        return self._made(margins)
+    values = problem.coordinates.ridge
+    ridge = float(np.min(values, initial=np.inf, where=values > 0.0))
+    unit = d * largest
+    return SMALLEST_RIDGE_OF_ROWS * unit <= ridge < SMALLEST_RIDGE * unit
 
 
-def _kinds(problem: Standardized, rough: bool, sure: bool) -> list[Kind]:
-    """The kinds of metric that are tried one after the other."""
-    n, d = problem.n, problem.d
-    # near interpolation the residuals of a regression are rounding, which a kernel blows up
-    few = n < (d if problem.loss.task == "classification" else d // 2)
-    graded = n < d and hides_ridge(problem, problem.loss.max_curvature / n)
-    if n <= LARGEST_MATRIX and (few or graded):
-        first: Kind = Diagonal(problem) if few or d > LARGEST_MATRIX else Full(problem, rough=rough)
-        return [first, Kernel(problem)]
-    if d <= LARGEST_MATRIX:
-        matrix = Full(problem, rough=rough)
-        cheap = CHEAP_FOR_GOOD if problem.loss.quadratic else CHEAP
-        at_once = sure or not problem.loss.convex or matrix.cost <= cheap
-        return [matrix] if at_once else [Diagonal(problem), matrix]
-    directions = LowRank(problem)
-    if not directions.worthwhile:
-        return [Diagonal(problem)]
-    last: list[Kind] = []
-    if _affordable(n if few else d, problem):
-        last = [Kernel(problem) if few else Full(problem)]
-    if problem.loss.quadratic and last and last[0].cost <= WITHOUT_DIRECTIONS:
-        return [Diagonal(problem), *last]
-    return [Diagonal(problem), directions, *last]
+def first_stage(facts: Facts, *, sure: bool = False) -> Stage:
+    """Where a problem begins.
+
+    Parameters
+    ----------
+    facts : Facts
+    sure : bool
+        Whether what the preconditioner says of the distance to the minimum is relied on: of a diagonal it
+        may be wrong by orders of magnitude.
+    """
+    kinds = _kinds(facts, sure)
+    return Stage(kinds, _first_size(facts, kinds[0]), renewed=facts.quadratic)
 
 
-def _affordable(side: int, problem: Standardized) -> bool:
+def _kinds(facts: Facts, sure: bool) -> tuple[Kind, ...]:
+    n, d, few = facts.n, facts.d, facts.few_rows
+    if n <= LARGEST_GRAM and (few or facts.hidden_ridge):
+        return (Kind.DIAGONAL if few or d > LARGEST_GRAM else Kind.FULL), Kind.KERNEL
+    if d <= LARGEST_GRAM:
+        worth = AT_ONCE if facts.quadratic else 1.0
+        size = _first_size(facts, Kind.FULL)
+        at_once = sure or not facts.convex or _matrix_cost(facts, size) <= worth
+        return (Kind.FULL,) if at_once else (Kind.DIAGONAL, Kind.FULL)
+    if facts.largest_rank < SMALLEST_RANK:
+        return (Kind.DIAGONAL,)
+    last: tuple[Kind, ...] = ()
+    if _affordable(n if few else d, facts):
+        last = (Kind.KERNEL,) if few else (Kind.FULL,)
+    if facts.quadratic and last:
+        costs = _kernel_cost(facts, kept=False, hidden=False) if few else _matrix_cost(facts, n)
+        if costs <= WITHOUT_DIRECTIONS:
+            return Kind.DIAGONAL, *last
+    return Kind.DIAGONAL, Kind.LOW_RANK, *last
+
+
+def _affordable(side: int, facts: Facts) -> bool:
     """Whether a matrix of so many rows may be held in the end."""
-    return side <= LAST_MATRIX or (side <= LARGEST_LAST_MATRIX and side**2 <= 2 * problem.design.n_entries)
+    some = 2 * LARGEST_GRAM
+    return side <= some or (side <= 2 * some and side * side <= 2 * facts.entries)
+
+
+def _first_size(facts: Facts, kind: Kind) -> int:
+    if kind is Kind.LOW_RANK:
+        return SMALLEST_RANK
+    if kind is not Kind.FULL:
+        return 0
+    rows = (ROWS_PER_COLUMN if facts.convex else ROWS_PER_COLUMN_NOT_CONVEX) * facts.d
+    affordable = AFFORDABLE_QUADRATIC if facts.quadratic else AFFORDABLE
+    return _rows(facts, max(rows, int(affordable * facts.n / facts.gram_work)))
+
+
+def _rows(facts: Facts, rows: int) -> int:
+    """All of them, where it would be half of them."""
+    return rows if 2 * rows < facts.n else facts.n
+
+
+def next_stage(facts: Facts, stage: Stage, seen: Seen) -> Stage:
+    """The stage that follows from what has happened.
+
+    MADE lets the next one be larger. STALE goes on to the next kind where one of the first was renewed before
+    or the next is cheap; NO_STEP wherever there is one; UNSOLVED and GIVEN leave a diagonal. Directions give
+    way only when there are no more to be had.
+    """
+    match seen.event:
+        case Event.MADE:
+            return _larger(facts, stage, seen)
+        case Event.STALE | Event.NO_STEP:
+            due = _due(facts, stage, forced=seen.event is Event.NO_STEP)
+            return replace(_dropped(facts, stage) if due else stage, renewed=True)
+        case Event.UNSOLVED | Event.GIVEN:
+            leaves = not seen.diagonal and stage.kind is Kind.DIAGONAL and len(stage.kinds) > 1
+            return _dropped(facts, stage) if leaves else stage
+
+
+def _larger(facts: Facts, stage: Stage, seen: Seen) -> Stage:
+    if stage.kind is Kind.FULL:
+        return replace(stage, size=_rows(facts, GROWTH * stage.size))
+    if stage.kind is Kind.KERNEL:
+        return replace(stage, kept=not seen.hidden_ridge, hidden_ridge=seen.hidden_ridge)
+    if stage.kind is Kind.LOW_RANK:
+        flat = stage.flat or seen.largest < STANDS_OUT * seen.rest
+        rank = min(GROWTH * stage.size, facts.largest_rank)
+        if flat or seen.smallest < STANDS_OUT * seen.rest or rank == stage.size:
+            return replace(stage, flat=flat, repeats=stage.repeats + 1)
+        return replace(stage, size=rank)
+    return stage
+
+
+def _due(facts: Facts, stage: Stage, *, forced: bool) -> bool:
+    """Whether the next kind is: after one more of the first if that is cheaper."""
+    if len(stage.kinds) == 1:
+        return False
+    if stage.kind is Kind.LOW_RANK:
+        return stage.repeats > 1
+    return forced or stage.renewed or _cost_of(facts, _dropped(facts, stage)) <= DIAGONAL_COST
+
+
+def _dropped(facts: Facts, stage: Stage) -> Stage:
+    kinds = stage.kinds[1:]
+    return replace(stage, kinds=kinds, size=_first_size(facts, kinds[0]), repeats=0)
+
+
+def cost(facts: Facts, stage: Stage) -> float:
+    """Passes that the next renewal takes the time of; of a cheap one, that the memory lost is worth."""
+    return _cost_of(facts, _dropped(facts, stage) if _due(facts, stage, forced=False) else stage)
+
+
+def cost_of_sharper(facts: Facts, stage: Stage) -> float:
+    """The same of a sharper one; infinite where there is none."""
+    return math.inf if stage.kinds == (Kind.DIAGONAL,) else cost(facts, stage)
+
+
+def cost_of_matrix(facts: Facts, stage: Stage) -> float:
+    """The same of a matrix in place of a diagonal; infinite where none follows."""
+    return _cost_of(facts, _dropped(facts, stage)) if stage.matrix_follows else math.inf
+
+
+def _cost_of(facts: Facts, stage: Stage) -> float:
+    match stage.kind:
+        case Kind.FULL:
+            return _matrix_cost(facts, stage.size)
+        case Kind.KERNEL:
+            return _kernel_cost(facts, kept=stage.kept, hidden=stage.hidden_ridge)
+        case Kind.LOW_RANK if not stage.flat:
+            orthogonal = ORTHOGONAL * facts.d * stage.size**2 / max(1, facts.entries)
+            return passes(facts.n, facts.entries, stage.size * facts.column_work + orthogonal)
+    return DIAGONAL_COST
+
+
+def _matrix_cost(facts: Facts, rows: int) -> float:
+    return passes(facts.n, facts.entries, facts.gram_work * rows / facts.n, side=facts.d)
+
+
+def _kernel_cost(facts: Facts, *, kept: bool, hidden: bool) -> float:
+    if hidden:
+        return 0.5 * facts.n
+    work = 0.0 if kept else facts.kernel_work
+    return max(2.0, passes(facts.n, facts.entries, work, side=facts.n))

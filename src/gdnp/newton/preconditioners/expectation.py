@@ -1,71 +1,93 @@
 """What a loss that is not convex curves on average: positive, where φ'' of the single rows is of either sign.
 
 A label is random given its row. Of two rows with the same prediction η and opposite labels one bends f up
-and the other down, and what a sum over many such rows comes to is E[φ''|η]. A metric of the rows that bend
-upwards alone is larger than that, the more so the more labels are wrong, and its steps are as much too short.
+and the other down, and what a sum over many such rows comes to is E[φ''|η]. A preconditioner of the rows that
+bend upwards alone is larger than that, the more so the more labels are wrong, and its steps are as much too
+short.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gdnp._typing import FloatArray
-from gdnp.standardized import Standardized
+from gdnp.design import RowVector
+from gdnp.problem.objective import Objective
 
 __all__ = ["expected_curvature"]
 
 BINS = 32
-"""Predictions are told apart by so many quantiles (a byte numbers them),"""
-ROWS_PER_BIN = 64
-"""where there are so many rows for each; of fewer, those that bend upwards stand for themselves."""
-ROWS_FOR_QUANTILES = 4096
-"""Rows, about, that say where the quantiles lie."""
-LEAST, CONCAVE = 0.1, 0.03
-"""The share of |φ''| that counts at least, of a quantile and of a row: H is never 0 where f curves."""
+"""Predictions are told apart by so many quantiles, where each has twice as many rows; a byte numbers them."""
+LEAST_SHARE = 0.03
+"""The share of |φ''| that counts at least, of a quantile or of a row: H is never 0 where f curves."""
 
 
-def expected_curvature(problem: Standardized, margins: FloatArray) -> FloatArray:
+@dataclass(frozen=True)
+class Upwards:
+    """The larger of c and -0.03 c, in place."""
+
+    def __call__(self, c: FloatArray) -> list[Any]:
+        """See ``Rows.total``."""
+        np.maximum(c, -LEAST_SHARE * c, out=c)
+        return []
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """η of the margins t = base + σ η, σ of size 1, written."""
+
+    def __call__(
+        self, t: FloatArray, sigma: FloatArray, base: FloatArray | None, out: FloatArray
+    ) -> list[Any]:
+        """See ``Rows.total``."""
+        np.multiply(sigma, t if base is None else t - base, out=out)
+        return []
+
+
+@dataclass(frozen=True)
+class Binned:
+    """The quantile of each prediction, written, and Σ c and Σ |c| of each; c becomes |c|."""
+
+    edges: FloatArray
+
+    def __call__(self, eta: FloatArray, c: FloatArray, chosen: NDArray[np.uint8]) -> list[Any]:
+        """See ``Rows.total``."""
+        chosen[:] = np.searchsorted(self.edges, eta)
+        net = np.bincount(chosen, c, BINS)
+        np.abs(c, out=c)
+        return [net, np.bincount(chosen, c, BINS)]
+
+
+@dataclass(frozen=True)
+class Shared:
+    """c times the share of its quantile, in place."""
+
+    share: FloatArray
+
+    def __call__(self, chosen: NDArray[np.uint8], c: FloatArray) -> list[Any]:
+        """See ``Rows.total``."""
+        c *= self.share[chosen]
+        return []
+
+
+def expected_curvature(problem: Objective, margins: RowVector) -> RowVector:
     """s |φ''| of every row times the share of it that is left among the rows of about the same prediction.
 
     That share is ρ = Σ s φ'' / Σ s |φ''| over a quantile of the predictions: where labels are wrong with
     probability p and right otherwise, ρ = 1 - 2p. Shape (n,), nowhere negative.
     """
-    c = problem.curvature(margins)
-    if problem.n < BINS * ROWS_PER_BIN:
-        return np.maximum(c, -CONCAVE * c)
-    edges = _edges(problem, margins)
-    chosen = np.empty(problem.n, dtype=np.uint8)
-
-    def sums(
-        t: FloatArray, sigma: FloatArray, base: FloatArray | None, c: FloatArray, chosen: NDArray[np.uint8]
-    ) -> list[NDArray[Any]]:
-        chosen[:] = np.searchsorted(edges, _predictions(t, sigma, base))
-        net = np.bincount(chosen, c, BINS)
-        np.abs(c, out=c)
-        return [net, np.bincount(chosen, c, BINS)]
-
-    net, gross = problem.design.reduce_rows(sums, margins, problem.sigma, problem.base, c, chosen)
-    share = np.maximum(net / np.maximum(gross, 1e-300), LEAST)
-
-    def times_share(c: FloatArray, chosen: NDArray[np.uint8]) -> list[FloatArray]:
-        c *= share[chosen]
-        return []
-
-    problem.design.reduce_rows(times_share, c, chosen)
+    c, rows = problem.curvature(margins), problem.design.rows
+    if problem.n_samples < 2 * BINS * BINS:  # rows stand for themselves
+        rows.total(Upwards(), writes=(c,))
+        return c
+    eta, chosen = rows.empty(), rows.empty(dtype=np.uint8)
+    rows.total(Predictions(), margins, problem.sigma, problem.base, writes=(eta,))
+    edges = rows.quantiles(eta, np.arange(1, BINS) / BINS)
+    net, gross = rows.total(Binned(edges), eta, writes=(c, chosen))
+    share = np.maximum(net / np.maximum(gross, 1e-300), LEAST_SHARE)
+    rows.total(Shared(share), chosen, writes=(c,))
     return c
-
-
-def _predictions(t: FloatArray, sigma: FloatArray, base: FloatArray | None) -> FloatArray:
-    """η of the margins t = base + σ η, where σ is of size 1."""
-    return sigma * t if base is None else sigma * (t - base)
-
-
-def _edges(problem: Standardized, margins: FloatArray) -> FloatArray:
-    """The inner edges of the quantiles of the predictions, from evenly spaced rows."""
-    some = slice(None, None, max(1, problem.n // ROWS_FOR_QUANTILES))
-    base = None if problem.base is None else problem.base[some]
-    ordered = np.sort(_predictions(margins[some], problem.sigma[some], base))
-    return np.asarray(ordered[np.arange(1, BINS) * len(ordered) // BINS])

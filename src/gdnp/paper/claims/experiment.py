@@ -12,11 +12,12 @@ from typing import Any
 
 import gdnp
 from gdnp.datasets import data_dir
-from gdnp.paper.claims import CLAIMS, run_claims
+from gdnp.paper.claims import CLAIMS, ClaimResult, Measurement, run_claims
 from gdnp.paper.runner.experiment import OptionError, Options, Results, Settings, Table
+from gdnp.paper.runner.interactive import Figure
 from gdnp.paper.runner.store import Part
 
-__all__ = ["Theorems"]
+__all__ = ["Theorems", "read_result"]
 
 SHOWN = {"HOLDS": "holds", "HOLDS WITH CORRECTION": "corrected", "FAILS OUTSIDE SCOPE": "fails outside scope"}
 
@@ -59,6 +60,10 @@ class Theorems:
         """Nothing: verdicts are a table."""
         return []
 
+    def interactive(self, settings: Settings, results: Results) -> list[Figure]:
+        """Nothing: the report has a table of verdicts of its own."""
+        return []
+
     def tables(self, summary: Mapping[str, Any]) -> list[Table]:
         """One row a claim."""
         rows: list[tuple[str, ...]] = [
@@ -80,20 +85,24 @@ class Theorems:
 def _measure(config: Mapping[str, Any]) -> dict[str, Any]:
     result = run_claims([config["claim"]])[0]
     claim, found = result.claim, result.measurement
+    nothing = {"measured": None, "bound": None, "evidence": result.reason, "counterexample": None}
     return {
         "id": claim.id,
         "statement": claim.statement,
         "source": claim.source,
         "scope": claim.scope,
         "recorded": claim.recorded.value,
-        "verdict": result.outcome,
         "agrees": result.agrees,
         "missing": result.missing if found is None else None,
-        "measured": None if found is None else found.measured,
-        "bound": None if found is None else found.bound,
-        "evidence": result.reason if found is None else found.evidence,
-        "counterexample": None if found is None else found.counterexample,
+        **(nothing if found is None else found.plain),
+        "verdict": result.outcome,
     }
+
+
+def read_result(entry: Mapping[str, Any]) -> ClaimResult:
+    """The result of a claim from its entry in a summary."""
+    found = None if entry["measured"] is None else Measurement.read(entry)
+    return ClaimResult(CLAIMS[entry["id"]], found, entry["evidence"], missing=entry.get("missing") or "")
 
 
 def _code() -> str:

@@ -18,7 +18,10 @@ from gdnp.losses import LOSSES, Loss
 from gdnp.metric import Covariance
 from gdnp.population import Halfspace
 from gdnp.problem.interface import Objective
-from gdnp.solvers.decoupled import DecoupledDescent, DecoupledState
+from gdnp.solvers.decoupled import DecoupledDescent
+from gdnp.solvers.lengths import FixedLength
+from gdnp.solvers.state import DecoupledState
+from gdnp.solvers.step_sizes import AdaptiveStep
 
 
 @dataclass(frozen=True)
@@ -103,14 +106,14 @@ def _bell(s: FloatArray) -> FloatArray:
     return np.asarray(np.exp(-0.5 * s * s))
 
 
-EVERY_LOSS: tuple[Loss, ...] = (
-    *(LOSSES[name] for name in ("log_loss", "sigmoid", "probit")),
-    Target(),
-    Welsch(),
-)
+EVERY_LOSS: tuple[Loss, ...] = (LOSSES["log_loss"], LOSSES["sigmoid"], LOSSES["probit"], Target(), Welsch())
 """The classification losses of the library and two of a user's own."""
 FINITE_LENGTH: tuple[Loss, ...] = (LOSSES["log_loss"], Target(), Welsch())
 """Those that have a best length on Gaussian data, as Assumption 4 asks."""
+
+
+FIXED = DecoupledDescent("fixed", "covariance", AdaptiveStep(), FixedLength(), guarded=False)
+"""The direction step of Eq. 17 alone: it keeps the length it is given."""
 
 
 def populations(

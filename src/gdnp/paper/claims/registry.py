@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
 from enum import Enum
+from typing import Any
 
 from gdnp.datasets import DataNotFoundError
 
-__all__ = ["CLAIMS", "Claim", "ClaimResult", "Measurement", "Verdict", "claim", "judge", "run_claims"]
+__all__ = ["CLAIMS", "Claim", "ClaimResult", "Measurement", "Verdict", "judge", "register", "run_claims"]
 
 
 class Verdict(Enum):
@@ -42,6 +43,17 @@ class Measurement:
     verdict: Verdict
     evidence: str
     counterexample: str | None = None
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """As JSON."""
+        return {**vars(self), "verdict": self.verdict.value}
+
+    @classmethod
+    def read(cls, entry: Mapping[str, Any]) -> Measurement:
+        """The measurement that ``plain`` was made of; other entries beside its own are left."""
+        found = {field.name: entry[field.name] for field in fields(cls)}
+        return cls(**{**found, "verdict": Verdict(entry["verdict"])})
 
 
 @dataclass(frozen=True)
@@ -118,18 +130,18 @@ CLAIMS: dict[str, Claim] = {}
 """Every claim by its id, in the order of the paper."""
 
 
-def claim(
-    id: str, statement: str, *, source: str, section: str, recorded: Verdict, scope: str
+def register(
+    id: str, statement: str, *, source: str, section: str, scope: str, recorded: Verdict = Verdict.HOLDS
 ) -> Callable[[Callable[[], Measurement]], Callable[[], Measurement]]:
     """Register the decorated check as a ``Claim`` with these fields."""
 
-    def register(check: Callable[[], Measurement]) -> Callable[[], Measurement]:
+    def registered(check: Callable[[], Measurement]) -> Callable[[], Measurement]:
         if id in CLAIMS:
             raise ValueError(f"claim ids must be unique. Got {id!r} twice.")
         CLAIMS[id] = Claim(id, statement, source, scope, section, recorded, check)
         return check
 
-    return register
+    return registered
 
 
 def judge(
@@ -137,25 +149,30 @@ def judge(
     bound: float,
     evidence: str,
     *,
-    holds: bool,
+    slack: float = 0.0,
+    holds: bool = True,
     corrected: bool = False,
     inside: bool = False,
     counterexample: str | None = None,
 ) -> Measurement:
     """The measurement with the verdict that follows from what was seen.
 
+    The statement, as its source has it, holds where `measured` <= `bound` + `slack` and `holds`.
+
     Parameters
     ----------
     measured, bound, evidence, counterexample
         As in ``Measurement``.
+    slack : float
+        Allowed for rounding.
     holds : bool
-        The statement, as its source has it, was seen to hold wherever it was tried.
+        What else the statement needs was seen wherever it was tried.
     corrected : bool
-        It was not, and its correction was.
+        The statement does not hold, and its correction was seen to.
     inside : bool
-        It was not, but was within the scope that the claim names.
+        It does not hold, but was seen to within the scope that the claim names.
     """
-    if holds:
+    if holds and measured <= bound + slack:
         verdict = Verdict.HOLDS
     elif corrected:
         verdict = Verdict.HOLDS_WITH_CORRECTION
@@ -171,18 +188,9 @@ def run_claims(
 ) -> list[ClaimResult]:
     """Check claims, by default all of them.
 
-    Parameters
-    ----------
-    ids : iterable of str or None
-        Keys of ``CLAIMS``.
-    progress : callable or None
-        Called before each check with the claim, how many are done, and how many there are.
-
-    Returns
-    -------
-    list of ClaimResult
-        In the order asked for. A claim whose data set or extra package is not on this machine has no
-        measurement, and a reason.
+    The results have the order of `ids`. A claim whose data set or extra package is not on this machine has
+    no measurement, and a reason. `progress` is called before each check with the claim, how many are done,
+    and how many there are.
 
     Raises
     ------
@@ -202,13 +210,13 @@ def run_claims(
 
 
 def _run(claim: Claim) -> ClaimResult:
-    begin = time.perf_counter()
+    begin, found, reason, missing = time.perf_counter(), None, None, "data"
     try:
-        measurement = claim.check()
+        found = claim.check()
     except DataNotFoundError as error:
-        return ClaimResult(claim, None, str(error), time.perf_counter() - begin)
+        reason = str(error)
     except ModuleNotFoundError as error:
         if error.name not in EXTRAS:  # a mistake of ours, not an installation without the extra
             raise
-        return ClaimResult(claim, None, str(error), time.perf_counter() - begin, error.name)
-    return ClaimResult(claim, measurement, None, time.perf_counter() - begin)
+        reason, missing = str(error), error.name
+    return ClaimResult(claim, found, reason, time.perf_counter() - begin, missing)

@@ -7,6 +7,7 @@ tests measure afresh and compare.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -32,7 +33,7 @@ AISTATS 2019), and each correction to one, with what came out when it was checke
 {counts}.
 
 Each row is a test that anyone can run: `gdnp reproduce theorems` measures all of them (`--check` exits with
-status 5 when a verdict differs from the one recorded here), and so does `pytest tests/paper/test_claims.py`.
+status 5 when a verdict differs from the one recorded here), and so does `pytest tests/paper/claims`.
 Verdicts are computed from the measurements: a statement *holds with a correction* only where the printed form
 was seen to fail and the corrected one to hold; it *fails outside its scope* where a counterexample was seen.
 *Measured* is the number that decides and *bound* what it was compared with: a statement holds where the first
@@ -55,10 +56,7 @@ def recorded_results() -> list[ClaimResult]:
     if list(entries) != list(CLAIMS):
         odd = sorted(set(entries) ^ set(CLAIMS)) or "the same claims in another order"
         raise ValueError(f"{RECORDED.name} should have every claim once. Got {odd}: record the claims again.")
-    return [
-        ClaimResult(CLAIMS[name], Measurement(**{**entry, "verdict": Verdict(entry["verdict"])}))
-        for name, entry in entries.items()
-    ]
+    return [ClaimResult(CLAIMS[name], Measurement.read(entry)) for name, entry in entries.items()]
 
 
 def record() -> None:
@@ -77,13 +75,8 @@ def record() -> None:
     for result in results:
         found = result.measurement
         assert found is not None
-        entries[result.claim.id] = {
-            "measured": found.measured if found.measured.is_integer() else float(f"{found.measured:.2g}"),
-            "bound": float(f"{found.bound:.3g}"),
-            "verdict": found.verdict.value,
-            "evidence": found.evidence,
-            "counterexample": found.counterexample,
-        }
+        measured = found.measured if found.measured.is_integer() else float(f"{found.measured:.2g}")
+        entries[result.claim.id] = replace(found, measured=measured, bound=float(f"{found.bound:.3g}")).plain
     RECORDED.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from gdnp._typing import FloatArray
-from gdnp.paper.figure1.summary import LABELS, WORLD_LABELS
+from gdnp.paper.figure1.summary import LABELS
 from gdnp.paper.runner.experiment import Results, Settings
+from gdnp.paper.runner.problems import WORLD_LABELS
 from gdnp.plotting import new_figure, save, titled
 
-__all__ = ["draw"]
+__all__ = ["draw", "ellipse", "optimal_line"]
 
 WIDTH = 5.8
 LEVELS = 13
@@ -25,17 +26,7 @@ ARROWS = {"gd": (0.3, 0.62), "arc": (0.25, 0.55, 0.85), "ray": (0.55,)}
 
 
 def draw(settings: Settings, results: Results, directory: Path) -> list[Path]:
-    """Write ``figure1`` (population) and ``figure1-sample`` as PNG and PDF.
-
-    Parameters
-    ----------
-    settings, results : dict
-    directory : Path
-
-    Returns
-    -------
-    list of Path
-    """
+    """Write ``figure1`` (population) and ``figure1-sample`` as PNG and PDF."""
     written = []
     for world in settings["worlds"]:
         path = directory / ("figure1" if world == "population" else f"figure1-{world}")
@@ -56,7 +47,8 @@ def _draw_world(settings: Settings, results: Results, world: str, path: Path) ->
                 _ground(axis, results[f"{world}/levels/{loss}"], paths)
             _draw_gd(row[0], entry)
             _draw_seq(row[1], entry, paths)
-            titled(row[0], f"{LABELS[loss]}: GD", _gd_note(entry))
+            gd_note = "to the minimum" if entry["gd_stationary"] else "leaves the frame: cut"
+            titled(row[0], f"{LABELS[loss]}: GD", gd_note)
             titled(row[1], f"{LABELS[loss]}: {SEQ_NAME}", _seq_note(entry))
             row[0].set_ylabel(_axis_label(settings, 1))
             row[1].tick_params(labelleft=False)
@@ -84,12 +76,23 @@ def _ground(axis: Any, levels: Mapping[str, Any], paths: Mapping[str, Any]) -> N
     axis.contourf(a, b, values, levels=edges, cmap=shades)
     axis.contour(a, b, values, levels=edges[1:-1], colors="#8d99a3", linewidths=0.5, linestyles="solid")
     axis.grid(False)
-    direction = np.array(paths["optimal"])
-    reach = 2.0 * float(np.abs([paths["low"], paths["high"]]).max()) / np.linalg.norm(direction)
-    ends = np.outer([-reach, reach], direction)
-    axis.plot(*ends.T, color=LINE, linestyle=(0, (1, 1.6)), linewidth=1.5, zorder=2)
+    axis.plot(*optimal_line(paths).T, color=LINE, linestyle=(0, (1, 1.6)), linewidth=1.5, zorder=2)
     for spine in axis.spines.values():
         spine.set_visible(True)
+
+
+def optimal_line(paths: Mapping[str, Any]) -> FloatArray:
+    """The ends (2, 2) of the line of S⁻¹u, both outside the frame."""
+    direction = np.array(paths["optimal"])
+    reach = 2.0 * float(np.abs([paths["low"], paths["high"]]).max()) / np.linalg.norm(direction)
+    return np.outer([-reach, reach], direction)
+
+
+def ellipse(paths: Mapping[str, Any], points: int) -> FloatArray:
+    """Points (points, 2) around ‖w̃‖_S = g₀."""
+    turn = np.linspace(0.0, 2.0 * np.pi, points)
+    circle = np.array([np.cos(turn), np.sin(turn)])
+    return np.asarray(paths["g0"] * np.linalg.solve(np.linalg.cholesky(np.array(paths["S"])).T, circle).T)
 
 
 def _draw_gd(axis: Any, entry: Mapping[str, Any]) -> None:
@@ -100,10 +103,7 @@ def _draw_gd(axis: Any, entry: Mapping[str, Any]) -> None:
 
 def _draw_seq(axis: Any, entry: Mapping[str, Any], paths: Mapping[str, Any]) -> None:
     """The ellipse of the first length, the arc on it, and the ray to the minimum."""
-    factor = np.linalg.cholesky(np.array(paths["S"]))
-    turn = np.linspace(0.0, 2.0 * np.pi, 361)
-    ellipse = paths["g0"] * np.linalg.solve(factor.T, np.array([np.cos(turn), np.sin(turn)]))
-    axis.plot(*ellipse, color=INK, linestyle=(0, (4, 2.5)), linewidth=0.7, zorder=2)
+    axis.plot(*ellipse(paths, 361).T, color=INK, linestyle=(0, (4, 2.5)), linewidth=0.7, zorder=2)
     arc, ray = np.array(entry["arc"]), np.array(entry["ray"])
     _stroke(axis, arc, SEQ, ARROWS["arc"])
     axis.plot(*ray.T, color="white", linewidth=HALO, zorder=3)
@@ -117,44 +117,20 @@ def _stroke(axis: Any, points: FloatArray, color: str, arrows: tuple[float, ...]
     axis.plot(*points.T, color=color, linewidth=1.7, zorder=4, solid_capstyle="round")
     for share in arrows:
         k = min(int(share * len(points)), len(points) - 2)
-        _arrow(axis, points[k], points[k + 1], color)
-
-
-def _arrow(axis: Any, tail: FloatArray, head: FloatArray, color: str) -> None:
-    """An arrowhead at `tail` that points to `head`."""
-    axis.annotate(
-        "",
-        xy=head,
-        xytext=tail,
-        arrowprops={"arrowstyle": "-|>,head_width=0.3,head_length=0.6", "color": color, "lw": 0.1},
-        zorder=5,
-    )
+        arrow = {"arrowstyle": "-|>,head_width=0.3,head_length=0.6", "color": color, "lw": 0.1}
+        axis.annotate("", xy=points[k + 1], xytext=points[k], arrowprops=arrow, zorder=5)
 
 
 def _mark_start(axis: Any, paths: Mapping[str, Any]) -> None:
-    axis.plot(
-        *paths["start"],
-        marker="o",
-        color="white",
-        markeredgecolor=INK,
-        markeredgewidth=1.2,
-        markersize=6,
-        zorder=7,
-    )
+    look = {"marker": "o", "color": "white", "markersize": 6, "markeredgecolor": INK, "markeredgewidth": 1.2}
+    axis.plot(*paths["start"], **look, zorder=7)
 
 
 def _mark_end(axis: Any, points: FloatArray, color: str, stationary: bool) -> None:
     """A star at a minimum; an arrow through the frame where the path goes on."""
     if stationary:
-        axis.plot(
-            *points[-1],
-            marker="*",
-            color=color,
-            markersize=10,
-            markeredgecolor="white",
-            markeredgewidth=0.6,
-            zorder=7,
-        )
+        look = {"marker": "*", "color": color, "markersize": 10, "markeredgecolor": "white"}
+        axis.plot(*points[-1], **look, markeredgewidth=0.6, zorder=7)
         return
     before, end = points[-2], points[-1]
     step = (end - before) / np.linalg.norm(end - before)
@@ -168,10 +144,6 @@ def _mark_end(axis: Any, points: FloatArray, color: str, stationary: bool) -> No
         zorder=8,
     )
     arrow.set_in_layout(False)
-
-
-def _gd_note(entry: Mapping[str, Any]) -> str:
-    return "to the minimum" if entry["gd_stationary"] else "leaves the frame: cut"
 
 
 def _seq_note(entry: Mapping[str, Any]) -> str:

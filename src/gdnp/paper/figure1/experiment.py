@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache, partial
-from importlib.metadata import version
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
 
-from gdnp import datasets
 from gdnp._typing import FloatArray
-from gdnp.datasets import Dataset, gaussian_design, gaussian_parameters
+from gdnp.datasets import Dataset
 from gdnp.metric import Identity
-from gdnp.objective import Objective as Empirical
-from gdnp.paper.figure1 import drawing
-from gdnp.paper.figure1 import summary as summaries
+from gdnp.paper.figure1 import drawing, interactive, summary
 from gdnp.paper.figure1.flows import direction_flow, gradient_flow, hausdorff, length_flow
-from gdnp.paper.runner.experiment import OptionError, Options, Results, Settings, Table
+from gdnp.paper.runner import problems
+from gdnp.paper.runner.experiment import OptionError, Options, Settings, sized
 from gdnp.paper.runner.store import Part
-from gdnp.population import Halfspace, LeastSquares
+from gdnp.problem import Objective as Empirical
 from gdnp.problem.interface import Objective
-from gdnp.solvers.decoupled import DecoupledState
-from gdnp.solvers.lengths import Bisection, Length
+from gdnp.solvers.lengths import Bisection
+from gdnp.solvers.state import Length
 
-__all__ = ["FULL", "LOSSES", "QUICK", "WORLDS", "Figure1", "Profile", "geometry", "worlds_objective"]
+__all__ = ["FULL", "LOSSES", "QUICK", "Figure1", "Profile", "geometry", "worlds_objective"]
 
 LOSSES = ("squared_error", "log_loss", "sigmoid")
-WORLDS = ("population", "sample")
 DESIGN = {"d": 2, "kappa": 6.0, "r": 0.5}
 HIGHER = {"d": 5, "kappa": 10.0, "r": 0.5}
 """Where a curve on the ellipsoid could go anywhere: in the plane there are but two ways to go."""
@@ -62,7 +57,7 @@ class Profile:
 
 
 QUICK = Profile(rows=2000, grid=81)
-FULL = Profile(rows=2000, grid=241)
+FULL = replace(QUICK, grid=241)
 
 
 @dataclass(frozen=True)
@@ -70,40 +65,35 @@ class Figure1:
     """GD and GDNP_seq as gradient flows from one start, exactly on the population and on a finite sample.
 
     For data of the user's own the population is the Gaussian with the same u and S.
-
-    Parameters
-    ----------
-    quick, full : Profile
     """
 
     quick: Profile = QUICK
     full: Profile = FULL
     name: str = "figure1"
-    title: str = "Figure 1: paths of GD and GDNP_seq"
+    title: str = summary.TITLE
+
+    summarise = staticmethod(summary.summarise)
+    tables = staticmethod(summary.tables)
+    draw = staticmethod(drawing.draw)
+    interactive = staticmethod(interactive.interactive)
 
     def settings(self, options: Options) -> tuple[str, Settings]:
         """Folder and configuration; a file is read once, so that what cannot be used is refused here."""
-        profile = self.full if options.full else self.quick
-        kind = "full" if options.full else "quick"
-        columns = options.columns
+        folder, profile, settings = sized(self.name, self.quick, self.full, options)
         if len(options.data) > 1:
             raise OptionError(f"Figure 1 shows one data set. Got {len(options.data)}: name one with --data.")
         source = options.data[0] if options.data else "gaussian"
-        data = _described(source, columns, profile.rows, options.seed)
-        settings = {
-            "experiment": self.name,
-            "profile": kind,
-            "gdnp": version("gdnp"),
-            "seed": options.seed,
+        data = _described(source, options.columns, profile.rows, options.seed)
+        settings |= {
             "data": data,
             "losses": list(LOSSES),
-            "worlds": list(WORLDS),
+            "worlds": list(problems.WORLD_LABELS),
             "grid": profile.grid,
             "start_angle": START_ANGLE,
             "higher": None if data["name"] != "gaussian" else {**data, **HIGHER},
         }
         suffix = "" if data["name"] == "gaussian" else f"-{Path(data['name']).stem}"
-        return f"{self.name}-{kind}{suffix}", settings
+        return f"{folder}{suffix}", settings
 
     def parts(self, settings: Settings, options: Options) -> list[Part]:
         """Paths and level sets for each world and loss, and the check in a higher dimension."""
@@ -113,30 +103,17 @@ class Figure1:
         parts = []
         for world in settings["worlds"]:
             common = {"data": spec, "world": world, "start_angle": angle}
-            config = {"task": "paths", **common, "losses": settings["losses"]}
-            parts.append(Part(f"{world}/paths", partial(_paths, source), config, cost=2.0))
+            several = {**common, "losses": settings["losses"]}
+            paths = {"task": "paths", **several}
+            parts.append(Part(f"{world}/paths", partial(_paths, source), paths, cost=2.0))
             for loss in settings["losses"]:
                 config = {"task": "levels", **common, "loss": loss, "grid": settings["grid"]}
                 cost = (settings["grid"] / 80.0) ** 2
                 parts.append(Part(f"{world}/levels/{loss}", partial(_levels, source), config, cost=cost))
-        if settings["higher"] is not None:
-            for world in settings["worlds"]:
-                config = {"task": "higher", "data": settings["higher"], "world": world, "start_angle": angle}
-                config["losses"] = settings["losses"]
+            if settings["higher"] is not None:
+                config = {"task": "higher", **several, "data": settings["higher"]}
                 parts.append(Part(f"{world}/higher", partial(_higher, source), config, cost=4.0))
         return parts
-
-    def summarise(self, settings: Settings, results: Results) -> dict[str, Any]:
-        """See ``gdnp.paper.figure1.summary``."""
-        return summaries.summarise(self.title, settings, results)
-
-    def tables(self, summary: Mapping[str, Any]) -> list[Table]:
-        """One for each world."""
-        return summaries.tables(summary)
-
-    def draw(self, settings: Settings, results: Results, directory: Path) -> list[Path]:
-        """One figure for each world: losses down, methods across."""
-        return drawing.draw(settings, results, directory)
 
 
 # --- data
@@ -148,17 +125,11 @@ def _described(source: str, columns: tuple[str, ...], rows: int, seed: int) -> d
         if columns:
             raise OptionError("--columns chooses columns of --data FILE. Got it for the Gaussian design.")
         return {"name": "gaussian", "label": "Gaussian design", "n": rows, "seed": seed, **DESIGN}
-    data = _read(source)
-    chosen, names = _columns(data, columns)
-    registered = source in datasets.DATASETS
-    spec: dict[str, Any] = {
-        "name": source if registered else Path(source).name,
-        "columns": chosen,
-        "sha256": None if registered else hashlib.sha256(Path(source).read_bytes()).hexdigest(),
-    }
+    chosen, names = _columns(problems.read(source), columns)
+    spec: dict[str, Any] = {**problems.identified(source), "columns": chosen}
     X, _ = _plane(source, spec)
     spec.update(n=len(X), d=2, label=f"{spec['name']}: {names[0]}, {names[1]}", axes=list(names))
-    u, S = _moments(json.dumps(spec), source)
+    u, S = _moments(spec, source)
     condition = np.linalg.cond(S)
     r = float(u @ np.linalg.solve(S, u)) if condition < 1e10 else 1.0
     if not LEAST_SIGNAL < r < 1.0 - LEAST_SIGNAL:
@@ -167,11 +138,6 @@ def _described(source: str, columns: tuple[str, ...], rows: int, seed: int) -> d
             f"about the labels (0 < uᵀS⁻¹u < 1). Got uᵀS⁻¹u = {r:.3g}, condition {condition:.1e}."
         )
     return spec
-
-
-@lru_cache(maxsize=2)
-def _read(source: str) -> Dataset:
-    return datasets.load(source)
 
 
 def _columns(data: Dataset, columns: tuple[str, ...]) -> tuple[list[int], tuple[str, str]]:
@@ -198,7 +164,7 @@ def _columns(data: Dataset, columns: tuple[str, ...]) -> tuple[list[int], tuple[
 
 def _plane(source: str, spec: Mapping[str, Any]) -> tuple[FloatArray, FloatArray]:
     """The two columns, centred and of unit variance, and the labels."""
-    data = _read(source)
+    data = problems.read(source)
     chosen: Any = data.X[:, spec["columns"]]
     X = np.asarray(chosen.toarray() if issparse(chosen) else chosen, dtype=np.float64)
     X = X - X.mean(axis=0)
@@ -208,45 +174,24 @@ def _plane(source: str, spec: Mapping[str, Any]) -> tuple[FloatArray, FloatArray
     return X / deviation, data.signs()
 
 
-@lru_cache(maxsize=4)
-def _rows(spec: str, source: str) -> tuple[FloatArray, FloatArray]:
-    data = json.loads(spec)
-    if data["name"] != "gaussian":
-        return _plane(source, data)
-    drawn = gaussian_design(data["n"], data["d"], kappa=data["kappa"], r=data["r"], seed=data["seed"])
-    return np.asarray(drawn.X), drawn.signs()
-
-
-def _moments(spec: str, source: str) -> tuple[FloatArray, FloatArray]:
-    """U and S of the population: of the design, or those that the data have."""
-    data = json.loads(spec)
-    if data["name"] == "gaussian":
-        return gaussian_parameters(data["d"], kappa=data["kappa"], r=data["r"], seed=data["seed"])
-    X, y = _plane(source, data)
+def _moments(spec: Mapping[str, Any], source: str) -> tuple[FloatArray, FloatArray]:
+    """u and S of the population: of the design, or those that the data have."""
+    if spec["name"] == "gaussian":
+        return problems.gaussian_moments(spec)
+    X, y = _plane(source, spec)
     return -(y[:, None] * X).mean(axis=0), X.T @ X / len(X)
 
 
 def worlds_objective(spec: Mapping[str, Any], source: str, world: str, loss: str) -> Objective:
-    """The objective of a world of ``WORLDS``, without ridge or intercept.
+    """The objective of a world of ``WORLD_LABELS``, without ridge or intercept.
 
-    Parameters
-    ----------
-    spec : dict
-        The ``data`` of the settings.
-    source : str
-        Where its rows are read from.
-    world, loss : str
-
-    Returns
-    -------
-    Objective
+    `spec` is the ``data`` of the settings, `source` what its rows are read from.
     """
-    key = json.dumps(spec)
-    if world == "sample":
-        X, y = _rows(key, source)
-        return Empirical(X, y, loss, n_jobs=1)
-    u, S = _moments(key, source)
-    return LeastSquares(u, S) if loss == "squared_error" else Halfspace(u, S, loss)
+    if spec["name"] == "gaussian":
+        return problems.gaussian_objective(spec, world, loss)
+    if world == "population":
+        return problems.population(*_moments(spec, source), loss)
+    return Empirical(*_plane(source, spec), loss, n_jobs=1)
 
 
 # --- what is drawn where
@@ -275,20 +220,8 @@ class Geometry:
 
 
 def geometry(spec: Mapping[str, Any], source: str, angle: float) -> Geometry:
-    """Where to start and what to show.
-
-    Parameters
-    ----------
-    spec, source
-        See `worlds_objective`.
-    angle : float
-        Degrees between w̃₀ and -S⁻¹u in S.
-
-    Returns
-    -------
-    Geometry
-    """
-    u, S = _moments(json.dumps(spec), source)
+    """Where to start and what to show; `angle` in degrees is that between w̃₀ and -S⁻¹u in S."""
+    u, S = _moments(spec, source)
     factor = np.linalg.cholesky(S)  # S = F Fᵀ: Fᵀw̃ has its Euclidean norm for its S-norm
     white = np.linalg.solve(factor, u)
     r = float(white @ white)
@@ -313,13 +246,13 @@ def geometry(spec: Mapping[str, Any], source: str, angle: float) -> Geometry:
 def _paths(source: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """GD's path, GDNP_seq's two, and what they come to, for every loss."""
     spec, world, losses = config["data"], config["world"], config["losses"]
-    place = geometry(spec, source, config["start_angle"])
+    frame = geometry(spec, source, config["start_angle"])
     found: dict[str, Any] = {}
     for loss in losses:
         f = worlds_objective(spec, source, world, loss)
-        descent = gradient_flow(f, place.start, place.inside)
-        arc = direction_flow(f, place.start)
-        ray = length_flow(f, arc.points[-1], place.inside)
+        descent = gradient_flow(f, frame.start, frame.inside)
+        arc = direction_flow(f, frame.start)
+        ray = length_flow(f, arc.points[-1], frame.inside)
         end = ray.points[-1]
         length = _best_length(f, arc.points[-1])
         found[loss] = {
@@ -332,23 +265,22 @@ def _paths(source: str, config: Mapping[str, Any]) -> dict[str, Any]:
             "ray_stationary": ray.stationary,
             "angle": _angle(f.covariance, end, -f.covariance.solve(f.u)),
             "gradient_norm": f.covariance.dual_norm(f.at(end).gradient),
-            "gradient_norm_at_start": f.covariance.dual_norm(f.at(place.start).gradient),
+            "gradient_norm_at_start": f.covariance.dual_norm(f.at(frame.start).gradient),
             "best_length": None if length.diverges else length.g,
             "length_drift": float(
-                np.ptp([f.covariance.norm(w) for w in arc.points]) / f.covariance.norm(place.start)
+                np.ptp([f.covariance.norm(w) for w in arc.points]) / f.covariance.norm(frame.start)
             ),
         }
     first: Any = worlds_objective(spec, source, world, losses[0])
-    optimal = -first.covariance.solve(first.u)
     return {
-        "start": place.start,
-        "low": place.low,
-        "high": place.high,
-        "g0": first.covariance.norm(place.start),
+        "start": frame.start,
+        "low": frame.low,
+        "high": frame.high,
+        "g0": first.covariance.norm(frame.start),
         "u": first.u,
         "S": first.covariance.S,
         "r": first.covariance.dual_norm(first.u) ** 2,
-        "optimal": optimal,
+        "optimal": -first.covariance.solve(first.u),
         "losses": found,
         "coincidence": _apart({loss: found[loss]["arc"] for loss in losses}),
         "gd_apart": _apart({loss: found[loss]["gd"] for loss in losses}),
@@ -358,9 +290,9 @@ def _paths(source: str, config: Mapping[str, Any]) -> dict[str, Any]:
 def _levels(source: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """F on a grid over the frame, rows along the second coordinate."""
     spec = config["data"]
-    place = geometry(spec, source, config["start_angle"])
+    frame = geometry(spec, source, config["start_angle"])
     f = worlds_objective(spec, source, config["world"], config["loss"])
-    a, b = (np.linspace(place.low[k], place.high[k], config["grid"]) for k in (0, 1))
+    a, b = (np.linspace(frame.low[k], frame.high[k], config["grid"]) for k in (0, 1))
     values = np.array([[f.at(np.array([x, y])).value for x in a] for y in b])
     return {"a": a, "b": b, "values": values}
 
@@ -372,18 +304,17 @@ def _higher(source: str, config: Mapping[str, Any]) -> dict[str, Any]:
     arcs, spheres = {}, {}
     for loss in losses:
         f = worlds_objective(spec, source, config["world"], loss)
-        arcs[loss] = direction_flow(f, start).points
+        arcs[loss] = direction_flow(f, start)
         spheres[loss] = direction_flow(f, start, metric=Identity(spec["d"])).points
-    lengths = [float(np.linalg.norm(np.diff(arc, axis=0), axis=1).sum()) for arc in arcs.values()]
-    return {"coincidence": _apart(arcs), "sphere_apart": _apart(spheres), "arc_length": max(lengths)}
+    longest = max(arc.length for arc in arcs.values())
+    apart = _apart({loss: arc.points for loss, arc in arcs.items()})
+    return {"coincidence": apart, "sphere_apart": _apart(spheres), "arc_length": longest}
 
 
 def _best_length(f: Objective, w: FloatArray) -> Length:
     """Algorithm 3 along w: the minimising g, or the news that there is none up to the cap."""
-    metric = f.covariance
-    norm = metric.norm(w)
-    state = DecoupledState(point=f.at(w), metric=metric, direction=w, length=Length(norm))
-    return Bisection().fit(f, f.origin.line(w / norm), state)
+    norm = f.covariance.norm(w)
+    return Bisection().fit(f, f.origin.line(w / norm), problems.state_at(f, f.covariance, w, norm))
 
 
 def _angle(metric: Any, v: FloatArray, w: FloatArray) -> float:
@@ -394,5 +325,4 @@ def _angle(metric: Any, v: FloatArray, w: FloatArray) -> float:
 
 def _apart(curves: Mapping[str, FloatArray]) -> dict[str, float]:
     """Hausdorff distances of all pairs."""
-    names = list(curves)
-    return {f"{a}-{b}": hausdorff(curves[a], curves[b]) for k, a in enumerate(names) for b in names[k + 1 :]}
+    return {f"{a}-{b}": hausdorff(curves[a], curves[b]) for a, b in combinations(curves, 2)}

@@ -21,9 +21,8 @@ from scipy.spatial import cKDTree
 
 from gdnp._typing import FloatArray
 from gdnp.metric import Metric
+from gdnp.paper.runner.problems import state_at
 from gdnp.problem.interface import Objective
-from gdnp.solvers.decoupled import DecoupledState
-from gdnp.solvers.lengths import Length
 
 __all__ = ["Path", "direction_flow", "gradient_flow", "hausdorff", "length_flow"]
 
@@ -62,73 +61,37 @@ Inside = Callable[[FloatArray], float]
 
 
 def gradient_flow(objective: Objective, start: FloatArray, inside: Inside, *, points: int = 401) -> Path:
-    """w̃' = -∇f(w̃) until ∇f has almost vanished or w̃ leaves the region.
-
-    Parameters
-    ----------
-    objective : Objective
-    start : ndarray of shape (d,)
-    inside : callable
-    points : int
-
-    Returns
-    -------
-    Path
-    """
+    """w̃' = -∇f(w̃) from `start` (d,) until ∇f has almost vanished or w̃ leaves the region."""
     return _followed(lambda w: -objective.at(w).gradient, start, inside, lambda w: w, points)
 
 
 def direction_flow(
     objective: Objective, start: FloatArray, *, metric: Metric | None = None, points: int = 801
 ) -> Path:
-    """w' = -∇_w f(w, g₀) n/(g₀ |c₁|) until the direction is stationary; g₀ is the length of the start.
+    """w' = -∇_w f(w, g₀) n/(g₀ |c₁|) from w̃₀ = `start` (d,) until the direction is stationary.
 
-    Parameters
-    ----------
-    objective : Objective
-    start : ndarray of shape (d,)
-        w̃₀.
-    metric : Metric, optional
-        S by default; the identity gives Weight Normalization.
-    points : int
-
-    Returns
-    -------
-    Path
-        In original coordinates, on the ellipsoid through the start.
+    g₀ is the length of the start in `metric`: S by default; the identity gives Weight Normalization. The path
+    is one of w̃, on the ellipsoid through the start.
     """
     metric = objective.covariance if metric is None else metric
-    length = Length(metric.norm(start))
+    g = metric.norm(start)
 
     def velocity(w: FloatArray) -> FloatArray:
-        point = objective.at(metric.join(w, length.g))
-        state = DecoupledState(point=point, metric=metric, direction=w, length=length)
-        speed = state.norm / (length.g * max(abs(objective.stein_coefficient(point)), 1e-300))
+        state = state_at(objective, metric, w, g)
+        speed = state.norm / (g * max(abs(objective.stein_coefficient(state.point)), 1e-300))
         return np.asarray(-speed * state.direction_gradient)
 
-    return _followed(velocity, start, lambda w: 1.0, lambda w: metric.join(w, length.g), points)
+    return _followed(velocity, start, lambda w: 1.0, lambda w: metric.join(w, g), points)
 
 
 def length_flow(objective: Objective, start: FloatArray, inside: Inside, *, points: int = 101) -> Path:
-    """g' = -∂f/∂g along the ray through the start, to its minimum or out of the region.
-
-    Parameters
-    ----------
-    objective : Objective
-    start : ndarray of shape (d,)
-    inside : callable
-    points : int
-
-    Returns
-    -------
-    Path
-    """
+    """g' = -∂f/∂g along the ray through `start` (d,), to its minimum or out of the region."""
     metric = objective.covariance
     length = metric.norm(start)
     unit = start / length
     line = objective.origin.line(unit)
     return _followed(
-        lambda g: -line.jet(float(g[0])).gradient[:1],
+        lambda g: -line.expansion(float(g[0])).gradient[:1],
         np.array([length]),
         lambda g: inside(g[0] * unit),
         lambda g: g[0] * unit,
@@ -184,16 +147,7 @@ def _mapped(solution: Any, times: FloatArray, mapped: Callable[[FloatArray], Flo
 
 
 def hausdorff(a: FloatArray, b: FloatArray) -> float:
-    """The Hausdorff distance of two polygonal curves, measured from the vertices of each to the other.
-
-    Parameters
-    ----------
-    a, b : ndarray of shape (m, d) and (k, d)
-
-    Returns
-    -------
-    float
-    """
+    """The Hausdorff distance of two polygonal curves (m, d) and (k, d), from the vertices of each."""
     return max(_farthest(a, b), _farthest(b, a))
 
 

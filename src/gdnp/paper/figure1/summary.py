@@ -5,34 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gdnp.paper.runner.experiment import Results, Settings, Table
+from gdnp.paper.runner.experiment import Results, Settings, Table, summary_head
+from gdnp.paper.runner.problems import WORLD_LABELS
 
-__all__ = ["LABELS", "WORLD_LABELS", "summarise", "tables"]
+__all__ = ["LABELS", "TITLE", "summarise", "tables"]
 
+TITLE = "Figure 1: paths of GD and GDNP_seq"
 LABELS = {"squared_error": "least squares", "log_loss": "logistic", "sigmoid": "sigmoid"}
-WORLD_LABELS = {"population": "population", "sample": "finite sample"}
 EXACT = 1e-6
 """Curves closer than this are the same up to the accuracy of the integration."""
 
 
-def summarise(title: str, settings: Settings, results: Results) -> dict[str, Any]:
-    """The summary that is written last.
-
-    Parameters
-    ----------
-    title : str
-    settings, results : dict
-
-    Returns
-    -------
-    dict
-        JSON.
-    """
+def summarise(settings: Settings, results: Results) -> dict[str, Any]:
+    """Distances, lengths and sentences for each world."""
     return {
-        "experiment": settings["experiment"],
-        "title": title,
-        "profile": settings["profile"],
-        "seed": settings["seed"],
+        **summary_head(TITLE, settings),
         "data": settings["data"],
         "notes": _notes(settings),
         "panels": [_panel(settings, results, world) for world in settings["worlds"]],
@@ -63,12 +50,9 @@ def _panel(settings: Settings, results: Results, world: str) -> dict[str, Any]:
         loss: {
             "label": LABELS[loss],
             "arc_length": entry["arc_length"],
-            "distance_to_least_squares": 0.0
-            if loss == "squared_error"
-            else paths["coincidence"][f"squared_error-{loss}"],
-            "gd_distance_to_least_squares": 0.0
-            if loss == "squared_error"
-            else paths["gd_apart"][f"squared_error-{loss}"],
+            # Least squares, the first loss, has no distance from itself.
+            "distance_to_least_squares": paths["coincidence"].get(f"squared_error-{loss}", 0.0),
+            "gd_distance_to_least_squares": paths["gd_apart"].get(f"squared_error-{loss}", 0.0),
             "angle": entry["angle"],
             "best_length": entry["best_length"],
             "stays_in_frame": entry["ray_stationary"],
@@ -147,16 +131,7 @@ def _outside(entry: Mapping[str, Any]) -> str:
 
 
 def tables(summary: Mapping[str, Any]) -> list[Table]:
-    """How far the curves are apart and where they end, one table for each world.
-
-    Parameters
-    ----------
-    summary : dict
-
-    Returns
-    -------
-    list of Table
-    """
+    """How far the curves are apart and where they end, one table for each world."""
     columns = (
         "loss",
         "GDNP_seq from least squares",
@@ -165,20 +140,19 @@ def tables(summary: Mapping[str, Any]) -> list[Table]:
         "best length",
         "gradient at the end",
     )
-    found = []
-    for panel in summary["panels"]:
-        rows: list[tuple[str, ...]] = []
-        for entry in panel["losses"].values():
-            best = entry["best_length"]
-            rows.append(
-                (
-                    entry["label"],
-                    f"{entry['distance_to_least_squares']:.1e}",
-                    f"{entry['gd_distance_to_least_squares']:.2g}",
-                    f"{entry['angle']:.2g}°",
-                    "none" if best is None else f"{best:.4g}",
-                    f"{entry['gradient_norm']:.1e}" if entry["stays_in_frame"] else "leaves the frame",
-                )
-            )
-        found.append(Table(panel["label"], columns, rows))
-    return found
+    return [
+        Table(panel["label"], columns, [_row(entry) for entry in panel["losses"].values()])
+        for panel in summary["panels"]
+    ]
+
+
+def _row(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    best = entry["best_length"]
+    return (
+        entry["label"],
+        f"{entry['distance_to_least_squares']:.1e}",
+        f"{entry['gd_distance_to_least_squares']:.2g}",
+        f"{entry['angle']:.2g}°",
+        "none" if best is None else f"{best:.4g}",
+        f"{entry['gradient_norm']:.1e}" if entry["stays_in_frame"] else "leaves the frame",
+    )

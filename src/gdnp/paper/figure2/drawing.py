@@ -14,7 +14,7 @@ from gdnp.paper.figure2.summary import Panel, panels
 from gdnp.paper.runner.experiment import Results, Settings
 from gdnp.plotting import band, draw_band, new_figure, on_grid, save, shared_legend, titled
 
-__all__ = ["draw"]
+__all__ = ["curve", "draw", "floor_of"]
 
 SUBOPTIMALITY_FLOOR = 1e-13
 GRADIENT_FLOOR = 1e-9
@@ -23,21 +23,11 @@ GRID_POINTS = 400
 
 
 def draw(settings: Settings, results: Results, directory: Path) -> list[Path]:
-    """Write ``figure2``, ``figure2-passes`` and ``figure2-sigmoid`` as PNG and PDF.
-
-    Parameters
-    ----------
-    settings, results : dict
-    directory : Path
-
-    Returns
-    -------
-    list of Path
-    """
+    """Write ``figure2``, ``figure2-passes`` and ``figure2-sigmoid`` as PNG and PDF."""
     found = list(panels(settings, results))
     written = _draw_race(settings, found, directory / "figure2", passes=False)
     written += _draw_race(settings, found, directory / "figure2-passes", passes=True)
-    bounded = [panel for panel in found if panel.reference is None]
+    bounded = [panel for panel in found if not panel.convex]
     if bounded:
         written += _draw_bounded(settings, bounded, directory / "figure2-sigmoid")
     return written
@@ -48,12 +38,11 @@ def _draw_race(settings: Settings, found: list[Panel], path: Path, *, passes: bo
     rows, columns = len(settings["data"]), len(settings["losses"])
     with new_figure(rows, columns, width=7.2, height=1.0 + 2.35 * rows) as (figure, axes):
         for axis, panel in zip(axes.flat, found, strict=True):
-            floor = GRADIENT_FLOOR if panel.reference is None else SUBOPTIMALITY_FLOOR
-            lines = _curves(axis, settings, panel, panel.measure, passes=passes, floor=floor)
+            lines = _curves(axis, settings, panel, panel.measure, floor_of(panel), passes=passes)
             titled(axis, panel.label, _subtitle(panel))
             axis.set_ylabel(_quantity(panel))
         for axis in axes[-1]:
-            axis.set_xlabel(_abscissa(passes))
+            axis.set_xlabel("passes over the data" if passes else "iterations")
         shared_legend(figure, lines, columns=4)
         return save(figure, path)
 
@@ -62,21 +51,41 @@ def _draw_bounded(settings: Settings, found: list[Panel], path: Path) -> list[Pa
     """What a gradient norm alone does not say: objective and 0-1 error beside it."""
     with new_figure(len(found), 3, width=7.2, height=1.0 + 2.1 * len(found)) as (figure, axes):
         for row, panel in zip(axes, found, strict=True):
-            lines = _curves(row[0], settings, panel, panel.measure, passes=False, floor=GRADIENT_FLOOR)
+            lines = _curves(row[0], settings, panel, panel.measure, floor_of(panel))
             row[0].set_ylabel(_quantity(panel))
             for axis, name, label in (
                 (row[1], "objective", r"objective $f$"),
                 (row[2], "zero_one", "0-1 error"),
             ):
                 curves = {method: entry[name] for method, entry in panel.curves.items()}
-                _curves(axis, settings, panel, curves.__getitem__, passes=False, floor=None)
+                _curves(axis, settings, panel, curves.__getitem__, None)
                 axis.set_ylabel(label)
                 axis.set_ylim(*_window(curves))
             titled(row[0], panel.label, _subtitle(panel))
         for axis in axes[-1]:
-            axis.set_xlabel(_abscissa(passes=False))
+            axis.set_xlabel("iterations")
         shared_legend(figure, lines, columns=4)
         return save(figure, path)
+
+
+def floor_of(panel: Panel) -> float:
+    """Where the logarithmic axis of a panel's measure is cut."""
+    return SUBOPTIMALITY_FLOOR if panel.convex else GRADIENT_FLOOR
+
+
+def curve(
+    panel: Panel, method: str, values: FloatArray, grid: FloatArray, *, passes: bool, floor: float | None
+) -> FloatArray:
+    """A method's `values` (starts, max_iter + 1) at the m iterations, or passes, of `grid`: (starts, m).
+
+    They are at least a tenth of `floor`, so that their line leaves the axis and does not end.
+    """
+    if passes:
+        spent = panel.curves[method]["passes"]
+        values = np.stack([on_grid(a, b, grid) for a, b in zip(spent, values, strict=True)])
+    else:
+        values = values[:, grid.astype(int)]
+    return values if floor is None else np.maximum(values, 0.1 * floor)
 
 
 def _curves(
@@ -84,36 +93,22 @@ def _curves(
     settings: Settings,
     panel: Panel,
     measure: Callable[[str], FloatArray],
-    *,
-    passes: bool,
     floor: float | None,
+    *,
+    passes: bool = False,
 ) -> list[Any]:
     """Every method's mean and bands; on a logarithmic axis cut at `floor`, or on a linear one."""
+    budget, methods = settings["max_iter"], settings["methods"]
+    x = np.linspace(0.0, budget, (GRID_POINTS if passes else budget) + 1)
     lines = []
-    budget = settings["max_iter"]
-    for number, method in enumerate(settings["methods"]):
-        values = measure(method)
-        x = np.arange(values.shape[1], dtype=np.float64)
-        if passes:
-            x = np.linspace(0.0, budget, GRID_POINTS + 1)
-            values = np.stack(
-                [
-                    on_grid(spent, row, x)
-                    for spent, row in zip(panel.curves[method]["passes"], values, strict=True)
-                ]
-            )
-        if floor is not None:
-            values = np.maximum(values, 0.1 * floor)
-        share = number / len(settings["methods"])
-        lines.append(
-            draw_band(
-                axis, x, band(values, log=floor is not None), method, RACERS[method].label, marker_at=share
-            )
-        )
+    for number, method in enumerate(methods):
+        values = curve(panel, method, measure(method), x, passes=passes, floor=floor)
+        found, share = band(values, log=floor is not None), number / len(methods)
+        lines.append(draw_band(axis, x, found, method, RACERS[method].label, marker_at=share))
     axis.set_xlim(0.0, budget)
     if floor is not None:
         axis.set_yscale("log")
-        axis.set_ylim(*_decades([measure(method) for method in settings["methods"]], floor))
+        axis.set_ylim(*_decades([measure(method) for method in methods], floor))
     return lines
 
 
@@ -144,10 +139,6 @@ def _subtitle(panel: Panel) -> str:
 
 
 def _quantity(panel: Panel) -> str:
-    if panel.reference is None:
+    if not panel.convex:
         return r"gradient norm $\|\nabla f\|$"
-    return r"objective $f$ (separable)" if panel.reference["separable"] else r"suboptimality $f - f^*$"
-
-
-def _abscissa(passes: bool) -> str:
-    return "passes over the data" if passes else "iterations"
+    return r"objective $f$ (separable)" if panel.separable else r"suboptimality $f - f^*$"

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from gdnp.paper.figure2 import drawing
-from gdnp.paper.figure2 import summary as summaries
+from gdnp.paper.figure2 import drawing, interactive, summary
 from gdnp.paper.figure2.race import RACERS, describe, facts_part, race_parts, reference_part
-from gdnp.paper.runner.experiment import OptionError, Options, Results, Settings, Table
+from gdnp.paper.runner.experiment import OptionError, Options, Settings, sized
 from gdnp.paper.runner.store import Part
 
 __all__ = ["FULL", "QUICK", "Figure2", "Profile"]
@@ -41,20 +37,10 @@ class Profile:
     grid: tuple[float, ...]
 
 
-QUICK = Profile(
-    data=("gaussian", "breast_cancer"),
-    rows=5000,
-    starts=3,
-    max_iter=300,
-    grid=tuple(2.0**k for k in range(-2, 10)),
-)
-FULL = Profile(
-    data=("gaussian", "a9a"),
-    rows=20_000,
-    starts=10,
-    max_iter=500,
-    grid=tuple(2.0**k for k in range(-2, 14)),
-)
+STEPS = tuple(2.0**k for k in range(-2, 10))
+QUICK = Profile(data=("gaussian", "breast_cancer"), rows=5000, starts=3, max_iter=300, grid=STEPS)
+LONGER = tuple(2.0**k for k in range(10, 14))
+FULL = Profile(data=("gaussian", "a9a"), rows=20_000, starts=10, max_iter=500, grid=STEPS + LONGER)
 
 
 @dataclass(frozen=True)
@@ -75,21 +61,21 @@ class Figure2:
     full: Profile = FULL
     methods: tuple[str, ...] = field(default=tuple(RACERS))
     name: str = "figure2"
-    title: str = "Figure 2: learning halfspaces"
+    title: str = summary.TITLE
+
+    summarise = staticmethod(summary.summarise)
+    tables = staticmethod(summary.tables)
+    draw = staticmethod(drawing.draw)
+    interactive = staticmethod(interactive.interactive)
 
     def settings(self, options: Options) -> tuple[str, Settings]:
         """Folder and configuration; the data are read once, so that what cannot be used is refused here."""
-        profile = self.full if options.full else self.quick
-        kind = "full" if options.full else "quick"
+        folder, profile, settings = sized(self.name, self.quick, self.full, options)
         data = [describe(name, rows=profile.rows, seed=options.seed) for name in options.data or profile.data]
         names = [spec["name"] for spec in data]
         if len(set(names)) < len(names):
             raise OptionError(f"Data sets should have different names. Got {', '.join(names)}.")
-        settings = {
-            "experiment": self.name,
-            "profile": kind,
-            "gdnp": version("gdnp"),
-            "seed": options.seed,
+        settings |= {
             "data": data,
             "losses": list(LOSSES),
             "methods": list(self.methods),
@@ -98,7 +84,7 @@ class Figure2:
             "grid": list(profile.grid),
         }
         suffix = "" if not options.data else "-" + "-".join(Path(name).stem for name in names)
-        return f"{self.name}-{kind}{suffix}", settings
+        return f"{folder}{suffix}", settings
 
     def parts(self, settings: Settings, options: Options) -> list[Part]:
         """For every data set its facts; for every loss the minimum (convex) and each method's runs."""
@@ -110,26 +96,5 @@ class Figure2:
                 if loss == "log_loss":
                     parts.append(reference_part(spec, source, loss))
                 for method in settings["methods"]:
-                    parts += race_parts(
-                        spec,
-                        source,
-                        loss,
-                        method,
-                        starts=settings["starts"],
-                        max_iter=settings["max_iter"],
-                        grid=tuple(settings["grid"]),
-                        seed=settings["seed"],
-                    )
+                    parts += race_parts(spec, source, loss, method, settings)
         return parts
-
-    def summarise(self, settings: Settings, results: Results) -> dict[str, Any]:
-        """See ``gdnp.paper.figure2.summary``."""
-        return summaries.summarise(self.title, settings, results)
-
-    def tables(self, summary: Mapping[str, Any]) -> list[Table]:
-        """One for each panel."""
-        return summaries.tables(summary)
-
-    def draw(self, settings: Settings, results: Results, directory: Path) -> list[Path]:
-        """Against iterations, against passes, and what else there is to see of the sigmoid."""
-        return drawing.draw(settings, results, directory)

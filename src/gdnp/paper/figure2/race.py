@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.sparse import issparse
 
-from gdnp import datasets, methods
+from gdnp import methods
 from gdnp._typing import FloatArray
 from gdnp.datasets import Dataset
-from gdnp.objective import LARGEST_GRAM, Objective
-from gdnp.paper.reference import newton_minimum
+from gdnp.paper.runner.problems import gaussian_objective, identified, read, start_at
+from gdnp.paper.runner.reference import newton_minimum
 from gdnp.paper.runner.store import Part
+from gdnp.problem import LARGEST_GRAM, Objective
 from gdnp.solvers import Progress, Status, minimize
 from gdnp.solvers.state import Method
 
@@ -33,7 +32,6 @@ __all__ = [
     "load_problem",
     "race_parts",
     "reference_part",
-    "start_at",
 ]
 
 CURVES = ("passes", "objective", "gradient_norm", "dual_gradient_norm", "length", "zero_one")
@@ -86,9 +84,9 @@ RACERS: dict[str, Racer] = {
 def describe(name: str, *, rows: int, seed: int) -> dict[str, Any]:
     """A data set as settings: all that decides its rows, and how they are prepared.
 
-    breast_cancer is taken with its ten columns of means, since with all thirty the conditioning hides every
-    difference between first-order methods; dense data from files and breast_cancer are centred and scaled
-    to unit variance, since on raw columns (condition 6e11 there) gradient descent does not move at all.
+    breast_cancer is taken with its ten columns of means: with all thirty the conditioning hides every
+    difference between first-order methods. It and dense data from files are centred and scaled to unit
+    variance: on raw columns (condition 6e11 there) gradient descent does not move at all.
 
     Parameters
     ----------
@@ -96,11 +94,6 @@ def describe(name: str, *, rows: int, seed: int) -> dict[str, Any]:
         A name of ``gdnp.datasets`` or a file.
     rows, seed : int
         For the Gaussian design.
-
-    Returns
-    -------
-    dict
-        JSON, to be given to `load_problem`.
 
     Raises
     ------
@@ -110,13 +103,12 @@ def describe(name: str, *, rows: int, seed: int) -> dict[str, Any]:
     if name == "gaussian":
         shape = {"n": rows, "d": 20, "kappa": 100.0, "r": 0.5, "seed": seed}
         return {"name": name, "label": "Gaussian design", "columns": None, "scaled": False, **shape}
-    registered = name in datasets.DATASETS
-    data = _read(name)
+    data, identity = read(name), identified(name)
+    from_file = identity["sha256"] is not None
     spec: dict[str, Any] = {
-        "name": name if registered else Path(name).name,
+        **identity,
         "columns": 10 if name == "breast_cancer" else None,
-        "scaled": name == "breast_cancer" or not (registered or issparse(data.X)),
-        "sha256": None if registered else hashlib.sha256(Path(name).read_bytes()).hexdigest(),
+        "scaled": name == "breast_cancer" or (from_file and not issparse(data.X)),
     }
     X, _ = _prepared(data, spec)
     spec.update(n=X.shape[0], d=X.shape[1], label=spec["name"])
@@ -126,11 +118,6 @@ def describe(name: str, *, rows: int, seed: int) -> dict[str, Any]:
             f"measures against takes a d x d matrix. Got {spec['d']}."
         )
     return spec
-
-
-@lru_cache(maxsize=4)
-def _read(source: str) -> Dataset:
-    return datasets.load(source)
 
 
 def _prepared(data: Dataset, spec: Config) -> tuple[Any, FloatArray]:
@@ -146,37 +133,17 @@ def _prepared(data: Dataset, spec: Config) -> tuple[Any, FloatArray]:
 
 @lru_cache(maxsize=8)
 def _objective(spec: str, source: str, loss: str) -> Objective:
-    """Centred, no intercept, no ridge, as in section 4.4; one thread, since parts run in processes."""
-    parameters = json.loads(spec)
-    if parameters["name"] == "gaussian":
-        keys = ("n", "d", "kappa", "r", "seed")
-        data = datasets.gaussian_design(**{key: parameters[key] for key in keys})
-        X, y = data.X, data.y
-    else:
-        X, y = _prepared(_read(source), parameters)
-    return Objective(X, y, loss, n_jobs=1)
+    return Objective(*_prepared(read(source), json.loads(spec)), loss, n_jobs=1)
 
 
-def load_problem(spec: Config, source: str, loss: str) -> Objective:
-    """The objective of settings made by `describe`.
+def load_problem(spec: Config, source: str, loss: str) -> Any:
+    """The objective of settings made by `describe`: centred, no intercept, no ridge, as in section 4.4.
 
-    Parameters
-    ----------
-    spec : dict
-    source : str
-        Name or file that the rows are read from.
-    loss : str
-
-    Returns
-    -------
-    Objective
+    `source` is the name or the file that the rows are read from.
     """
+    if spec["name"] == "gaussian":
+        return gaussian_objective(spec, "sample", loss)
     return _objective(json.dumps(spec, sort_keys=True), source, loss)
-
-
-def start_at(d: int, seed: int, number: int) -> FloatArray:
-    """w̃₀ ~ N(0, I/d), the same for every loss and method."""
-    return np.asarray(np.random.default_rng([seed, number]).standard_normal(d) / np.sqrt(d))
 
 
 # --- parts
@@ -184,76 +151,34 @@ def start_at(d: int, seed: int, number: int) -> FloatArray:
 
 def facts_part(spec: Config, source: str) -> Part:
     """Rank, L, μ, κ and r = uᵀS⁻¹u of a data set."""
-    return Part(
-        f"{spec['name']}/facts", partial(_facts, source), {"task": "facts", "data": spec}, cost=_cost(spec, 5)
-    )
+    config = {"task": "facts", "data": spec}
+    return Part(f"{spec['name']}/facts", partial(_facts, source), config, cost=_cost(spec, 5))
 
 
 def reference_part(spec: Config, source: str, loss: str) -> Part:
     """The minimum of a convex loss."""
     config = {"task": "reference", "data": spec, "loss": loss}
-    return Part(
-        f"{spec['name']}/{loss}/reference",
-        partial(_reference, source),
-        config,
-        cost=_cost(spec, 10 + 5 * spec["d"]),
-    )
+    cost = _cost(spec, 10 + 5 * spec["d"])
+    return Part(f"{spec['name']}/{loss}/reference", partial(_reference, source), config, cost=cost)
 
 
-def race_parts(
-    spec: Config,
-    source: str,
-    loss: str,
-    name: str,
-    *,
-    starts: int,
-    max_iter: int,
-    grid: tuple[float, ...],
-    seed: int,
-) -> list[Part]:
+def race_parts(spec: Config, source: str, loss: str, name: str, settings: Config) -> list[Part]:
     """The parts of one method on one problem: its tuning, where it has a step, and a run for each start.
 
-    Parameters
-    ----------
-    spec, source, loss
-        The problem.
-    name : str
-        A key of ``RACERS``.
-    starts, max_iter : int
-    grid : tuple of float
-        Constant steps to try, in units of 1/(L sup φ'').
-    seed : int
-
-    Returns
-    -------
-    list of Part
-        Named ``data/loss/method/tuning`` and ``data/loss/method/start-k``.
+    They are named ``data/loss/method/tuning`` and ``data/loss/method/start-k``. Of `settings` it takes
+    ``starts``, ``max_iter``, ``seed``, and ``grid``: constant steps to try, in units of 1/(L sup φ'').
     """
-    racer, prefix = RACERS[name], f"{spec['name']}/{loss}/{name}"
-    common = {
-        "data": spec,
-        "loss": loss,
-        "method": name,
-        "parameters": dict(racer.parameters),
-        "max_iter": max_iter,
-        "seed": seed,
-    }
-    cost = _cost(spec, max_iter, racer.work)
+    racer, prefix, grid = RACERS[name], f"{spec['name']}/{loss}/{name}", list(settings["grid"])
+    common = {"data": spec, "loss": loss, "method": name, "parameters": dict(racer.parameters)}
+    common |= {key: settings[key] for key in ("max_iter", "seed")}
+    cost = _cost(spec, settings["max_iter"], racer.work)
     tuning: tuple[Part, ...] = ()
     if racer.tuned:
-        config = {"task": "tuning", **common, "start": TUNING_START, "grid": list(grid)}
+        config = {"task": "tuning", **common, "start": TUNING_START, "grid": grid}
         tuning = (Part(f"{prefix}/tuning", partial(_tuning, source), config, cost=cost * len(grid)),)
-    runs = [
-        Part(
-            f"{prefix}/start-{start}",
-            partial(_run, source),
-            {"task": "run", **common, "start": start},
-            tuning,
-            cost,
-        )
-        for start in range(starts)
-    ]
-    return [*tuning, *runs]
+    run = partial(_run, source)
+    configs = [{"task": "run", **common, "start": start} for start in range(settings["starts"])]
+    return [*tuning, *(Part(f"{prefix}/start-{c['start']}", run, c, tuning, cost) for c in configs)]
 
 
 def _cost(spec: Config, iterations: float, work: float = 2.0) -> float:

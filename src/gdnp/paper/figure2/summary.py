@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +12,15 @@ import numpy as np
 
 from gdnp._typing import FloatArray
 from gdnp.paper.figure2.race import CURVES, RACERS
-from gdnp.paper.runner.experiment import Results, Settings, Table
+from gdnp.paper.runner.experiment import Results, Settings, Table, summary_head
+from gdnp.paper.runner.problems import LOSS_LABELS, diverging
 
-__all__ = ["FLOOR", "LOSS_LABELS", "Panel", "panels", "summarise", "tables"]
+__all__ = ["TITLE", "Panel", "panels", "summarise", "tables"]
 
+TITLE = "Figure 2: learning halfspaces"
 TARGETS = (1e-2, 1e-4, 1e-6)
 FLOOR = 1e-15
 """Suboptimality below this is rounding of f."""
-LOSS_LABELS = {"log_loss": "softplus", "sigmoid": "sigmoid"}
 MISLED = 1.05
 """An objective worse than the best by this factor is called bad, whatever its gradient."""
 
@@ -57,11 +59,28 @@ class Panel:
         return f"{self.spec['label']}, {LOSS_LABELS[self.loss]}"
 
     @property
+    def convex(self) -> bool:
+        """Whether f has a minimum, or an infimum, that is known."""
+        return self.reference is not None
+
+    @property
+    def separable(self) -> bool:
+        """Whether f has the infimum 0 and no minimum."""
+        return self.reference is not None and bool(self.reference["separable"])
+
+    @property
     def quantity(self) -> str:
         """What the panel shows."""
-        if self.reference is None:
-            return "gradient norm"
-        return "objective (its infimum is 0: separable)" if self.reference["separable"] else "suboptimality"
+        if self.separable:
+            return "objective (its infimum is 0: separable)"
+        return "suboptimality" if self.convex else "gradient norm"
+
+    @property
+    def goal(self) -> tuple[str, str]:
+        """What is reached by the methods, in words, and the key of the target in ``TARGETS``."""
+        if self.convex:
+            return "a suboptimality of 1e-4", "1e-04"
+        return "an objective within 1e-2 of the best found", "1e-02"
 
     def measure(self, method: str) -> FloatArray:
         """f - f* for a convex loss, ‖∇f‖ otherwise; shape (starts, max_iter + 1)."""
@@ -77,40 +96,22 @@ class Panel:
 
 
 def panels(settings: Settings, results: Results) -> Iterator[Panel]:
-    """The panels of a finished run, data by data.
-
-    Parameters
-    ----------
-    settings, results : dict
-
-    Yields
-    ------
-    Panel
-    """
-    length = settings["max_iter"] + 1
+    """The panels of a finished run, data by data."""
+    length, methods = settings["max_iter"] + 1, settings["methods"]
     for spec in settings["data"]:
         for loss in settings["losses"]:
             prefix = f"{spec['name']}/{loss}"
             runs: dict[str, list[Mapping[str, Any]]] = {
                 method: [results[f"{prefix}/{method}/start-{k}"] for k in range(settings["starts"])]
-                for method in settings["methods"]
+                for method in methods
             }
-            yield Panel(
-                spec=spec,
-                loss=loss,
-                facts=results[f"{spec['name']}/facts"],
-                reference=results.get(f"{prefix}/reference"),
-                curves={
-                    method: {name: _stacked(entries, name, length) for name in CURVES}
-                    for method, entries in runs.items()
-                },
-                runs=runs,
-                tuning={
-                    method: results[f"{prefix}/{method}/tuning"]
-                    for method in settings["methods"]
-                    if f"{prefix}/{method}/tuning" in results
-                },
-            )
+            curves = {
+                method: {name: _stacked(entries, name, length) for name in CURVES}
+                for method, entries in runs.items()
+            }
+            tuning = {m: results[key] for m in methods if (key := f"{prefix}/{m}/tuning") in results}
+            reference = results.get(f"{prefix}/reference")
+            yield Panel(spec, loss, results[f"{spec['name']}/facts"], reference, curves, runs, tuning)
 
 
 def _stacked(runs: list[Mapping[str, Any]], name: str, length: int) -> FloatArray:
@@ -119,24 +120,10 @@ def _stacked(runs: list[Mapping[str, Any]], name: str, length: int) -> FloatArra
     return np.stack([np.concatenate([row, np.full(length - len(row), row[-1])]) for row in rows])
 
 
-def summarise(title: str, settings: Settings, results: Results) -> dict[str, Any]:
-    """The summary that is written last.
-
-    Parameters
-    ----------
-    title : str
-    settings, results : dict
-
-    Returns
-    -------
-    dict
-        JSON.
-    """
+def summarise(settings: Settings, results: Results) -> dict[str, Any]:
+    """Numbers and sentences for each panel."""
     return {
-        "experiment": settings["experiment"],
-        "title": title,
-        "profile": settings["profile"],
-        "seed": settings["seed"],
+        **summary_head(TITLE, settings),
         "starts": settings["starts"],
         "max_iter": settings["max_iter"],
         "grid": settings["grid"],
@@ -188,18 +175,21 @@ def _method(panel: Panel, method: str) -> dict[str, Any]:
     measure = panel.measure(method)
     excess = curves["objective"] - panel.best_objective
     counts = np.broadcast_to(np.arange(measure.shape[1], dtype=np.float64), measure.shape)
+
+    def reached(values: FloatArray, spent: FloatArray, targets: Sequence[float]) -> dict[str, Any]:
+        return {f"{eps:.0e}": _reached(values, eps, spent) for eps in targets}
+
     final = {name: float(np.median(curves[name][:, -1])) for name in CURVES if name != "passes"}
-    statuses = [run["status"] for run in runs]
     return {
         "label": RACERS[method].label,
-        "iterations_to": {f"{eps:.0e}": _reached(measure, eps, counts) for eps in TARGETS},
-        "passes_to": {f"{eps:.0e}": _reached(measure, eps, curves["passes"]) for eps in TARGETS},
-        "iterations_to_excess": {f"{eps:.0e}": _reached(excess, eps, counts) for eps in TARGETS[:2]},
-        "passes_to_excess": {f"{eps:.0e}": _reached(excess, eps, curves["passes"]) for eps in TARGETS[:2]},
+        "iterations_to": reached(measure, counts, TARGETS),
+        "passes_to": reached(measure, curves["passes"], TARGETS),
+        "iterations_to_excess": reached(excess, counts, TARGETS[:2]),
+        "passes_to_excess": reached(excess, curves["passes"], TARGETS[:2]),
         "final": {"measure": float(np.median(measure[:, -1])), **final},
         "final_excess": float(np.median(excess[:, -1])),
         "seconds": float(np.median([run["seconds"] for run in runs])),
-        "statuses": {status: statuses.count(status) for status in sorted(set(statuses))},
+        "statuses": dict(sorted(Counter(run["status"] for run in runs).items())),
         "tuning": panel.tuning.get(method),
     }
 
@@ -219,25 +209,26 @@ def _reached(measure: FloatArray, target: float, counts: FloatArray) -> dict[str
     }
 
 
+def _to_goal(panel: Panel, entries: Mapping[str, Any], what: str) -> dict[str, float | None]:
+    """The median of the iterations or passes that each method takes to the goal; None for never."""
+    _, target = panel.goal
+    return {name: entry[_key(what, panel.convex)][target]["median"] for name, entry in entries.items()}
+
+
+def _key(what: str, convex: bool) -> str:
+    return f"{what}_to" if convex else f"{what}_to_excess"
+
+
 def _orderings(panel: Panel, entries: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Method names, best first, by several measures."""
+    """Method names, best first, by several measures; ties stay in the order of the registry."""
+    found = {_key(what, panel.convex): _to_goal(panel, entries, what) for what in ("iterations", "passes")}
+    for name in ("objective", "gradient_norm", "zero_one"):
+        found[f"final_{name}"] = {method: entry["final"][name] for method, entry in entries.items()}
 
-    def ranked(key: Callable[[Mapping[str, Any]], float | None]) -> list[str]:
-        values = {name: key(entry) for name, entry in entries.items()}
-        return sorted(
-            values, key=lambda name: math.inf if (value := values[name]) is None else value
-        )  # stable: ties stay in the order of the registry
+    def ranked(values: Mapping[str, float | None]) -> list[str]:
+        return sorted(values, key=lambda method: math.inf if (v := values[method]) is None else v)
 
-    reached = "iterations_to" if panel.reference is not None else "iterations_to_excess"
-    spent = reached.replace("iterations", "passes")
-    target = "1e-04" if panel.reference is not None else "1e-02"
-    return {
-        reached: ranked(lambda entry: entry[reached][target]["median"]),
-        spent: ranked(lambda entry: entry[spent][target]["median"]),
-        "final_objective": ranked(lambda entry: entry["final"]["objective"]),
-        "final_gradient_norm": ranked(lambda entry: entry["final"]["gradient_norm"]),
-        "final_zero_one": ranked(lambda entry: entry["final"]["zero_one"]),
-    }
+    return {name: ranked(values) for name, values in found.items()}
 
 
 # --- sentences
@@ -245,32 +236,30 @@ def _orderings(panel: Panel, entries: Mapping[str, Any]) -> dict[str, list[str]]
 
 def _findings(panel: Panel, entries: Mapping[str, Any]) -> list[str]:
     sentences = []
-    if panel.reference is not None and panel.reference["separable"]:
+    if panel.separable:
         sentences.append(
             "The two classes are separable, so softplus has no minimum: f is compared with its infimum 0."
         )
-    convex = panel.reference is not None
-    key, target = ("iterations_to", "1e-04") if convex else ("iterations_to_excess", "1e-02")
-    goal = "a suboptimality of 1e-4" if convex else "an objective within 1e-2 of the best found"
-    for what, word in ((key, "Iterations"), (key.replace("iterations", "passes"), "Passes")):
-        sentences.append(_ranking(entries, what, target, f"{word} to {goal} (median)"))
+    sentences += [_ranking(panel, entries, what) for what in ("iterations", "passes")]
     rivals = [rival for rival in ("gd_safe", "gd", "agd") if {"gdnp_inner", rival} <= entries.keys()]
-    sentences += [_duel(entries, "gdnp_inner", rival, convex) for rival in rivals]
-    if not convex:
+    sentences += [_duel(entries, "gdnp_inner", rival, panel.convex) for rival in rivals]
+    if not panel.convex:
         sentences += [*_misled(entries), _lengths(entries)]
-    on_edge = (
-        entry for entry in entries.values() if entry["tuning"] is not None and entry["tuning"]["on_edge"]
-    )
-    sentences += [f"The best step of {entry['label']} lies on the edge of the grid." for entry in on_edge]
+    sentences += [
+        f"The best step of {entry['label']} lies on the edge of the grid."
+        for entry in entries.values()
+        if entry["tuning"] is not None and entry["tuning"]["on_edge"]
+    ]
     return sentences
 
 
-def _ranking(entries: Mapping[str, Any], key: str, target: str, subject: str) -> str:
-    medians = {entry["label"]: entry[key][target]["median"] for entry in entries.values()}
+def _ranking(panel: Panel, entries: Mapping[str, Any], what: str) -> str:
+    medians = {entries[m]["label"]: value for m, value in _to_goal(panel, entries, what).items()}
     reached = sorted((value, label) for label, value in medians.items() if value is not None)
     absent = [label for label, value in medians.items() if value is None]
     text = "; ".join(f"{label} {value:.4g}" for value, label in reached) or "none of the methods gets there"
-    return f"{subject}: {text}." + (f" Not reached by: {', '.join(absent)}." if absent and reached else "")
+    more = f" Not reached by: {', '.join(absent)}." if absent and reached else ""
+    return f"{what.capitalize()} to {panel.goal[0]} (median): {text}.{more}"
 
 
 def _duel(entries: Mapping[str, Any], ours: str, theirs: str, convex: bool) -> str:
@@ -310,60 +299,33 @@ def _misled(entries: Mapping[str, Any]) -> list[str]:
 def _lengths(entries: Mapping[str, Any]) -> str:
     """Where the lengths went: a bounded loss may have its best value at infinity."""
     ends = "; ".join(f"{entry['label']} {entry['final']['length']:.3g}" for entry in entries.values())
-    diverging = [entry["label"] for entry in entries.values() if "LENGTH_DIVERGES" in entry["statuses"]]
-    status = f" Status LENGTH_DIVERGES in some or all runs of: {', '.join(diverging)}." if diverging else ""
-    return f"Final lengths in S (median): {ends}.{status}"
+    return " ".join([f"Final lengths in S (median): {ends}.", *diverging(entries)])
 
 
 # --- tables
 
 
 def tables(summary: Mapping[str, Any]) -> list[Table]:
-    """One table for each panel: what it took to get there, and where each method ended.
-
-    Parameters
-    ----------
-    summary : dict
-
-    Returns
-    -------
-    list of Table
-    """
+    """One table for each panel: what it took to get there, and where each method ended."""
     return [_table(panel) for panel in summary["panels"]]
 
 
 def _table(panel: Mapping[str, Any]) -> Table:
     convex = panel["reference"] is not None
+    target = "1e-04" if convex else "1e-02"
     rows: list[tuple[str, ...]] = []
     for entry in panel["methods"].values():
         final = entry["final"]
-        cells: tuple[str, ...]
+        counts = [entry[_key(what, convex)][target]["median"] for what in ("iterations", "passes")]
+        ends: tuple[str, ...] = (f"{final['objective']:.4f}", f"{final['gradient_norm']:.1e}")
         if convex:
-            cells = (
-                _count(entry["iterations_to"]["1e-04"]),
-                _count(entry["passes_to"]["1e-04"]),
-                f"{max(final['measure'], FLOOR):.1e}",
-            )
-        else:
-            cells = (
-                _count(entry["iterations_to_excess"]["1e-02"]),
-                _count(entry["passes_to_excess"]["1e-02"]),
-                f"{final['objective']:.4f}",
-                f"{final['gradient_norm']:.1e}",
-            )
+            ends = (f"{max(final['measure'], FLOOR):.1e}",)
         step = "" if entry["tuning"] is None else f"{entry['tuning']['multiple']:g}"
-        rows.append((entry["label"], *cells, f"{final['zero_one']:.4f}", step, f"{entry['seconds']:.2g}"))
-    middle = (
-        ("iterations to 1e-4", "passes to 1e-4", f"final {_short(panel['quantity'])}")
-        if convex
-        else ("iterations to best+1e-2", "passes to best+1e-2", "final objective", "gradient norm")
-    )
-    return Table(panel["label"], ("method", *middle, "0-1 error", "step", "seconds"), rows)
-
-
-def _short(quantity: str) -> str:
-    return quantity.split(" (")[0]
-
-
-def _count(reached: Mapping[str, Any]) -> str:
-    return "-" if reached["median"] is None else f"{reached['median']:.4g}"
+        cells = ("-" if count is None else f"{count:.4g}" for count in counts)
+        last = (f"{final['zero_one']:.4f}", step, f"{entry['seconds']:.2g}")
+        rows.append((entry["label"], *cells, *ends, *last))
+    goal, middle = "best+1e-2", ["final objective", "gradient norm"]
+    if convex:
+        goal, middle = "1e-4", [f"final {panel['quantity'].split(' (')[0]}"]
+    reached = (f"iterations to {goal}", f"passes to {goal}")
+    return Table(panel["label"], ("method", *reached, *middle, "0-1 error", "step", "seconds"), rows)

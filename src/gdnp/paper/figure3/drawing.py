@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gdnp._typing import FloatArray
-from gdnp.paper.figure3.runs import LABELS, Runs, at_losses, collect, common_losses, layer_numbers
+from gdnp.paper.figure3.runs import LABELS, MEASURES, Runs, at_losses, collect, common_losses, layer_numbers
 from gdnp.paper.runner.experiment import Results, Settings
 from gdnp.plotting import LineStyle, band, new_figure, save, titled
 
@@ -23,17 +23,7 @@ NAMES = {"bn": "BN", "gd": "GD (no BN)"}
 
 
 def layer_styles(settings: Settings) -> dict[int, LineStyle]:
-    """Warm colours upstream, cold ones downstream; dashes and marker for the distance.
-
-    Parameters
-    ----------
-    settings : dict
-
-    Returns
-    -------
-    dict
-        Number of the layer -> LineStyle.
-    """
+    """By number of the layer: warm upstream, cold downstream; dashes and marker say the distance."""
     central = settings["network"]["layer"]
     found = {}
     for i in layer_numbers(settings):
@@ -44,17 +34,7 @@ def layer_styles(settings: Settings) -> dict[int, LineStyle]:
 
 
 def draw(settings: Settings, results: Results, directory: Path) -> list[Path]:
-    """Write ``figure3``, ``figure3-scaled`` and ``figure3-equal-loss`` as PNG and PDF.
-
-    Parameters
-    ----------
-    settings, results : dict
-    directory : Path
-
-    Returns
-    -------
-    list of Path
-    """
+    """Write ``figure3``, ``figure3-scaled`` and ``figure3-equal-loss`` as PNG and PDF."""
     runs = {network: collect(settings, results, network) for network in settings["networks"]}
     written = _draw_printed(settings, runs, directory / "figure3")
     written += _draw_scaled(settings, runs, directory / "figure3-scaled")
@@ -69,20 +49,14 @@ def _draw_printed(settings: Settings, runs: dict[str, Runs], path: Path) -> list
     with new_figure(2, 2, width=7.2, height=5.9) as (figure, axes):
         for axis, name in ((axes[0, 0], "loss"), (axes[0, 1], "gradient_norm")):
             for network, entry in runs.items():
-                values = getattr(entry, name)
-                _line(
-                    axis,
-                    np.arange(values.shape[1]),
-                    values,
-                    NETWORK_STYLES[network],
-                    _stepped(network, entry),
-                )
+                values, label = getattr(entry, name), f"{LABELS[network]}, step {entry.step:g}"
+                _line(axis, np.arange(values.shape[1]), values, NETWORK_STYLES[network], label)
             _logarithmic(axis, settings["iterations"])
         titled(axes[0, 0], "(i) training loss", "cross-entropy, full batch")
         titled(axes[0, 1], "(ii) gradient norm", r"$\|\nabla f\|$ of all parameters")
         axes[0, 0].legend(loc="best")
         _dependencies(axes[1], settings, runs, "raw", ("(iii)", "(iv)"))
-        _finish(figure, settings, axes[1])
+        _finish(figure, settings)
         return save(figure, path)
 
 
@@ -90,14 +64,14 @@ def _draw_scaled(settings: Settings, runs: dict[str, Runs], path: Path) -> list[
     """The dependencies that a change of the weights' norms alone would not change under BN."""
     with new_figure(1, 2, width=7.2, height=3.5) as (figure, axes):
         _dependencies(axes[0], settings, runs, "scaled", ("", ""))
-        _finish(figure, settings, axes[0])
+        _finish(figure, settings)
         return save(figure, path)
 
 
 def _draw_equal_loss(settings: Settings, runs: dict[str, Runs], losses: FloatArray, path: Path) -> list[Path]:
     """Raw and scaled against the training loss, which falls to the right."""
     with new_figure(2, 2, width=7.2, height=5.9) as (figure, axes):
-        for row, measure in zip(axes, ("raw", "scaled"), strict=True):
+        for row, measure in zip(axes, MEASURES, strict=True):
             for axis, (network, entry) in zip(row, runs.items(), strict=True):
                 _layers(axis, settings, losses, at_losses(entry, measure, losses))
                 titled(axis, f"{NAMES[network]}, {measure}", _quantity(settings, measure))
@@ -106,7 +80,7 @@ def _draw_equal_loss(settings: Settings, runs: dict[str, Runs], losses: FloatArr
             _share_range(row)
         for axis in axes[1]:
             axis.set_xlabel("training loss")
-        _finish(figure, settings, ())
+        _finish(figure, settings)
         return save(figure, path)
 
 
@@ -131,7 +105,7 @@ def _layers(axis: Any, settings: Settings, x: Any, values: FloatArray) -> None:
 
 
 def _line(axis: Any, x: Any, runs: FloatArray, style: LineStyle, label: str, *, marked: bool = False) -> None:
-    """The geometric mean of the runs, and the band of all of them; what is not finite is left out."""
+    """The geometric mean of the runs, and the band of all of them; what has no logarithm is left out."""
     kept = (np.isfinite(runs) & (runs > 0.0)).all(axis=0)
     if not kept.any():
         return
@@ -165,7 +139,7 @@ def _share_range(row: Any) -> None:
         axis.set_ylim(low, high)
 
 
-def _finish(figure: Any, settings: Settings, last: Any) -> None:
+def _finish(figure: Any, settings: Settings) -> None:
     """One legend for the layers, and what is shown."""
     from matplotlib.patches import Patch
 
@@ -184,10 +158,6 @@ def _finish(figure: Any, settings: Settings, last: Any) -> None:
         x=0.01,
         ha="left",
     )
-
-
-def _stepped(network: str, runs: Runs) -> str:
-    return f"{LABELS[network]}, step {runs.step:g}"
 
 
 def _quantity(settings: Settings, measure: str) -> str:

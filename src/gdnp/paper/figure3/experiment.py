@@ -5,14 +5,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from gdnp.datasets import cifar10_batches, fetch_cifar10, load
-from gdnp.paper.figure3 import drawing, interactive
-from gdnp.paper.figure3 import summary as summaries
-from gdnp.paper.runner.experiment import OptionError, Options, Results, Settings, Table, Unavailable
+from gdnp.paper.figure3 import drawing, interactive, summary
+from gdnp.paper.runner.experiment import OptionError, Options, Settings, Unavailable, sized
 from gdnp.paper.runner.store import Part
 
 __all__ = ["FULL", "QUICK", "Figure3", "Profile"]
@@ -66,28 +63,23 @@ FULL = Profile(rows=None, seeds=5, iterations=5000, every=200, probes=32, segmen
 
 @dataclass(frozen=True)
 class Figure3:
-    """Full-batch gradient descent on a tanh network and on the same with BatchNorm, from equal weights.
-
-    Parameters
-    ----------
-    quick, full : Profile
-    """
+    """Full-batch gradient descent on a tanh network and on the same with BatchNorm, from equal weights."""
 
     quick: Profile = QUICK
     full: Profile = FULL
     name: str = "figure3"
-    title: str = "Figure 3: dependencies between layers"
+    title: str = summary.TITLE
+
+    summarise = staticmethod(summary.summarise)
+    tables = staticmethod(summary.tables)
+    draw = staticmethod(drawing.draw)
+    interactive = staticmethod(interactive.interactive)
 
     def settings(self, options: Options) -> tuple[str, Settings]:
         """Folder and configuration; refuses a device that is not there and data that are no images."""
         _check_device(options.device)
-        profile = self.full if options.full else self.quick
-        kind = "full" if options.full else "quick"
-        settings = {
-            "experiment": self.name,
-            "profile": kind,
-            "gdnp": version("gdnp"),
-            "seed": options.seed,
+        folder, profile, settings = sized(self.name, self.quick, self.full, options)
+        settings |= {
             "data": _described(options, profile),
             "device": options.device,
             "networks": list(NETWORKS),
@@ -101,7 +93,7 @@ class Figure3:
             "steps": list(profile.steps),
         }
         suffix = f"-{options.data[0]}" if options.data else ""
-        return f"{self.name}-{kind}{suffix}", settings
+        return f"{folder}{suffix}", settings
 
     def parts(self, settings: Settings, options: Options) -> list[Part]:
         """For each network the choice of its step; for each network and seed a chain of segments."""
@@ -109,32 +101,14 @@ class Figure3:
         for network in settings["networks"]:
             common = {key: settings[key] for key in ("data", "device", "network")}
             common["normalised"] = network == "bn"
-            pilot = {"steps": settings["steps"], "iterations": settings["pilot"]}
-            config = {**common, **pilot, "seed": settings["seed"] + PILOT_SEED}
-            work = settings["data"]["n"] * 1e-5
-            chosen = Part(
-                f"{network}/step", _tune, config, cost=work * settings["pilot"] * len(pilot["steps"])
-            )
+            config = {**common, "steps": settings["steps"], "iterations": settings["pilot"]}
+            config["seed"] = settings["seed"] + PILOT_SEED
+            cost = settings["data"]["n"] * 1e-5 * settings["pilot"] * len(settings["steps"])
+            chosen = Part(f"{network}/step", _tune, config, cost=cost)
             parts.append(chosen)
             for k in range(settings["seeds"]):
                 parts += _chain(settings, {**common, "seed": settings["seed"] + k}, chosen, f"{network}/{k}")
         return parts
-
-    def summarise(self, settings: Settings, results: Results) -> dict[str, Any]:
-        """See ``gdnp.paper.figure3.summary``."""
-        return summaries.summarise(self.title, settings, results)
-
-    def tables(self, summary: Mapping[str, Any]) -> list[Table]:
-        """The verdicts, and the dependencies at the start and at the end."""
-        return summaries.tables(summary)
-
-    def draw(self, settings: Settings, results: Results, directory: Path) -> list[Path]:
-        """As printed; scaled by the norms of the weights; at equal loss."""
-        return drawing.draw(settings, results, directory)
-
-    def interactive(self, settings: Settings, results: Results) -> list[dict[str, Any]]:
-        """For the report."""
-        return interactive.interactive(settings, results)
 
 
 # --- settings
@@ -172,7 +146,8 @@ def _described(options: Options, profile: Profile) -> dict[str, Any]:
         "n": rows,
         "d": d,
         "classes": 10,
-        "batches": list(_batches(rows)) if name == "cifar10" else [],
+        # The first ones that are here, and that hold so many images.
+        "batches": list(cifar10_batches()[: -(-rows // 10_000)]) if name == "cifar10" else [],
     }
 
 
@@ -182,11 +157,6 @@ def _here() -> tuple[int, ...]:
         return cifar10_batches()
     except ImportError:
         return ()
-
-
-def _batches(rows: int) -> tuple[int, ...]:
-    """The first ones that are here, and that hold so many images."""
-    return cifar10_batches()[: -(-rows // 10_000)]
 
 
 def _measured(profile: Profile) -> list[int]:

@@ -8,9 +8,9 @@ import numpy as np
 
 from gdnp._typing import FloatArray
 from gdnp.paper.figure3.drawing import NAMES, NETWORK_STYLES, layer_styles
-from gdnp.paper.figure3.runs import Runs, at_losses, collect, common_losses
-from gdnp.paper.report.interactive import Figure, band_traces, switched
+from gdnp.paper.figure3.runs import MEASURES, Runs, at_losses, collect, common_losses
 from gdnp.paper.runner.experiment import Results, Settings
+from gdnp.paper.runner.interactive import Figure, band_traces, switched
 
 __all__ = ["interactive"]
 
@@ -18,16 +18,7 @@ POINTS = 200
 
 
 def interactive(settings: Settings, results: Results) -> list[Figure]:
-    """Loss and gradient norm; the dependencies of BN; those of GD.
-
-    Parameters
-    ----------
-    settings, results : dict
-
-    Returns
-    -------
-    list of dict
-    """
+    """Loss and gradient norm; the dependencies of BN; those of GD."""
     runs = {network: collect(settings, results, network) for network in settings["networks"]}
     losses = common_losses(runs)
     return [_training(settings, runs), *(_network(settings, n, runs[n], losses) for n in runs)]
@@ -49,18 +40,13 @@ def _training(settings: Settings, runs: dict[str, Runs]) -> Figure:
 
 def _network(settings: Settings, network: str, runs: Runs, losses: FloatArray | None) -> Figure:
     quantity = f"dependence of W{settings['network']['layer']}"
+    times = runs.times.astype(np.float64)
     views = []
-    for measure in ("raw", "scaled"):
-        times = runs.times.astype(np.float64)
-        views.append(
-            (
-                measure,
-                _layers(settings, times, runs.dependencies[measure]),
-                _axes("iterations", f"{quantity}, {measure}"),
-            )
-        )
+    for measure in MEASURES:
+        traces = _layers(settings, times, runs.dependencies[measure])
+        views.append((measure, traces, _axes("iterations", f"{quantity}, {measure}")))
     if losses is not None:
-        for measure in ("raw", "scaled"):
+        for measure in MEASURES:
             traces = _layers(settings, losses, at_losses(runs, measure, losses))
             layout = _axes("training loss", f"{quantity}, {measure}")
             layout["xaxis"] |= {"type": "log", "autorange": "reversed"}

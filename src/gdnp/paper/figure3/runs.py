@@ -15,7 +15,7 @@ from gdnp.paper.runner.experiment import Results, Settings
 __all__ = ["LABELS", "LEVELS", "MEASURES", "Runs", "at_losses", "collect", "common_losses", "layer_numbers"]
 
 LABELS = {"bn": "BN", "gd": "GD"}
-MEASURES = {"raw": "raw", "scaled": "scaled"}
+MEASURES = ("raw", "scaled")
 LEVELS = 12
 """Losses at which the networks are compared."""
 
@@ -50,33 +50,13 @@ class Runs:
 
 
 def layer_numbers(settings: Settings) -> list[int]:
-    """The layers that the central one is compared with, in order.
-
-    Parameters
-    ----------
-    settings : dict
-
-    Returns
-    -------
-    list of int
-    """
+    """The layers that the central one is compared with, in order."""
     shape = settings["network"]
     return [i for i in range(1, shape["depth"] + 2) if i != shape["layer"]]
 
 
 def collect(settings: Settings, results: Results, network: str) -> Runs:
-    """Join the segments of every seed.
-
-    Parameters
-    ----------
-    settings, results : dict
-    network : str
-        ``bn`` or ``gd``.
-
-    Returns
-    -------
-    Runs
-    """
+    """The runs of a network, ``bn`` or ``gd``: the segments of every seed joined."""
     starts = range(0, settings["iterations"], settings["segment"])
     chains = [[results[f"{network}/{k}/{start}"] for start in starts] for k in range(settings["seeds"])]
     records = [[record for piece in chain for record in piece["records"]] for chain in chains]
@@ -104,16 +84,9 @@ def _joined(chains: list[list[dict[str, Any]]], key: str) -> FloatArray:
 
 
 def common_losses(runs: Mapping[str, Runs]) -> FloatArray | None:
-    """Losses, falling, that every run of every network passes between two of its measurements.
+    """Losses (LEVELS,), falling, that every run of every network passes between two of its measurements.
 
-    Parameters
-    ----------
-    runs : dict of Runs
-
-    Returns
-    -------
-    ndarray of shape (LEVELS,) or None
-        None where the runs have no range in common, or one has diverged.
+    None where the runs have no range in common, or one has diverged.
     """
     losses = [row for entry in runs.values() for row in entry.measured_loss]
     if not all(np.isfinite(row).all() for row in losses):
@@ -123,19 +96,9 @@ def common_losses(runs: Mapping[str, Runs]) -> FloatArray | None:
 
 
 def at_losses(runs: Runs, measure: str, losses: FloatArray) -> FloatArray:
-    """Dependencies where the training loss first falls to given values, between measurements on logarithms.
+    """Dependencies (seeds, p, layers - 1) where the training loss first falls to each of `losses` (p,).
 
-    Parameters
-    ----------
-    runs : Runs
-    measure : str
-        A key of ``MEASURES``.
-    losses : ndarray of shape (p,)
-        Falling.
-
-    Returns
-    -------
-    ndarray of shape (seeds, p, layers - 1)
+    `losses` fall, and `measure` is one of ``MEASURES``. Between measurements both are linear on logarithms.
     """
     found = []
     for loss, values in zip(runs.measured_loss, runs.dependencies[measure], strict=True):

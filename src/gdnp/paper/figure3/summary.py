@@ -5,58 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from gdnp.paper.figure3 import verdicts
 from gdnp.paper.figure3.runs import LABELS, MEASURES, Runs, collect, common_losses, layer_numbers
-from gdnp.paper.figure3.verdicts import (
-    BASES,
-    CRITICAL,
-    FIRST,
-    STATEMENTS,
-    Statement,
-    compare,
-    geometric,
-    judge,
-)
-from gdnp.paper.runner.experiment import Results, Settings, Table
+from gdnp.paper.runner.experiment import Results, Settings, Table, summary_head
 
-__all__ = ["summarise", "tables"]
+__all__ = ["TITLE", "summarise", "tables"]
+
+TITLE = "Figure 3: dependencies between layers"
 
 
-def summarise(title: str, settings: Settings, results: Results) -> dict[str, Any]:
-    """The summary that is written last.
-
-    Parameters
-    ----------
-    title : str
-    settings, results : dict
-
-    Returns
-    -------
-    dict
-        JSON.
-    """
+def summarise(settings: Settings, results: Results) -> dict[str, Any]:
+    """What section 5.3 says, judged in every run, and the numbers behind it."""
     runs = {network: collect(settings, results, network) for network in settings["networks"]}
     losses = common_losses(runs)
-    verdicts = [
-        verdict
-        for basis in BASES
-        if basis == "iterations" or losses is not None
-        for verdict in judge(settings, runs, basis, losses)
-    ]
     summary = {
-        "experiment": settings["experiment"],
-        "title": title,
-        "profile": settings["profile"],
-        "seed": settings["seed"],
+        **summary_head(TITLE, settings),
         "data": settings["data"],
         "device": settings["device"],
         "layer": settings["network"]["layer"],
         "layers": layer_numbers(settings),
         "seeds": settings["seeds"],
         "iterations": settings["iterations"],
-        "losses": None if losses is None else losses,
+        "losses": losses,
         "networks": {network: _network(entry) for network, entry in runs.items()},
-        "verdicts": verdicts,
-        "comparison": compare(settings, runs, losses),
+        "verdicts": verdicts.judge(settings, runs, losses),
+        "comparison": verdicts.compare(settings, runs, losses),
         "notes": _notes(settings),
     }
     return {**summary, "panels": [{"label": settings["data"]["label"], "findings": _findings(summary)}]}
@@ -64,7 +37,7 @@ def summarise(title: str, settings: Settings, results: Results) -> dict[str, Any
 
 def _notes(settings: Settings) -> list[str]:
     shape, k = settings["network"], settings["network"]["layer"]
-    first = min(FIRST, settings["iterations"])
+    first = min(verdicts.FIRST, settings["iterations"])
     return [
         f"{shape['depth']} hidden layers of {shape['width']} tanh units, W{shape['depth'] + 1} the output "
         "layer; cross-entropy; Xavier weights, the same with BatchNorm and without; full-batch gradient "
@@ -77,8 +50,9 @@ def _notes(settings: Settings) -> list[str]:
         "hidden layers at one distance.",
         "A statement holds in a run where its number exceeds its bound: 1, but for first over last (2) and "
         f"last over first (1/2). Last is iteration {first}, or the lowest loss that all runs reach.",
-        f"Before criticality: as long as the gradient norm exceeds {CRITICAL:g} of its largest value so far. "
-        "At equal training loss: where each run first falls to each of the losses that all of them pass.",
+        f"Before criticality: as long as the gradient norm exceeds {verdicts.CRITICAL:g} of its largest "
+        "value so far. At equal training loss: where each run first falls to each of the losses that all of "
+        "them pass.",
     ]
 
 
@@ -86,11 +60,11 @@ def _network(runs: Runs) -> dict[str, Any]:
     """Losses, gradient norms and dependencies at the start and at the end, geometric means over the seeds."""
     return {
         "step": runs.step,
-        "loss": [float(geometric(runs.loss[:, t])) for t in (0, -1)],
-        "gradient_norm": [float(geometric(runs.gradient_norm[:, t])) for t in (0, -1)],
+        "loss": [float(verdicts.geometric(runs.loss[:, t])) for t in (0, -1)],
+        "gradient_norm": [float(verdicts.geometric(runs.gradient_norm[:, t])) for t in (0, -1)],
         "error": runs.error,
         "dependencies": {
-            measure: [geometric(values[:, t]) for t in (0, -1)]
+            measure: [verdicts.geometric(values[:, t]) for t in (0, -1)]
             for measure, values in runs.dependencies.items()
         },
     }
@@ -103,7 +77,7 @@ def _findings(summary: Mapping[str, Any]) -> list[str]:
         f"loss from {bn['loss'][0]:.3g} to {bn['loss'][1]:.3g}, GD (step {gd['step']:g}) from "
         f"{gd['loss'][0]:.3g} to {gd['loss'][1]:.3g}."
     ]
-    sentences += [_judged(summary, statement) for statement in STATEMENTS]
+    sentences += [_judged(summary, statement) for statement in verdicts.STATEMENTS]
     for basis, measures in summary["comparison"].items():
         where = "at the end" if basis == "iterations" else f"at the loss {summary['losses'][-1]:.3g}"
         sentences.append(
@@ -115,12 +89,12 @@ def _findings(summary: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
-def _judged(summary: Mapping[str, Any], statement: Statement) -> str:
+def _judged(summary: Mapping[str, Any], statement: verdicts.Statement) -> str:
     """The verdict in a word, and for every network and basis the seeds in which the statement holds."""
     entries = [v for v in summary["verdicts"] if v["id"] == statement.id and v["expected"]]
     counts = {(v["basis"], v["network"], v["measure"]): v["holds"] for v in entries}
     words = []
-    for basis, where in BASES.items():
+    for basis, where in verdicts.BASES.items():
         found = [
             f"{LABELS[n]} {counts[basis, n, 'raw']} ({counts[basis, n, 'scaled']})"
             for n in statement.expected
@@ -140,18 +114,9 @@ def _range(entry: Mapping[str, Any]) -> str:
 
 
 def tables(summary: Mapping[str, Any]) -> list[Table]:
-    """A table of verdicts for each basis, and one of the dependencies themselves.
-
-    Parameters
-    ----------
-    summary : dict
-
-    Returns
-    -------
-    list of Table
-    """
+    """A table of verdicts for each basis, and one of the dependencies themselves."""
     label, bases = summary["data"]["label"], {verdict["basis"] for verdict in summary["verdicts"]}
-    found = [_verdict_table(summary, label, basis) for basis in BASES if basis in bases]
+    found = [_verdict_table(summary, label, basis) for basis in verdicts.BASES if basis in bases]
     return [*found, _dependency_table(summary, label)]
 
 
@@ -159,18 +124,17 @@ def _verdict_table(summary: Mapping[str, Any], label: str, basis: str) -> Table:
     columns = [(network, measure) for network in LABELS for measure in MEASURES]
     entries = {(v["id"], v["network"], v["measure"]): v for v in summary["verdicts"] if v["basis"] == basis}
     rows: list[tuple[str, ...]] = [
-        (
-            statement.short,
-            *(_cell(entries[statement.id, network, measure]) for network, measure in columns),
-        )
-        for statement in STATEMENTS
+        (statement.short, *(_cell(entries[statement.id, network, measure]) for network, measure in columns))
+        for statement in verdicts.STATEMENTS
     ]
     names = tuple(f"{LABELS[network]} {measure}" for network, measure in columns)
     note = (
         "Geometric mean over the seeds, and in how many of them the statement holds; in brackets where the "
         "paper does not make it."
     )
-    return Table(f"{label}, {BASES[basis]}", (f"dependence on W{summary['layer']}", *names), rows, note)
+    return Table(
+        f"{label}, {verdicts.BASES[basis]}", (f"dependence on W{summary['layer']}", *names), rows, note
+    )
 
 
 def _cell(entry: Mapping[str, Any]) -> str:

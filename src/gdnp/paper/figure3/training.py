@@ -67,17 +67,7 @@ def _linear(inputs: int, outputs: int, *, bias: bool) -> nn.Linear:
 
 
 def tune(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The step of a grid with the least training loss at the end of a pilot run.
-
-    Parameters
-    ----------
-    config : dict
-        See ``gdnp.paper.figure3.experiment``.
-
-    Returns
-    -------
-    dict
-    """
+    """The step of a grid with the least training loss at the end of a pilot run, a part of Figure 3."""
     with _one_thread(config["device"]):
         losses = []
         for step in config["steps"]:
@@ -95,7 +85,7 @@ def segment(config: Mapping[str, Any], step: float, state: str | None) -> dict[s
     Parameters
     ----------
     config : dict
-        See ``gdnp.paper.figure3.experiment``.
+        Of the part of Figure 3.
     step : float
     state : str or None
         What the segment before ended with; None at the start.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -141,49 +142,45 @@ STATEMENTS = (
 )
 
 
-def judge(
-    settings: Settings, runs: Mapping[str, Runs], basis: str, losses: FloatArray | None
-) -> list[dict[str, Any]]:
-    """Every statement for every network and measure, on one basis.
+def judge(settings: Settings, runs: Mapping[str, Runs], losses: FloatArray | None) -> list[dict[str, Any]]:
+    """Every statement for every basis, network and measure.
 
-    Parameters
-    ----------
-    settings : dict
-    runs : dict of Runs
-    basis : str
-        A key of ``BASES``.
-    losses : ndarray or None
-        Those of ``common_losses``.
-
-    Returns
-    -------
-    list of dict
-        The geometric mean over the runs, their range, and in how many the statement holds.
+    Each entry has the geometric mean over the runs, their range, and in how many of them the statement holds.
+    Without common `losses` (see ``common_losses``) there is no basis of equal loss.
     """
     found = []
-    for network, entry in runs.items():
-        for measure in MEASURES:
-            courses = _courses(settings, entry, measure, losses if basis == "loss" else None)
-            for statement in STATEMENTS:
-                with np.errstate(divide="ignore", invalid="ignore"):  # a run that has diverged
-                    numbers = [statement.number(course) for course in courses]
-                expected = network in statement.expected
-                found.append(
-                    {
-                        "id": statement.id,
-                        "network": network,
-                        "measure": measure,
-                        "basis": basis,
-                        "expected": expected,
-                        "value": float(geometric(np.array(numbers))),
-                        "low": min(numbers),
-                        "high": max(numbers),
-                        "bound": statement.bound,
-                        "holds": sum(number > statement.bound for number in numbers),
-                        "of": len(numbers),
-                    }
-                )
+    for basis, network, measure in product(_bases(losses), runs, MEASURES):
+        courses = _courses(settings, runs[network], measure, losses if basis == "loss" else None)
+        for statement in STATEMENTS:
+            with np.errstate(divide="ignore", invalid="ignore"):  # a run that has diverged
+                numbers = [statement.number(course) for course in courses]
+            found.append(
+                {
+                    "id": statement.id,
+                    "network": network,
+                    "measure": measure,
+                    "basis": basis,
+                    "expected": network in statement.expected,
+                    "bound": statement.bound,
+                    **_spread(numbers, statement.bound),
+                }
+            )
     return found
+
+
+def _bases(losses: FloatArray | None) -> list[str]:
+    return [basis for basis in BASES if basis == "iterations" or losses is not None]
+
+
+def _spread(numbers: list[float], bound: float) -> dict[str, Any]:
+    """The geometric mean over the runs, their range, and how many exceed a bound."""
+    return {
+        "value": float(geometric(np.array(numbers))),
+        "low": min(numbers),
+        "high": max(numbers),
+        "holds": sum(number > bound for number in numbers),
+        "of": len(numbers),
+    }
 
 
 def _courses(settings: Settings, runs: Runs, measure: str, losses: FloatArray | None) -> list[Course]:
@@ -195,7 +192,8 @@ def _courses(settings: Settings, runs: Runs, measure: str, losses: FloatArray | 
         last = int(np.flatnonzero(runs.times <= FIRST)[-1])
     else:
         values, last = at_losses(runs, measure, losses), len(losses) - 1
-        gradient = np.stack([_at_first(row, runs, losses) for row in _pairs(runs)])
+        pairs = zip(runs.loss, runs.gradient_norm, strict=True)
+        gradient = np.stack([_at_first(loss, norm, losses) for loss, norm in pairs])
     early = gradient >= CRITICAL * np.maximum.accumulate(gradient, axis=1)
     return [
         Course(row, upstream, np.logical_and.accumulate(mask), last)
@@ -203,13 +201,8 @@ def _courses(settings: Settings, runs: Runs, measure: str, losses: FloatArray | 
     ]
 
 
-def _pairs(runs: Runs) -> list[tuple[FloatArray, FloatArray]]:
-    return list(zip(runs.loss, runs.gradient_norm, strict=True))
-
-
-def _at_first(row: tuple[FloatArray, FloatArray], runs: Runs, losses: FloatArray) -> FloatArray:
+def _at_first(loss: FloatArray, gradient: FloatArray, losses: FloatArray) -> FloatArray:
     """The gradient norm at the first iteration whose loss is as low as each of `losses`."""
-    loss, gradient = row
     lowest = np.minimum.accumulate(loss)
     index = np.searchsorted(-lowest, -losses * (1.0 + 1e-12))
     return gradient[np.minimum(index, len(gradient) - 1)]
@@ -220,36 +213,14 @@ def compare(
 ) -> dict[str, dict[str, Any]]:
     """GD's downstream dependence over BN's, seed by seed, at the end of each basis.
 
-    Parameters
-    ----------
-    settings, runs, losses
-        See `judge`.
-
-    Returns
-    -------
-    dict
-        Basis -> measure -> number, range, and in how many seeds it exceeds 1.
+    By basis and measure: the geometric mean, the range, and in how many seeds it exceeds 1.
     """
     found: dict[str, dict[str, Any]] = {}
-    for basis in BASES:
-        if basis == "loss" and losses is None:
-            continue
-        for measure in MEASURES:
-            courses = {
-                network: _courses(settings, entry, measure, losses if basis == "loss" else None)
-                for network, entry in runs.items()
-            }
-            ratios = [
-                float(gd.sides[1][-1] / bn.sides[1][-1])
-                for bn, gd in zip(courses["bn"], courses["gd"], strict=True)
-            ]
-            found.setdefault(basis, {})[measure] = {
-                "value": float(geometric(np.array(ratios))),
-                "low": min(ratios),
-                "high": max(ratios),
-                "holds": sum(ratio > 1.0 for ratio in ratios),
-                "of": len(ratios),
-            }
+    for basis, measure in product(_bases(losses), MEASURES):
+        at = losses if basis == "loss" else None
+        bn, gd = (_courses(settings, runs[network], measure, at) for network in ("bn", "gd"))
+        ratios = [float(b.sides[1][-1] / a.sides[1][-1]) for a, b in zip(bn, gd, strict=True)]
+        found.setdefault(basis, {})[measure] = _spread(ratios, 1.0)
     return found
 
 
@@ -263,15 +234,6 @@ def _least(values: FloatArray) -> float:
 
 
 def geometric(values: FloatArray) -> FloatArray:
-    """The geometric mean over the first axis.
-
-    Parameters
-    ----------
-    values : ndarray
-
-    Returns
-    -------
-    ndarray
-    """
+    """The geometric mean over the first axis."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.exp(np.log(values).mean(axis=0)))

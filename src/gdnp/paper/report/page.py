@@ -6,8 +6,9 @@ import base64
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 from importlib import resources
 from importlib.metadata import version
@@ -19,8 +20,9 @@ from urllib.parse import quote
 
 from gdnp.datasets.files import require
 from gdnp.paper.claims import ClaimResult, Verdict
-from gdnp.paper.report.style import Figure, styled
+from gdnp.paper.report.style import styled
 from gdnp.paper.runner.experiment import Table
+from gdnp.paper.runner.interactive import Figure
 from gdnp.paper.runner.store import Store
 
 __all__ = ["Result", "page"]
@@ -40,13 +42,11 @@ class Result:
     """A finished result, read back."""
 
     store: Store
-    name: str
     title: str
     summary: Mapping[str, Any]
     tables: Sequence[Table] = ()
     figures: Sequence[Figure] = ()
     images: Sequence[Path] = ()
-    environment: Mapping[str, Any] = field(default_factory=dict)
 
 
 def page(results: Sequence[Result], verdicts: Sequence[ClaimResult], directory: Path) -> str:
@@ -54,8 +54,8 @@ def page(results: Sequence[Result], verdicts: Sequence[ClaimResult], directory: 
     figures: list[Figure] = []
     sections = [("verdicts", "Verdicts", _verdicts(verdicts))] if verdicts else []
     for result in results:
-        identity = f"{result.store.directory.name}"
-        sections.append((identity, _short(result), _experiment(result, figures, directory)))
+        section = _experiment(result, figures, directory)
+        sections.append((result.store.directory.name, _short(result), section))
     if results:
         sections.append(("environment", "Environment", _environments(results)))
     template = Template(
@@ -93,10 +93,8 @@ def _short(result: Result) -> str:
 def _lead(results: Sequence[Result], verdicts: Sequence[ClaimResult]) -> str:
     parts = []
     if verdicts:
-        outcomes = [result.outcome for result in verdicts]
-        counts = [
-            f"{outcomes.count(o)} {_look(o)[1].lower().lstrip('✓±✗ ')}" for o in dict.fromkeys(outcomes)
-        ]
+        found = Counter(result.outcome for result in verdicts)
+        counts = [f"{number} {_look(word)[1].lower().lstrip('✓±✗ ')}" for word, number in found.items()]
         parts.append(
             f"{len(verdicts)} statements of Kohler et al. (AISTATS 2019), and corrections to them, each "
             f"checked by a measurement. The verdicts: {', '.join(counts)}."
@@ -108,7 +106,7 @@ def _lead(results: Sequence[Result], verdicts: Sequence[ClaimResult]) -> str:
 
 
 def _footer(results: Sequence[Result]) -> str:
-    dates = sorted(str(result.environment.get("date", "")) for result in results)
+    dates = sorted(str(result.store.environment.get("date", "")) for result in results)
     when = f", from results of {escape(dates[-1][:10])}" if dates and dates[-1] else ""
     return (
         f"Written by gdnp {escape(version('gdnp'))}{when}. The page needs no network. The paper: J. Kohler, "
@@ -119,12 +117,11 @@ def _footer(results: Sequence[Result]) -> str:
 
 
 def _verdicts(verdicts: Sequence[ClaimResult]) -> str:
-    outcomes = [result.outcome for result in verdicts]
+    found = Counter(result.outcome for result in verdicts)
     counts = []
-    for outcome in dict.fromkeys([*LOOKS, *outcomes]):
-        if outcome in outcomes:
-            look, words = _look(outcome)
-            counts.append(f'<li class="{look}"><b>{outcomes.count(outcome)}</b>{escape(words)}</li>')
+    for outcome in sorted(found, key=lambda outcome: [*LOOKS, outcome].index(outcome)):
+        look, words = _look(outcome)
+        counts.append(f'<li class="{look}"><b>{found[outcome]}</b>{escape(words)}</li>')
     rows = []
     for section, group in groupby(verdicts, key=lambda result: result.claim.section):
         rows.append(f'<tr class="part"><th colspan="4" scope="rowgroup">{escape(section)}</th></tr>')
@@ -148,10 +145,8 @@ def _look(outcome: str) -> tuple[str, str]:
 def _verdict(result: ClaimResult) -> str:
     claim, found = result.claim, result.measurement
     look, words = _look(result.outcome)
-    more = (
-        [f"<p>{escape(result.reason or '')}</p>"] if found is None else [f"<p>{escape(found.evidence)}</p>"]
-    )
-    more.append(f"<p><b>Scope:</b> {escape(claim.scope)}.</p>")
+    evidence = result.reason or "" if found is None else found.evidence
+    more = [f"<p>{escape(evidence)}</p>", f"<p><b>Scope:</b> {escape(claim.scope)}.</p>"]
     if found is not None and found.counterexample:
         more.append(f"<p><b>Where it fails:</b> {escape(found.counterexample)}</p>")
     numbers = ("", "") if found is None else (f"{found.measured:.3g}", f"{found.bound:.4g}")
@@ -174,10 +169,10 @@ def _experiment(result: Result, figures: list[Figure], directory: Path) -> str:
         f'<h2 id="{key}-title">{escape(result.title)}</h2>',
         _sentences(result.summary.get("findings", ())),
     ]
-    shown = []
-    for figure in result.figures:
-        shown.append(_interactive_figure(len(figures), figure))
-        figures.append(figure)
+    shown = [
+        _interactive_figure(number, figure) for number, figure in enumerate(result.figures, len(figures))
+    ]
+    figures += result.figures
     if not shown:
         shown = [_image(path, result.title) for path in result.images]
     if shown:
@@ -185,9 +180,8 @@ def _experiment(result: Result, figures: list[Figure], directory: Path) -> str:
         parts.append(f'<div class="figures{three}">{"".join(shown)}</div>')
     if result.images:
         parts.append(_files(result, directory))
-    findings = {
-        str(panel.get("label")): panel.get("findings", ()) for panel in result.summary.get("panels", ())
-    }
+    panels = result.summary.get("panels", ())
+    findings = {str(panel.get("label")): panel.get("findings", ()) for panel in panels}
     parts += [_table(table) + _sentences(findings.pop(table.title, ())) for table in result.tables]
     parts += [f"<h3>{_text(label)}</h3>{_sentences(found)}" for label, found in findings.items() if found]
     if result.summary.get("notes"):
@@ -250,7 +244,7 @@ def _table(table: Table) -> str:
 
 def _environments(results: Sequence[Result]) -> str:
     """One column a result."""
-    columns = {_short(result): _flat(result.environment) for result in results}
+    columns = {_short(result): _flat(result.store.environment) for result in results}
     keys = list(dict.fromkeys(key for column in columns.values() for key in column))
     rows = [(key, *(column.get(key, "") for column in columns.values())) for key in keys]
     table = Table("What it was run with", ("", *columns), rows)
@@ -258,12 +252,11 @@ def _environments(results: Sequence[Result]) -> str:
 
 
 def _flat(record: Mapping[str, Any]) -> dict[str, str]:
-    flat: dict[str, str] = {}
+    """The record without its levels; what is null, a package, is not installed."""
+    found: dict[str, str] = {}
     for key, value in record.items():
         if isinstance(value, Mapping):
-            flat |= {
-                str(name): "not installed" if entry is None else str(entry) for name, entry in value.items()
-            }
+            found |= _flat(value)
         else:
-            flat[str(key)] = str(value)
-    return flat
+            found[str(key)] = "not installed" if value is None else str(value)
+    return found

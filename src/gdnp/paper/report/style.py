@@ -2,50 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from importlib import resources
 from typing import Any
 
-__all__ = ["Figure", "styled"]
+from gdnp.paper.runner.interactive import Figure
 
-Figure = dict[str, Any]
-AXIS = {
-    "gridcolor": "#dfe2e8",
-    "linecolor": "#c3c8d1",
-    "zerolinecolor": "#c3c8d1",
-    "tickcolor": "#c3c8d1",
-    "showline": True,
-    "ticks": "outside",
-    "automargin": True,
-    "title": {"standoff": 8, "font": {"size": 13}},
-    "tickfont": {"size": 12},
-    "ticklabeloverflow": "allow",
-}
-LAYOUT: Figure = {
-    "autosize": True,
-    "paper_bgcolor": "rgba(0,0,0,0)",
-    "plot_bgcolor": "rgba(0,0,0,0)",
-    "font": {
-        "family": "system-ui, -apple-system, Segoe UI, Roboto, Arial, sans-serif",
-        "size": 13,
-        "color": "#565d6a",
-    },
-    "margin": {"l": 8, "r": 20, "t": 8, "b": 8},
-    "xaxis": AXIS,
-    "yaxis": AXIS,
-    "legend": {
-        "orientation": "h",
-        "xref": "container",
-        "x": 0,
-        "xanchor": "left",
-        "yref": "container",
-        "y": 0,
-        "yanchor": "bottom",
-        "font": {"color": "#16181d"},
-    },
-    "hoverlabel": {"bgcolor": "#ffffff", "bordercolor": "#c3c8d1", "font": {"color": "#16181d"}},
-    "hovermode": "closest",
-}
-"""Defaults, in colours that the page knows the dark counterparts of."""
+__all__ = ["styled"]
+
+STYLE: Figure = json.loads(resources.files(__package__).joinpath("style.json").read_text(encoding="utf-8"))
+"""Defaults of an axis and of the layout, in colours that the page knows the dark counterparts of."""
+AXIS: Figure = STYLE["axis"]
+LAYOUT: Figure = {**STYLE["layout"], "xaxis": AXIS, "yaxis": AXIS}
 
 
 def styled(figure: Figure) -> Figure:

@@ -10,10 +10,12 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from gdnp.design.threads import available_cores
+from gdnp.paper.runner.interactive import Figure
 from gdnp.paper.runner.store import Part, Store, StoreError
 
 __all__ = [
@@ -28,6 +30,8 @@ __all__ = [
     "Unavailable",
     "redraw",
     "reproduce",
+    "sized",
+    "summary_head",
 ]
 
 Settings = dict[str, Any]
@@ -60,58 +64,66 @@ class Options:
 
 @dataclass(frozen=True)
 class Table:
-    """A few numbers for people.
-
-    Attributes
-    ----------
-    title : str
-    columns : tuple of str
-        The first one names the row.
-    rows : list of tuple of str
-    note : str
-    """
+    """A few numbers for people; the first of `columns` names the row."""
 
     title: str
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]]
     note: str = ""
 
+    def markdown(self) -> list[str]:
+        """The lines of columns and rows."""
+        cells = [self.columns, ["---"] * len(self.columns), *self.rows]
+        return [f"| {' | '.join(row)} |" for row in cells]
+
 
 class Experiment(Protocol):
     """A figure, table or set of claims that can be computed in parts, summarised and drawn.
 
-    All but ``settings`` are functions of their arguments alone: drawing needs no computation.
+    All but ``settings`` are functions of their arguments alone: drawing needs no computation. `settings` is
+    what ``settings`` returned, and `results` has every part's result by its name, as read back from JSON.
     """
 
     @property
     def name(self) -> str:
         """The word after ``gdnp reproduce``."""
-        ...
 
     @property
     def title(self) -> str:
         """One line that says what it shows."""
-        ...
 
     def settings(self, options: Options) -> tuple[str, Settings]:
         """The name of its folder, and the whole configuration as JSON. Refuses data it cannot use."""
-        ...
 
     def parts(self, settings: Settings, options: Options) -> list[Part]:
         """What is to be computed; `options` only says where data lie."""
-        ...
 
     def summarise(self, settings: Settings, results: Results) -> dict[str, Any]:
-        """What came out, in numbers and in words."""
-        ...
+        """What came out, in numbers and in words, as JSON; it is written last."""
 
     def draw(self, settings: Settings, results: Results, directory: Path) -> list[Path]:
-        """Write the figures and return their paths."""
-        ...
+        """Write the figures into `directory`, which is there, and return their paths."""
+
+    def interactive(self, settings: Settings, results: Results) -> list[Figure]:
+        """The figures for the report, as plotly has them; where there are none it embeds the PNG files."""
 
     def tables(self, summary: Mapping[str, Any]) -> list[Table]:
-        """The summary's main numbers."""
-        ...
+        """The main numbers of what ``summarise`` returned."""
+
+
+Size = TypeVar("Size")
+
+
+def sized(name: str, quick: Size, full: Size, options: Options) -> tuple[str, Size, Settings]:
+    """What an experiment of two sizes begins with: its folder, its profile, and the head of its settings."""
+    kind, profile = ("full", full) if options.full else ("quick", quick)
+    head = {"experiment": name, "profile": kind, "gdnp": version("gdnp"), "seed": options.seed}
+    return f"{name}-{kind}", profile, head
+
+
+def summary_head(title: str, settings: Settings) -> dict[str, Any]:
+    """What the summary of an experiment of two sizes begins with."""
+    return {"title": title, **{key: settings[key] for key in ("experiment", "profile", "seed")}}
 
 
 class Reporter(Protocol):
@@ -119,13 +131,11 @@ class Reporter(Protocol):
 
     def message(self, text: str) -> None:
         """One sentence."""
-        ...
 
     def progress(
         self, title: str, total: float, done: float
     ) -> AbstractContextManager[Callable[[str, float], None]]:
         """A bar of `total` units of work, `done` of them from before; yields (part name, units) -> None."""
-        ...
 
 
 class _Silent:
@@ -146,14 +156,7 @@ class Unavailable(ImportError):
 
 
 class Stopped(KeyboardInterrupt):
-    """Ctrl-C during a run whose finished parts are saved.
-
-    Attributes
-    ----------
-    directory : Path
-    done, total : int
-        Parts.
-    """
+    """Ctrl-C during a run of which `done` parts of `total` are saved in `directory`."""
 
     def __init__(self, directory: Path, done: int, total: int) -> None:
         super().__init__(f"{done} of {total} parts are saved in {directory}")
@@ -162,16 +165,7 @@ class Stopped(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where a result is, and what it says.
-
-    Attributes
-    ----------
-    directory : Path
-    figures : list of Path
-    summary : dict
-    reused : bool
-        Nothing was computed: a finished result of the same configuration was there.
-    """
+    """Where a result is, and what it says; `reused` where it was there already and nothing was computed."""
 
     directory: Path
     figures: list[Path]
@@ -260,8 +254,8 @@ def redraw(
         raise StoreError(f"{source} should be the folder of a result of {experiment.name}. Got {found}.")
     summary = store.summary
     parts = experiment.parts(settings, Options())
-    results = {part.name: store.load(part) for part in parts}
-    missing = [name for name, result in results.items() if result is None]
+    results = store.results(parts)
+    missing = [part.name for part in parts if part.name not in results]
     if missing:
         raise StoreError(
             f"{source} should hold every part of the result. Got {len(missing)} missing or damaged, "
@@ -269,16 +263,14 @@ def redraw(
         )
     target = Path(directory) if directory is not None else store.directory
     target.mkdir(parents=True, exist_ok=True)
-    complete = {name: result for name, result in results.items() if result is not None}
-    return Outcome(store.directory, experiment.draw(settings, complete, target), summary, reused=True)
+    return Outcome(store.directory, experiment.draw(settings, results, target), summary, reused=True)
 
 
 def _computed(
     title: str, parts: Sequence[Part], store: Store, workers: int | None, reporter: Reporter
 ) -> dict[str, dict[str, Any]]:
     """The results of all parts by name, those that are not in the store computed and saved."""
-    found = {part.name: store.load(part) for part in parts}
-    results = {name: result for name, result in found.items() if result is not None}
+    results = store.results(parts)
     missing = [part for part in parts if part.name not in results]
     if not missing:
         return results

@@ -2,8 +2,8 @@
 
 A folder holds ``settings.json``, ``environment.json``, ``parts/*.json`` and, once everything is there,
 ``summary.json``. Every file is written beside its place and then renamed, so that whatever bears a final
-name is complete. A part is found again by the hash of its full configuration: a run that was killed goes on
-from its finished parts, and a part of another configuration is never taken for one of this.
+name is complete. A part is found again by the hash of its full configuration. So a run that was killed goes
+on from its finished parts, and a part of another configuration is never taken for one of this.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import math
 import os
 import platform
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -76,13 +76,7 @@ class Part:
 
 
 class Store:
-    """The folder of one result.
-
-    Parameters
-    ----------
-    directory : path
-        Created when something is saved.
-    """
+    """The folder of one result, made when something is saved."""
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
         self.directory = Path(directory)
@@ -97,6 +91,11 @@ class Store:
     def settings(self) -> dict[str, Json] | None:
         """The configuration that the folder was made for; None where there is none."""
         return _read_json(self.directory / "settings.json")
+
+    @property
+    def environment(self) -> dict[str, Json]:
+        """What a finished result was made with; empty where that cannot be read."""
+        return _read_json(self.directory / "environment.json") or {}
 
     @property
     def summary(self) -> dict[str, Json]:
@@ -115,19 +114,9 @@ class Store:
         return found
 
     def begin(self, settings: Mapping[str, Json], *, force: bool = False) -> bool:
-        """Claim the folder for a configuration.
+        """Claim the folder for a configuration, and say whether a finished result of just that is there.
 
-        Parameters
-        ----------
-        settings : dict
-            The configuration, as JSON.
-        force : bool
-            Delete what is there of a result, finished or not, figures included.
-
-        Returns
-        -------
-        bool
-            Whether a finished result of exactly this configuration is already there.
+        With `force` what is there of a result is deleted, finished or not, figures included.
 
         Raises
         ------
@@ -166,6 +155,11 @@ class Store:
         result: dict[str, Json] = document["result"]
         return result
 
+    def results(self, parts: Iterable[Part]) -> dict[str, dict[str, Json]]:
+        """The saved results by the names of their parts, without those that `load` does not find."""
+        found = ((part.name, self.load(part)) for part in parts)
+        return {name: result for name, result in found if result is not None}
+
     def save(self, part: Part, result: Mapping[str, Any]) -> dict[str, Json]:
         """Save a part whole, and return its result as `load` would."""
         document = {
@@ -197,18 +191,7 @@ class Store:
 
 
 def environment(seed: int) -> dict[str, Json]:
-    """What a result was made with.
-
-    Parameters
-    ----------
-    seed : int
-        The seed of the run.
-
-    Returns
-    -------
-    dict
-        Versions, platform, number of cores, seed and date (UTC).
-    """
+    """What a result was made with: versions, platform, number of cores, seed and date (UTC)."""
     packages: dict[str, str | None] = {}
     for name in ("gdnp", "numpy", "scipy", "scikit-learn", "matplotlib", "torch"):
         try:
@@ -242,15 +225,7 @@ def plain(value: Any) -> Json:
 
 
 def write_json(path: Path, document: Any, *, indent: int | None = None) -> None:
-    """Write a JSON file whole or not at all; floats are read back exactly.
-
-    Parameters
-    ----------
-    path : Path
-    document : JSON
-    indent : int, optional
-        For people.
-    """
+    """Write a JSON file whole or not at all, with an indent for people; floats are read back exactly."""
     with replacing(path) as beside:
         text = json.dumps(document, indent=indent, allow_nan=False, ensure_ascii=False)
         beside.write_text(text + "\n", encoding="utf-8")

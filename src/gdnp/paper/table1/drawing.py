@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from gdnp.paper.runner.experiment import Settings
+from gdnp.paper.runner.experiment import Results, Settings
 from gdnp.paper.table1.rates import LogLaw, PowerLaw
-from gdnp.paper.table1.summary import LABELS
+from gdnp.paper.table1.summary import LABELS, reached, summarise, write_markdown
 from gdnp.plotting import STYLES, LineStyle, new_figure, save, titled
 
 __all__ = ["draw"]
@@ -20,20 +20,17 @@ SLOWEST = 3.0
 """A linear axis shows whole those methods that need at most this many times the median of all."""
 
 
-def draw(settings: Settings, summary: Mapping[str, Any], path: Path) -> list[Path]:
-    """Write the figure as PNG and PDF.
+def draw(settings: Settings, results: Results, directory: Path) -> list[Path]:
+    """Iterations against ε on both scales as PNG and PDF, and the tables as Markdown."""
+    found = summarise(settings, results)
+    return [
+        *_draw_laws(settings, found["panels"], directory / "table1"),
+        write_markdown(found, directory / "table1.md"),
+    ]
 
-    Parameters
-    ----------
-    settings, summary : dict
-    path : Path
-        Without a suffix.
 
-    Returns
-    -------
-    list of Path
-    """
-    panels = summary["panels"]
+def _draw_laws(settings: Settings, panels: Sequence[Mapping[str, Any]], path: Path) -> list[Path]:
+    """A row for each world and loss."""
     with new_figure(len(panels), 2, width=7.2, height=0.8 + 2.15 * len(panels)) as (figure, axes):
         for row, panel in zip(axes, panels, strict=True):
             for axis, scale in zip(row, ("log", "linear"), strict=True):
@@ -61,20 +58,13 @@ def _span(settings: Settings) -> tuple[float, float]:
 def _draw_method(axis: Any, name: str, entry: Mapping[str, Any]) -> Any:
     """The measured points, and the law that fits the finer half of them as a broad line beneath."""
     style = STYLES.get(name, NONCONVEX)
-    found = [
-        (eps, n)
-        for eps, n in zip(entry["epsilons"], entry["iterations"], strict=True)
-        if n is not None and n >= 1.0
-    ]
-    eps = np.array([point[0] for point in found])
-    counts = np.array([point[1] for point in found])
+    eps, counts = reached(entry["epsilons"], entry["iterations"], 1.0)
     laws = entry["laws"]["fine"]
     if laws["better"] in ("log", "power"):
         first, last = laws["range"]
         fine = np.geomspace(first, last, 100)
         values = LogLaw(**laws["log"])(fine) if laws["better"] == "log" else PowerLaw(**laws["power"])(fine)
         axis.plot(fine[values > 0.0], values[values > 0.0], color=style.color, linewidth=4.0, alpha=0.25)
-    spacing = 1 if len(eps) < 15 else 4
     (line,) = axis.plot(
         eps,
         counts,
@@ -82,7 +72,7 @@ def _draw_method(axis: Any, name: str, entry: Mapping[str, Any]) -> Any:
         linestyle=style.dashes,
         linewidth=style.width,
         marker=style.marker,
-        markevery=spacing,
+        markevery=1 if len(eps) < 15 else 4,
         markeredgecolor="white",
         markeredgewidth=0.4,
         label=LABELS[name],
@@ -92,11 +82,9 @@ def _draw_method(axis: Any, name: str, entry: Mapping[str, Any]) -> Any:
 
 def _ceiling(panel: Mapping[str, Any]) -> float:
     """The largest count of the methods that are not far slower than most."""
-    tops = sorted(
-        max(known)
-        for entry in panel["methods"].values()
-        if (known := [n for n in entry["iterations"] if n is not None and n >= 1.0])
-    )
+    entries = panel["methods"].values()
+    counts = (reached(entry["epsilons"], entry["iterations"], 1.0)[1] for entry in entries)
+    tops = sorted(known.max() for known in counts if len(known))
     if not tops:
         return 1.0
     return 1.08 * float(max(top for top in tops if top <= SLOWEST * tops[(len(tops) - 1) // 2]))

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
-from importlib.metadata import version
-from pathlib import Path
+from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -16,22 +13,18 @@ from scipy.special import ndtr
 
 from gdnp import methods
 from gdnp._typing import FloatArray
-from gdnp.datasets import gaussian_design, gaussian_parameters
-from gdnp.objective import Objective as Empirical
-from gdnp.paper.figure2.race import start_at
-from gdnp.paper.runner.experiment import OptionError, Options, Results, Settings, Table
+from gdnp.paper.runner.experiment import OptionError, Options, Settings, sized
+from gdnp.paper.runner.problems import WORLD_LABELS, gaussian_objective, start_at
 from gdnp.paper.runner.store import Part
-from gdnp.paper.table1 import drawing
-from gdnp.paper.table1 import summary as summaries
-from gdnp.population import Halfspace
+from gdnp.paper.table1 import drawing, interactive, summary
+from gdnp.problem import Objective as Empirical
 from gdnp.problem.interface import Objective, Point
 from gdnp.solvers import Progress, minimize
 from gdnp.solvers.state import Method
 
-__all__ = ["FULL", "LOSSES", "METHODS", "QUICK", "WORLDS", "Profile", "Table1"]
+__all__ = ["FULL", "LOSSES", "METHODS", "QUICK", "Profile", "Table1"]
 
 LOSSES = ("log_loss", "sigmoid")
-WORLDS = ("population", "sample")
 LENGTHS = tuple(10.0**k for k in range(7))
 """At which the sigmoid is looked at on its way to infinity."""
 
@@ -96,6 +89,11 @@ class Profile:
     per_decade: int
     separate_per_decade: int
 
+    def epsilons(self, *, separate: bool) -> list[float]:
+        """The ε, falling, for methods of one run or of a run for each ε."""
+        (first, last), each = self.decades, self.separate_per_decade if separate else self.per_decade
+        return [10.0 ** -(first + k / each) for k in range((last - first) * each + 1)]
+
 
 QUICK = Profile(
     d=10,
@@ -109,17 +107,8 @@ QUICK = Profile(
     per_decade=4,
     separate_per_decade=2,
 )
-FULL = Profile(
-    d=20,
-    kappa=100.0,
-    r=0.5,
-    rows=10_000,
-    starts=5,
-    max_iter=20_000,
-    gdnp_max_iter=3000,
-    decades=(1, 10),
-    per_decade=4,
-    separate_per_decade=2,
+FULL = replace(
+    QUICK, d=20, kappa=100.0, rows=10_000, starts=5, max_iter=20_000, gdnp_max_iter=3000, decades=(1, 10)
 )
 
 
@@ -138,45 +127,34 @@ class Table1:
     full: Profile = FULL
     methods: tuple[str, ...] = tuple(METHODS)
     name: str = "table1"
-    title: str = "Table 1: iterations to an ε-critical point"
+    title: str = summary.TITLE
+
+    summarise = staticmethod(summary.summarise)
+    tables = staticmethod(summary.tables)
+    draw = staticmethod(drawing.draw)
+    interactive = staticmethod(interactive.interactive)
 
     def settings(self, options: Options) -> tuple[str, Settings]:
         """Folder and configuration; the data are the Gaussian design, whatever `options` names."""
-        profile = self.full if options.full else self.quick
         if any(name != "gaussian" for name in options.data):
             raise OptionError(
                 "Table 1 is about Gaussian data, where GDNP's rate is proved. "
                 f"Got {', '.join(options.data)}: leave --data out."
             )
-        kind = "full" if options.full else "quick"
-        settings = {
-            "experiment": self.name,
-            "profile": kind,
-            "gdnp": version("gdnp"),
-            "seed": options.seed,
-            "design": {
-                "d": profile.d,
-                "kappa": profile.kappa,
-                "r": profile.r,
-                "n": profile.rows,
-                "seed": options.seed,
-            },
+        folder, profile, settings = sized(self.name, self.quick, self.full, options)
+        shape = {"d": profile.d, "kappa": profile.kappa, "r": profile.r, "n": profile.rows}
+        settings |= {
+            "design": {**shape, "seed": options.seed},
             "losses": list(LOSSES),
-            "worlds": list(WORLDS),
+            "worlds": list(WORLD_LABELS),
             "methods": list(self.methods),
             "starts": profile.starts,
             "max_iter": {
                 name: profile.gdnp_max_iter if name == "gdnp" else profile.max_iter for name in self.methods
             },
-            "epsilons": {
-                name: _epsilons(
-                    profile.decades,
-                    profile.separate_per_decade if METHODS[name].separate else profile.per_decade,
-                )
-                for name in self.methods
-            },
+            "epsilons": {name: profile.epsilons(separate=METHODS[name].separate) for name in self.methods},
         }
-        return f"{self.name}-{kind}", settings
+        return folder, settings
 
     def parts(self, settings: Settings, options: Options) -> list[Part]:
         """A run for each world, loss, method and start; and the sigmoid's way to infinity."""
@@ -203,39 +181,8 @@ class Table1:
         parts.append(Part("population/sigmoid/infinity", _infinity, config, cost=100.0))
         return parts
 
-    def summarise(self, settings: Settings, results: Results) -> dict[str, Any]:
-        """See ``gdnp.paper.table1.summary``."""
-        return summaries.summarise(self.title, settings, results)
-
-    def tables(self, summary: Mapping[str, Any]) -> list[Table]:
-        """One for each world and loss."""
-        return summaries.tables(summary)
-
-    def draw(self, settings: Settings, results: Results, directory: Path) -> list[Path]:
-        """Iterations against ε on both scales, and the tables as Markdown."""
-        summary = self.summarise(settings, results)
-        return [
-            *drawing.draw(settings, summary, directory / "table1"),
-            summaries.write_markdown(summary, directory / "table1.md"),
-        ]
-
-
-def _epsilons(decades: tuple[int, int], per_decade: int) -> list[float]:
-    first, last = decades
-    return [10.0 ** -(first + k / per_decade) for k in range((last - first) * per_decade + 1)]
-
 
 # --- parts
-
-
-@lru_cache(maxsize=4)
-def _objective(design: str, world: str, loss: str) -> Objective:
-    spec = json.loads(design)
-    shape = {key: spec[key] for key in ("kappa", "r", "seed")}
-    if world == "population":
-        return Halfspace(*gaussian_parameters(spec["d"], **shape), loss)
-    data = gaussian_design(spec["n"], spec["d"], **shape)
-    return Empirical(data.X, data.y, loss, n_jobs=1)
 
 
 class _Reached(Exception):
@@ -246,8 +193,7 @@ class _Recorder:
     """What is known when each ε is reached for the first time, in the Euclidean norm and in that of S⁻¹."""
 
     def __init__(self, objective: Objective, epsilons: list[float]) -> None:
-        self.objective = objective
-        self.epsilons = epsilons
+        self.objective, self.epsilons = objective, epsilons
         self.hits: list[dict[str, float]] = []
         self.dual_hits: list[int] = []
         self.last: dict[str, float] = {}
@@ -255,10 +201,6 @@ class _Recorder:
     def __call__(self, progress: Progress) -> None:
         """Record an iterate; `_Reached` when there is no ε left."""
         norm = float(np.linalg.norm(progress.point.gradient))
-        while len(self.dual_hits) < len(self.epsilons) and (
-            progress.gradient_norm <= self.epsilons[len(self.dual_hits)]
-        ):
-            self.dual_hits.append(progress.iteration)
         self.last = {
             "iterations": progress.iteration,
             "passes": progress.passes,
@@ -267,7 +209,9 @@ class _Recorder:
             "gradient_norm": norm,
             "length": progress.length,
         }
-        while len(self.hits) < len(self.epsilons) and norm <= self.epsilons[len(self.hits)]:
+        dual, left = progress.gradient_norm, self.epsilons[len(self.dual_hits) :]
+        self.dual_hits += [progress.iteration for _ in takewhile(lambda eps: dual <= eps, left)]
+        for _ in takewhile(lambda eps: norm <= eps, self.epsilons[len(self.hits) :]):
             self.hits.append({**self.last, "zero_one": _zero_one(self.objective, progress.point)})
         if len(self.hits) == len(self.epsilons):
             raise _Reached
@@ -275,7 +219,7 @@ class _Recorder:
 
 def _run(config: Mapping[str, Any]) -> dict[str, Any]:
     """One method from one start, until the last ε or the end of the iterations."""
-    objective = _objective(json.dumps(config["design"]), config["world"], config["loss"])
+    objective = gaussian_objective(config["design"], config["world"], config["loss"])
     contender = METHODS[config["method"]]
     w0 = start_at(objective.n_features, config["seed"], config["start"])
     epsilons = list(config["epsilons"])
@@ -317,7 +261,7 @@ def _zero_one(objective: Objective, point: Point) -> float:
 
 def _curvature(config: Mapping[str, Any]) -> dict[str, Any]:
     """The Hessian of softplus on the population at its minimiser, by central differences of the gradient."""
-    objective: Any = _objective(json.dumps(config["design"]), "population", "log_loss")
+    objective: Any = gaussian_objective(config["design"], "population", "log_loss")
     minimiser = -2.0 / (1.0 - objective.r) * objective.optimal_direction
     h = 1e-4
     columns = [
@@ -337,12 +281,12 @@ def _curvature(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _infinity(config: Mapping[str, Any]) -> dict[str, Any]:
     """The sigmoid on the population along the best direction, and along one that is as good as a coin."""
-    objective: Any = _objective(json.dumps(config["design"]), "population", "sigmoid")
+    objective: Any = gaussian_objective(config["design"], "population", "sigmoid")
     metric, best = objective.covariance, -objective.optimal_direction
     other = np.eye(len(best))[int(np.argmin(np.abs(objective.u)))]
     other = other - metric.inner(other, best) / metric.inner(best, best) * best
-    found: dict[str, Any] = {"lengths": list(config["lengths"]), "infimum": None}
-    found["infimum"] = float(ndtr(-math.sqrt(objective.r / (1.0 - objective.r))))
+    infimum = float(ndtr(-math.sqrt(objective.r / (1.0 - objective.r))))
+    found: dict[str, Any] = {"lengths": list(config["lengths"]), "infimum": infimum}
     for name, direction in (("best", best), ("coin", other)):
         unit = direction / metric.norm(direction)
         points = [objective.at(g * unit) for g in config["lengths"]]

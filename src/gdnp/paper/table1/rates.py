@@ -1,8 +1,8 @@
 """Which law the number of iterations to reach an accuracy ε follows: C ε^(-p), or a + b log₁₀(1/ε).
 
 Both laws have two coefficients and are fitted to log N by least squares, as if N erred by a factor rather
-than by a term, so that their residuals, and AIC, can be compared. The intervals are Student's for independent
-residuals; those of a curve are not independent, so they describe the fit and promise no coverage.
+than by a term. So their residuals, and AIC, can be compared. The intervals are Student's for independent
+residuals. Those of a curve are not independent: the intervals describe the fit and promise no coverage.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FEWEST = 5
 """Points below which no law is fitted."""
 DECIDES = 2.0
 """Difference in AIC from which one law counts as the better one."""
-ROUGH = 0.25
+LARGEST_RMS = 0.25
 """Root mean square of the residuals of log N above which a law does not describe the points."""
 EXACT = 1e-9
 """Residuals of log N below this are rounding."""
@@ -33,17 +33,7 @@ EXACT = 1e-9
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """N = C ε^(-p).
-
-    Attributes
-    ----------
-    exponent, low, high : float
-        p and its interval.
-    factor : float
-        C.
-    rms : float
-        Of the residuals of log N.
-    """
+    """N = C ε^(-p): p with its interval from `low` to `high`, C, and the rms of the residuals of log N."""
 
     exponent: float
     low: float
@@ -58,17 +48,7 @@ class PowerLaw:
 
 @dataclass(frozen=True)
 class LogLaw:
-    """N = a + b log₁₀(1/ε): linear convergence, b iterations for each decade.
-
-    Attributes
-    ----------
-    per_decade, low, high : float
-        b and its interval.
-    offset : float
-        a.
-    rms : float
-        Of the residuals of log N.
-    """
+    """N = a + b log₁₀(1/ε), linear convergence: b with its interval, a, and the rms as in `PowerLaw`."""
 
     per_decade: float
     low: float
@@ -82,38 +62,17 @@ class LogLaw:
 
 
 def fit_power(eps: ArrayLike, counts: ArrayLike) -> PowerLaw:
-    """Ordinary least squares of log N on log(1/ε).
-
-    Parameters
-    ----------
-    eps, counts : array_like of shape (m,)
-        Positive; m > 2.
-
-    Returns
-    -------
-    PowerLaw
-    """
+    """Ordinary least squares of log N on log(1/ε); `eps` and `counts` are positive, (m,) with m > 2."""
     x, y = -np.log(np.asarray(eps, dtype=np.float64)), np.log(np.asarray(counts, dtype=np.float64))
     design = np.column_stack([np.ones_like(x), x])
     coefficients = np.linalg.lstsq(design, y, rcond=None)[0]
-    residuals = y - design @ coefficients
-    half = _half_widths(design, residuals)[1]
+    half, rms = _errors(design, y - design @ coefficients)
     p = float(coefficients[1])
-    return PowerLaw(p, p - half, p + half, math.exp(coefficients[0]), _rms(residuals))
+    return PowerLaw(p, p - half, p + half, math.exp(coefficients[0]), rms)
 
 
 def fit_log(eps: ArrayLike, counts: ArrayLike) -> LogLaw:
-    """Least squares of log N on log(a + b log₁₀(1/ε)), a nonlinear problem in two unknowns.
-
-    Parameters
-    ----------
-    eps, counts : array_like of shape (m,)
-        Positive; m > 2.
-
-    Returns
-    -------
-    LogLaw
-    """
+    """Least squares of log N on log(a + b log₁₀(1/ε)), nonlinear in a and b; arguments as in `fit_power`."""
     x, counts = -np.log10(np.asarray(eps, dtype=np.float64)), np.asarray(counts, dtype=np.float64)
     design, log_counts = np.column_stack([np.ones_like(x), x]), np.log(counts)
     # Weights 1/N make the linear problem the first-order expansion of this one.
@@ -124,19 +83,13 @@ def fit_log(eps: ArrayLike, counts: ArrayLike) -> LogLaw:
         return np.asarray(log_counts - np.log(np.maximum(design @ coefficients, least)))
 
     found = least_squares(residuals, start, x_scale=np.maximum(np.abs(start), 1e-6), xtol=1e-14, ftol=1e-14)
-    left = residuals(found.x)
-    half = _half_widths(design / np.maximum(design @ found.x, least)[:, None], left)[1]
+    half, rms = _errors(design / np.maximum(design @ found.x, least)[:, None], residuals(found.x))
     b = float(found.x[1])
-    return LogLaw(b, b - half, b + half, float(found.x[0]), _rms(left))
+    return LogLaw(b, b - half, b + half, float(found.x[0]), rms)
 
 
 def compare(eps: ArrayLike, counts: ArrayLike) -> dict[str, Any]:
-    """Fit both laws, and say which one describes the points better.
-
-    Parameters
-    ----------
-    eps, counts : array_like of shape (m,)
-        ε and N >= 1, ε falling.
+    """Fit both laws to ε, falling, and N >= 1, both (m,), and say which one describes the points better.
 
     Returns
     -------
@@ -152,7 +105,7 @@ def compare(eps: ArrayLike, counts: ArrayLike) -> dict[str, Any]:
     power, log = fit_power(eps, counts), fit_log(eps, counts)
     difference = 2.0 * len(eps) * math.log(max(power.rms, EXACT) / max(log.rms, EXACT))
     better = "either" if abs(difference) < DECIDES else "log" if difference > 0.0 else "power"
-    if min(power.rms, log.rms) > ROUGH:
+    if min(power.rms, log.rms) > LARGEST_RMS:
         better = "neither"
     return {
         **found,
@@ -164,13 +117,9 @@ def compare(eps: ArrayLike, counts: ArrayLike) -> dict[str, Any]:
     }
 
 
-def _half_widths(design: FloatArray, residuals: FloatArray) -> FloatArray:
-    """Half the width of the interval of each coefficient."""
+def _errors(design: FloatArray, residuals: FloatArray) -> tuple[float, float]:
+    """Half the width of the interval of the second coefficient, and the residuals' root mean square."""
     freedom = len(residuals) - design.shape[1]
     variance = float(residuals @ residuals) / freedom
-    scale = np.sqrt(np.diagonal(np.linalg.inv(design.T @ design)) * variance)
-    return np.asarray(student.ppf(0.5 + LEVEL / 2.0, freedom) * scale)
-
-
-def _rms(residuals: FloatArray) -> float:
-    return float(np.sqrt(np.mean(residuals**2)))
+    scale = math.sqrt(np.linalg.inv(design.T @ design)[1, 1] * variance)
+    return float(student.ppf(0.5 + LEVEL / 2.0, freedom) * scale), float(np.sqrt(np.mean(residuals**2)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,15 @@ from typing import Any
 import numpy as np
 
 from gdnp._files import replacing
-from gdnp.paper.runner.experiment import Results, Settings, Table
+from gdnp._typing import FloatArray
+from gdnp.paper.runner.experiment import Results, Settings, Table, summary_head
+from gdnp.paper.runner.problems import LOSS_LABELS, WORLD_LABELS, diverging
 from gdnp.paper.table1.rates import compare
 
-__all__ = ["LABELS", "PRINTED", "summarise", "tables", "write_markdown"]
+__all__ = ["LABELS", "PRINTED", "TITLE", "reached", "summarise", "tables", "write_markdown"]
 
+TITLE = "Table 1: iterations to an ε-critical point"
 LABELS = {"gd": "GD", "agd": "AGD (convex)", "agd_nonconvex": "AGD (non-convex)", "gdnp": "GDNP"}
-LOSS_LABELS = {"log_loss": "softplus", "sigmoid": "sigmoid"}
-WORLD_LABELS = {"population": "population", "sample": "finite sample"}
 PRINTED: dict[str, tuple[str, float | None]] = {
     "gd": ("ε^(-2)", 2.0),
     "agd": ("ε^(-1), convex", 1.0),
@@ -27,27 +29,14 @@ PRINTED: dict[str, tuple[str, float | None]] = {
 """The orders of the printed table, and their exponents."""
 TARGETS = (1e-2, 1e-4, 1e-6, 1e-7)
 SHOWN = (1e-4, 1e-7)
-COLUMNS = ("iterations", "passes", "seconds", "objective", "length", "zero_one")
+GEOMETRIC = ("iterations", "passes", "seconds")
+COLUMNS = (*GEOMETRIC, "objective", "length", "zero_one")
 
 
-def summarise(title: str, settings: Settings, results: Results) -> dict[str, Any]:
-    """The summary that is written last.
-
-    Parameters
-    ----------
-    title : str
-    settings, results : dict
-
-    Returns
-    -------
-    dict
-        JSON. Whatever is called ``seconds`` differs from run to run; nothing else does.
-    """
+def summarise(settings: Settings, results: Results) -> dict[str, Any]:
+    """Whatever is called ``seconds`` differs from run to run; nothing else does."""
     return {
-        "experiment": settings["experiment"],
-        "title": title,
-        "profile": settings["profile"],
-        "seed": settings["seed"],
+        **summary_head(TITLE, settings),
         "design": settings["design"],
         "starts": settings["starts"],
         "max_iter": settings["max_iter"],
@@ -80,45 +69,38 @@ def _notes(settings: Settings) -> list[str]:
 
 
 def _panel(settings: Settings, results: Results, world: str, loss: str) -> dict[str, Any]:
-    prefix = f"{world}/{loss}"
-    entries = {
-        name: _method(
-            [results[f"{prefix}/{name}/start-{k}"] for k in range(settings["starts"])],
-            settings["epsilons"][name],
-            name,
-        )
-        for name in settings["methods"]
-    }
+    prefix, starts = f"{world}/{loss}", range(settings["starts"])
     panel: dict[str, Any] = {
         "world": world,
         "loss": loss,
         "label": f"{LOSS_LABELS[loss]}, {WORLD_LABELS[world]}",
-        "methods": entries,
+        "methods": {
+            name: _method(
+                name, settings["epsilons"][name], [results[f"{prefix}/{name}/start-{k}"] for k in starts]
+            )
+            for name in settings["methods"]
+        },
     }
-    curvature, infinity = results.get(f"{prefix}/curvature"), results.get(f"{prefix}/infinity")
-    if curvature is not None:
-        panel["curvature"] = dict(curvature)
-    if infinity is not None:
-        panel["infinity"] = dict(infinity)
+    panel |= {
+        name: dict(results[key])
+        for name in ("curvature", "infinity")
+        if (key := f"{prefix}/{name}") in results
+    }
     return {**panel, "findings": _findings(panel)}
 
 
-def _method(runs: Sequence[Mapping[str, Any]], epsilons: Sequence[float], name: str) -> dict[str, Any]:
-    reached = {
-        column: [_mean([run["reached"][column][k] for run in runs], column) for k in range(len(epsilons))]
-        for column in COLUMNS
-    }
-    dual = [_mean([run["iterations_dual"][k] for run in runs], "iterations") for k in range(len(epsilons))]
-    statuses = [run["status"] for run in runs]
+def _method(name: str, epsilons: Sequence[float], runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    columns = {column: _means([run["reached"][column] for run in runs], column) for column in COLUMNS}
+    dual = _means([run["iterations_dual"] for run in runs], "iterations")
     return {
         "label": LABELS[name],
         "printed": PRINTED[name][0],
         "epsilons": list(epsilons),
-        **reached,
+        **columns,
         "iterations_dual": dual,
-        "laws": _laws(epsilons, reached["iterations"]),
+        "laws": _laws(epsilons, columns["iterations"]),
         "laws_dual": _laws(epsilons, dual),
-        "statuses": {status: statuses.count(status) for status in sorted(set(statuses))},
+        "statuses": dict(sorted(Counter(run["status"] for run in runs).items())),
         "last": {
             key: float(np.median([run["last"][key] for run in runs]))
             for key in ("gradient_norm", "objective", "length")
@@ -126,23 +108,34 @@ def _method(runs: Sequence[Mapping[str, Any]], epsilons: Sequence[float], name: 
     }
 
 
-def _mean(values: Sequence[float | None], column: str) -> float | None:
-    """Over the starts, geometric for counts and seconds; None unless all of them got there."""
+def _means(runs: Sequence[Sequence[float | None]], column: str) -> list[float | None]:
+    """Over the starts at each ε, geometric for counts and seconds; None unless all of them got there."""
+    return [_mean(values, geometric=column in GEOMETRIC) for values in zip(*runs, strict=True)]
+
+
+def _mean(values: Sequence[float | None], *, geometric: bool) -> float | None:
     known = [value for value in values if value is not None]
     if len(known) < len(values):
         return None
-    if column in ("objective", "length", "zero_one") or min(known) <= 0.0:
-        return float(np.mean(known))
-    return float(np.exp(np.mean(np.log(known))))
+    if geometric and min(known) > 0.0:
+        return float(np.exp(np.mean(np.log(known))))
+    return float(np.mean(known))
 
 
 def _laws(epsilons: Sequence[float], counts: Sequence[float | None]) -> dict[str, Any]:
     """Both laws on the ε that took an iteration at least: all of them, and the finer half."""
-    found = [(eps, n) for eps, n in zip(epsilons, counts, strict=True) if n is not None and n >= 1.0]
-    ranges = {"all": found, "fine": found[len(found) // 2 :]}
-    return {
-        name: compare([eps for eps, _ in points], [n for _, n in points]) for name, points in ranges.items()
-    }
+    eps, n = reached(epsilons, counts, 1.0)
+    half = len(n) // 2
+    return {"all": compare(eps, n), "fine": compare(eps[half:], n[half:])}
+
+
+def reached(
+    epsilons: Sequence[float], values: Sequence[float | None], least: float = 0.0
+) -> tuple[FloatArray, FloatArray]:
+    """The ε that were reached with a value of at least `least`, and the values; both (m,)."""
+    found = [(eps, n) for eps, n in zip(epsilons, values, strict=True) if n is not None and n >= least]
+    eps, kept = np.array(found, dtype=np.float64).reshape(-1, 2).T
+    return eps, kept
 
 
 def _at(entry: Mapping[str, Any], column: str, eps: float) -> float | None:
@@ -173,15 +166,12 @@ def _law(name: str, entry: Mapping[str, Any]) -> str:
     head = f"{entry['label']} (printed {entry['printed']})"
     whole, fine = entry["laws"]["all"], entry["laws"]["fine"]
     if "power" not in whole:
-        best = [eps for eps, n in zip(entry["epsilons"], entry["iterations"], strict=True) if n is not None]
+        best, _ = reached(entry["epsilons"], entry["iterations"])
         return f"{head}: too few points for a law; the least ε reached is {min(best, default=math.nan):.1e}."
     text = f"{head}: {_verdict(whole if 'power' not in fine else fine)}."
     if "power" in fine:
-        p = whole["power"]
-        text += (
-            f" Over all ε from {whole['range'][0]:.1e} the best power is p = {p['exponent']:.2f} "
-            f"[{p['low']:.2f}, {p['high']:.2f}]."
-        )
+        p = _interval(whole, "power", "exponent", ".2f")
+        text += f" Over all ε from {whole['range'][0]:.1e} the best power is p = {p}."
     order = PRINTED[name][1]
     if order is not None:
         above = whole["power"]["low"] > order
@@ -190,9 +180,8 @@ def _law(name: str, entry: Mapping[str, Any]) -> str:
 
 
 def _verdict(laws: Mapping[str, Any]) -> str:
-    power, log = laws["power"], laws["log"]
-    p = f"ε^(-p) with p = {power['exponent']:.2f} [{power['low']:.2f}, {power['high']:.2f}]"
-    b = f"{log['per_decade']:.4g} [{log['low']:.4g}, {log['high']:.4g}] iterations a decade"
+    p = f"ε^(-p) with p = {_interval(laws, 'power', 'exponent', '.2f')}"
+    b = f"{_interval(laws, 'log', 'per_decade', '.4g')} iterations a decade"
     verdict = {
         "log": f"linear convergence, {b}, fits better than {p}",
         "power": f"{p} fits better than linear convergence at {b}",
@@ -201,7 +190,7 @@ def _verdict(laws: Mapping[str, Any]) -> str:
     }[laws["better"]]
     return (
         f"for ε from {laws['range'][0]:.1e} to {laws['range'][1]:.1e}, {verdict} (errors of log N: "
-        f"{log['rms']:.2g} linear, {power['rms']:.2g} power)"
+        f"{laws['log']['rms']:.2g} linear, {laws['power']['rms']:.2g} power)"
     )
 
 
@@ -270,10 +259,7 @@ def _worth(entries: Mapping[str, Any]) -> list[str]:
             sentences.append(
                 f"Objective and 0-1 error at the first point with ‖∇f‖ <= {eps:.0e}: {'; '.join(shown)}."
             )
-    diverging = [entry["label"] for entry in entries.values() if "LENGTH_DIVERGES" in entry["statuses"]]
-    if diverging:
-        sentences.append(f"Status LENGTH_DIVERGES in some or all runs of: {', '.join(diverging)}.")
-    return sentences
+    return [*sentences, *diverging(entries)]
 
 
 def _no_critical_point(infinity: Mapping[str, Any]) -> list[str]:
@@ -298,16 +284,7 @@ def _no_critical_point(infinity: Mapping[str, Any]) -> list[str]:
 
 
 def tables(summary: Mapping[str, Any]) -> list[Table]:
-    """One table for each world and loss, the printed order beside what was measured.
-
-    Parameters
-    ----------
-    summary : dict
-
-    Returns
-    -------
-    list of Table
-    """
+    """One table for each world and loss, the printed order beside what was measured."""
     columns = (
         "method",
         "printed order",
@@ -360,29 +337,12 @@ def _cell(entry: Mapping[str, Any], column: str, eps: float, form: str) -> str:
 
 
 def write_markdown(summary: Mapping[str, Any], path: Path) -> Path:
-    """Write the tables with what follows from them, for people.
-
-    Parameters
-    ----------
-    summary : dict
-    path : Path
-
-    Returns
-    -------
-    Path
-        `path`.
-    """
+    """Write the tables with what follows from them, for people; returns `path`."""
     lines = [f"# {summary['title']}", ""]
     for table, panel in zip(tables(summary), summary["panels"], strict=True):
-        lines += [f"## {table.title}", "", _markdown_row(table.columns)]
-        lines.append(_markdown_row(["---"] * len(table.columns)))
-        lines += [_markdown_row(row) for row in table.rows]
+        lines += [f"## {table.title}", "", *table.markdown()]
         lines += ["", *(f"- {sentence}" for sentence in panel["findings"]), ""]
     lines += ["## Notes", "", *(f"- {note}" for note in summary["notes"]), ""]
     with replacing(path) as beside:
         beside.write_text("\n".join(lines), encoding="utf-8")
     return path
-
-
-def _markdown_row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

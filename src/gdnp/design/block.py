@@ -1,0 +1,233 @@
+"""A block of rows, and what it can do in one reading of them: the NumPy reference of each verb.
+
+A verb takes its state, which can be pickled, and slices of row vectors; it returns a list of sums. A backend
+overrides what it can do faster. Margins t = base + σ (X w + b) may have K columns, shape (rows, K); w is then
+(d, K), b (K,), and sums run over the columns too.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from gdnp._typing import FloatArray
+from gdnp.losses import Loss
+
+__all__ = ["Affine", "Block", "Dual", "Scatter", "Second", "Spread", "Valued", "total", "weighted"]
+
+Second = Literal["full", "diagonal"]
+
+
+@dataclass(frozen=True)
+class Affine:
+    """x -> xᵀw + b: w of shape (d,) or (d, K), b a number or of shape (K,)."""
+
+    w: FloatArray
+    b: Any = 0.0
+
+
+@dataclass(frozen=True)
+class Valued(Affine):
+    """An affine function and the loss of its margins."""
+
+    loss: Loss = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class Dual(Valued):
+    """What a gap is computed from: the dual point is scaled by `up` where a σ > 0 and by `down` elsewhere."""
+
+    up: float = 1.0
+    down: float = 1.0
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """About which centre a Gram is taken, and what each row weighs where that is the same."""
+
+    centre: FloatArray
+    mass: float | None = None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Powers of two that the columns are multiplied by first, and whether S is a matrix or its diagonal."""
+
+    scale: FloatArray | None
+    second: Second
+
+
+def _along(v: Any, like: FloatArray) -> Any:
+    """`v` for each row, ready to be multiplied into an array with the rows of `like`."""
+    return v if v is None or v.ndim == like.ndim else v[:, None]
+
+
+def total(values: FloatArray, s: FloatArray | None) -> float:
+    """Σ s_i values_i, or n times the mean where every row weighs the same."""
+    if values.ndim == 1:
+        return float(values.sum() if s is None else values @ s)
+    return float(values.sum() if s is None else (s @ values).sum())
+
+
+def weighted(values: FloatArray, s: FloatArray | None) -> FloatArray:
+    """s_i values_i in place; as they are where every row weighs the same."""
+    if s is not None:
+        values *= _along(s, values)
+    return values
+
+
+class Block(ABC):
+    """Some consecutive rows of X in float64, read only when a product asks for them."""
+
+    # What a kind of storage has to offer
+
+    @property
+    @abstractmethod
+    def n_rows(self) -> int:
+        """How many rows."""
+
+    @abstractmethod
+    def dot(self, v: FloatArray, out: FloatArray | None = None) -> FloatArray:
+        """X_b v for v of shape (d,) or (d, k), written to `out` where that is given."""
+
+    @abstractmethod
+    def tdot(self, r: FloatArray) -> FloatArray:
+        """X_bᵀ r for r of shape (rows,) or (rows, k)."""
+
+    @abstractmethod
+    def weighted_gram(self, weight: FloatArray, centre: FloatArray | None = None) -> FloatArray:
+        """(X_b - centre)ᵀ diag(weight) (X_b - centre), shape (d, d); None is 0."""
+
+    @abstractmethod
+    def weighted_squares(self, weight: FloatArray | None, centre: FloatArray | None = None) -> FloatArray:
+        """The diagonal of ``weighted_gram``, shape (d,); no weight is 1 for each row."""
+
+    @abstractmethod
+    def column_sums(self) -> FloatArray:
+        """X_bᵀ 1, shape (d,)."""
+
+    @abstractmethod
+    def centred_moments(
+        self, weight: FloatArray, targets: FloatArray, scale: FloatArray | None, second: Second
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Weighted means, covariance and covariance with targets, nothing summed uncentred.
+
+        Parameters
+        ----------
+        weight : ndarray of shape (rows,)
+            Non-negative, summing to one over the block.
+        targets : ndarray of shape (rows, k)
+            Centred already.
+        scale : ndarray of shape (d,) or None
+            Powers of two that the columns are multiplied by first.
+        second : {"full", "diagonal"}
+            Whether the covariance is a matrix or its diagonal.
+
+        Returns
+        -------
+        mean : ndarray of shape (d,)
+        S : ndarray of shape (d, d) or (d,)
+            (X_b - mean)ᵀ diag(weight) (X_b - mean).
+        U : ndarray of shape (d, k)
+            (X_b - mean)ᵀ diag(weight) targets.
+        """
+
+    @abstractmethod
+    def dense(self, low: int, high: int) -> FloatArray:
+        """Rows `low` to `high` as an array of shape (high - low, d) to be read."""
+
+    @abstractmethod
+    def column_max(self, _: None = None) -> FloatArray:
+        """max |x| of each column of the block, shape (d,)."""
+
+    # Verbs
+
+    def margins(
+        self, at: Affine, sigma: FloatArray | None, base: FloatArray | None, out: FloatArray
+    ) -> list[Any]:
+        """Writes base + σ (X w + b); no base is 0, no σ is 1."""
+        self.dot(at.w, out=out)
+        out += at.b
+        if sigma is not None:
+            out *= _along(sigma, out)
+        if base is not None:
+            out += _along(base, out)
+        return []
+
+    def sums(self, loss: Loss, sigma: FloatArray, s: FloatArray | None, t: FloatArray) -> list[Any]:
+        """Σ s φ(t), Xᵀr and Σ r for r = s φ'(t) σ."""
+        value, r = loss.value_and_gradient(t)
+        r *= _along(sigma, r)
+        weighted(r, s)
+        return [total(value, s), self.tdot(r), r.sum(axis=0)]
+
+    def value(
+        self, at: Valued, sigma: FloatArray, base: FloatArray | None, s: FloatArray | None, t: FloatArray
+    ) -> list[Any]:
+        """``margins`` and ``sums`` in one reading."""
+        self.margins(at, sigma, base, t)
+        return self.sums(at.loss, sigma, s, t)
+
+    def hessian(self, at: Affine, sigma: FloatArray, c: FloatArray, q: FloatArray) -> list[Any]:
+        """Xᵀr and Σ r for r = c (X w + b); writes the derivative of the margins, σ (X w + b). σ² = 1."""
+        r = self.dot(at.w)
+        r += at.b
+        np.multiply(r, _along(sigma, r), out=q)
+        r *= _along(c, r)
+        return [self.tdot(r), r.sum(axis=0)]
+
+    def transpose(self, _: None, r: FloatArray) -> list[Any]:
+        """Xᵀr and Σ r."""
+        return [self.tdot(r), r.sum(axis=0)]
+
+    def gram(self, about: Scatter, c: FloatArray | None = None) -> list[Any]:
+        """Σ c, Xᵀc and (X - centre)ᵀ diag(c) (X - centre)."""
+        c = np.full(self.n_rows, about.mass) if c is None else c
+        return [float(c.sum()), self.tdot(c), self.weighted_gram(c, about.centre)]
+
+    def diagonal(self, about: Scatter, c: FloatArray) -> list[Any]:
+        """As ``gram``, with the diagonal alone."""
+        return [float(c.sum()), self.tdot(c), self.weighted_squares(c, about.centre)]
+
+    def product(self, at: Affine, c: FloatArray | None) -> list[Any]:
+        """Xᵀ diag(c) (X w + b) and Σ c (X w + b); no c is 1 for each row."""
+        r = self.dot(at.w)
+        r += at.b
+        weighted(r, c)
+        return [self.tdot(r), r.sum(axis=0)]
+
+    def gap(
+        self, at: Dual, sigma: FloatArray, base: FloatArray | None, s: FloatArray | None, a: FloatArray
+    ) -> list[Any]:
+        """What a duality gap is made of; writes the margins of (w, b) over the dual point `a`.
+
+        Σ s φ(t), Σ s (φ(t) + φ*(a) - a t), and Xᵀr, Σ r for r = s φ'(t) σ and for r = s a σ.
+        """
+        dual = a * np.where(a * sigma > 0.0, at.up, at.down)
+        self.margins(at, sigma, base, a)
+        value, r = at.loss.value_and_gradient(a)
+        excess = np.maximum(value + at.loss.conjugate(dual) - dual * a, 0.0)
+        r = weighted(r, s)
+        r *= sigma
+        h = weighted(dual, s)
+        h *= sigma
+        return [total(value, s), total(excess, s), self.tdot(r), self.tdot(h), float(r.sum()), float(h.sum())]
+
+    def powers(self, _: None) -> list[Any]:
+        """Σ x and Σ x² of every column."""
+        return [self.column_sums(), self.weighted_squares(None)]
+
+    def moments(self, spread: Spread, y: FloatArray | None, s: FloatArray | None) -> list[Any]:
+        """Weight, mean, S, U, mean and variance of the targets: what ``Moments`` merges."""
+        n = self.n_rows
+        y = np.empty((n, 0)) if y is None else y.reshape(n, -1)
+        weight = float(n) if s is None else float(s.sum())
+        share = np.full(n, 1.0 / n) if s is None else s / weight if weight > 0.0 else np.zeros(n)
+        mean_y = share @ y
+        centred_y = y - mean_y
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            mean, S, U = self.centred_moments(share, centred_y, spread.scale, spread.second)
+        return [weight, mean, S, U, mean_y, share @ centred_y**2]

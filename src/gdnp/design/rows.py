@@ -1,0 +1,170 @@
+"""Row vectors: numbers that belong to the rows of X, kept where the rows are and opaque to everyone else.
+
+A solver holds them, adds multiples of them and asks for sums over them. It never reads one, so they may lie
+in memory, in a file, on workers or on a device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdnp._typing import FloatArray
+from gdnp.design.costs import ROW_WORK
+from gdnp.design.threads import ordered_sum
+
+__all__ = ["Choice", "RowVector", "Rows", "add"]
+
+ROWS = 1 << 14
+"""Rows of a sum that does not look at X. On fewer, many small array operations would spend their time handing
+the interpreter lock from thread to thread."""
+ROWS_FOR_QUANTILES = 4096
+"""Rows, about, that say where quantiles lie."""
+
+
+class RowVector(Protocol):
+    """n numbers, or n rows of K: opaque but to the ``Rows`` they come from."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n,) or (n, K)."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Some rows, with repeats where they were drawn.
+
+    Attributes
+    ----------
+    index : object
+        Opaque, as row vectors are.
+    count : int
+        How many.
+    mass : float or None
+        What each drawn row stands for; None where rows were not drawn.
+    """
+
+    index: Any
+    count: int
+    mass: float | None = None
+
+
+def add(total: Any, part: Any) -> Any:
+    """Add up lists of numbers and arrays in place."""
+    for k, term in enumerate(part):
+        total[k] += term
+    return total
+
+
+class Rows:
+    """Row vectors as arrays in memory.
+
+    Parameters
+    ----------
+    n : int
+    n_jobs : int
+        Threads of a sum.
+    """
+
+    def __init__(self, n: int, n_jobs: int) -> None:
+        self.n, self.n_jobs = n, n_jobs
+
+    def array(self, v: RowVector) -> NDArray[Any]:
+        """What is behind a vector: for backends alone."""
+        return v  # type: ignore[return-value]
+
+    def piece(self, v: RowVector | None, low: int, high: int) -> NDArray[Any] | None:
+        """The rows from `low` to `high`; None stays None. For backends alone."""
+        return None if v is None else self.array(v)[low:high]
+
+    def hold(self, values: NDArray[Any]) -> RowVector:
+        """A vector of these numbers, shape (n,) or (n, K)."""
+        return values
+
+    def empty(self, k: int | None = None, dtype: Any = np.float64) -> RowVector:
+        """A vector to be written to."""
+        return self.hold(np.empty(self.n if k is None else (self.n, k), dtype=dtype))
+
+    def combine(self, *terms: tuple[float, RowVector], out: RowVector | None = None) -> RowVector:
+        """Σ a v of the terms (a, v), written to `out` where that is given; `out` may be among them, first."""
+        (a, first), *others = terms
+        target = self.array(self.empty_like(first) if out is None else out)
+        np.multiply(self.array(first), a, out=target)
+        for b, v in others:
+            target += self.array(v) if b == 1.0 else b * self.array(v)
+        return self.hold(target) if out is None else out
+
+    def empty_like(self, v: RowVector) -> RowVector:
+        """A vector of the shape of `v`, to be written to."""
+        return self.empty(None if len(v.shape) == 1 else v.shape[1])
+
+    def total(
+        self, kernel: Callable[..., list[Any]], *reads: RowVector | None, writes: Sequence[RowVector] = ()
+    ) -> list[Any]:
+        """Sum of ``kernel(*slices of reads, *slices of writes)`` over the rows, without a look at X.
+
+        A kernel can be pickled. It returns a list of numbers and arrays that nobody else holds, and writes to
+        the slices of `writes` alone.
+        """
+        vectors = (*reads, *writes)
+        count = -(-self.n // ROWS)
+
+        def part(k: int) -> list[Any]:
+            low, high = k * self.n // count, (k + 1) * self.n // count
+            return kernel(*(self.piece(v, low, high) for v in vectors))
+
+        return ordered_sum(part, count, add, self.n_jobs, ROW_WORK * self.n)
+
+    def extremes(self, *vectors: RowVector) -> FloatArray:
+        """The least, the largest and the largest absolute entry of each vector, shape (k, 3)."""
+        ends = [(float(self.array(v).min()), float(self.array(v).max())) for v in vectors]
+        return np.array([(low, high, max(high, -low)) for low, high in ends])
+
+    def quantiles(self, v: RowVector, levels: FloatArray) -> FloatArray:
+        """The quantiles of a vector at `levels`, from evenly spaced rows."""
+        ordered = np.sort(self.array(v)[:: max(1, self.n // ROWS_FOR_QUANTILES)])
+        index = np.minimum((levels * len(ordered)).astype(np.intp), len(ordered) - 1)
+        return np.asarray(ordered[index])
+
+    def above(self, v: RowVector, level: float) -> Choice:
+        """The rows whose entry is larger than `level`."""
+        index = np.flatnonzero(self.array(v) > level)
+        return Choice(index, len(index))
+
+    def sample(self, mass: RowVector, count: int, seed: int = 0, *, level: float = -np.inf) -> Choice:
+        """`count` rows drawn with replacement in proportion to `mass` >= 0, those up to `level` left out.
+
+        In two stages, so that no sum runs over more than a part of the rows: first how much each part weighs,
+        then where in its part a draw falls.
+        """
+        weights = self.array(mass)
+        parts = -(-self.n // ROWS)
+        edges = [k * self.n // parts for k in range(parts + 1)]
+
+        def heavy(k: int) -> FloatArray:
+            piece = weights[edges[k] : edges[k + 1]]
+            return piece if level < 0.0 else np.where(piece > level, piece, 0.0)
+
+        totals = np.array([heavy(k).sum() for k in range(parts)])
+        ends = np.cumsum(totals)
+        last_part = int(np.searchsorted(ends, ends[-1]))  # parts without mass at the end are never drawn
+        points = np.sort(np.random.default_rng(seed).random(count)) * ends[-1]
+        chosen = np.minimum(np.searchsorted(ends, points, side="right"), last_part)
+        index = np.empty(count, dtype=np.intp)
+        for k in np.unique(chosen):
+            within = np.cumsum(heavy(k))
+            last = int(np.searchsorted(within, within[-1]))  # rows without mass at the end are never drawn
+            here = chosen == k
+            found = np.searchsorted(
+                within, np.maximum(points[here] - (ends[k] - totals[k]), 0.0), side="right"
+            )
+            index[here] = edges[k] + np.minimum(found, last)
+        return Choice(index, count, float(ends[-1]) / count)
+
+    def gather(self, v: RowVector, choice: Choice | None = None) -> FloatArray:
+        """The numbers themselves, of all rows or of some: for few rows."""
+        return self.array(v) if choice is None else self.array(v)[choice.index]

@@ -1,0 +1,280 @@
+"""The production solver: quasi-Newton about a preconditioner, from the paper's two steps as a start.
+
+1. Start: the direction H⁻¹u and then its length, searched together with the intercept. Where there are many
+   more rows than columns a sample of them is solved first.
+2. Step: L-BFGS about the preconditioner H of the curvature at that point. Its length is searched on known
+   margins, which reads nothing; far from the optimum of a convex loss the length of w is searched with it.
+3. Renewal: H is taken afresh when, at the rate seen, that is the shorter way.
+4. Certificate: Newton's equations by conjugate gradients in H. Their solution is the last step and the dual
+   point of the certificate at once. Of a quadratic f with a ridge it is the only step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gdnp._typing import FloatArray
+from gdnp.newton.closing import closed, is_one_system, out_of_iterations, solved
+from gdnp.newton.lbfgs import Memory
+from gdnp.newton.nonconvex import graduated_start
+from gdnp.newton.preconditioners import (
+    Event,
+    Facts,
+    Kind,
+    Preconditioner,
+    Stage,
+    cost,
+    first_stage,
+    made,
+    next_stage,
+    seen_of,
+)
+from gdnp.newton.sampling import SAMPLE_TOL, sample, sample_size
+from gdnp.newton.search import step_along, step_in_plane, will_do
+from gdnp.newton.start import decoupled_start
+from gdnp.newton.state import Begin, NewtonState, renewed
+from gdnp.problem.interface import Objective as AnyObjective
+from gdnp.problem.objective import Objective
+from gdnp.problem.points import DataPoint, Direction, length_direction
+from gdnp.solvers.loop import Progress, Result, run
+from gdnp.solvers.state import ROUNDING, Certificate, Measured, Method, Status
+
+__all__ = ["Newton", "newton", "solve"]
+
+BASIN = 7e-6
+"""Relative decrease in sight from which a last step of a convex loss is tried; its square for others."""
+INTERPOLATED = 1e-15
+"""f in units of f at the constant prediction, below which f is rounding."""
+FAR = 0.02
+"""Decrease in sight, in units of f, above which every step is searched, of a convex loss with the length."""
+PAID = 0.5
+"""Steps, in units of its cost, after which a preconditioner has paid for itself."""
+
+
+@dataclass(frozen=True)
+class Newton(Method):
+    """Quasi-Newton about a preconditioner; see the module.
+
+    Parameters
+    ----------
+    tol : float
+        Relative suboptimality, proved where the loss and the ridge allow it.
+    max_iter : int
+        Iterations at most: the last one ends with a certificate.
+    prove : bool
+        False ends at the decrease in sight, without conjugate gradients or proof.
+    begin : Begin or None
+        Where to begin; None is the method's own start.
+    """
+
+    tol: float = 1e-8
+    max_iter: int = 1000
+    prove: bool = True
+    begin: Begin | None = None
+
+    name = "newton"
+
+    def aimed(self, tol: float, max_iter: int) -> Newton:
+        """The method with this goal."""
+        return replace(self, tol=tol, max_iter=max_iter)
+
+    # Start
+
+    def init(self, objective: AnyObjective, start: FloatArray | None) -> NewtonState:
+        """The state at the start: w̃₀ = `start` of shape (d,), ``begin``, or the method's own."""
+        if not isinstance(objective, Objective):
+            raise TypeError(
+                f"newton needs rows of data, a gdnp.Objective. Got {type(objective).__name__}; "
+                "use gdnp_metric for a population."
+            )
+        problem = objective.standardised
+        facts = Facts.of(problem)
+        stage = first_stage(facts, sure=not self.prove)
+        begin = self.begin
+        if begin is None and start is not None:
+            begin = Begin(problem.from_raw(*objective.raw(np.append(start, 0.0))))
+        point, preconditioner, stage = self._start(problem, facts, stage, begin)
+        event = Event.MADE if preconditioner is None else Event.GIVEN
+        if preconditioner is None:
+            preconditioner = made(problem, stage, point.margins)
+        state = NewtonState(
+            point=point,
+            problem=problem,
+            facts=facts,
+            floor=INTERPOLATED * problem.constant.value,
+            preconditioner=preconditioner,
+            stage=next_stage(facts, stage, seen_of(preconditioner, event)),
+            memory=Memory.sized(preconditioner.solve, facts.d, facts.entries),
+        )
+        return self._judged(state)
+
+    def _start(
+        self, problem: Objective, facts: Facts, stage: Stage, begin: Begin | None
+    ) -> tuple[DataPoint, Preconditioner | None, Stage]:
+        """Where to begin, H if one was made, and the stage that it was made at."""
+        if begin is not None:
+            known = begin.margins
+            point = problem.point(begin.x) if known is None else problem.known(begin.x, known)
+            _ = point.x_gradient  # brings the value along
+            if point.value <= problem.constant.value:  # else it is too far out to be of use
+                return point, begin.preconditioner, stage
+        elif not problem.loss.convex:
+            return *graduated_start(problem, self._roughly), stage
+        loss, size = problem.loss, sample_size(problem)
+        if size is not None and stage.kind is Kind.FULL and loss.convex and not loss.quadratic:
+            part = sample(problem, size)
+            found, _ = self._roughly(part, SAMPLE_TOL * facts.d / size, None, None)
+            problem.cost.charge(part.cost.passes * size / facts.n)
+            return problem.point(found.x), None, stage
+        return decoupled_start(problem, facts, stage)
+
+    def _roughly(
+        self, problem: Objective, tol: float, at: DataPoint | None, preconditioner: Preconditioner | None
+    ) -> tuple[DataPoint, Preconditioner]:
+        begin = None if at is None else Begin(at.x, at.margins, preconditioner)
+        state = solve(problem, tol=tol, max_iter=self.max_iter, prove=False, begin=begin).state
+        return state.point, state.preconditioner
+
+    # Iterations
+
+    def step(self, objective: AnyObjective, state: NewtonState) -> NewtonState:
+        """One iteration: a step, a renewal of H, or an attempt at the last step."""
+        moved = self._advanced(state)
+        if moved.iteration == state.iteration:
+            moved = replace(moved, iteration=state.iteration + 1)
+        if moved.status is None and moved.iteration >= self.max_iter:
+            if self.prove:
+                return out_of_iterations(moved, self.tol)
+            return moved.ended(Status.MAX_ITER, moved.decrement, "newton_decrement")
+        return self._judged(moved)
+
+    def _advanced(self, state: NewtonState) -> NewtonState:
+        if self.prove and is_one_system(state):
+            return solved(state, self.tol)
+        target = self._target(state)
+        if state.decrement <= target or state.stuck:
+            return closed(state, self.tol)
+        seen = (*state.decrements, state.decrement)
+        if self._stale(state, seen, target):
+            new = renewed(state, Event.STALE)
+            if new is not None:
+                return new
+        moved = self._moved(state, seen) or renewed(state, Event.NO_STEP)
+        return replace(state, decrements=seen, stuck=True) if moved is None else moved
+
+    def _target(self, state: NewtonState) -> float:
+        """The decrease in sight at which the last step is tried, or the run ends."""
+        near = BASIN if state.problem.loss.convex else BASIN * BASIN
+        near = near if self.prove else ROUNDING
+        return max(self.tol, near) * state.scale(state.point.value)
+
+    def _judged(self, state: NewtonState) -> NewtonState:
+        """The state, ended where there is nothing left to do."""
+        if state.status is not None:
+            return state
+        problem = state.problem
+        if problem.loss.increasing and not problem.has_ridge and state.point.separates:
+            return state.ended(Status.LENGTH_DIVERGES, state.decrement, "newton_decrement")
+        if not self.prove and (state.decrement <= self._target(state) or state.stuck):
+            return state.ended(Status.CONVERGED, state.decrement, "newton_decrement")
+        return state
+
+    def _stale(self, state: NewtonState, seen: tuple[float, ...], target: float) -> bool:
+        """Whether at the rate of the decreases seen lately a new H is the shorter way to `target`."""
+        if len(seen) < 2:
+            return False
+        due = cost(state.facts, state.stage)
+        if len(seen) < PAID * due + 1.0:
+            return False
+        last = min(2, len(seen) - 1)
+        rate = (seen[-1] / seen[-1 - last]) ** (1.0 / last)
+        if rate >= 1.0:
+            return True
+        remaining = math.log(max(target, 1e-300) / seen[-1]) / math.log(rate)
+        return remaining > due + 2.0
+
+    def _moved(self, state: NewtonState, seen: tuple[float, ...]) -> NewtonState | None:
+        """The state one searched step on, the decreases `seen` on the way; None where none leads down."""
+        found = self._found(state)
+        if found is None:
+            return None
+        point = state.point
+        memory = state.memory.with_pair(found.x - point.x, found.x_gradient - point.x_gradient)
+        return replace(
+            state, point=found, memory=memory, fresh=False, decrements=seen, iteration=state.iteration + 1
+        )
+
+    def _found(self, state: NewtonState) -> DataPoint | None:
+        """A lower point along p: the whole step where that will do, else a searched one."""
+        point, problem, p = state.point, state.problem, state.direction
+        if state.decrement <= FAR * point.value:
+            new = problem.point(point.x + p)  # one reading of X, where a search takes two
+            if will_do(new, point, p, state.slope):
+                return new
+            slope = problem.design.rows.combine((1.0, new.margins), (-1.0, point.margins))
+            return step_along(point, Direction(p, slope), state.slope)
+        direction = Direction(p, problem.slope(p))
+        found = None
+        if problem.loss.convex:  # bounded losses would come nearer to the 0-1 loss, and to worse minima
+            found = step_in_plane(point, direction, length_direction(point))
+        return step_along(point, direction, state.slope) if found is None else found
+
+    # What the loop asks
+
+    def scale(self, objective: AnyObjective) -> float:
+        """1: suboptimality is judged, not the gradient."""
+        return 1.0
+
+    def measure(self, objective: AnyObjective, state: NewtonState) -> Measured:
+        """f and ‖∇f‖ in B⁻¹; at the end in H⁻¹."""
+        if state.newton is not None:
+            value = state.point.value - state.newton.decrement
+            return Measured(value, math.sqrt(max(state.newton.square, 0.0)))
+        if state.known is not None:
+            return Measured(state.point.value, state.known.gradient_norm)
+        return Measured(state.point.value, math.sqrt(2.0 * state.decrement))
+
+    def terminate(
+        self, objective: AnyObjective, state: NewtonState, measured: Measured, scale: float, tol: float
+    ) -> Status | None:
+        """The status, which comes with a certificate."""
+        return state.status
+
+    def solution(self, objective: AnyObjective, state: NewtonState) -> tuple[FloatArray, float]:
+        """(w̃, b) for raw columns."""
+        x = state.point.x if state.newton is None else state.point.x + state.newton.step
+        return state.problem.raw(x)
+
+    def length_of(self, objective: AnyObjective, state: NewtonState) -> float:
+        """‖w̃‖_S, the standard deviation of the predictions."""
+        return state.point.length
+
+    def certificate(self, state: NewtonState) -> Certificate | None:
+        """That of the last state."""
+        return state.known
+
+
+def newton(*, tol: float = 1e-8, prove: bool = True) -> Newton:
+    """The production solver of the estimators, on data; without `prove` it ends at the decrease in sight.
+
+    `tol` is relative suboptimality; in ``gdnp.minimize`` its own counts.
+    """
+    return Newton(tol=tol, prove=prove)
+
+
+def solve(
+    objective: Objective,
+    *,
+    tol: float = 1e-8,
+    max_iter: int = 1000,
+    begin: Begin | None = None,
+    prove: bool = True,
+    callback: Callable[[Progress], object] | None = None,
+) -> Result:
+    """``newton`` in the loop, without the lengths of a history."""
+    method = Newton(prove=prove, begin=begin)
+    return run(objective, method, max_iter=max_iter, tol=tol, callback=callback, lengths=False)

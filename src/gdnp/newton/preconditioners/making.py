@@ -1,0 +1,127 @@
+"""Makes the preconditioner of a stage."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gdnp._typing import FloatArray
+from gdnp.design import Choice, RowVector
+from gdnp.newton.preconditioners.base import Preconditioner
+from gdnp.newton.preconditioners.choice import SMALLEST_RIDGE, Event, Kind, Seen, Stage, hides_ridge
+from gdnp.newton.preconditioners.expectation import expected_curvature
+from gdnp.newton.preconditioners.full import FullPreconditioner
+from gdnp.newton.preconditioners.low_rank import LowRankPreconditioner
+from gdnp.newton.preconditioners.rows import BasisPreconditioner, KernelPreconditioner
+from gdnp.problem.coordinates import Gram
+from gdnp.problem.gram import covariance, dense_rows, gram, kernel_matrix
+from gdnp.problem.objective import Objective
+from gdnp.problem.points import DataPoint, Mean
+
+__all__ = ["made", "made_at_constant", "seen_of"]
+
+NEGLIGIBLE = 0.1
+"""Rows whose φ'' is below this share of the mean are left out of a Gram,"""
+MANY = 0.6
+"""where that leaves at most this share of all rows: φ'' falls far from the boundary."""
+
+
+def made(
+    problem: Objective,
+    stage: Stage,
+    margins: RowVector,
+    *,
+    damping: float = 0.0,
+    previous: Preconditioner | None = None,
+) -> Preconditioner:
+    """The preconditioner where the margins are these.
+
+    Parameters
+    ----------
+    problem : Objective
+    stage : Stage
+    margins : RowVector of shape (n,)
+    damping : float
+        A further multiple of the identity; columns have unit curvature.
+    previous : Preconditioner or None
+        The last one, whose directions a next one of low rank goes on from.
+
+    Raises
+    ------
+    FloatingPointError
+        Where the curvature is not finite, or has underflowed in all rows that counted.
+    """
+    c = problem.curvature(margins) if problem.loss.convex else expected_curvature(problem, margins)
+    ridge = problem.coordinates.ridge + damping
+    match stage.kind:
+        case Kind.FULL:
+            choice = _rows_of(problem, c, stage.size)
+            return FullPreconditioner(gram(problem, c, choice), ridge)
+        case Kind.KERNEL:
+            return _of_rows(problem, c, ridge)
+        case Kind.LOW_RANK if not stage.flat:
+            last = previous if isinstance(previous, LowRankPreconditioner) else None
+            choice = _that_curve(problem, c, least=1)
+            return LowRankPreconditioner.of(problem, c, ridge, stage.size, choice, last)
+    return LowRankPreconditioner.of(problem, c, ridge)
+
+
+def _level(problem: Objective, c: RowVector) -> float:
+    """φ'' below which a row hardly curves f."""
+    return NEGLIGIBLE * float(problem.design.rows.total(Mean(np.positive), c, None)[0]) / problem.n_samples
+
+
+def _that_curve(problem: Objective, c: RowVector, least: int) -> Choice | None:
+    """The rows without those that hardly curve f; None where these are few."""
+    choice = problem.design.rows.above(c, _level(problem, c))
+    return choice if least <= choice.count <= MANY * problem.n_samples else None
+
+
+def _rows_of(problem: Objective, c: RowVector, size: int) -> Choice | None:
+    """Those that a Gram is made from, `size` of them at most; None is all."""
+    choice = _that_curve(problem, c, problem.n_features)
+    if size < min(problem.n_samples if choice is None else choice.count, problem.n_samples):
+        level = -np.inf if choice is None else _level(problem, c)
+        return problem.design.rows.sample(c, size, level=level)
+    return choice
+
+
+def _of_rows(problem: Objective, c: RowVector, ridge: FloatArray) -> Preconditioner:
+    """The kernel of the rows, kept until the floor of the ridge moves; a basis where it would lose that."""
+    curvature = problem.design.rows.gather(c)
+    largest = float(curvature.max(initial=0.0))
+    if hides_ridge(problem, largest):
+        return BasisPreconditioner(dense_rows(problem), ridge, curvature, fit_intercept=problem.fit_intercept)
+    floor = SMALLEST_RIDGE * _power_of_ten(problem.n_features * largest) + 1e-300
+    held, kept = np.maximum(problem.coordinates.ridge, floor), problem.shared.kernel
+    if kept is None or (kept[0] != held).any():
+        problem.shared.kernel = kept = held, kernel_matrix(problem, 1.0 / held)
+    return KernelPreconditioner(problem, kept[1], held, curvature)
+
+
+def _power_of_ten(value: float) -> float:
+    """The next one, so that what hangs on it is made anew once in a decade; 0 of 0."""
+    return float(10.0 ** np.ceil(np.log10(value))) if value > 0.0 else 0.0
+
+
+def made_at_constant(problem: Objective, stage: Stage, point: DataPoint) -> Preconditioner:
+    """That of the constant prediction; where φ'' is the same in every row, moments will do."""
+    low, high, _ = problem.design.rows.extremes(point.margins)[0]
+    ends = problem.loss.curvature(np.array([low, high]))
+    if ends[0] == ends[1] > 0.0:
+        variance = problem.coordinates.variance
+        if stage.kind is Kind.DIAGONAL and variance is not None:
+            unit = Gram(1.0, np.zeros(problem.n_features), variance)
+            return LowRankPreconditioner(unit.times(float(ends[0])), problem.coordinates.ridge)
+        if stage.kind is Kind.FULL and problem.shared.problems > 1:
+            return FullPreconditioner(covariance(problem).times(float(ends[0])), problem.coordinates.ridge)
+    return made(problem, stage, point.margins)
+
+
+def seen_of(preconditioner: Preconditioner, event: Event = Event.MADE) -> Seen:
+    """What the choice of the next one has to know of one."""
+    if isinstance(preconditioner, LowRankPreconditioner):
+        values = preconditioner.values
+        if not len(values):
+            return Seen(event, diagonal=True)
+        return Seen(event, largest=float(values[0]), smallest=float(values[-1]), rest=preconditioner.rest)
+    return Seen(event, hidden_ridge=isinstance(preconditioner, BasisPreconditioner))

@@ -1,0 +1,161 @@
+"""What the production solver carries from one iteration to the next."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from gdnp._typing import FloatArray
+from gdnp.design import RowVector
+from gdnp.newton.lbfgs import Memory
+from gdnp.newton.preconditioners import Event, Facts, Preconditioner, Seen, Stage, made, next_stage, seen_of
+from gdnp.problem.objective import Objective
+from gdnp.problem.points import DataPoint
+from gdnp.solvers.conjugate import NewtonStep
+from gdnp.solvers.state import Certificate, GapKind, State, Status
+
+__all__ = ["Begin", "NewtonState", "renewed"]
+
+DAMPING = 1e-4
+"""The multiple of the identity that makes a step safe where that of H is not; the next and last is 1."""
+
+
+@dataclass(frozen=True)
+class Begin:
+    """Where to begin, in standardised coordinates, instead of the method's own start.
+
+    Attributes
+    ----------
+    x : ndarray of shape (d + 1,)
+    margins : RowVector of shape (n,) or None
+        Where they are known.
+    preconditioner : Preconditioner or None
+        To begin with; None takes that of the curvature there.
+    """
+
+    x: FloatArray
+    margins: RowVector | None = None
+    preconditioner: Preconditioner | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewtonState(State):
+    """Everything that moves.
+
+    Attributes
+    ----------
+    problem : Objective
+        In standardised coordinates; never changes.
+    facts : Facts
+        What the choice of preconditioners depends on; never changes.
+    floor : float
+        f below which there is only rounding of the targets; never changes.
+    preconditioner : Preconditioner
+        H.
+    stage : Stage
+        Where in the sequence of preconditioners the next one is.
+    memory : Memory
+        The steps since H was made.
+    fresh : bool
+        Whether there was none.
+    damping : float
+        The multiple of the identity in H.
+    decrements : tuple of float
+        Decreases in sight at the points since H was made.
+    attempts : int
+        Proofs tried.
+    stuck : bool
+        Whether no other way of going down is left.
+    newton : NewtonStep or None
+        A Newton step on its way, where f is quadratic.
+    iteration : int
+    status : Status or None
+        How the run ended.
+    known : Certificate or None
+        With the status.
+    """
+
+    point: DataPoint
+    problem: Objective
+    facts: Facts
+    floor: float
+    preconditioner: Preconditioner
+    stage: Stage
+    memory: Memory
+    fresh: bool = False
+    damping: float = 0.0
+    decrements: tuple[float, ...] = ()
+    attempts: int = 0
+    stuck: bool = False
+    newton: NewtonStep | None = None
+    iteration: int = 0
+    status: Status | None = None
+    known: Certificate | None = None
+
+    @cached_property
+    def direction(self) -> FloatArray:
+        """p = -B⁻¹∇f, B being H with the secant equations of the memory."""
+        return -self.memory.solve(self.point.x_gradient)
+
+    @cached_property
+    def slope(self) -> float:
+        """∇fᵀp."""
+        return float(self.direction @ self.point.x_gradient)
+
+    @property
+    def decrement(self) -> float:
+        """-½ ∇fᵀp, the decrease in sight; 0 where it is not positive."""
+        return -0.5 * self.slope if self.slope <= 0.0 else 0.0
+
+    def scale(self, value: float) -> float:
+        """What suboptimality is relative to."""
+        return max(value, self.floor)
+
+    def within(self, gap: float, tol: float) -> bool:
+        """Whether a gap at the point is within a relative tolerance."""
+        return gap <= tol * self.scale(self.point.value - gap)
+
+    def ended(self, status: Status, gap: float, kind: GapKind, smallest: float | None = None) -> NewtonState:
+        """The state with its certificate."""
+        point, loss = self.point, self.problem.loss
+        g = point.x_gradient
+        norm = math.sqrt(max(float(g @ self.preconditioner.solve(g)), 0.0))
+        best = self.scale(point.value - gap)
+        relative = 0.0 if gap <= 0.0 else gap / best if best > 0.0 else math.inf
+        if not math.isfinite(point.value):
+            status, relative = Status.NON_FINITE, math.inf
+        error = point.error if loss.task == "classification" else None
+        smoothing = None
+        if error is not None and not loss.convex:
+            smoothing = point.value - self.problem.penalty(point.x) - error
+        certificate = Certificate(status, relative, norm, kind, point.value, smallest, error, smoothing)
+        return replace(self, status=status, known=certificate)
+
+
+def renewed(state: NewtonState, event: Event) -> NewtonState | None:
+    """The state with a new H at its point; None where there is nothing new to be had.
+
+    STALE moves on to a sharper kind. After NO_STEP a fresh H is replaced by a larger one, whose steps are
+    shorter. MADE takes the same kind again.
+    """
+    facts, stage, damping = state.facts, state.stage, 0.0
+    if event is Event.NO_STEP:
+        if state.fresh and state.damping >= 1.0:
+            return None
+        damping = max(DAMPING, state.damping / DAMPING) if state.fresh else state.damping
+    if event is not Event.MADE:
+        stage = next_stage(facts, stage, Seen(event))
+    try:
+        new = made(state.problem, stage, state.point.margins, damping=damping, previous=state.preconditioner)
+    except FloatingPointError:  # φ'' has underflowed in all rows that counted
+        return None
+    return replace(
+        state,
+        preconditioner=new,
+        stage=next_stage(facts, stage, seen_of(new)),
+        memory=state.memory.about(new.solve),
+        fresh=True,
+        damping=damping,
+        decrements=(),
+    )

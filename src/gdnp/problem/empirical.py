@@ -1,0 +1,191 @@
+"""The function that is minimised on rows of data, in any affine coordinates of the columns.
+
+With x = (v, γ), w̃ = scale · v and b = γ - centreᵀw̃,
+
+    f(v, γ) = Σ s_i φ(base_i + σ_i η_i) + ½ Σ_j ridge_j v_j²,   η = (X - centre)(scale · v) + γ,
+
+where σ = -y, base = 0 in classification, σ = -1, base = y in regression, and ridge = α scale². X itself is
+only ever read in row blocks: the centre and the scale act on d-vectors. With K columns x has shape (d + 1, K)
+and the margins (n, K). f is then the sum over the columns, or what the loss makes of a row of margins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gdnp._typing import FloatArray
+from gdnp.design import DesignMatrix, RowVector
+from gdnp.design.block import Affine, Valued, weighted
+from gdnp.losses import Loss
+from gdnp.problem.coordinates import Coordinates
+from gdnp.problem.interface import Cost
+
+__all__ = ["Empirical"]
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """s φ'' of every row, written; n times as much where every row weighs the same."""
+
+    loss: Loss
+    share: float
+
+    def __call__(self, t: FloatArray, s: FloatArray | None, out: FloatArray) -> list[Any]:
+        """See ``Rows.total``."""
+        out[:] = weighted(self.loss.curvature(t), s)
+        if s is None:
+            out *= self.share
+        return []
+
+
+class Empirical:
+    """f by numbers: every method that reads X says what it costs in passes.
+
+    Attributes
+    ----------
+    design : DesignMatrix of shape (n, d)
+    sigma : RowVector of shape (n,)
+        σ, of size 1.
+    base : RowVector of shape (n,) or None
+        None is 0.
+    weight : RowVector of shape (n,) or None
+        Sample weights that sum to one; None is 1/n each.
+    loss : Loss
+        φ.
+    coordinates : Coordinates
+    fit_intercept : bool
+        Whether γ is a variable.
+    cost : Cost
+        The ledger.
+    """
+
+    design: DesignMatrix
+    sigma: RowVector
+    base: RowVector | None
+    weight: RowVector | None
+    loss: Loss
+    coordinates: Coordinates
+    fit_intercept: bool
+    cost: Cost
+
+    @property
+    def n_samples(self) -> int:
+        """The number of rows n."""
+        return self.design.n_samples
+
+    @property
+    def n_features(self) -> int:
+        """The dimension d."""
+        return self.design.n_features
+
+    @property
+    def share(self) -> float:
+        """What a sum over rows is multiplied by: 1/n where every row weighs the same, else 1."""
+        return 1.0 / self.n_samples if self.weight is None else 1.0
+
+    # Coordinates
+
+    def outward(self, x: FloatArray) -> tuple[FloatArray, Any]:
+        """(w̃, b) of the columns that are read."""
+        coordinates = self.coordinates
+        w = _rows_of(coordinates.scale, x) * x[:-1]
+        b = x[-1] - coordinates.centre @ w
+        return w, float(b) if x.ndim == 1 else b
+
+    def pulled_back(self, product: FloatArray, total: Any) -> FloatArray:
+        """The chain rule back from (Xᵀr, Σr): the derivative by x, without the ridge."""
+        gradient = np.empty((self.n_features + 1, *product.shape[1:]))
+        centre = _rows_of(self.coordinates.centre, product)
+        inner = np.multiply(centre, -total, out=gradient[:-1])
+        inner += product
+        inner *= _rows_of(self.coordinates.scale, product)
+        gradient[-1] = total if self.fit_intercept else 0.0
+        return gradient
+
+    def with_ridge(self, gradient: FloatArray, x: FloatArray) -> FloatArray:
+        """The gradient with that of the ridge at x added, in place."""
+        gradient[:-1] += _rows_of(self.coordinates.ridge, x) * x[:-1]
+        return gradient
+
+    def penalty(self, x: FloatArray) -> float:
+        """½ Σ ridge_j v_j²."""
+        return 0.5 * float((self.coordinates.ridge @ np.square(x[:-1])).sum())
+
+    # Readings of X
+
+    def evaluated(self, x: FloatArray) -> tuple[RowVector, list[Any]]:
+        """The margins at x, and Σ s φ, Xᵀr and Σ r for r = s φ' σ, s = 1 without weights: one pass."""
+        self.cost.charge(1.0)
+        margins = self._vector_for(x)
+        sums = self.design.map(
+            "value",
+            Valued(*self.outward(x), self.loss),
+            reads=(self.sigma, self.base, self.weight),
+            writes=(margins,),
+            partial_size=x.size,
+        )
+        return margins, sums
+
+    def sums(self, margins: RowVector) -> list[Any]:
+        """The same sums where the margins are known: half a pass."""
+        self.cost.charge(0.5)
+        return list(
+            self.design.map(
+                "sums", self.loss, reads=(self.sigma, self.weight, margins), partial_size=self.n_features
+            )
+        )
+
+    def slope(self, p: FloatArray) -> RowVector:
+        """The derivative of the margins along p, shape (n,) or (n, K): half a pass."""
+        self.cost.charge(0.5)
+        slope = self._vector_for(p)
+        self.design.map("margins", Affine(*self.outward(p)), reads=(self.sigma, None), writes=(slope,))
+        return slope
+
+    def hessian_product(self, curvature: RowVector, p: FloatArray, slope: RowVector) -> FloatArray:
+        """∇²f p for curvature = s φ''; writes the derivative of the margins along p to `slope`; one pass."""
+        self.cost.charge(1.0)
+        product, total = self.design.map(
+            "hessian",
+            Affine(*self.outward(p)),
+            reads=(self.sigma, curvature),
+            writes=(slope,),
+            partial_size=p.size,
+        )
+        return self.with_ridge(self.pulled_back(product, total), p)
+
+    def features(self, v: FloatArray) -> RowVector:
+        """(X - centre)(scale · v), shape (n,): half a pass."""
+        self.cost.charge(0.5)
+        out = self._vector_for(v)
+        self.design.map(
+            "margins", Affine(*self.outward(np.append(v, 0.0))), reads=(None, None), writes=(out,)
+        )
+        return out
+
+    def backward(self, r: RowVector) -> FloatArray:
+        """((X - centre) scale)ᵀ r, shape (d,): half a pass."""
+        self.cost.charge(0.5)
+        product, total = self.design.map("transpose", reads=(r,), partial_size=self.n_features)
+        return self.pulled_back(product, total)[:-1]
+
+    # Sums over rows
+
+    def curvature(self, margins: RowVector) -> RowVector:
+        """s φ'' of every row, shape of the margins."""
+        rows = self.design.rows
+        out = rows.empty_like(margins)
+        rows.total(Curvature(self.loss, self.share), margins, self.weight, writes=(out,))
+        return out
+
+    def _vector_for(self, x: FloatArray) -> RowVector:
+        """Room for the margins of x."""
+        return self.design.rows.empty(None if x.ndim == 1 else x.shape[1])
+
+
+def _rows_of(v: FloatArray, like: FloatArray) -> FloatArray:
+    """`v` for each row of `like`."""
+    return v if like.ndim == 1 else v[:, None]

@@ -1,0 +1,156 @@
+"""Weighted Grams in the coordinates of a problem: what preconditioners are made of."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gdnp._typing import FloatArray
+from gdnp.design import Choice, RowVector
+from gdnp.design.block import Affine, Scatter
+from gdnp.design.threads import ordered_map
+from gdnp.problem.coordinates import Gram
+from gdnp.problem.objective import Objective
+
+__all__ = ["Gram", "covariance", "dense_rows", "diagonal", "gram", "gram_product", "hessian", "kernel_matrix"]
+
+STRIP = 64
+"""Rows of X that are made dense at a time for a kernel."""
+
+
+def gram(
+    problem: Objective, curvature: RowVector | None, choice: Choice | None = None, *, central: bool = True
+) -> Gram:
+    """The Gram weighted by curvature = s φ'', about the weighted mean if `central`.
+
+    Parameters
+    ----------
+    problem : Objective
+    curvature : RowVector of shape (n,) or None
+        None where the chosen rows were drawn in proportion to it.
+    choice : Choice or None
+        The rows to make it from; None is all.
+    central : bool
+    """
+    chosen = problem.n_samples if choice is None else choice.count
+    problem.cost.charge(problem.design.gram_passes * chosen / problem.n_samples)
+    coordinates, drawn = problem.coordinates, choice is not None and choice.mass is not None
+    sums = problem.design.map(
+        "gram",
+        Scatter(coordinates.centre, choice.mass if choice is not None else None),
+        reads=(None if drawn else curvature,),
+        partial_size=problem.n_features**2,
+        chosen=choice,
+    )
+    mass, first, scatter = sums
+    first = _first(problem, mass, first)
+    scatter *= coordinates.scale
+    scatter *= coordinates.scale[:, None]
+    found = Gram(mass, first, scatter)
+    if central and problem.fit_intercept:
+        scatter -= np.outer(first, found.mean)
+    return found
+
+
+def covariance(problem: Objective) -> Gram:
+    """S = Σ s_i (x_i - m)(x_i - m)ᵀ, taken once for all problems that share it."""
+    shared = problem.shared
+    if shared.covariance is None:
+        n = problem.n_samples
+        equal = problem.design.rows.hold(np.broadcast_to(1.0 / n, n))
+        shared.covariance = gram(problem, equal if problem.weight is None else problem.weight)
+    return shared.covariance
+
+
+def diagonal(problem: Objective, curvature: RowVector) -> Gram:
+    """As ``gram``, with the diagonal of the scatter alone, shape (d,); one pass."""
+    problem.cost.charge(1.0)
+    coordinates = problem.coordinates
+    mass, first, squares = problem.design.map(
+        "diagonal", Scatter(coordinates.centre), reads=(curvature,), partial_size=problem.n_features
+    )
+    first = _first(problem, mass, first)
+    found = Gram(mass, first, squares * np.square(coordinates.scale))
+    np.maximum(found.scatter - first * found.mean, 0.0, out=found.scatter)
+    return found
+
+
+def _first(problem: Objective, mass: float, first: FloatArray) -> FloatArray:
+    """Σ c_i x_i in the problem's coordinates; 0 where there is no intercept for it to couple to."""
+    if not problem.fit_intercept:
+        return np.zeros(problem.n_features)
+    return problem.coordinates.scale * (first - mass * problem.coordinates.centre)
+
+
+def gram_product(
+    problem: Objective, curvature: RowVector, V: FloatArray, mean: FloatArray, choice: Choice | None = None
+) -> FloatArray:
+    """Σ c_i (x_i - m)(x_i - m)ᵀ V in the problem's coordinates, shape (d, k), for any m; k passes.
+
+    With `choice` it is made from those rows.
+    """
+    chosen = problem.n_samples if choice is None else choice.count
+    problem.cost.charge(V.shape[1] * chosen / problem.n_samples)
+    coordinates = problem.coordinates
+    W = coordinates.scale[:, None] * V
+    product, rest = problem.design.map(
+        "product",
+        Affine(W, -(coordinates.centre @ W + mean @ V)),
+        reads=(curvature,),
+        partial_size=W.size,
+        chosen=choice,
+    )
+    product -= np.outer(coordinates.centre, rest)
+    product *= coordinates.scale[:, None]
+    product -= np.outer(mean, rest)
+    return np.asarray(product)
+
+
+def hessian(problem: Objective, curvature: RowVector) -> FloatArray:
+    """∇²f over (v, γ), shape (d + 1, d + 1), with a 1 for a γ that is no variable."""
+    found, d = gram(problem, curvature, central=False), problem.n_features
+    matrix = np.zeros((d + 1, d + 1))
+    matrix[:d, :d] = found.scatter
+    np.einsum("ii->i", matrix)[:d] += problem.coordinates.ridge
+    matrix[d, :d] = matrix[:d, d] = found.first
+    matrix[d, d] = found.total if problem.fit_intercept else 1.0
+    return matrix
+
+
+def kernel_matrix(problem: Objective, inverse_ridge: FloatArray) -> FloatArray:
+    """(X - centre) scale² R⁻¹ (X - centre)ᵀ, shape (n, n), for n < d; costs n/2 passes or so."""
+    problem.cost.charge(0.5 * problem.n_samples)
+    design, bounds = problem.design, problem.design.bounds
+    out = np.empty((problem.n_samples, problem.n_samples))
+    factor = np.square(problem.coordinates.scale) * inverse_ridge
+    strips = [
+        (k, slice(first, min(first + STRIP, high)))
+        for k, (low, high) in enumerate(bounds)
+        for first in range(low, high, STRIP)
+    ]
+
+    def fill(strip: tuple[int, slice]) -> None:
+        k, columns = strip
+        low = bounds[k][0]
+        rows = design.block(k).dense(columns.start - low, columns.stop - low) - problem.coordinates.centre
+        rows *= factor
+        offset = rows @ problem.coordinates.centre
+        for i in range(k, len(bounds)):
+            part = design.block(i).dot(rows.T) - offset
+            out[slice(*bounds[i]), columns] = part
+            if i > k:
+                out[columns, slice(*bounds[i])] = part.T
+
+    for _ in ordered_map(fill, strips, design.n_jobs):
+        pass
+    return 0.5 * (out + out.T)
+
+
+def dense_rows(problem: Objective) -> FloatArray:
+    """(X - centre) scale as an array of shape (n, d), where that is small; n/2 passes."""
+    problem.cost.charge(0.5 * problem.n_samples)
+    out = np.empty((problem.n_samples, problem.n_features))
+    for k, (low, high) in enumerate(problem.design.bounds):
+        out[low:high] = problem.design.block(k).dense(0, high - low)
+    out -= problem.coordinates.centre
+    out *= problem.coordinates.scale
+    return out

@@ -1,0 +1,374 @@
+"""The objective on rows of data: f(w̃, γ) = Σ s_i φ(t_i)/Σ s_i + α/2 ‖w̃‖² (Eqs. 10 and 16)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from gdnp._typing import FloatArray
+from gdnp.design import Choice, DenseDesign, DesignMatrix, RowVector, as_design
+from gdnp.design.block import Affine
+from gdnp.losses import Loss, get_loss
+from gdnp.metric import Covariance, OperatorCovariance
+from gdnp.moments import Moments
+from gdnp.problem.coordinates import FAR_FROM_ZERO, Coordinates, Gram, standardise
+from gdnp.problem.empirical import Empirical
+from gdnp.problem.interface import Cost, Point
+from gdnp.problem.points import DataPoint, Mean
+from gdnp.validation import checked_number, checked_targets, checked_weights
+
+__all__ = ["LARGEST_GRAM", "Objective", "Shared"]
+
+LARGEST_GRAM = 2048
+"""Columns up to which S is held as a matrix."""
+LONGEST, ROWS_THAT_BEND = 1e6, 0.2
+"""Largest |g| of a convex loss. Another's is this many rows a column: see ``Objective.length_cap``."""
+
+
+@dataclass
+class Shared:
+    """What problems on the same rows, weights and loss make once for each other.
+
+    Attributes
+    ----------
+    problems : int
+        How many there will be.
+    standard : (DesignMatrix, Coordinates) or None
+        The design to read and the coordinates in which every column has unit curvature.
+    covariance : Gram or None
+        S in these.
+    kernel : (ndarray of shape (d,), ndarray of shape (n, n)) or None
+        R, and K = X R⁻¹ Xᵀ for it.
+    """
+
+    problems: int = 1
+    standard: tuple[DesignMatrix, Coordinates] | None = None
+    covariance: Gram | None = None
+    kernel: tuple[FloatArray, FloatArray] | None = None
+
+
+@dataclass(frozen=True)
+class Pull:
+    """|φ'| of every row, written; with `least` added, and weighted, where these are given."""
+
+    loss: Loss
+    least: float = 0.0
+
+    def __call__(self, t: FloatArray, s: FloatArray | None, out: FloatArray) -> list[Any]:
+        """See ``Rows.total``; the sum of |φ'|."""
+        np.abs(self.loss.gradient(t), out=out)
+        whole = float(out.sum())
+        out += self.least
+        if s is not None:
+            out *= s
+        return [whole]
+
+
+class Objective(Empirical):
+    """Empirical risk with a ridge on a design matrix.
+
+    The argument of the loss is t = -y (xᵀw̃ + γ) for a classification loss (y in {-1, +1}) and
+    t = y - xᵀw̃ - γ for a regression loss. Columns are centred implicitly unless `center` is False; γ is a
+    variable only with `fit_intercept`. ``squared_error`` is r²/2, so its f is half of Eq. 10.
+
+    Parameters
+    ----------
+    X : array_like, sparse matrix or DesignMatrix of shape (n, d)
+        Features; stored as they are.
+    y : array_like of shape (n,)
+        -1 and +1 for a classification loss, real numbers for a regression loss.
+    loss : str or Loss
+        A name in ``gdnp.losses.LOSSES`` or an instance.
+    alpha : float
+        α >= 0, in the raw coordinates of X.
+    fit_intercept : bool
+        Whether γ is a variable.
+    center : bool
+        Whether x stands for x - E[x] (Assumption 1).
+    sample_weight : array_like of shape (n,) or None
+        Non-negative with a positive sum.
+    n_jobs : int or None
+        Threads of a pass; None means all cores.
+
+    Raises
+    ------
+    ValueError
+        For wrong shapes, NaN or infinity, labels that are not -1 and +1, one class alone, bad weights,
+        or a bad `alpha`.
+    """
+
+    alpha: float
+    center: bool
+    shared: Shared
+    _is_standard = False
+    _standard: Objective | None = None
+
+    def __init__(
+        self,
+        X: Any,
+        y: Any,
+        loss: str | Loss = "log_loss",
+        *,
+        alpha: float = 0.0,
+        fit_intercept: bool = False,
+        center: bool = True,
+        sample_weight: Any = None,
+        n_jobs: int | None = None,
+    ) -> None:
+        loss = get_loss(loss)
+        design = as_design(X, n_jobs)
+        y = checked_targets(y, design.n_samples, loss)
+        weight = checked_weights(sample_weight, y, loss)
+        alpha = checked_number("alpha", alpha)
+        options = {"fit_intercept": fit_intercept, "center": center}
+        self._set(design, y, weight, loss=loss, alpha=alpha, cost=Cost(), shared=Shared(), **options)
+        _ = self.moments  # finds NaN and infinity
+
+    @classmethod
+    def unchecked(
+        cls,
+        design: DesignMatrix,
+        target: FloatArray,
+        weight: FloatArray | None,
+        loss: Loss,
+        alpha: float,
+        *,
+        fit_intercept: bool,
+        cost: Cost | None = None,
+        shared: Shared | None = None,
+    ) -> Objective:
+        """An objective of parts that were checked; columns are centred if and only if there is an intercept.
+
+        The target is -1 and +1 in classification, the weight sums to one, and `shared` comes from other
+        objectives on the same rows, weights and loss.
+        """
+        new = cls.__new__(cls)
+        options = {"fit_intercept": fit_intercept, "center": fit_intercept}
+        parts = {"cost": cost or Cost(), "shared": shared or Shared()}
+        new._set(design, target, weight, loss=loss, alpha=alpha, **options, **parts)
+        return new
+
+    def _set(
+        self, design: DesignMatrix, target: FloatArray, weight: FloatArray | None, **others: Any
+    ) -> None:
+        """Take the parts."""
+        self._given = design
+        self.__dict__.update(others)
+        hold = design.rows.hold
+        # t = base + σ η for predictions η: σ = -y in classification; base = y, σ = -1 in regression.
+        if self.loss.task == "classification":
+            self.sigma, self.base = hold(-target), None
+        else:
+            self.sigma, self.base = hold(np.broadcast_to(-1.0, target.shape)), hold(target)
+        self.weight = None if weight is None else hold(weight)
+
+    def _with(
+        self, design: DesignMatrix, coordinates: Coordinates, *, standard: bool, **changes: Any
+    ) -> Objective:
+        """The same rows in other coordinates, with other attributes where `changes` name them."""
+        new = type(self).__new__(type(self))
+        for name in ("alpha", "base", "center", "cost", "fit_intercept", "loss", "shared", "sigma", "weight"):
+            setattr(new, name, changes.get(name, getattr(self, name)))
+        new._given = changes.get("given", self._given)
+        new.__dict__.update(design=design, coordinates=coordinates, _is_standard=standard)
+        return new
+
+    # Coordinates
+
+    @cached_property
+    def _centred(self) -> tuple[DesignMatrix, Moments]:
+        """The design to read and its moments, large offsets taken off the entries of X themselves."""
+        design, moments = self._given, self._moments_of(self._given)
+        far = np.abs(moments.mean) > FAR_FROM_ZERO * np.sqrt(moments.variance)
+        if self.center and isinstance(design, DenseDesign) and far.any():
+            design = design.shifted(moments.mean / moments.scale)
+            moments = self._moments_of(design)
+        return design, moments
+
+    def _moments_of(self, design: DesignMatrix) -> Moments:
+        return Moments.of(design, self.target, self.weight, second="diagonal")
+
+    @cached_property
+    def design(self) -> DesignMatrix:  # type: ignore[override]
+        """X as it is read."""
+        return self._centred[0]
+
+    @property
+    def moments(self) -> Moments:
+        """Means and variances of the columns as they are read, and their covariance with the targets."""
+        return self._centred[1]
+
+    @cached_property
+    def coordinates(self) -> Coordinates:  # type: ignore[override]
+        """Those of X itself: centred where asked for, in the units of its columns."""
+        d, moments = self.n_features, self.moments
+        centre = moments.mean / moments.scale if self.center else np.zeros(d)
+        return Coordinates(centre, np.ones(d), np.full(d, self.alpha))
+
+    @property
+    def standardised(self) -> Objective:
+        """The same function in coordinates where every column has unit curvature; one pass the first time."""
+        if self._is_standard:
+            return self
+        if self._standard is None:
+            if self.shared.standard is None:
+                self.cost.charge(1.0)
+                parts = standardise(self._given, self.weight, self.loss, self.alpha, self.center)
+                self.shared.standard = parts
+            self._standard = self._with(*self.shared.standard, standard=True)
+        return self._standard
+
+    def with_loss(self, loss: Loss) -> Objective:
+        """The same data, coordinates and ledger under another loss."""
+        standard = self._is_standard
+        # Coordinates of unit curvature are those of a loss: raw ones share none.
+        shared = self.shared if standard else Shared(self.shared.problems)
+        return self._with(self.design, self.coordinates, standard=standard, loss=loss, shared=shared)
+
+    def on_rows(self, choice: Choice, weight: FloatArray, *, ridge: float = 0.0) -> Objective:
+        """The same coordinates on some rows, in memory, with weights of their own and a further ridge."""
+        rows, coordinates = self.design.rows, self.coordinates
+        part = self.design.gather(choice)
+        hold = part.rows.hold
+        return self._with(
+            part,
+            Coordinates(coordinates.centre, coordinates.scale, coordinates.ridge + ridge),
+            standard=True,
+            given=part,
+            sigma=hold(rows.gather(self.sigma, choice)),
+            base=None if self.base is None else hold(rows.gather(self.base, choice)),
+            weight=hold(weight),
+            cost=Cost(),
+            shared=Shared(),
+        )
+
+    def raw(self, x: FloatArray) -> tuple[FloatArray, float]:
+        """(w̃, b) of xᵀw̃ + b for the columns of X as they came."""
+        w, b = self.outward(x)
+        coef = w * self.design.factor
+        return coef, float(b - self.design.offset @ coef)
+
+    def from_raw(self, coef: FloatArray, intercept: float) -> FloatArray:
+        """The inverse of ``raw``; a column of scale 0 keeps its 0."""
+        scale, factor = self.coordinates.scale, self.design.factor
+        unit = scale * factor
+        v = np.divide(coef, unit, out=np.zeros(self.n_features), where=unit > 0.0)
+        w = scale * v
+        b = intercept + self.coordinates.centre @ w + self.design.offset @ (w * factor)
+        return np.append(v, b if self.fit_intercept else 0.0)
+
+    def raw_intercept(self, coef: FloatArray, intercept: float) -> float:
+        """b of xᵀw̃ + b for raw columns, given γ for the objective's own."""
+        return self.raw(np.append(coef, intercept))[1]
+
+    # Eq. 1
+
+    @property
+    def target(self) -> RowVector:
+        """What columns are correlated with for u: -y in classification, y in regression."""
+        return self.sigma if self.base is None else self.base
+
+    @property
+    def _unit(self) -> FloatArray:
+        """What a raw column is multiplied by in these coordinates, shape (d,)."""
+        return self.coordinates.scale * (self.design.factor / self._given.factor)
+
+    @cached_property
+    def column_mean(self) -> FloatArray:
+        """E[x] of the raw columns, shape (d,)."""
+        return self.moments.mean / self.moments.scale + self.design.offset
+
+    @cached_property
+    def u(self) -> FloatArray:
+        """Eq. 1: u = E[-y x], shape (d,), x and y centred when `center`."""
+        moments = self.moments
+        U = moments.U[:, 0] if self.center else moments.U[:, 0] + moments.mean * moments.mean_y[0]
+        U = U * (self._unit / moments.scale)
+        return U if self.loss.task == "classification" else -U
+
+    @cached_property
+    def covariance(self) -> Covariance | OperatorCovariance:
+        """S = E[x xᵀ] (x centred when `center`): a matrix up to ``LARGEST_GRAM`` columns, else products."""
+        if self.n_features > LARGEST_GRAM:
+            moments = self.moments.rescaled(self._unit)
+            diagonal = moments.S if self.center else moments.second_moment()
+            return OperatorCovariance(self._covariance_product, diagonal)
+        full = Moments.of(self.design, self.target, self.weight).rescaled(self.coordinates.scale)
+        return Covariance(full.S if self.center else full.second_moment())
+
+    def _covariance_product(self, w: FloatArray) -> FloatArray:
+        """S w = E[x (xᵀw)] without S, in one pass."""
+        self.cost.charge(1.0)
+        at = Affine(*self.outward(np.append(w, 0.0)))
+        product, rest = self.design.map("product", at, reads=(self.weight,), partial_size=self.n_features)
+        return self.share * self.pulled_back(product, rest)[:-1]
+
+    @property
+    def gram_passes(self) -> float:
+        """What forming S costs, in passes; 0 where it is never formed."""
+        return self.design.gram_passes if self.n_features <= LARGEST_GRAM else 0.0
+
+    @property
+    def length_cap(self) -> float:
+        """Largest |g|: 1e6, or for a non-convex loss what still leaves rows where the loss bends.
+
+        Of n Gaussian predictions with spread g about 0.8 n/g lie within 1 of zero; with fewer than four of
+        them for each coordinate the gradient is noise, and soon exactly 0.
+        """
+        if self.loss.convex:
+            return LONGEST
+        return max(10.0, ROWS_THAT_BEND * self.n_samples / self.n_features)
+
+    # Points
+
+    @cached_property
+    def origin(self) -> DataPoint:
+        """The handle of w̃ = 0, γ = 0, which needs no pass."""
+        zero = self.design.rows.hold(np.broadcast_to(0.0, self.n_samples))
+        return DataPoint(self, np.zeros(self.n_features + 1), zero if self.base is None else self.base)
+
+    def at(self, coef: FloatArray, intercept: float = 0.0) -> DataPoint:
+        """The handle of (w̃, γ), `coef` of shape (d,); value and gradient come with it, in one pass."""
+        coef = np.asarray(coef, dtype=np.float64)
+        if coef.shape != (self.n_features,):
+            raise ValueError(
+                f"coef must have one entry per column of X, {self.n_features}. Got {coef.shape}."
+            )
+        return self.point(np.append(coef, intercept))
+
+    def point(self, x: FloatArray) -> DataPoint:
+        """The handle of x = (v, γ), shape (d + 1,) or (d + 1, K), with value and gradient; one pass."""
+        return DataPoint(self, x, *self.evaluated(x))
+
+    def known(self, x: FloatArray, margins: RowVector) -> DataPoint:
+        """The handle of x, whose margins are known; half a pass when its gradient is asked for."""
+        return DataPoint(self, x, margins)
+
+    @property
+    def constant(self) -> DataPoint:
+        """The constant prediction that the loss starts from, made anew in O(n): kept it would be a circle."""
+        x = np.zeros(self.n_features + 1)
+        if self.fit_intercept:
+            mean = self.share * float(self.design.rows.total(Mean(np.positive), self.target, self.weight)[0])
+            x[-1] = self.loss.constant(-mean if self.base is None else mean)
+        terms = [(x[-1], self.sigma)] if self.base is None else [(x[-1], self.sigma), (1.0, self.base)]
+        return DataPoint(self, x, self.design.rows.combine(*terms))
+
+    def stein_coefficient(self, point: Point) -> float:
+        """c₁ of ∇f = c₁ u + c₂ S w̃ under Assumption 2, with averages over the data.
+
+        Stein's lemma gives c₁ = E φ' - (uᵀw̃) E φ'' in classification and, for jointly Gaussian (x, y),
+        c₁ = c₂ = E φ'' in regression.
+        """
+        c2 = point.mean_curvature
+        if self.loss.task == "regression":
+            return c2
+        return point.mean_gradient - float(self.u @ point.coef) * c2
+
+    @cached_property
+    def has_ridge(self) -> bool:
+        """Whether some live column has a ridge."""
+        return bool(np.any(self.coordinates.ridge[self.coordinates.scale > 0.0] > 0.0))

@@ -1,0 +1,239 @@
+"""``gdnp predict``: what was fitted comes back from the file, for rows in any form that has its columns."""
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.datasets import load_iris
+
+from command import one_sentence
+from gdnp import GDNPClassifier, GDNPRegressor
+from gdnp.cli import main
+from gdnp.models import load_model
+
+pandas = pytest.importorskip("pandas")
+skops = pytest.importorskip("skops.io")
+
+NAMES = ["sepal length", "sepal width", "petal length", "petal width"]
+
+
+def _fit(*arguments):
+    return main(["fit", *map(str, arguments)])
+
+
+def _predict(*arguments):
+    return main(["predict", *map(str, arguments)])
+
+
+def _rows(frame):
+    """As the command has them: the order in memory decides the last bit of a sum."""
+    return np.ascontiguousarray(frame.to_numpy())
+
+
+def _column(text):
+    rows = list(csv.reader(io.StringIO(text)))
+    assert rows[0] == ["prediction"]
+    return [row[0] for row in rows[1:]]
+
+
+@pytest.mark.parametrize("file", ["iris.csv", "iris.parquet"])
+def test_labels_of_text(capsys, iris, file):
+    assert _fit(file, "--out", "m.skops") == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert "150 rows, 4 columns, classes setosa, versicolor, virginica" in captured.out
+    assert re.search(r"accuracy +0\.9\d+ on the training rows", captured.out)
+    assert "proved by a duality gap" in captured.out
+    assert "m.skops" in captured.out
+    X = _rows(iris[NAMES])
+    known = GDNPClassifier().fit(X, iris["species"])
+    assert _predict("m.skops", file) == 0
+    captured = capsys.readouterr()
+    assert _column(captured.out) == known.predict(X).tolist()
+    assert re.fullmatch(r"gdnp: accuracy 0\.9\d+ on 150 rows\.\n", captured.err)
+    loaded = load_model("m.skops")
+    assert_array_equal(loaded.coef_, known.coef_)
+    assert loaded.feature_names_in_.tolist() == NAMES
+
+
+def test_libsvm_labels_are_printed_as_they_stand(capsys, iris):
+    assert _fit("iris.svm", "--out", "m.skops") == 0
+    assert "classes 0, 1, 2" in capsys.readouterr().out
+    assert _predict("m.skops", "iris.svm") == 0
+    X, y = load_iris(return_X_y=True)
+    known = GDNPClassifier().fit(X, y).predict(X)
+    assert _column(capsys.readouterr().out) == [str(label) for label in known]
+
+
+def test_columns_in_another_order_and_no_target(capsys, iris):
+    assert _fit("iris.csv", "--out", "m.skops") == 0
+    assert _predict("m.skops", "iris.csv") == 0
+    known = _column(capsys.readouterr().out.partition("m.skops\n")[2])
+    iris[NAMES[::-1]].assign(id="x")[["id", *NAMES[::-1]]].to_csv("new.csv", index=False)
+    assert _predict("m.skops", "new.csv") == 0
+    captured = capsys.readouterr()
+    assert _column(captured.out) == known
+    assert captured.err == ""
+
+
+def test_probabilities(capsys, iris):
+    assert _fit("iris.csv", "--out", "m.skops") == 0
+    capsys.readouterr()
+    assert _predict("m.skops", "iris.csv", "--proba") == 0
+    rows = list(csv.reader(io.StringIO(capsys.readouterr().out)))
+    labels = ["setosa", "versicolor", "virginica"]
+    assert rows[0] == ["prediction", *(f"probability_{label}" for label in labels)]
+    shares = np.array([row[1:] for row in rows[1:]], dtype=float)
+    known = GDNPClassifier().fit(_rows(iris[NAMES]), iris["species"]).predict_proba(_rows(iris[NAMES]))
+    assert_array_equal(shares, known)
+    assert [row[0] for row in rows[1:]] == [labels[k] for k in shares.argmax(axis=1)]
+
+
+def test_regression(capsys, iris):
+    assert _fit("iris.csv", "--target", "petal width", "--out", "m.skops") == 1
+    assert "must be numbers" in one_sentence(capsys)
+    iris[NAMES].to_csv("numbers.csv", index=False)
+    assert _fit("numbers.csv", "--target", "sepal length", "--loss", "pseudo_huber", "--out", "m.skops") == 0
+    assert re.search(r"R² +0\.\d{4} on the training rows", capsys.readouterr().out)
+    X = _rows(iris[NAMES[1:]])
+    known = GDNPRegressor("pseudo_huber").fit(X, iris["sepal length"]).predict(X)
+    assert _predict("m.skops", "numbers.csv", "--target", "sepal length") == 0
+    captured = capsys.readouterr()
+    assert_array_equal(np.array(_column(captured.out), dtype=float), known)
+    assert "R² 0." in captured.err
+    assert _predict("m.skops", "iris.csv", "--proba") == 2
+    assert "--proba needs a classifier" in one_sentence(capsys)
+
+
+@pytest.mark.parametrize(("labels", "shown"), [([True, False], "True"), ([3, 7], "7"), (["ä,b", "c"], "c")])
+def test_labels_of_any_kind_come_back(capsys, labels, shown):
+    frame = pandas.DataFrame({"x": [0.0, 1.0] * 5, "y": labels * 5})
+    frame.to_csv("d.csv", index=False)
+    assert _fit("d.csv", "--out", "m.skops") == 0
+    capsys.readouterr()
+    assert _predict("m.skops", "d.csv") == 0
+    captured = capsys.readouterr()
+    assert _column(captured.out) == [str(label) for label in labels * 5]
+    assert shown in captured.out
+    assert "accuracy 1.0000" in captured.err
+
+
+def test_predict_prints_one_document(capsys, iris):
+    assert _fit("iris.svm", "--out", "m.skops") == 0
+    capsys.readouterr()
+    assert _predict("m.skops", "iris.svm", "--json", "--proba") == 0
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)
+    assert found["classes"] == [0, 1, 2]
+    assert set(found["predictions"]) == {0, 1, 2}
+    assert np.shape(found["probabilities"]) == (150, 3)
+    assert found["score"]["value"] > 0.9
+    assert "accuracy" in captured.err
+    assert _predict("m.skops", "iris.svm", "--json", "--out", "p.csv") == 0
+    assert json.loads(capsys.readouterr().out)["predictions"] == found["predictions"]
+    assert _column(Path("p.csv").read_text()) == [str(label) for label in found["predictions"]]
+
+
+def test_placeholders_are_no_target(capsys, iris):
+    assert _fit("iris.svm", "--out", "m.skops") == 0
+    capsys.readouterr()
+    Path("new.svm").write_text("-9 1:5 2:3\n")
+    assert _predict("m.skops", "new.svm", "--json") == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["score"] is None
+    assert captured.err == ""
+
+
+def test_a_failing_write_of_predictions(capsys, iris, monkeypatch):
+    assert _fit("iris.csv", "--out", "m.skops") == 0
+    Path("p.csv").write_text("mine")
+    capsys.readouterr()
+    before = set(Path().iterdir())
+
+    def half(opened, *_):
+        opened.write("prediction\nset")
+        raise OSError(28, "No space left on device", "p.csv")
+
+    monkeypatch.setattr("gdnp.cli.predict._write_csv", half)
+    assert _predict("m.skops", "iris.csv", "--out", "p.csv") == 1
+    assert "No space left on device: p.csv" in one_sentence(capsys)
+    assert Path("p.csv").read_text() == "mine"
+    assert set(Path().iterdir()) == before
+
+
+def test_predictions_never_replace_what_they_come_from(capsys, iris):
+    assert _fit("iris.csv", "--out", "m.skops") == 0
+    capsys.readouterr()
+    for out in ("m.skops", "./iris.csv"):
+        assert _predict("m.skops", "iris.csv", "--out", out) == 2
+        assert "--out must not be" in one_sentence(capsys)
+
+
+def test_missing_data(capsys):
+    assert _fit("absent.csv") == 3
+    assert "Got 'absent.csv'" in one_sentence(capsys)
+    assert _predict("absent.skops", "breast_cancer") == 3
+    assert "A model was expected at absent.skops" in one_sentence(capsys)
+
+
+def test_unusable_models(capsys, iris):
+    assert _fit("iris.csv", "--out", "m.skops") == 0
+    capsys.readouterr()
+    contents = Path("m.skops").read_bytes()
+    Path("half.skops").write_bytes(contents[: len(contents) // 2])
+    Path("untrusted.skops").write_bytes(skops.dumps({"f": subprocess.Popen}))
+    for name, message in (
+        ("iris.csv", "file of another kind"),
+        ("half.skops", "truncated or damaged"),
+        ("untrusted.skops", "subprocess.Popen']: it is not loaded"),
+        (".", "directory"),
+    ):
+        assert _predict(name, "iris.csv") == 1
+        assert message in one_sentence(capsys)
+
+
+def test_rows_that_do_not_fit_the_model(capsys, iris):
+    assert _fit("iris.csv", "--out", "m.skops") == 0
+    capsys.readouterr()
+    iris.drop(columns=["sepal width", "petal width"]).to_csv("new.csv", index=False)
+    assert _predict("m.skops", "new.csv") == 1
+    assert "Missing: ['sepal width', 'petal width']." in one_sentence(capsys)
+    assert _predict("m.skops", "breast_cancer") == 1
+    assert "Missing: ['sepal length'" in one_sentence(capsys)
+    Path("new.svm").write_text("1 7:2\n")
+    assert _predict("m.skops", "new.svm") == 1
+    assert "should have the 4 columns of the model. Got 7" in one_sentence(capsys)
+
+
+def test_help_names_every_option(capsys):
+    assert _fit("--help") == 0
+    shown = capsys.readouterr().out
+    options = "--target --task --loss --alpha --tol --max-iter --solver --no-intercept --strict --out --json"
+    assert all(option in shown for option in [*options.split(), "--force", "--verbose"])
+    assert _predict("--help") == 0
+    shown = capsys.readouterr().out
+    assert all(option in shown for option in ("--proba", "--target", "--out", "--json"))
+
+
+@pytest.mark.skipif("GDNP_DATA" not in os.environ, reason="needs a9a: set GDNP_DATA to a folder that has it")
+def test_a9a_end_to_end(capsys):
+    folder = Path(os.environ["GDNP_DATA"]) / "a9a"
+    if not (folder / "a9a").is_file() or not (folder / "a9a.t").is_file():
+        pytest.skip(f"no a9a and a9a.t in {folder}")
+    assert _fit(folder / "a9a", "--strict", "--out", "a9a.skops", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["rows"], found["columns"], found["classes"]) == (32561, 123, [-1, 1])
+    assert _predict("a9a.skops", folder / "a9a.t", "--out", "p.csv") == 0  # 122 columns are in that file
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "accuracy 0.8498" in captured.err
+    assert set(_column(Path("p.csv").read_text())) == {"-1", "1"}
+    assert _predict("a9a.skops", "a9a.t") == 0
+    assert capsys.readouterr().out == Path("p.csv").read_text()

@@ -1,0 +1,88 @@
+"""Several classes, their weights and their probabilities."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits, load_iris
+
+from gdnp import GDNPClassifier
+from gdnp.solvers.state import Status
+from problems import draw
+
+
+@pytest.fixture(scope="module")
+def data():
+    return draw(np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "sigmoid"])
+def test_one_against_the_rest_is_the_binary_fits(loss):
+    X, y = load_iris(return_X_y=True)
+    names = np.array(["setosa", "versicolor", "virginica"])[y]
+    model = GDNPClassifier(loss, alpha=1e-2).fit(X, names)
+    for k, name in enumerate(model.classes_):
+        single = GDNPClassifier(loss, alpha=1e-2).fit(X, names == name)
+        # No line has versicolor on one side: its coefficients go to 0 as far as `tol` asks.
+        np.testing.assert_allclose(model.coef_[k], single.coef_[0], rtol=1e-4, atol=1e-5)
+        assert model.length_[k] == pytest.approx(single.length_, rel=1e-4, abs=1e-5)
+        expected = single.certificate_.objective
+        assert model.certificate_[k].objective == pytest.approx(expected, rel=2e-8)
+    assert model.direction_.shape == model.coef_.shape
+    np.testing.assert_allclose(model.length_[:, None] * model.direction_, model.coef_)
+    assert len(model.certificate_) == 3
+    assert set(model.history_["class"]) == set(names)
+    np.testing.assert_allclose(model.predict_proba(X).sum(axis=1), 1.0)
+
+
+def test_digits_converge_raw_and_proved():
+    X, y = load_digits(return_X_y=True)
+    model = GDNPClassifier(alpha=1.0 / len(y)).fit(X, y)
+    assert all(c.proved and c.status is Status.CONVERGED and c.gap <= 1e-8 for c in model.certificate_)
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "sigmoid", "probit"])
+def test_probabilities_follow_scores(data, loss):
+    X, y = data
+    model = GDNPClassifier(loss, alpha=1e-2).fit(X, y)
+    scores, p = model.decision_function(X), model.predict_proba(X)
+    assert ((p[:, 1] > 0.5) == (scores > 0.0)).all()
+    np.testing.assert_allclose(np.exp(model.predict_log_proba(X)), p)
+    if loss != "probit":
+        np.testing.assert_allclose(p[:, 1], 1.0 / (1.0 + np.exp(-scores)))
+
+
+def test_probabilities_of_several_classes_sum_to_one_however_small():
+    """Scores so low that every class has probability 0 are worth the same."""
+    model = GDNPClassifier().fit(np.arange(6.0)[:, None], [0, 1, 2, 0, 1, 2])
+    model.coef_, model.intercept_ = np.zeros((3, 1)), np.full(3, -1e4)
+    np.testing.assert_array_equal(model.predict_proba([[1.0]]), np.full((1, 3), 1.0 / 3.0))
+
+
+@pytest.mark.parametrize("labels", [[0, 1], ["no", "yes"], [-1.0, 7.0], [False, True], [2, 1 << 40]])
+def test_labels_of_any_kind_come_back(data, labels):
+    X, y = data
+    named = np.array(labels)[(y > 0.0).astype(int)]
+    model = GDNPClassifier().fit(X, named)
+    np.testing.assert_array_equal(model.classes_, labels)
+    assert model.classes_.dtype == named.dtype
+    assert np.mean(model.predict(X) == named) > 0.8
+
+
+def test_class_weight_is_sample_weight(data):
+    X, y = data
+    weighted = GDNPClassifier(alpha=1e-2, class_weight={-1.0: 1.0, 1.0: 5.0}).fit(X, y)
+    sampled = GDNPClassifier(alpha=1e-2).fit(X, y, sample_weight=np.where(y > 0, 5.0, 1.0))
+    np.testing.assert_allclose(weighted.coef_, sampled.coef_, rtol=1e-5)
+    assert GDNPClassifier(class_weight="balanced").fit(X, y).certificate_.status is Status.CONVERGED
+
+
+@pytest.mark.parametrize("weights", [{0: 1e308, 1: 1e308}, {0: 1e-308, 1: 1e-308}])
+def test_class_weights_of_any_size(rng, weights):
+    X, y = rng.standard_normal((60, 3)), rng.integers(0, 2, 60)
+    plain = GDNPClassifier().fit(X, y)
+    np.testing.assert_allclose(GDNPClassifier(class_weight=weights).fit(X, y).coef_, plain.coef_, rtol=1e-6)
+
+
+def test_balanced_classes_of_which_one_weighs_nothing(rng):
+    X, y = rng.standard_normal((60, 3)), rng.integers(0, 2, 60)
+    with pytest.raises(ValueError, match="in rows of positive weight"):
+        GDNPClassifier(class_weight="balanced").fit(X, y, sample_weight=y)

@@ -1,0 +1,130 @@
+"""The end of a run: it comes early, is proved where that can be, and never claims more than is true."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gdnp import GDNPClassifier, GDNPRegressor
+from gdnp.losses import LOSSES, LogLoss, PseudoHuber, SquaredError
+from gdnp.newton import Begin, closing, solve
+from gdnp.solvers import Status
+from problems import CONVEX, cancer, draw, estimator, problem_of
+from reference import objective, reference
+
+
+def test_the_last_step_is_tried_early(monkeypatch):
+    """It gains more than another step of the search would, and proves it at once."""
+    early = cancer().history["passes"][-1]
+    monkeypatch.setattr("gdnp.newton.method.BASIN", 0.0)
+    assert early < 0.95 * cancer().history["passes"][-1]
+
+
+@pytest.mark.parametrize("loss", [LogLoss(), PseudoHuber()], ids=lambda loss: loss.name)
+def test_a_ridge_that_is_rounding_is_proved_in_vain_only_a_few_times(rng, loss):
+    """A proof divides by the ridge; beside rounding of the gradient 1e-30 allows none."""
+    X, y = draw(rng, loss=loss)
+    result = solve(problem_of(X, y, loss, 1e-30))
+    assert result.status is Status.CONVERGED
+    assert not result.certificate.proved
+    assert result.n_iter < 15
+    assert result.objective == pytest.approx(reference(loss, X, y, 0.0)[2], rel=1e-12)
+
+
+@pytest.mark.parametrize("alpha", [1e-3, 0.0])
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_a_tolerance_of_nothing_ends_where_values_tell_nothing(rng, loss, alpha):
+    X, y = draw(rng, loss=loss)
+    result = solve(problem_of(X, y, loss, alpha), tol=0.0, max_iter=100)
+    assert result.n_iter < 80
+    assert result.certificate.gap < 1e-15
+
+
+@pytest.mark.parametrize("loss", [SquaredError(), PseudoHuber()], ids=lambda loss: loss.name)
+@pytest.mark.parametrize("alpha", [0.0, 1e-30])
+def test_targets_that_are_met_exactly_end_a_run(rng, loss, alpha):
+    """f is rounding there: no relative accuracy of it can be had."""
+    X = rng.standard_normal((400, 3))
+    result = solve(problem_of(X, X @ [1.0, -2.0, 3.0] + 0.5, loss, alpha))
+    assert result.status is Status.CONVERGED
+    assert result.n_iter <= 8
+    np.testing.assert_allclose(result.coef, [1.0, -2.0, 3.0], rtol=1e-10)
+
+
+@pytest.mark.parametrize("loss", [LogLoss(), PseudoHuber()], ids=lambda loss: loss.name)
+@pytest.mark.parametrize("wrong", [0.9, 1.0])
+def test_margins_that_have_gathered_rounding_are_computed_afresh(rng, loss, wrong):
+    """Those of a better point make f look lower than any step could lead to."""
+    X, y = draw(rng, loss=loss)
+    problem = problem_of(X, y, loss, 1e-3)
+    best = solve(problem).state.point
+    worse = problem.point(0.5 * best.x)
+    believed = problem.design.rows.combine((1.0 - wrong, worse.margins), (wrong, best.margins))
+    result = solve(problem, begin=Begin(worse.x, believed))
+    assert result.status is Status.CONVERGED
+    assert result.certificate.proved
+    assert result.objective == pytest.approx(best.value, rel=1e-8)
+    assert objective(loss, X, y, result.coef, result.intercept, 1e-3) == pytest.approx(best.value, rel=1e-8)
+
+
+@pytest.mark.parametrize("solved", [True, False])
+def test_a_step_that_was_cut_short_is_no_estimate(rng, monkeypatch, solved):
+    """Its decrement is what it gained, not what is left."""
+    last_step = closing._last
+
+    def unproved(state, tol, newton=None):
+        newton = last_step(state, tol, newton).newton
+        newton = replace(newton, step=0.0 * newton.step, decrement=0.0, ended=solved)
+        return closing.Last(newton, state.point, np.inf, "duality_gap")
+
+    monkeypatch.setattr(closing, "_last", unproved)
+    X, y = draw(rng, loss=SquaredError())
+    certificate = solve(problem_of(X, y, SquaredError(), 1e-3)).certificate
+    assert certificate.status is (Status.CONVERGED if solved else Status.STALLED)
+    assert certificate.gap == (0.0 if solved else np.inf)
+    assert certificate.proved is not solved
+
+
+def test_a_tiny_problem_is_solved_to_the_last_digit(rng):
+    X, y = draw(rng)
+    assert cancer().certificate.gap > 1e-12
+    assert solve(problem_of(X, y, LogLoss(), 1e-3)).certificate.gap < 1e-14
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_proof_is_of_the_coefficients_whatever_the_margins_have_gathered(rng):
+    X = rng.standard_normal((64, 40)) + 1e7 * rng.choice([-1.0, 1.0], 40)
+    y = rng.standard_normal(64)
+    model = GDNPRegressor(alpha=1e-4, fit_intercept=False).fit(X, y)
+    certificate = model.certificate_
+    value = 0.5 * np.mean((y - X @ model.coef_) ** 2) + 0.5e-4 * model.coef_ @ model.coef_
+    assert certificate.objective == pytest.approx(value, rel=1e-7)
+    U, s, Vt = np.linalg.svd(X, full_matrices=False)
+    best = Vt.T @ (s / (s**2 + 64 * 1e-4) * (U.T @ y))
+    least = 0.5 * np.mean((y - X @ best) ** 2) + 0.5e-4 * best @ best
+    assert certificate.objective <= (1.0 + certificate.gap) * least * (1.0 + 1e-7)
+
+
+def test_a_fit_cut_short_says_so(rng):
+    X, y = draw(rng, n=500)
+    y = np.where(X @ np.arange(8.0) > 0.0, 1.0, -1.0)
+    y[0] *= -1.0  # all but separable: far to go
+    with pytest.warns(UserWarning, match=r"tol=1e-08 was not met .* the iterations ran out; raise max_iter"):
+        model = GDNPClassifier(alpha=1e-6, max_iter=2).fit(X, y)
+    certificate = model.certificate_
+    assert certificate.status is Status.MAX_ITER
+    assert certificate.gap > 1e-8
+    best = reference(LogLoss(), X, y, 1e-6)[2]
+    assert certificate.proved
+    assert certificate.objective / best - 1.0 <= certificate.gap
+
+
+@pytest.mark.parametrize("loss", CONVEX, ids=lambda loss: loss.name)
+@pytest.mark.parametrize("tol", [1e-1, 1e-4, 1e-10])
+def test_tol_is_met_and_the_gap_is_true(rng, loss, tol):
+    X, y = draw(rng, loss=loss)
+    certificate = estimator(loss, alpha=1e-3, tol=tol).fit(X, y).certificate_
+    best = reference(loss, X, y, 1e-3)[2]
+    assert certificate.status is Status.CONVERGED
+    assert certificate.proved
+    assert certificate.objective / best - 1.0 <= certificate.gap + 1e-14 <= tol + 1e-14

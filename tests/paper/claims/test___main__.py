@@ -1,0 +1,19 @@
+"""``python -m gdnp.paper.claims PAGE``."""
+
+import runpy
+import sys
+
+import pytest
+
+from gdnp.paper.claims import verdicts
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # the package has been imported already
+def test_records_the_claims_and_writes_the_page(made_up, monkeypatch, tmp_path, capsys):
+    del made_up["wrong"], made_up["absent"]
+    monkeypatch.setattr(verdicts, "RECORDED", tmp_path / "recorded.json")
+    monkeypatch.setattr(sys, "argv", ["claims", str(tmp_path / "page.md")])
+    runpy.run_module("gdnp.paper.claims", run_name="__main__")
+    assert "### fine" in (tmp_path / "page.md").read_text(encoding="utf-8")
+    assert '"fine"' in (tmp_path / "recorded.json").read_text(encoding="utf-8")
+    assert capsys.readouterr().out == f"{tmp_path / 'page.md'}\n"

@@ -1,0 +1,91 @@
+"""The verdicts of Figure 3 on dependencies that are known."""
+
+import numpy as np
+import pytest
+
+from gdnp.paper.figure3.runs import at_losses, common_losses
+from gdnp.paper.figure3.verdicts import compare, geometric, judge
+from paper_problems import TIMES, runs_of
+
+SETTINGS = {"network": {"depth": 6, "width": 50, "layer": 4}, "iterations": 2000}
+
+
+def verdicts(runs, basis="iterations"):
+    losses = common_losses(runs) if basis == "loss" else None
+    found = [verdict for verdict in judge(SETTINGS, runs, losses) if verdict["basis"] == basis]
+    return {(v["id"], v["network"]): v for v in found if v["measure"] == "raw"}
+
+
+def course(layers, fall):
+    """Layers' dependencies that fall by a factor over the run, geometrically."""
+    return np.geomspace(1.0, 1.0 / fall, len(TIMES))[:, None] * np.array(layers)
+
+
+def test_verdicts_as_the_paper_has_them():
+    """W1 > ... > W7, BN's falls 64-fold in 2000 iterations (8-fold in 1000), GD's stays."""
+    layers = [6.0, 5.0, 4.0, 2.0, 1.0, 0.5]
+    found = verdicts({"bn": runs_of(course(layers, 64.0)), "gd": runs_of(course(layers, 1.5))})
+    assert found["depth", "bn"]["value"] == pytest.approx(1.2)
+    assert found["depth", "bn"]["holds"] == 2
+    assert found["distance-downstream", "gd"]["value"] == pytest.approx(2.0)
+    assert found["distance-upstream", "bn"]["value"] == pytest.approx(4.0 / 5.0)
+    assert found["distance-upstream", "bn"]["holds"] == 0
+    assert found["upstream", "bn"]["value"] == pytest.approx(np.sqrt(77.0 / 5.25))
+    assert found["upstream-same-size", "bn"]["value"] == pytest.approx(np.sqrt(2.0 * 5.0))
+    assert found["decay", "bn"]["value"] == pytest.approx(8.0)
+    assert found["decay", "bn"]["holds"] == 2
+    assert found["elevated", "gd"]["value"] == pytest.approx(1.5**-0.5)
+    assert found["elevated", "gd"]["holds"] == 2
+    assert not found["elevated", "bn"]["expected"]
+
+
+def test_verdicts_that_fail():
+    layers = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    found = verdicts({"bn": runs_of(course(layers, 1.1)), "gd": runs_of(course(layers, 64.0))})
+    missed = ("depth", "distance-downstream", "upstream", "upstream-same-size", "before-criticality")
+    assert all(found[name, "bn"]["holds"] == 0 for name in missed)
+    assert found["distance-upstream", "bn"]["holds"] == 2
+    assert found["decay", "bn"]["holds"] == found["elevated", "gd"]["holds"] == 0
+
+
+def test_before_criticality_is_while_the_gradient_is_large():
+    """Downstream takes over at measurement 7, which counts if the gradient is not small by then."""
+    values = course([3.0, 3.0, 3.0, 1.0, 1.0, 1.0], 1.0)
+    values[7:, 3:] = 9.0
+    for small_from, expected in ((5, 3.0), (9, 1.0 / 3.0)):
+        gradient = np.ones(TIMES[-1] + 1)
+        gradient[TIMES[small_from] :] = 0.05
+        runs = runs_of(values, gradient=gradient)
+        found = verdicts({"bn": runs, "gd": runs})
+        for name in ("before-criticality", "before-criticality-same-size"):
+            assert found[name, "bn"]["value"] == pytest.approx(expected)
+
+
+def test_equal_loss_compares_at_losses_that_both_reach():
+    """GD is four times as slow: at equal loss its dependencies, a function of the loss alone, are BN's."""
+    layers = np.array([6.0, 5.0, 4.0, 2.0, 1.0, 0.5])
+    fast, slow = np.geomspace(2.0, 0.02, 2001), np.geomspace(2.0, 2.0 / 100.0**0.25, 2001)
+    runs = {
+        name: runs_of(loss[TIMES][:, None] * layers, loss=loss) for name, loss in (("bn", fast), ("gd", slow))
+    }
+    losses = common_losses(runs)
+    assert losses[0] == pytest.approx(2.0)
+    assert losses[-1] == pytest.approx(2.0 / 100.0**0.25)
+    for entry in runs.values():
+        np.testing.assert_allclose(at_losses(entry, "raw", losses)[0], losses[:, None] * layers, rtol=1e-10)
+    ratio = compare(SETTINGS, runs, losses)
+    assert ratio["loss"]["raw"]["value"] == pytest.approx(1.0)
+    assert ratio["iterations"]["raw"]["value"] == pytest.approx(100.0**0.75)
+    assert ratio["iterations"]["raw"]["holds"] == 2
+    found = verdicts(runs, "loss")
+    assert found["decay", "bn"]["value"] == found["decay", "gd"]["value"] == pytest.approx(100.0**0.25)
+
+
+def test_without_a_common_loss_only_equal_iterations_are_judged():
+    runs = {"bn": runs_of(course(np.ones(6), 2.0)), "gd": runs_of(course(np.ones(6), 4.0))}
+    assert {verdict["basis"] for verdict in judge(SETTINGS, runs, None)} == {"iterations"}
+    assert compare(SETTINGS, runs, None).keys() == {"iterations"}
+
+
+def test_geometric_mean():
+    assert geometric(np.array([[1.0, 2.0], [4.0, 8.0]])) == pytest.approx([2.0, 4.0])

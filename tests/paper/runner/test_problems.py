@@ -1,0 +1,77 @@
+"""Problems that experiments share, against their definitions."""
+
+import numpy as np
+import pytest
+
+from gdnp.metric import Covariance
+from gdnp.paper.runner.problems import (
+    diverging,
+    gaussian_moments,
+    gaussian_objective,
+    gaussian_rows,
+    identified,
+    start_at,
+    state_at,
+)
+
+SPEC = {"n": 4000, "d": 3, "kappa": 5.0, "r": 0.4, "seed": 2, "name": "not looked at"}
+
+
+def test_moments_are_those_that_the_rows_tend_to():
+    u, S = gaussian_moments(SPEC)
+    assert u @ np.linalg.solve(S, u) == pytest.approx(0.4)
+    assert np.linalg.cond(S) == pytest.approx(5.0)
+    X, y = gaussian_rows(SPEC)
+    assert set(y) == {-1.0, 1.0}
+    np.testing.assert_allclose(-(y[:, None] * X).mean(axis=0), u, atol=0.05)
+    np.testing.assert_allclose(X.T @ X / len(X), S, atol=0.1)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "log_loss", "sigmoid"])
+def test_sample_tends_to_its_population(loss):
+    exact, sample = (gaussian_objective(SPEC, world, loss) for world in ("population", "sample"))
+    w = np.array([0.5, -1.0, 0.3])
+    if loss == "squared_error":  # written without its constant, and without its half
+        w = -exact.covariance.solve(exact.u)
+        np.testing.assert_allclose(exact.at(w).gradient, 0.0, atol=1e-12)
+        np.testing.assert_allclose(sample.at(w).gradient, 0.0, atol=0.05)
+    else:
+        assert sample.at(w).value == pytest.approx(exact.at(w).value, rel=0.03)
+    assert gaussian_objective(dict(SPEC), "sample", loss) is sample
+    assert sample.at(w).margins.shape == (4000,)  # the population has none
+    assert not hasattr(exact.at(w), "margins")
+
+
+def test_a_file_is_known_by_name_and_contents(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("a,y\n1,0\n2,1\n")
+    first = identified(str(path))
+    assert first["name"] == "a.csv"
+    path.write_text("a,y\n1,0\n2,0\n")
+    assert identified(str(path))["sha256"] != first["sha256"]
+    assert identified("breast_cancer") == {"name": "breast_cancer", "sha256": None}
+
+
+def test_starts_are_drawn_from_a_unit_gaussian():
+    starts = np.array([start_at(50, 0, number) for number in range(400)])
+    assert (starts**2).sum(axis=1).mean() == pytest.approx(1.0, rel=0.05)
+    np.testing.assert_array_equal(start_at(50, 0, 3), starts[3])
+    assert not np.array_equal(start_at(50, 1, 3), starts[3])
+
+
+def test_state_is_at_the_joined_vector():
+    f = gaussian_objective(SPEC, "population", "log_loss")
+    metric, w = Covariance(np.diag([1.0, 4.0, 9.0])), np.array([1.0, 1.0, 1.0])
+    state = state_at(f, metric, w, -2.0)
+    np.testing.assert_allclose(state.point.coef, -2.0 * w / np.sqrt(14.0))
+    assert state.norm == pytest.approx(np.sqrt(14.0))
+    assert state.length.g == -2.0
+
+
+def test_methods_whose_length_diverges_are_named():
+    entries = {
+        "a": {"label": "A", "statuses": {"MAX_ITER": 2}},
+        "b": {"label": "B", "statuses": {"LENGTH_DIVERGES": 1}},
+    }
+    assert diverging(entries) == ["Status LENGTH_DIVERGES in some or all runs of: B."]
+    assert diverging({"a": entries["a"]}) == []

@@ -1,0 +1,32 @@
+"""The drawing of Table 1 and its page come from files alone."""
+
+import pytest
+
+from gdnp.paper import redraw
+from gdnp.paper.table1.drawing import _ceiling
+from paper_problems import TABLE1 as TINY
+
+
+def test_redraws_from_files_alone(table1, tmp_path):
+    drawn = redraw(TINY, table1.directory, tmp_path)
+    assert [path.name for path in drawn.figures] == ["table1.png", "table1.pdf", "table1.md"]
+    for path in drawn.figures:
+        assert path.read_bytes() == (table1.directory / path.name).read_bytes()
+    text = (tmp_path / "table1.md").read_text()
+    for expected in ("## softplus, population", "| GDNP | log²(1/ε) |", "ε^(-7/4) log(1/ε)"):
+        assert expected in text
+    assert "nan" not in text
+    for table in TINY.tables(drawn.summary):
+        assert all(len(row) == len(table.columns) for row in table.rows)
+
+
+def test_linear_axis_is_not_for_the_slowest():
+    """Its top is that of the slowest method within three times the median."""
+
+    def panel(*tops):
+        methods = {str(k): {"epsilons": [0.1, 0.01], "iterations": [1.0, top]} for k, top in enumerate(tops)}
+        return {"methods": methods}
+
+    assert _ceiling(panel(10.0, 20.0, 50.0, 70.0)) == pytest.approx(1.08 * 50.0)
+    assert _ceiling(panel(10.0, 20.0, None)) == pytest.approx(1.08 * 20.0)
+    assert _ceiling({"methods": {"a": {"epsilons": [0.1], "iterations": [None]}}}) == 1.0

@@ -1,0 +1,147 @@
+"""A certificate never claims more than is true, however early or late it is asked for."""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gdnp import GDNPClassifier
+from gdnp.losses import LogLoss, Loss, Sigmoid
+from gdnp.newton import solve
+from gdnp.newton.preconditioners import Facts, first_stage, made
+from gdnp.solvers import Status
+from gdnp.solvers.certificates import certified, duality_gap, provable, smallest_curvature
+from gdnp.solvers.conjugate import newton_step, still
+from problems import CONVEX, draw, estimator, problem_of
+from reference import reference
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    seed=st.integers(0, 2**16),
+    loss=st.sampled_from(CONVEX),
+    alpha=st.sampled_from([1e-8, 1e-4, 1e-1, 10.0]),
+    spread=st.floats(0.0, 6.0),
+    length=st.floats(0.0, 3.0),
+    products=st.integers(1, 4),
+    fit_intercept=st.booleans(),
+    weighted=st.booleans(),
+)
+def test_the_gap_bounds_the_suboptimality_anywhere(
+    seed, loss, alpha, spread, length, products, fit_intercept, weighted
+):
+    rng = np.random.default_rng(seed)
+    X, y = draw(rng, n=40, d=4, loss=loss)
+    X = X * np.logspace(-spread, spread, 4)
+    weight = rng.random(40) if weighted else None
+    share = None if weight is None else weight / weight.sum()
+    problem = problem_of(X, y, loss, alpha, fit_intercept, share)
+    x = length * rng.standard_normal(5)
+    x[-1] *= fit_intercept
+    point = problem.point(x)
+    newton = newton_step(
+        problem,
+        point,
+        problem.curvature(point.margins),
+        lambda g: g.copy(),
+        lambda residual, decrement: False,
+        products,
+    )
+    moved, gap = duality_gap(problem, point, newton)
+    best = reference(loss, X, y, alpha, weight, fit_intercept)[2]
+    assert moved.value - gap <= best * (1.0 + 1e-9)
+    assert moved.value == pytest.approx(problem.point(moved.x).value)
+
+
+@pytest.mark.parametrize("loss", CONVEX, ids=lambda loss: loss.name)
+def test_the_gap_holds_where_the_intercept_is_far_off(rng, loss):
+    """a = φ'(t) is out of balance there, and would be no dual point as it is."""
+    X, y = draw(rng, loss=loss)
+    y = np.where(np.arange(len(y)) < 30, -1.0, 1.0) if loss.task == "classification" else y + 2.0
+    problem = problem_of(X, y, loss, 1e3)
+    point = problem.point(np.zeros(9))
+    moved, gap = duality_gap(problem, point, still(point, lambda g: g.copy()))
+    assert moved.value == pytest.approx(point.value)
+    assert moved.value - gap <= reference(loss, X, y, 1e3)[2]
+
+
+@pytest.mark.parametrize("loss", [loss for loss in CONVEX if loss.name != "log_loss"], ids=lambda x: x.name)
+def test_without_a_ridge_the_gap_is_an_estimate(rng, loss):
+    X, y = draw(rng, loss=loss)
+    certificate = estimator(loss, alpha=0.0).fit(X, y).certificate_
+    assert certificate.kind == "newton_decrement"
+    assert not certificate.proved
+    assert certificate.objective <= reference(loss, X, y, 0.0)[2] * (1.0 + 1e-8)
+
+
+def test_a_loss_without_a_conjugate_is_estimated(rng):
+    class Softplus(Loss):
+        name, task, convex, increasing = "softplus", "classification", True, True
+        max_gradient, max_curvature = 1.0, 0.25
+        value, gradient, curvature = (
+            lambda self, t: LogLoss().value(t),
+            lambda self, t: LogLoss().gradient(t),
+            lambda self, t: LogLoss().curvature(t),
+        )
+
+    X, y = draw(rng)
+    model = GDNPClassifier(Softplus(), alpha=1e-2).fit(X, y)
+    assert model.certificate_.kind == "newton_decrement"
+    np.testing.assert_allclose(model.coef_, GDNPClassifier(alpha=1e-2).fit(X, y).coef_, rtol=1e-4)
+    assert not provable(problem_of(X, y, Softplus(), 1e-2))
+    with pytest.raises(NotImplementedError, match="softplus has no conjugate"):
+        Softplus().conjugate(y)
+
+
+@pytest.mark.parametrize("loss", CONVEX, ids=lambda loss: loss.name)
+def test_conjugate_is_the_supremum(loss, rng):
+    t = 3.0 * rng.standard_normal(200)
+    a = loss.gradient(t)
+    np.testing.assert_allclose(loss.value(t) + loss.conjugate(a), a * t, rtol=1e-9, atol=1e-12)
+    others = loss.dual_clip(a + rng.standard_normal(200))
+    assert (loss.value(t) + loss.conjugate(others) - others * t >= -1e-12).all()
+
+
+def test_a_status_is_never_believed(rng):
+    X, y = draw(rng)
+    problem = problem_of(X, y, LogLoss(), 1e-3)
+    known = solve(problem).certificate
+    far = certified(problem.point(np.zeros(9)), known, Status.CONVERGED, 1e-8)
+    assert far.status is Status.MAX_ITER
+    best = reference(LogLoss(), X, y, 1e-3)[2]
+    assert far.gap == pytest.approx(far.objective / best - 1.0, rel=1e-7)
+
+
+def test_a_hessian_of_zero_has_no_negative_curvature(rng):
+    X, y = rng.standard_normal((4, 20)), np.array([1.0, 1.0, -1.0, -1.0])
+    problem = problem_of(X, y, Sigmoid(), 0.0, fit_intercept=False)
+    point = problem.point(
+        np.append(1e6 * np.linalg.lstsq(X, y, rcond=None)[0] / problem.coordinates.scale, 0.0)
+    )
+    assert smallest_curvature(problem, point)[0] == 0.0
+    assert smallest_curvature(problem, point, np.copy)[0] == pytest.approx(0.0, abs=1e-9)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize(("n", "d"), [(30, 100), (200, 20)])
+def test_a_search_finds_the_smallest_curvature_of_the_matrix(rng, n, d, fit_intercept):
+    X = rng.standard_normal((n, d)) * np.logspace(-3, 3, d)
+    problem = problem_of(X, np.sign(rng.standard_normal(n)), Sigmoid(), 1e-3, fit_intercept)
+    for size in 0.1, 0.5:
+        point = problem.point(size * np.append(rng.standard_normal(d), float(fit_intercept)))
+        preconditioner = made(problem, first_stage(Facts.of(problem)), point.margins)
+        known, _ = smallest_curvature(problem, point)
+        found, direction = smallest_curvature(problem, point, preconditioner.solve)
+        if fit_intercept:
+            product = problem.hessian_product(problem.curvature(point.margins), direction, np.empty(n))
+            assert direction @ product / (direction @ direction) == pytest.approx(found, abs=1e-9)
+        assert known - 1e-9 < found < known + 0.05 * abs(known)
+
+
+def test_a_search_that_breaks_down_gives_the_quotient_it_has(rng):
+    X, y = draw(rng, n=50)
+    problem = problem_of(X, y, Sigmoid(), 1e-3)
+    point = problem.point(0.1 * rng.standard_normal(9))
+    found, direction = smallest_curvature(problem, point, lambda g: np.full_like(g, np.nan))
+    product = problem.hessian_product(problem.curvature(point.margins), direction, np.empty(50))
+    assert direction @ product / (direction @ direction) == pytest.approx(found)

@@ -1,0 +1,47 @@
+"""Decoupled descent: any metric fits its slot, and the guard never cuts the path of the theorem."""
+
+import numpy as np
+import pytest
+
+import gdnp
+from gdnp import Objective, Status, methods
+from gdnp.datasets import gaussian_parameters
+from gdnp.population import Halfspace
+from gdnp.solvers.decoupled import DecoupledDescent
+from gdnp.solvers.lengths import NewtonLength
+from gdnp.solvers.step_sizes import AdaptiveStep
+from problems import minimum, noisy_rows
+
+
+@pytest.fixture(scope="module")
+def noisy():
+    return noisy_rows()
+
+
+def test_any_metric_fits_the_slot(noisy):
+    """Between Weight and Batch Normalization lies diag(S)."""
+    objective = Objective(*noisy)
+    method = DecoupledDescent("between", "diagonal", AdaptiveStep("curvature"), NewtonLength())
+    result = gdnp.minimize(objective, method, max_iter=2000)
+    assert result.status is Status.CONVERGED
+    np.testing.assert_allclose(result.coef, minimum(objective), atol=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "sigmoid", "probit"])
+def test_the_guard_never_cuts_the_path_of_the_theorem(loss):
+    """On the population every step of Eq. 17 is taken whole, down to where f only rounds."""
+    objective = Halfspace(*gaussian_parameters(6, kappa=20.0, r=0.4, seed=2), loss)
+    method, fractions = methods.gdnp(), []
+    state = method.init(objective, np.random.default_rng(1).standard_normal(6))
+    for _ in range(400):
+        state = method.step(objective, state)
+        fractions.append(state.fraction)
+        assert not state.stalled
+    assert set(fractions) == {1.0}
+
+
+def test_weight_normalisation_is_safe_by_default_on_columns_of_any_size(rng):
+    X = 10.0 * rng.standard_normal((2000, 5))
+    y = np.where(X[:, 0] + 10.0 * rng.standard_normal(2000) > 0.0, 1.0, -1.0)
+    wn, gd = (gdnp.minimize(Objective(X, y), m, max_iter=500).objective for m in ("weight_norm_gd", "gd"))
+    assert wn == pytest.approx(gd, rel=1e-3)

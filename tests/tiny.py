@@ -1,0 +1,33 @@
+"""Experiments of the paper so small that the command line around them is what a test waits for."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from gdnp.paper.figure2.experiment import Figure2, Profile
+from gdnp.paper.figure3.experiment import Figure3
+from gdnp.paper.figure3.experiment import Profile as Figure3Profile
+
+METHODS = ("gd", "agd", "gdnp_inner")
+FIGURE2 = Figure2(
+    quick=Profile(data=("gaussian",), rows=200, starts=2, max_iter=6, grid=(1.0, 4.0)), methods=METHODS
+)
+FIGURE3 = Figure3(
+    quick=Figure3Profile(
+        rows=30, seeds=1, iterations=2, every=1, probes=1, segment=2, pilot=1, steps=(0.1,), depth=2, width=3
+    )
+)
+
+
+@dataclass(frozen=True)
+class Undrawn(Figure2):
+    """Figure 2 with a file of what would be drawn: drawing takes far longer than all the rest."""
+
+    def draw(self, settings, results, directory):
+        path = Path(directory) / "figure2.png"
+        path.write_text(json.dumps([settings, results], sort_keys=True), encoding="utf-8")
+        return [path]
+
+
+UNDRAWN = Undrawn(quick=FIGURE2.quick, methods=METHODS)
+EXPERIMENTS = {"figure2": UNDRAWN, "figure3": FIGURE3}
