@@ -12,6 +12,7 @@ Prints, on two threads and a dense 500000 x 54 float64 design (--rows and --colu
 from __future__ import annotations
 
 import argparse
+import operator
 import resource
 import subprocess
 import sys
@@ -50,13 +51,19 @@ def data(n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
 def measure_pass(n: int, d: int, repeats: int) -> None:
     """One pass against one read."""
     from gdnp import Objective
+    from gdnp.design.threads import ordered_sum
 
     X, y = data(n, d)
     objective = Objective(X, y, n_jobs=2)
+    design = objective.design
     w = np.full(d, 0.1)
 
+    def squares(k: int) -> float:
+        values = design.block(k).values
+        return float(np.vdot(values, values))
+
     def read() -> None:
-        objective.design.reduce(lambda block: [float(np.vdot(block.values, block.values))])
+        ordered_sum(squares, len(design.bounds), operator.add, design.n_jobs, X.size)
 
     def one_pass() -> None:
         point = objective.at(w)
