@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gdnp import GDNPClassifier, GDNPRegressor
+from gdnp import GDNPClassifier, GDNPRegressor, Objective, minimize
 from gdnp.losses import LOSSES, LogLoss, PseudoHuber, SquaredError
 from gdnp.newton import Begin, closing, solve
 from gdnp.solvers import Status
@@ -128,3 +128,17 @@ def test_tol_is_met_and_the_gap_is_true(rng, loss, tol):
     assert certificate.status is Status.CONVERGED
     assert certificate.proved
     assert certificate.objective / best - 1.0 <= certificate.gap + 1e-14 <= tol + 1e-14
+
+
+@pytest.mark.parametrize("loss", ["sigmoid", "probit"])
+@pytest.mark.parametrize("max_iter", [1, 2, 3])
+def test_a_model_without_a_minimum_predicts_no_gap(loss, max_iter):
+    """Conjugate gradients that meet negative curvature at once have a decrement of 0, far from a minimum."""
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        X = rng.standard_normal((300, 8))
+        y = X @ rng.standard_normal(8) / 8**0.5 + 0.7 * rng.standard_normal(300) + 0.3 > 0.0
+        objective = Objective(X, np.where(y, 1.0, -1.0), loss, alpha=1e-4, fit_intercept=True)
+        result = minimize(objective, "newton", max_iter=max_iter)
+        if result.status is Status.MAX_ITER:
+            assert result.certificate.gap > 1e-8

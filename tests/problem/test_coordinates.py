@@ -5,9 +5,11 @@ import pytest
 import scipy.sparse as sp
 
 from designs import shrink_blocks
+from gdnp import GDNPRegressor, Objective
 from gdnp.design import as_design
-from gdnp.losses import LOSSES
+from gdnp.losses import LOSSES, Loss
 from gdnp.problem.coordinates import Coordinates, standardise
+from gdnp.solvers import Status
 
 LOSS = LOSSES["log_loss"]
 FORMS = {"dense": np.asarray, "csr": sp.csr_array, "csc": sp.csc_array}
@@ -141,3 +143,36 @@ def test_what_is_not_finite_is_found(X, form, value, weighted):
 
 def test_coordinates_need_no_variance():
     assert Coordinates(np.zeros(2), np.ones(2), np.zeros(2)).variance is None
+
+
+class Quartic(Loss):
+    """A loss without a largest curvature."""
+
+    name = "quartic"
+    task = "regression"
+    convex = True
+    max_gradient = np.inf
+    max_curvature = np.inf
+
+    def value(self, t):
+        return t**4
+
+    def gradient(self, t):
+        return 4.0 * t**3
+
+    def curvature(self, t):
+        return 12.0 * t**2
+
+
+@pytest.mark.parametrize("size", [1e-12, 1e-20, 1e-50, 1e-150, 1e-160, 1e-300])
+def test_a_ridge_hides_its_own_column_alone(rng, size):
+    """Without a largest curvature, too: else the ridge of small numbers would swamp the whole Hessian."""
+    X = rng.standard_normal((100, 3))
+    y = X[:, 0] + X[:, 1] + 1.0
+    X[:, 0] *= size
+    coordinates = Objective(X, y, Quartic(), alpha=1e-4, fit_intercept=True).standardised.coordinates
+    assert coordinates.ridge.max() <= 4.0
+    model = GDNPRegressor(loss=Quartic(), alpha=1e-4).fit(X, y)
+    assert model.certificate_.status is Status.CONVERGED
+    without = GDNPRegressor(loss=Quartic(), alpha=1e-4).fit(X[:, 1:], y)
+    assert model.certificate_.objective == pytest.approx(without.certificate_.objective, rel=1e-8)

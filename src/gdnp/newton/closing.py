@@ -137,7 +137,9 @@ def _last(state: NewtonState, tol: float, newton: NewtonStep | None = None) -> L
         )
     if provable(problem):
         return Last(newton, *duality_gap(problem, point, newton), "duality_gap")
-    return Last(newton, problem.point(point.x + newton.step), newton.decrement, "newton_decrement")
+    bends_down = newton.escape is not None and not problem.loss.convex  # the model has no minimum
+    gap = max(newton.decrement, state.decrement) if bends_down else newton.decrement
+    return Last(newton, problem.point(point.x + newton.step), gap, "newton_decrement")
 
 
 def _unless_solved(state: NewtonState, newton: NewtonStep) -> NewtonState:

@@ -46,7 +46,7 @@ from gdnp.solvers.state import ROUNDING, Certificate, Measured, Method, Status
 __all__ = ["Newton", "newton", "solve"]
 
 BASIN = 7e-6
-"""Relative decrease in sight from which a last step of a convex loss is tried; its square for others."""
+"""Decrease in sight, in units of f, from which a last step is tried."""
 INTERPOLATED = 1e-15
 """f in units of f at the constant prediction, below which f is rounding."""
 FAR = 0.02
@@ -168,8 +168,7 @@ class Newton(Method):
 
     def _target(self, state: NewtonState) -> float:
         """The decrease in sight at which the last step is tried, or the run ends."""
-        near = BASIN if state.problem.loss.convex else BASIN * BASIN
-        near = near if self.prove else ROUNDING
+        near = BASIN if self.prove else ROUNDING
         return max(self.tol, near) * state.scale(state.point.value)
 
     def _judged(self, state: NewtonState) -> NewtonState:
@@ -211,7 +210,7 @@ class Newton(Method):
     def _found(self, state: NewtonState) -> DataPoint | None:
         """A lower point along p: the whole step where that will do, else a searched one."""
         point, problem, p = state.point, state.problem, state.direction
-        if state.decrement <= FAR * point.value:
+        if problem.loss.convex and state.decrement <= FAR * point.value:
             new = problem.point(point.x + p)  # one reading of X, where a search takes two
             if will_do(new, point, p, state.slope):
                 return new

@@ -98,7 +98,9 @@ def standardise(
         sd = np.hypot(np.sqrt(moments.variance), moments.mean)
         centre = np.zeros(design.n_features)
     ridge_root = math.sqrt(alpha) * moments.scale
-    spread = np.hypot(sd, ridge_root / math.sqrt(loss.max_curvature))
+    # Without a largest curvature 1 stands in: a ridge that did not count would dwarf all else.
+    curvature = loss.max_curvature if math.isfinite(loss.max_curvature) else 1.0
+    spread = np.hypot(sd, ridge_root / math.sqrt(curvature))
     scale = np.zeros(design.n_features)
     live = (sd > 0.0) & np.isfinite(spread)
     scale[live] = np.ldexp(1.0, 1 - np.frexp(spread[live])[1])

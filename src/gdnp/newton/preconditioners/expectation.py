@@ -63,7 +63,7 @@ class Binned:
 
 
 @dataclass(frozen=True)
-class Shared:
+class ScaledByShare:
     """c times the share of its quantile, in place."""
 
     share: FloatArray
@@ -89,5 +89,5 @@ def expected_curvature(problem: Objective, margins: RowVector) -> RowVector:
     edges = rows.quantiles(eta, np.arange(1, BINS) / BINS)
     net, gross = rows.total(Binned(edges), eta, writes=(c, chosen))
     share = np.maximum(net / np.maximum(gross, 1e-300), LEAST_SHARE)
-    rows.total(Shared(share), chosen, writes=(c,))
+    rows.total(ScaledByShare(share), chosen, writes=(c,))
     return c
