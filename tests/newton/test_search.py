@@ -1,12 +1,13 @@
 """Steps searched on known margins: exact on quadratics, never uphill, and flat enough to go on from."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from gdnp.losses import LogLoss, Sigmoid
-from gdnp.newton.search import downhill, line_search, plane_search, step_along, step_in_plane
+from gdnp.newton.search import downhill, line_search, plane_search, step_along, step_in_plane, will_do
 from gdnp.problem.interface import Expansion
 from gdnp.problem.points import Direction, length_direction
 from problems import draw, problem_of
@@ -196,3 +197,19 @@ def test_a_step_that_changes_nothing_is_not_down(rng):
     for _ in range(20):
         point = problem.point(rng.standard_normal(9))
         assert downhill(problem, point, np.zeros(9)) is None
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_a_whole_step_will_do_by_the_wolfe_conditions(scale):
+    """f falls by 1e-4 of what its slope promised, and a tenth of the slope is gone; in any units of f."""
+    p, old = np.ones(1), SimpleNamespace(value=scale)
+
+    def judged(fall, left):
+        new = SimpleNamespace(value=scale - fall * scale, x_gradient=np.array([left * scale]))
+        return will_do(new, old, p, -scale)
+
+    assert judged(2e-4, -0.85)
+    assert judged(2e-4, 0.85)
+    assert not judged(0.5e-4, 0.0)
+    assert not judged(0.5, -0.95)
+    assert not judged(0.5, 0.95)

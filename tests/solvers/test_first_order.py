@@ -65,6 +65,8 @@ def test_intercept_is_a_coordinate(rng):
     [
         (lambda: methods.gd(step=-1.0), "gd: step must be finite and positive. Got -1.0"),
         (lambda: methods.agd(momentum="heavy"), r"agd: momentum must be .* Got 'heavy'"),
+        (lambda: methods.agd(momentum=1.5), r"agd: momentum must be .* Got 1.5"),
+        (lambda: methods.agd(momentum=-0.5), r"agd: momentum must be .* Got -0.5"),
         (lambda: methods.agd(momentum=1.0), r"in \[0, 1\). Got 1.0"),
     ],
 )
