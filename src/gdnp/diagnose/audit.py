@@ -17,9 +17,9 @@ from scipy.optimize import minimize as scipy_minimize
 from scipy.special import ndtr
 from scipy.stats import kurtosis, normaltest, skew
 
+import gdnp.diagnose.words as words
 from gdnp._typing import FloatArray
 from gdnp.datasets import Dataset
-from gdnp.diagnose import words
 from gdnp.diagnose.records import EPSILON, Diagnosis, Fit, Gaussianity, Spectrum
 from gdnp.diagnose.separability import Separability, chosen, separability_of
 from gdnp.metric import Covariance, OperatorCovariance
