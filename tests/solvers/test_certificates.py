@@ -138,6 +138,18 @@ def test_a_search_finds_the_smallest_curvature_of_the_matrix(rng, n, d, fit_inte
         assert known - 1e-9 < found < known + 0.05 * abs(known)
 
 
+def test_an_intercept_that_is_no_variable_counts_with_curvature_one(rng):
+    """Both ways agree also where every column bends more than that, and the intercept is the answer."""
+    X = rng.standard_normal((60, 3))
+    problem = problem_of(X, np.sign(rng.standard_normal(60)), LogLoss(), 1e4, False)
+    problem.coordinates.ridge[:] = 5.0
+    point = problem.point(np.zeros(4))
+    for precondition in None, np.copy:
+        value, direction = smallest_curvature(problem, point, precondition)
+        assert value == pytest.approx(1.0)
+        assert abs(direction[-1]) == pytest.approx(np.linalg.norm(direction))
+
+
 def test_a_search_that_breaks_down_gives_the_quotient_it_has(rng):
     X, y = draw(rng, n=50)
     problem = problem_of(X, y, Sigmoid(), 1e-3)

@@ -45,3 +45,16 @@ def test_weight_normalisation_is_safe_by_default_on_columns_of_any_size(rng):
     y = np.where(X[:, 0] + 10.0 * rng.standard_normal(2000) > 0.0, 1.0, -1.0)
     wn, gd = (gdnp.minimize(Objective(X, y), m, max_iter=500).objective for m in ("weight_norm_gd", "gd"))
     assert wn == pytest.approx(gd, rel=1e-3)
+
+
+def test_a_ridge_enters_the_metric_in_units_of_the_curvature_there(noisy):
+    """S + α/c I is ∇²f/c, c the mean curvature where the length fits; sup φ'' would be too large a c."""
+    alpha = 0.5
+    objective = Objective(*noisy, alpha=alpha)
+    method = methods.gdnp()
+    bare = method.init(Objective(*noisy), None)
+    length = method.length.fit(objective, objective.origin.line(bare.direction), bare)
+    there = objective.origin.line(bare.direction).point(length.g, length.intercept)
+    shift = method.init(objective, None).metric.S - objective.covariance.S
+    np.testing.assert_allclose(shift, alpha / there.mean_curvature * np.eye(len(shift)), atol=1e-12)
+    assert there.mean_curvature < 0.99 * objective.loss.max_curvature

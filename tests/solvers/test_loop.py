@@ -1,5 +1,7 @@
 """The loop: what it records, when it stops and with which status, and that a run repeats bit for bit."""
 
+import time
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -49,6 +51,13 @@ def test_a_step_too_long_is_undone_and_named():
     assert np.isfinite(result.coef).all()
     assert np.isfinite(result.objective)
     assert "undone" in result.status.message
+
+
+def test_seconds_count_from_the_start(noisy):
+    begin = time.perf_counter()
+    seconds = gdnp.minimize(Objective(*noisy), "gd", max_iter=3).history["seconds"]
+    assert seconds[0] > 0.0
+    assert seconds[-1] < time.perf_counter() - begin
 
 
 def test_a_run_out_of_iterations_says_so(noisy):
