@@ -108,15 +108,14 @@ THRESHOLDS: dict[str, tuple[float, ...]] = {
     "newton.start.LEFT": (1e-3, 1e5),
     "newton.start.SKEWED": (0.3, math.inf),
     "newton.state.DAMPING": (1e-4, 1e3),
-    "problem.objective.LARGEST_GRAM": (0.25, 4.0),
+    "problem.coordinates.LARGEST_GRAM": (0.25, 4.0),
 }
 """Factors of thresholds: what they decide shows in passes, in seconds, or in where a run ends."""
 
 GUARDS = {
-    "newton.closing.NO_VALUE": "Against going on where no value of f tells a better point from a worse one; "
-    "tests/newton/test_closing.py at a tolerance below rounding.",
     "newton.lbfgs.CURVED": "Against a secant pair of no curvature, whose update is unstable; "
     "tests/newton/test_lbfgs.py. As a mechanism it is infinite: no pair is kept.",
+    "newton.method.BENT": "Against a model of f without curvature; tests/newton/test_primal_dual.py.",
     "newton.method.INTERPOLATED": "Against asking for digits of an f that is rounding of the targets; "
     "tests/newton/test_method.py on data that are fitted exactly.",
     f"{CHOICE}.SMALLEST_RIDGE": "Against a kernel of the rows that loses the ridge of large columns; "
@@ -145,6 +144,8 @@ GUARDS = {
     "tests/problem/test_objective.py.",
     "problem.objective.ROWS_THAT_BEND": "Against a bounded loss whose gradient is noise of a few rows, in "
     "methods of the paper; tests/problem/test_objective.py.",
+    "solvers.certificates.LAST_DIGITS": "Against a gap below the rounding of f; "
+    "tests/newton/test_closing.py at a tolerance below rounding.",
     "solvers.certificates.SEARCH": "Against an endless search of the smallest eigenvalue by products; "
     "tests/solvers/test_certificates.py beyond the columns of a matrix.",
     "solvers.certificates.CURVATURE_ROUNDING": "Against calling an eigenvalue negative that is rounding; "

@@ -28,7 +28,7 @@ LEAST_SECONDS = 1.0
 """Of fits of one checkout on one set: short fits are repeated more often than asked for."""
 MOST_PAIRS = 50
 
-Fit = Callable[[Path, float], dict[str, float]]
+Fit = Callable[[Path], dict[str, float]]
 
 
 def check_source(src: Path) -> None:
@@ -43,13 +43,15 @@ def check_source(src: Path) -> None:
 
 
 @contextmanager
-def worker(src: Path) -> Iterator[Fit]:
-    """A process that fits with the gdnp of one checkout: (data file, tol) -> seconds, passes, gap, objective.
+def worker(src: Path, settings: dict[str, str | float]) -> Iterator[Fit]:
+    """A process that fits with the gdnp of one checkout: data file -> seconds, passes, gap, objective.
 
     Parameters
     ----------
     src : Path
         The folder that holds ``gdnp``.
+    settings : dict
+        ``loss``, ``ridge`` and ``tol`` of all fits.
     """
     src = src.resolve()
     paths = os.pathsep.join(filter(None, (str(src), os.environ.get("PYTHONPATH", ""))))
@@ -65,8 +67,8 @@ def worker(src: Path) -> Iterator[Fit]:
                 raise RuntimeError(f"the worker of {src} ended early: its traceback is above.")
             return json.loads(line)
 
-        def fit(data: Path, tol: float) -> dict[str, float]:
-            print(json.dumps({"data": str(data), "tol": tol}), file=process.stdin, flush=True)
+        def fit(data: Path) -> dict[str, float]:
+            print(json.dumps({"data": str(data), **settings}), file=process.stdin, flush=True)
             return answer()
 
         found = Path(answer()["gdnp"])
@@ -103,7 +105,12 @@ def row(name: str, fits: Iterable[tuple[dict[str, float], dict[str, float]]]) ->
 
 
 def rows(
-    old: Path, new: Path, sets: Iterable[str], load: Callable[[str], tuple], tol: float, repeats: int
+    old: Path,
+    new: Path,
+    sets: Iterable[str],
+    load: Callable[[str], tuple],
+    settings: dict[str, str | float],
+    repeats: int,
 ) -> Iterator[Row]:
     """A row for each set, as soon as it is measured.
 
@@ -114,16 +121,17 @@ def rows(
     sets : iterable of str
     load : callable
         Name -> (X, y).
-    tol : float
+    settings : dict
+        ``loss``, ``ridge`` and ``tol``.
     repeats : int
         Fewest pairs.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        first, second = [stack.enter_context(worker(src)) for src in (old, new)]
+        first, second = [stack.enter_context(worker(src, settings)) for src in (old, new)]
         for name in sets:
             data = folder / name
             joblib.dump(load(name), data)
-            fits = pairs(partial(first, data, tol), partial(second, data, tol), repeats)
+            fits = pairs(partial(first, data), partial(second, data), repeats)
             yield row(name, fits)
             data.unlink()

@@ -1,14 +1,17 @@
-"""Seconds to a relative suboptimality, against the peers: a loss + ridge, C = 1, input validation included.
+"""Seconds to a relative suboptimality, against the peers: a loss + ridge, input validation included.
 
     GDNP_DATA=DIR python benchmarks/peers.py [SET ...] [--loss log_loss] [--target 1e-8] [--repeats 5]
     python benchmarks/peers.py [SET ...] --save FILE
     python benchmarks/peers.py [SET ...] --compare FILE
-    python benchmarks/peers.py [SET ...] --against SRC [--check]
+    python benchmarks/peers.py [SET ...] --against SRC [--check] [--loss LOSS] [--ridge 0]
 
 Each peer runs at a ladder of tolerances, and counts with the shortest run that reaches the target; so does
 gdnp. Runs are interleaved, so that noise from elsewhere hits all alike, and the minimum of the repeats
 counts. liblinear penalises its intercept, so that its optimum is another one: it is compared on its own
 objective, which favours it. More than two classes: OneVsRestClassifier.
+
+``--ridge`` is 1/C, or the alpha of Ridge, 1 unless given; 0 leaves the ridge out. The log loss of separable
+rows has no minimiser without one, so peers are raced with a ridge only, and ``--against`` with any.
 
 With ``--loss squared_error`` the peers are the solvers of Ridge, and the targets a random linear function of
 the standardised columns with noise of the same size, not centred.
@@ -192,11 +195,15 @@ def compare(document: dict, measured: dict[str, dict[str, dict]], solvers: Seque
 def race(options: argparse.Namespace) -> int:
     """Another checkout, and this one, in turn; 1 where --check finds too much."""
     new = Path(gdnp.__file__).parents[1]
+
+    def load(name: str) -> tuple:
+        X, y = SETS[name]()
+        return X, regression(X, y) if options.loss == "squared_error" else y
+
     print(comparison.HEAD)
+    settings = {"loss": options.loss, "ridge": options.ridge, "tol": options.target}
     rows = []
-    for row in against.rows(
-        options.against, new, options.sets, lambda name: SETS[name](), options.target, options.repeats
-    ):
+    for row in against.rows(options.against, new, options.sets, load, settings, options.repeats):
         print(comparison.line(row), flush=True)
         rows.append(row)
     print(comparison.means(rows))
@@ -211,6 +218,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--target", type=float, default=1e-8)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--loss", choices=("log_loss", "squared_error"), default="log_loss")
+    parser.add_argument("--ridge", type=float, default=1.0, metavar="R", help="1/C; for --against")
     parser.add_argument("--solvers", nargs="*")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write a baseline")
     parser.add_argument("--compare", type=Path, metavar="FILE", help="measure a baseline's sets again")
@@ -224,8 +232,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--check is for --against, which needs no quiet machine.")
     if options.against and (options.save or options.compare or options.solvers):
         parser.error("--against fits with gdnp alone: leave --save, --compare and --solvers out.")
-    if options.against and options.loss != "log_loss":
-        parser.error("--against compares classifiers: leave --loss out.")
+    if options.ridge != 1.0 and not options.against:
+        parser.error("--ridge is for --against: the peers are raced with C = 1.")
+    if not 0.0 <= options.ridge < float("inf"):
+        parser.error(f"--ridge should be a finite number of at least 0. Got {options.ridge}.")
     options.solvers = options.solvers or list(LADDERS if options.loss == "log_loss" else RIDGE_LADDERS)
     try:
         read_old(options)

@@ -1,7 +1,7 @@
 """Fits for ``peers.py --against``: jobs as lines of JSON on stdin, answers as lines of JSON on stdout.
 
 One of these runs for each checkout, with that checkout's ``src`` on PYTHONPATH. It uses nothing of gdnp but
-``GDNPClassifier``, its certificate and its history, so that checkouts far apart can be compared.
+its two estimators, their certificate and history, so that checkouts far apart can be compared.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ def passes(fitted) -> float:
     return float(sum(history["passes"][owners == owner][-1] for owner in np.unique(owners)))
 
 
-def fit(X, y, tol: float) -> dict[str, float]:
-    """One fit of the problem of LogisticRegression(C=1)."""
-    model = gdnp.GDNPClassifier(alpha=1.0 / len(y), tol=tol)
+def fit(X, y, loss: str, ridge: float, tol: float) -> dict[str, float]:
+    """One fit of a loss with a ridge, in the units of a sum over rows: that of C = 1/ridge."""
+    estimator = gdnp.GDNPRegressor if loss == "squared_error" else gdnp.GDNPClassifier
+    model = estimator(loss, alpha=ridge / len(y), tol=tol)
     begin = time.perf_counter()
     model.fit(X, y)
     seconds = time.perf_counter() - begin
@@ -52,7 +53,7 @@ def main() -> None:
         if job["data"] != name:
             data = None  # before the next are read: two large sets may not fit
             name, data = job["data"], joblib.load(job["data"])
-        print(json.dumps(fit(*data, job["tol"])), file=answers, flush=True)
+        print(json.dumps(fit(*data, job["loss"], job["ridge"], job["tol"])), file=answers, flush=True)
 
 
 if __name__ == "__main__":

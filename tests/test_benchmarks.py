@@ -279,7 +279,8 @@ def test_a_ratio_is_the_median_over_neighbours(peers):
 def test_a_checkout_does_the_same_work_as_itself(peers, monkeypatch, capsys):
     monkeypatch.setattr(peers.against, "LEAST_SECONDS", 0.0)
     src = FOLDER.parent / "src"
-    (row,) = peers.against.rows(src, src, ["breast_cancer"], lambda name: peers.SETS[name](), 1e-8, 1)
+    settings = {"loss": "log_loss", "ridge": 1.0, "tol": 1e-8}
+    (row,) = peers.against.rows(src, src, ["breast_cancer"], lambda name: peers.SETS[name](), settings, 1)
     assert row.passes == 1.0
     assert row.old_passes > 1.0
     assert row.gap <= 1e-8
@@ -289,11 +290,43 @@ def test_a_checkout_does_the_same_work_as_itself(peers, monkeypatch, capsys):
     assert "Geometric mean: passes should not rise" in capsys.readouterr().out
 
 
+def test_a_race_is_of_the_loss_and_the_ridge_that_are_asked_for(peers, monkeypatch, capsys):
+    raced = []
+
+    def rows(old, new, sets, load, settings, repeats):
+        _, y = load("breast_cancer")
+        raced.append((settings, len(np.unique(y)) > 2))
+        return iter([peers.comparison.Row("breast_cancer", 1.0, 1.0, 1.0, 2.0, 2.0, 0.0)])
+
+    monkeypatch.setattr(peers.against, "rows", rows)
+    arguments = ["breast_cancer", "--against", str(FOLDER.parent / "src")]
+    peers.main(arguments)
+    peers.main([*arguments, "--ridge", "0", "--loss", "squared_error"])
+    assert raced == [
+        ({"loss": "log_loss", "ridge": 1.0, "tol": 1e-8}, False),
+        ({"loss": "squared_error", "ridge": 0.0, "tol": 1e-8}, True),
+    ]
+
+
+def test_a_worker_fits_the_loss_with_the_ridge(peers, rng):
+    from sklearn.linear_model import LinearRegression, LogisticRegression
+
+    worker = sys.modules["worker"]
+    X, y = rng.standard_normal((80, 3)), rng.standard_normal(80)
+    least = 0.5 * np.square(y - LinearRegression().fit(X, y).predict(X)).mean()
+    assert worker.fit(X, y, "squared_error", 0.0, 1e-10)["objective"] == pytest.approx(least)
+    logistic = LogisticRegression(C=0.5, tol=1e-8).fit(X, y > 0.0)
+    margins = np.where(y > 0.0, 1.0, -1.0) * logistic.decision_function(X)
+    penalty = 2.0 * np.square(logistic.coef_).sum() / (2.0 * len(y))
+    found = worker.fit(X, y > 0.0, "log_loss", 2.0, 1e-10)["objective"]
+    assert found == pytest.approx(np.logaddexp(0.0, -margins).mean() + penalty)
+
+
 def test_a_worker_that_ends_is_named(peers, monkeypatch, tmp_path):
     (tmp_path / "gdnp").mkdir()
     (tmp_path / "gdnp" / "__init__.py").write_text("raise SystemExit(3)")
     with pytest.raises(RuntimeError, match="ended early: its traceback is above"):
-        list(peers.against.rows(tmp_path, tmp_path, ["breast_cancer"], peers.SETS.get, 1e-8, 1))
+        list(peers.against.rows(tmp_path, tmp_path, ["breast_cancer"], peers.SETS.get, {}, 1))
 
 
 def test_saving_and_comparing_go_through_the_command(peers, tmp_path, capsys):
@@ -321,7 +354,8 @@ def test_saving_and_comparing_go_through_the_command(peers, tmp_path, capsys):
         (["no_such_set"], "SET must be one of a9a"),
         (["--check"], "--check is for --against"),
         (["--against", "src", "--solvers", "lbfgs"], "leave --save, --compare and --solvers out"),
-        (["--against", "src", "--loss", "squared_error"], "leave --loss out"),
+        (["--ridge", "0"], "--ridge is for --against"),
+        (["--against", "src", "--ridge", "-1"], "should be a finite number of at least 0"),
         (["--against", "no_such_folder"], "should name a folder that holds gdnp"),
     ],
 )

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from gdnp import ConvergenceDisplay, GDNPClassifier
+from gdnp import ConvergenceDisplay, GDNPClassifier, GDNPRegressor
 from problems import draw
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -84,3 +84,12 @@ def test_what_cannot_be_drawn_is_refused(ax):
         ConvergenceDisplay.from_estimators([])
     with pytest.raises(ValueError, match="x must be 'passes', 'seconds' or 'iterations'"):
         ConvergenceDisplay.from_estimators([fit([1.0])], x="epochs", ax=ax)
+
+
+def test_one_of_several_targets(ax, rng):
+    X, y = draw(rng)
+    model = GDNPRegressor("pseudo_huber").fit(X, np.column_stack([y, 3.0 * y + X[:, 0]]))
+    display = ConvergenceDisplay.from_estimators({"fit": model}, class_index=1, ax=ax)
+    last = display.histories["fit"]["objective"][-1]
+    assert last == pytest.approx(model.certificate_[1].objective, rel=1e-6)
+    assert len(display.histories["fit"]["objective"]) == (model.history_["target"] == 1).sum()

@@ -107,7 +107,9 @@ def test_verdicts_page_is_what_the_registry_says():
     assert page == verdicts_markdown(), "write it again: python -m gdnp.paper.claims"
 
 
-@pytest.mark.parametrize("page", ["paper-map.md", "verdicts.md", "figure3.md", "solver.md"])
+@pytest.mark.parametrize(
+    "page", ["paper-map.md", "verdicts.md", "figure3.md", "solver.md", "certificates.md"]
+)
 def test_links_lead_somewhere(page):
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     headings = set(re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE))

@@ -1,7 +1,14 @@
 """Files that are there whole or not at all."""
 
+import errno
+import os
+import signal
+import subprocess
+import sys
+
 import pytest
 
+from gdnp import _files
 from gdnp._files import replacing
 
 
@@ -47,3 +54,73 @@ def test_two_at_a_time_do_not_meet(path):
         first.write_text("first")
         second.write_text("second")
     assert contents(path) == {"result.json": "first"}  # which was left last
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from gdnp._files import replacing
+with replacing(Path(sys.argv[1])) as beside:
+    beside.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no such signal")
+def test_what_a_killed_writer_leaves_goes_with_the_next_write(path):
+    before = contents(path)
+    done = subprocess.run([sys.executable, "-c", KILLED, path], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert len(contents(path)) == len(before) + 1
+    (path.parent / ".mine-0123abcd-7-hidden.json").write_text("not of this module")
+    with replacing(path.with_name("other.json")) as beside:
+        beside.write_text("whole")
+    kept = {".mine-0123abcd-7-hidden.json": "not of this module", "other.json": "whole"}
+    assert contents(path) == {**before, **kept}
+
+
+def test_writers_that_live_keep_their_files(path, monkeypatch):
+    """This process, another one, and one of another machine until a day has gone by."""
+    here, parent = _files._here(), os.getppid()
+    others = [f".a-{here}-{parent}-0123abcd.json", f".b-{int(here, 16) ^ 1:08x}-7-0123abcd.json"]
+    for name in others:
+        path.with_name(name).write_text("half")
+    with replacing(path) as first:
+        first.write_text("first")
+        with replacing(path) as second:
+            second.write_text("second")
+        assert first.exists()
+    assert set(others) < set(contents(path))
+    monkeypatch.setattr(_files.time, "time", lambda: path.stat().st_mtime + 2 * _files.ABANDONED)
+    with replacing(path) as beside:
+        beside.write_text("whole")
+    assert set(contents(path)) == {path.name, others[0]}
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_a_full_disk_is_named_with_its_file(path):
+    before = contents(path)
+
+    def write():
+        with replacing(path) as beside:
+            beside.symlink_to("/dev/full")
+            beside.write_text("half")
+
+    with pytest.raises(OSError, match=r"No space left on device; free some.*result\.json") as caught:
+        write()
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
+    assert contents(path) == before
+
+
+def test_a_folder_that_is_not_there_is_named_with_the_file(tmp_path):
+    path = tmp_path / "no" / "result.json"
+    with pytest.raises(FileNotFoundError) as caught, replacing(path) as beside:
+        beside.write_text("x")
+    assert caught.value.filename == str(path)
+
+
+def test_long_names_are_no_obstacle(tmp_path):
+    path = tmp_path / ("x" * 240 + ".json")
+    with replacing(path) as beside:
+        beside.write_text("whole")
+    assert path.read_text() == "whole"

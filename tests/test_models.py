@@ -6,6 +6,7 @@ import io
 import json
 import re
 import sys
+import tracemalloc
 import warnings
 import zipfile
 
@@ -61,7 +62,18 @@ def _unmet():
         return GDNPClassifier(solver="gd", max_iter=2).fit(X, y), X
 
 
+def _targets():
+    X, y = load_iris(return_X_y=True)
+    return GDNPRegressor().fit(X, np.column_stack([y, X[:, 0]])), X
+
+
+def _targets_without_intercept():
+    X, y = load_iris(return_X_y=True)
+    return GDNPRegressor(fit_intercept=False).fit(X, y[:, None]), X
+
+
 MODELS = [_two_classes, _three_classes, _objects, _numbers, _float32, _unmet]
+MODELS += [_targets, _targets_without_intercept]
 
 
 @pytest.fixture
@@ -354,3 +366,105 @@ def test_data_that_is_not_there(named):
 def test_target_is_for_columns_with_names(named, tmp_path):
     with pytest.raises(ValueError, match="target names a column"):
         read_rows(named, _write(tmp_path / "new.svm", "1 1:2\n"), target="y")
+
+
+# Archives that are not what they seem
+
+
+BOMB = 3 << 25
+
+
+def _bomb(file, size, name="coef.npy", compression=zipfile.ZIP_DEFLATED):
+    with zipfile.ZipFile(file, "a", compression) as archive, archive.open(name, "w") as member:
+        for _ in range(size >> 20):
+            member.write(bytes(1 << 20))
+
+
+def _peak(function):
+    tracemalloc.start()
+    try:
+        function()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_bomb_is_refused_before_it_takes_memory(model, tmp_path):
+    file = save_model(model, tmp_path / "model.skops")
+    _bomb(file, BOMB)
+    assert file.stat().st_size < 1 << 20
+
+    def load():
+        with pytest.raises(
+            ValueError, match=r"should unpack to at most \d+ MiB.* Got more: it is not loaded"
+        ):
+            load_model(file)
+
+    assert _peak(load) < 1 << 23
+
+
+def test_a_bomb_that_lies_about_its_size_is_refused(model, tmp_path):
+    """In the directory and before the member: what is read is what counts."""
+    file = save_model(model, tmp_path / "model.skops")
+    _bomb(file, BOMB)
+    contents = file.read_bytes().replace(BOMB.to_bytes(4, "little"), (100).to_bytes(4, "little"))
+    file.write_bytes(contents)
+
+    def load():
+        with pytest.raises(ValueError, match="truncated or damaged"):
+            load_model(file)
+
+    assert _peak(load) < 1 << 23
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_bombs_of_other_compressions_are_refused(model, tmp_path, compression):
+    file = save_model(model, tmp_path / "model.skops")
+    _bomb(file, 1 << 25, compression=compression)
+    with pytest.raises(ValueError, match="truncated or damaged"):
+        load_model(file)
+
+
+@pytest.mark.parametrize("levels", [1, 2])
+def test_a_bomb_in_an_archive_within_is_refused(model, tmp_path, levels):
+    """As sparse matrices are stored."""
+    file = save_model(model, tmp_path / "model.skops")
+    inner = io.BytesIO()
+    _bomb(inner, BOMB if levels == 1 else 1 << 20)
+    for _ in range(levels - 1):
+        outer = io.BytesIO()
+        with zipfile.ZipFile(outer, "w") as archive:
+            archive.writestr("inner.npz", inner.getvalue())
+        inner = outer
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr("matrix.npz", inner.getvalue())
+
+    def load():
+        with pytest.raises(ValueError, match=r"it is not loaded|truncated or damaged"):
+            load_model(file)
+
+    assert _peak(load) < 1 << 23
+
+
+def test_an_archive_with_two_members_of_one_name_is_refused(model, tmp_path):
+    file = save_model(model, tmp_path / "model.skops")
+    with warnings.catch_warnings(), zipfile.ZipFile(file, "a") as archive:
+        warnings.simplefilter("ignore")
+        archive.writestr("schema.json", "{}")
+    with pytest.raises(ValueError, match="truncated or damaged"):
+        load_model(file)
+
+
+def test_a_compressed_model_and_one_with_sparse_coefficients_come_back(tmp_path):
+    model, X = _three_classes()
+    model.sparsify()
+    file = save_model(model, tmp_path / "model.skops")
+    for _ in range(2):
+        loaded = load_model(file)
+        assert sparse.issparse(loaded.coef_)
+        assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
+        with zipfile.ZipFile(file) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, contents in members.items():
+                archive.writestr(name, contents)

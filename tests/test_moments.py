@@ -100,6 +100,20 @@ def test_constant_columns_have_no_variance_at_all(rng, monkeypatch, weighted, n,
     assert (found.variance[1:] > 0.0).all()
 
 
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array, sp.csc_array])
+@pytest.mark.parametrize("constant", [0.0, 1.0 / 3.0, 1e9 / 3.0])
+def test_columns_that_are_constant_where_rows_count_have_no_variance(rng, form, constant):
+    """Rows of weight 0 come first, last and between, and hold a zero that sparse X leaves out."""
+    X = np.column_stack([np.full(300, constant), rng.standard_normal(300)])
+    s = rng.random(300)
+    for k, value in ((0, 5.0), (17, 0.0), (299, -2.0)):
+        X[k, 0], s[k] = value, 0.0
+    found = Moments.of(as_design(form(X)), X[:, 1], s)
+    assert found.mean[0] == constant
+    assert found.S[0, 0] == 0.0
+    assert_moments_close(found, Moments.of(as_design(X[s > 0.0]), X[s > 0.0, 1], s[s > 0.0]))
+
+
 def test_additive_in_any_split(data):
     X, Y, s = data
     whole = Moments.of(as_design(X), Y, s)

@@ -52,6 +52,18 @@ def test_type_information_is_shipped():
     assert (importlib.resources.files("gdnp") / "py.typed").is_file()
 
 
+# Modules
+
+
+def test_every_module_is_there_on_first_use():
+    found = {path.stem for path in Path(gdnp.__file__).parent.iterdir() if not path.name.startswith("_")}
+    found -= {"py"}
+    assert found <= set(dir(gdnp))
+    for name in found - {"nn"}:  # which needs torch
+        assert getattr(gdnp, name).__name__ == f"gdnp.{name}"
+    _run(sys.executable, "-c", "import gdnp; gdnp.population.Halfspace; gdnp.losses.check_loss; gdnp.theory")
+
+
 # Pins
 
 REQUIREMENTS = [

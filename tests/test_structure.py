@@ -34,10 +34,10 @@ LAYERS = (
 """What may import what, lowest first: a module imports from its own layer and from those before it."""
 
 CORE = ("problem", "newton", "solvers")
-MOST_CONSTANTS = 60
+MOST_CONSTANTS = 61
 PLAIN = (0, 1, 2)
 """Numbers that say themselves what they are."""
-MOST_LINES = {"": 24_000, "paper": 7_999}
+MOST_LINES = {"": 27_000, "paper": 7_999}
 MOST_PARAMETERS = 8
 PUBLIC_AND_LONG = {"fit", "reproduce", "cross_dependency", "s_norm", "train_mlp"}
 """Commands, whose options are parameters, and signatures that users rely on."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gdnp.losses import LOSSES
-from gdnp.validation import checked_count, checked_number, checked_targets, checked_weights
+from gdnp.validation import checked_count, checked_flag, checked_number, checked_targets, checked_weights
 
 SQUARED, LOG = LOSSES["squared_error"], LOSSES["log_loss"]
 SIGNS = np.array([1.0, -1.0, 1.0])
@@ -23,15 +23,35 @@ def test_targets_are_float64_and_not_copied_where_they_are(y):
     [
         ([1.0, 2.0], SQUARED, r"one entry per row of X, shape \(3,\)\. Got shape \(2,\)"),
         ([[1.0], [2.0], [3.0]], SQUARED, r"Got shape \(3, 1\)"),
-        (["a", "b", "a"], LOG, "must hold numbers.*encode the labels as -1 and"),
+        (["a", "b", "a"], SQUARED, "must hold numbers.*convert them first"),
         ([1.0, np.nan, 1.0], SQUARED, "y must be finite. Got NaN or infinity"),
         ([1.0, -np.inf, 1.0], SQUARED, "y must be finite"),
-        ([0, 1, 1], LOG, r"-1 or \+1 for log_loss\. Got 0, 1; map"),
+        ([0, 1, 2], LOG, r"two labels for log_loss\. Got 3: 0.0, 1.0, 2.0; keep two"),
+        ([7, 7, 7], LOG, r"two labels for log_loss\. Got 1: 7.0; keep two"),
+        (["a", "b", "c"], LOG, r"two labels for log_loss\. Got 3: a, b, c; keep two"),
+        ([0.0, np.nan, 1.0], LOG, "y must be finite"),
+        (np.array(["a", 1, 1], dtype=object), LOG, "labels of one kind for log_loss.*make them all text"),
     ],
 )
 def test_targets_that_are_refused(y, loss, message):
     with pytest.raises(ValueError, match=message):
         checked_targets(y, 3, loss)
+
+
+@pytest.mark.parametrize(
+    "labels", [(0, 1), (1.0, 2.0), ("no", "yes"), (False, True), (-1, 1), (-1.0, 7.5)], ids=str
+)
+def test_any_two_labels_are_signs(labels):
+    targets = checked_targets([labels[0], labels[1], labels[1]], 3, LOG)
+    np.testing.assert_array_equal(targets, [-1.0, 1.0, 1.0])
+    assert targets.dtype == np.float64
+
+
+@pytest.mark.parametrize("value", ["False", 0, 1.0, None], ids=repr)
+def test_a_flag_is_true_or_false(value):
+    assert checked_flag("center", np.True_) is True
+    with pytest.raises(ValueError, match=rf"center must be True or False. Got {value!r}; pass one"):
+        checked_flag("center", value)
 
 
 def test_weights_add_up_to_one():

@@ -31,8 +31,38 @@ _LAZY = {
 }
 """Names that need scikit-learn, which is slow to import and which the rest does without."""
 
+_MODULES = {
+    *(
+        "cli",
+        "datasets",
+        "design",
+        "diagnose",
+        "display",
+        "estimators",
+        "losses",
+        "methods",
+        "metric",
+        "models",
+    ),
+    *(
+        "moments",
+        "newton",
+        "nn",
+        "paper",
+        "plotting",
+        "population",
+        "problem",
+        "solvers",
+        "theory",
+        "validation",
+    ),
+}
+"""Modules that are loaded on first use: some need an extra, and most fits need few."""
+
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"gdnp.{name}")
     if name not in _LAZY:
         raise AttributeError(f"module 'gdnp' has no attribute {name!r}")
     value = getattr(import_module(_LAZY[name]), name)
@@ -41,4 +71,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(_LAZY))
+    return sorted(set(globals()) | set(_LAZY) | _MODULES)

@@ -50,7 +50,7 @@ class ConvergenceDisplay:
         x : {"passes", "seconds", "iterations"}
             The horizontal axis.
         class_index : int
-            Which class of a one-vs-rest fit.
+            Which class of a one-vs-rest fit, or which of several targets.
         ax : matplotlib axes or None
         **line
             Passed to ``ax.semilogy``.
@@ -110,9 +110,12 @@ def _named(estimators: list[Any]) -> dict[str, Any]:
 
 def _of_class(estimator: Any, index: int) -> dict[str, FloatArray]:
     history = estimator.history_
-    if "class" not in history:
+    if "class" in history:
+        rows = history["class"] == estimator.classes_[index]
+    elif "target" in history:
+        rows = history["target"] == index
+    else:
         return dict(history)
-    rows = history["class"] == estimator.classes_[index]
     return {name: column[rows] for name, column in history.items()}
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import log_ndtr, ndtr
 
 from gdnp._typing import FloatArray
 
@@ -24,12 +26,15 @@ OLD_NAME = "Loss.jet is called Loss.derivatives now, and the old name goes with 
 
 __all__ = [
     "LOSSES",
+    "Huber",
     "LogLoss",
     "Loss",
     "Probit",
     "PseudoHuber",
     "Sigmoid",
     "SquaredError",
+    "check_loss",
+    "checked_loss",
     "get_loss",
     "zero_one",
 ]
@@ -82,7 +87,7 @@ class Loss(ABC):
             return
         if "conjugate" not in vars(cls):
             cls.has_conjugate = False
-        for name in {"value_and_gradient", "derivatives", "conjugate"} - vars(cls).keys():
+        for name in {"value_and_gradient", "derivatives", "conjugate", "log_odds"} - vars(cls).keys():
             setattr(cls, name, vars(Loss)[name])
 
     @abstractmethod
@@ -112,6 +117,16 @@ class Loss(ABC):
         """The old name of ``derivatives``."""
         warnings.warn(OLD_NAME, DeprecationWarning, stacklevel=2)
         return self.derivatives(t)
+
+    def log_odds(self, score: FloatArray) -> FloatArray:
+        """log p/(1 - p) of the probability p that a score s stands for, in classification.
+
+        With p φ'(-s) = (1 - p) φ'(s) at the minimiser of the expected loss it is φ'(s)/φ'(-s). A loss that
+        is not convex has no such p, and φ(s)/φ(-s) is used.
+        """
+        link, least = self.gradient if self.convex else self.value, np.finfo(np.float64).tiny
+        up, down = (np.log(np.maximum(link(s), least)) for s in (score, -score))
+        return np.asarray(up - down)
 
     def constant(self, mean: float) -> float:
         """The constant prediction η that a fit starts from, given the mean label or target.
@@ -173,7 +188,62 @@ class SquaredError(Loss):
 
 
 @dataclass(frozen=True)
-class PseudoHuber(Loss):
+class _Robust(Loss):
+    """What losses with a δ share: quadratic near zero, slope δ far from it."""
+
+    delta: float = 1.0
+
+    task = "regression"
+    convex = True
+    max_curvature: ClassVar[float] = 1.0
+    has_conjugate = True
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.delta) and self.delta > 0):
+            kind = type(self).__name__
+            raise ValueError(f"{kind} needs a finite delta > 0 (in units of the target). Got {self.delta!r}.")
+
+    @property
+    def max_gradient(self) -> float:  # type: ignore[override]
+        """Sup |φ'| = δ."""
+        return self.delta
+
+
+@dataclass(frozen=True)
+class Huber(_Robust):
+    """φ(r) = r²/2 where |r| <= δ, δ|r| - δ²/2 beyond (Huber 1964); φ'' jumps there, from 1 to 0.
+
+    ``sklearn.linear_model.HuberRegressor`` finds a scale σ with its w; with δ = epsilon σ and a ridge of
+    alpha σ/n its w minimises this.
+
+    Parameters
+    ----------
+    delta : float
+        δ > 0, in the units of the target.
+    """
+
+    name = "huber"
+
+    def value(self, t: FloatArray) -> FloatArray:
+        """φ' (r - φ'/2)."""
+        slope = self.gradient(t)
+        return slope * (t - 0.5 * slope)
+
+    def gradient(self, t: FloatArray) -> FloatArray:
+        """R, clipped to [-δ, δ]."""
+        return np.clip(t, -self.delta, self.delta)
+
+    def curvature(self, t: FloatArray) -> FloatArray:
+        """1 where |r| <= δ, else 0."""
+        return (np.abs(t) <= self.delta).astype(np.float64)
+
+    def conjugate(self, a: FloatArray) -> FloatArray:
+        """a²/2."""
+        return 0.5 * a * a
+
+
+@dataclass(frozen=True)
+class PseudoHuber(_Robust):
     """φ(r) = δ² (√(1 + (r/δ)²) - 1): quadratic within about δ of zero, slope δ far from it.
 
     Parameters
@@ -182,24 +252,7 @@ class PseudoHuber(Loss):
         δ > 0, in the units of the target.
     """
 
-    delta: float = 1.0
-
     name = "pseudo_huber"
-    task = "regression"
-    convex = True
-    max_curvature: ClassVar[float] = 1.0
-    has_conjugate = True
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.delta) and self.delta > 0):
-            raise ValueError(
-                f"PseudoHuber needs a finite delta > 0 (in units of the target). Got {self.delta!r}."
-            )
-
-    @property
-    def max_gradient(self) -> float:  # type: ignore[override]
-        """Sup |φ'| = δ."""
-        return self.delta
 
     def value(self, t: FloatArray) -> FloatArray:
         """Written as t²/(1 + √(1 + (t/δ)²)), which does not cancel near zero."""
@@ -279,6 +332,10 @@ class LogLoss(Loss):
         inner = np.clip(a, 1e-300, 1.0 - 2.0**-53)  # both terms vanish at their ends
         return np.asarray(inner * np.log(inner) + (1.0 - inner) * np.log1p(-inner))
 
+    def log_odds(self, score: FloatArray) -> FloatArray:
+        """s itself."""
+        return score
+
 
 @dataclass(frozen=True)
 class Sigmoid(Loss):
@@ -323,6 +380,10 @@ class Sigmoid(Loss):
         e *= gradient
         return value, gradient, e
 
+    def log_odds(self, score: FloatArray) -> FloatArray:
+        """s itself."""
+        return score
+
 
 @dataclass(frozen=True)
 class Probit(Loss):
@@ -351,6 +412,10 @@ class Probit(Loss):
         """One density for both derivatives."""
         gradient = self.gradient(t)
         return self.value(t), gradient, -t * gradient
+
+    def log_odds(self, score: FloatArray) -> FloatArray:
+        """log Φ(s) - log Φ(-s)."""
+        return np.asarray(log_ndtr(score) - log_ndtr(-score))
 
 
 def _exp_minus_abs(t: FloatArray) -> FloatArray:
@@ -386,7 +451,7 @@ def zero_one(t: FloatArray) -> FloatArray:
 
 
 LOSSES: dict[str, Loss] = {
-    loss.name: loss for loss in (SquaredError(), PseudoHuber(), LogLoss(), Sigmoid(), Probit())
+    loss.name: loss for loss in (SquaredError(), Huber(), PseudoHuber(), LogLoss(), Sigmoid(), Probit())
 }
 
 
@@ -407,3 +472,157 @@ def get_loss(loss: str | Loss) -> Loss:
     if loss not in LOSSES:
         raise ValueError(f"loss must be one of {sorted(LOSSES)} or a gdnp.losses.Loss. Got {loss!r}.")
     return LOSSES[loss]
+
+
+def checked_loss(loss: str | Loss) -> Loss:
+    """As ``get_loss``, and checked by ``check_loss`` where it is not one of this library."""
+    found = get_loss(loss)
+    if type(found).__module__.partition(".")[0] != "gdnp" and not _is_of_rows(found):
+        check_loss(found)
+    return found
+
+
+def _is_of_rows(loss: Loss) -> bool:
+    """Whether a loss makes one number of a row of margins, shape (n, K), where others take one at a time."""
+    with suppress(Exception):  # whatever it is, the check names it
+        return np.shape(loss.value(np.zeros((2, 3)))) == (2,)
+    return False
+
+
+ATTRIBUTES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "name": (lambda x: isinstance(x, str), "a text"),
+    "task": (lambda x: x in ("classification", "regression"), "'classification' or 'regression'"),
+    **{
+        name: (lambda x: isinstance(x, bool | np.bool_), "True or False")
+        for name in ("convex", "quadratic", "increasing", "has_conjugate")
+    },
+    **{
+        name: (lambda x: isinstance(x, int | float | np.number) and bool(x > 0.0), "a positive number")
+        for name in ("max_gradient", "max_curvature")
+    },
+}
+"""What the attributes of a loss must be."""
+STEPS = 10.0 ** -np.arange(2.0, 7.0, 1.5)
+"""Steps of difference quotients, in units of the point or the bend of the loss; one that agrees will do."""
+AGREES = 1e-4
+"""Relative difference between two ways to compute a number that is none."""
+
+
+def check_loss(loss: Loss) -> None:
+    """Check that a loss of your own keeps what ``Loss`` asks for, at points on both sides of zero.
+
+    φ' and φ'' are compared with difference quotients of φ and φ', and with their bounds and signs;
+    ``value_and_gradient`` and ``derivatives`` with the three methods; the conjugate with φ*(φ'(t)) =
+    t φ'(t) - φ(t). The estimators and objectives do this with every loss that is not of this library.
+
+    Raises
+    ------
+    TypeError
+        For anything but a ``Loss``.
+    ValueError
+        For the first thing that is not so, with the point and the two numbers that disagree.
+    """
+    if not isinstance(loss, Loss):
+        raise TypeError(f"loss must be a gdnp.losses.Loss. Got {type(loss).__name__}; subclass it.")
+    _LossCheck(loss).run()
+
+
+class _LossCheck:
+    """φ, φ' and φ'' at the points t."""
+
+    def __init__(self, loss: Loss) -> None:
+        self.loss, self.kind = loss, type(loss).__name__
+        for name, (fits, expected) in ATTRIBUTES.items():
+            value = getattr(loss, name, None)
+            if not fits(value):
+                shown = "nothing" if value is None else repr(value)
+                raise ValueError(f"{self.kind}.{name} must be {expected}. Got {shown}; set it in the class.")
+        bend = loss.max_gradient / loss.max_curvature
+        self.bend = bend if 0.0 < bend < math.inf else 1.0
+        spread = np.sinh(np.linspace(-4.1, 4.07, 61))
+        self.t = np.concatenate([spread, self.bend * spread])
+        self.value, self.gradient, self.curvature = map(self.of, ("value", "gradient", "curvature"))
+
+    def of(self, name: str, t: FloatArray | None = None) -> Any:
+        """What a method returns at t: new arrays of its shape, finite."""
+        t = self.t if t is None else t
+        given = t.copy()
+        with np.errstate(all="ignore"):
+            found = getattr(self.loss, name)(given)
+        for part in found if isinstance(found, tuple) else (found,):
+            shown = f"{part.dtype} of shape {part.shape}" if isinstance(part, np.ndarray) else repr(part)[:40]
+            if not (isinstance(part, np.ndarray) and part.shape == t.shape and part.dtype == t.dtype):
+                raise ValueError(
+                    f"{self.kind}.{name} must return float64 of the shape of its argument, {t.shape}. "
+                    f"Got {shown}; compute it with NumPy on whole arrays."
+                )
+            if np.shares_memory(part, given) or not np.array_equal(given, t):
+                raise ValueError(
+                    f"{self.kind}.{name} must return a new array and leave its argument alone. "
+                    "Got the argument itself, or another than it was given; copy it first."
+                )
+            if not np.isfinite(part).all():
+                at = int(np.flatnonzero(~np.isfinite(part))[0])
+                raise ValueError(
+                    f"{self.kind}.{name} must be finite. Got {part[at]} at t = {t[at]:.6g}; "
+                    "write it so that nothing overflows there."
+                )
+        return found
+
+    def refuse(self, wrong: Any, name: str, got: Any, expected: Any, rule: str) -> None:
+        """Raise for the point at which `got` is most wrong."""
+        got, expected = (np.broadcast_to(part, self.t.shape) for part in (got, expected))
+        if wrong.any():
+            at = int(np.where(wrong, np.abs(got - expected), -1.0).argmax())
+            raise ValueError(
+                f"{self.kind}.{name} must be {rule}. Got {got[at]:.9g} at t = {self.t[at]:.6g}, "
+                f"where that is {expected[at]:.9g}; mend the one that is wrong."
+            )
+
+    def run(self) -> None:
+        """Compare everything that can be compared."""
+        loss, t = self.loss, self.t
+        self._derivative("gradient", "value", self.gradient)
+        self._derivative("curvature", "gradient", self.curvature)
+        for name, values in (("max_gradient", self.gradient), ("max_curvature", self.curvature)):
+            size, bound = np.abs(values), getattr(loss, name)
+            self.refuse(size > bound * (1.0 + AGREES), name, bound, size, f"at least |{_SYMBOLS[name]}|")
+        if loss.convex:
+            low = self.curvature < -AGREES * loss.max_curvature
+            self.refuse(low, "curvature", self.curvature, 0.0, "at least 0, as convex is True")
+        if loss.increasing:
+            self.refuse(
+                self.gradient < 0.0, "gradient", self.gradient, 0.0, "at least 0, as increasing is True"
+            )
+        if loss.quadratic:
+            apart = np.abs(self.curvature - self.curvature[0]) > AGREES * loss.max_curvature
+            self.refuse(
+                apart, "curvature", self.curvature, self.curvature[0], "constant, as quadratic is True"
+            )
+        three = (self.value, self.gradient, self.curvature)
+        for name, parts in (("value_and_gradient", three[:2]), ("derivatives", three)):
+            for got, expected, part in zip(self.of(name), parts, _PARTS, strict=False):
+                self._close(name, got, expected, np.abs(expected).max(), f"what {part} is")
+        if loss.convex and loss.has_conjugate:
+            a = self.gradient
+            self._close("dual_clip", loss.dual_clip(a.copy()), a, np.abs(a), "φ' where it is given φ'")
+            size = np.abs(t * a) + np.abs(self.value)
+            self._close("conjugate", self.of("conjugate", a), t * a - self.value, size, "t φ' - φ at φ'")
+
+    def _close(self, name: str, got: FloatArray, expected: FloatArray, size: Any, rule: str) -> None:
+        self.refuse(~(np.abs(got - expected) <= AGREES * size), name, got, expected, rule)
+
+    def _derivative(self, name: str, of: str, slope: FloatArray) -> None:
+        step = STEPS[:, None] * np.maximum(np.abs(self.t), min(1.0, self.bend))
+        high, low = self.t + step, self.t - step
+        above, below = (self.of(of, t.ravel()).reshape(t.shape) for t in (high, low))
+        quotient = (above - below) / (high - low)
+        noise = 4.0 * np.finfo(np.float64).eps * (np.abs(above) + np.abs(below)) / (high - low)
+        size = np.maximum(np.maximum(np.abs(slope), np.abs(quotient)), np.finfo(np.float64).tiny)
+        miss = np.maximum(np.abs(quotient - slope) - noise, 0.0) / size
+        nearest = (miss.argmin(axis=0), np.arange(len(self.t)))
+        self.refuse(miss[nearest] > AGREES, name, slope, quotient[nearest], f"the derivative of {of}")
+
+
+_PARTS = ("value", "gradient", "curvature")
+_SYMBOLS = {"max_gradient": "φ'", "max_curvature": "φ''"}

@@ -9,11 +9,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_array, csr_matrix, issparse
 from sklearn.utils.validation import check_is_fitted
 
 from gdnp._files import replacing
@@ -35,8 +35,12 @@ def _names(*kinds: type) -> frozenset[str]:
 
 
 MODELS = _names(GDNPClassifier, GDNPRegressor)
-TRUSTED = MODELS | _names(Certificate, Status, *map(type, LOSSES.values()))
+TRUSTED = MODELS | _names(Certificate, Status, csr_array, csr_matrix, *map(type, LOSSES.values()))
 """What a model may hold beyond the numbers, containers and scikit-learn types that skops trusts itself."""
+
+
+UNPACKED, RATIO, PIECE = 1 << 26, 16, 1 << 16
+"""A model may unpack to this many bytes, and to this many times its size more; so many are read at a time."""
 
 
 # --- a model
@@ -102,13 +106,19 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     file = Path(path)
     if not file.exists():
         raise FileNotFoundError(f"A model was expected at {file}. Got nothing there: check the path.")
-    contents = file.read_bytes()
-    if not contents.startswith(b"PK"):
-        raise ValueError(f"{file} should be a model saved by gdnp. Got a file of another kind.")
+    with file.open("rb") as opened:
+        if opened.read(2) != b"PK":
+            raise ValueError(f"{file} should be a model saved by gdnp. Got a file of another kind.")
     # Parsers of bytes from anywhere raise anything.
     try:
+        contents = _unpacked(file, _Room(UNPACKED + RATIO * file.stat().st_size))
         root = _root(contents)
         foreign = sorted(set(skops.get_untrusted_types(data=contents)) - TRUSTED)
+    except _TooLarge as error:
+        raise ValueError(
+            f"{file} should unpack to at most {error.most >> 20} MiB, as a model of its size does. Got more: "
+            "it is not loaded; save the model again."
+        ) from error
     except BadZipFile as error:
         raise ValueError(f"{file} is truncated or damaged: save or copy it again.") from error
     except Exception as error:
@@ -139,12 +149,56 @@ def _skops() -> Any:
     return skops.io
 
 
+class _TooLarge(Exception):
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+
+class _Room:
+    """Bytes that an archive, and archives within it, may unpack to."""
+
+    def __init__(self, most: int) -> None:
+        self.most = self.left = most
+
+    def take(self, count: int) -> None:
+        """Less by so many."""
+        self.left -= count
+        if self.left < 0:
+            raise _TooLarge(self.most)
+
+
+def _unpacked(file: Path | io.BytesIO, room: _Room, *, inner: bool = False) -> bytes:
+    """The archive without compression, read in small pieces: sizes that it gives of itself may be false.
+
+    Sparse matrices are archives within; those have none in them.
+    """
+    copied = io.BytesIO()
+    with ZipFile(file) as archive, ZipFile(copied, "w") as copy:
+        members = archive.infolist()
+        if sum(member.file_size for member in members) > room.left:
+            raise _TooLarge(room.most)
+        if len({member.filename for member in members}) < len(members):
+            raise BadZipFile("Two members of one name.")
+        for member in members:
+            if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):  # others unpack what they read at once
+                raise BadZipFile(f"Compression {member.compress_type}.")
+            contents = io.BytesIO()
+            with archive.open(member) as opened:
+                while piece := opened.read(PIECE):
+                    room.take(len(piece))
+                    contents.write(piece)
+            if contents.getvalue()[:2] == b"PK":
+                if inner:
+                    raise BadZipFile("An archive in an archive in an archive.")
+                contents = io.BytesIO(_unpacked(contents, room, inner=True))
+            copy.writestr(member.filename, contents.getbuffer())
+    return copied.getvalue()
+
+
 def _root(contents: bytes) -> str:
     """The type of what an archive holds, from its text alone."""
     with ZipFile(io.BytesIO(contents)) as archive:
-        damaged = archive.testzip()
-        if damaged is not None:
-            raise BadZipFile(damaged)
         schema = json.loads(archive.read("schema.json"))
     return f"{schema['__module__']}.{schema['__class__']}"
 
@@ -170,12 +224,15 @@ def _check_shapes(model: Any) -> None:
         rows = len(model.classes_) if len(model.classes_) > 2 else 1
         expected: list[tuple[int, ...]] = [(rows, d), (rows,)]
     else:
-        expected = [(d,), ()]
+        expected = [(d,), ()] if np.ndim(model.coef_) == 1 else [(len(model.coef_), d), (len(model.coef_),)]
     names = getattr(model, "feature_names_in_", None)
     found = [np.shape(model.coef_), np.shape(model.intercept_)]
     if found != expected or (names is not None and np.shape(names) != (d,)):
         raise ValueError(f"Shapes should be {expected}. Got {found}.")
-    if not (np.isfinite(model.coef_).all() and np.isfinite(model.intercept_).all()):
+    if issparse(model.coef_):
+        model.coef_.check_format(full_check=True)
+    coef = model.coef_.data if issparse(model.coef_) else model.coef_
+    if not (np.isfinite(coef).all() and np.isfinite(model.intercept_).all()):
         raise ValueError("Coefficients should be finite.")
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gdnp._typing import FloatArray
 from gdnp.design import DesignMatrix, RowVector
 from gdnp.design.block import Second, Spread
+from gdnp.validation import NotFiniteError
 
 __all__ = ["Moments"]
 
@@ -167,13 +168,11 @@ def _power_of_two_scale(design: DesignMatrix, lost: NDArray[np.bool_]) -> FloatA
     largest = design.map("column_max", merge=np.maximum)
     bad = np.flatnonzero(~np.isfinite(largest))
     if bad.size:
-        raise ValueError(
-            f"X must be finite. Got NaN or infinity in {bad.size} column(s), the first being "
-            f"{bad[:5].tolist()}; drop or impute those rows."
-        )
+        raise NotFiniteError(bad)
     exponent = np.frexp(largest)[1]
     extreme = lost & (largest > 0.0) & (np.abs(exponent) > 100)
-    return np.ldexp(1.0, np.where(extreme, -exponent, 0)) if extreme.any() else None
+    power = np.minimum(-exponent, np.finfo(np.float64).maxexp - 1)  # of subnormal entries
+    return np.ldexp(1.0, np.where(extreme, power, 0)) if extreme.any() else None
 
 
 def _outer(v: FloatArray, ndim: int) -> FloatArray:

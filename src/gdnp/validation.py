@@ -7,30 +7,67 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gdnp._typing import FloatArray
 from gdnp.losses import Loss
 
-__all__ = ["checked_count", "checked_number", "checked_targets", "checked_weights"]
+__all__ = [
+    "NotFiniteError",
+    "checked_count",
+    "checked_flag",
+    "checked_number",
+    "checked_targets",
+    "checked_weights",
+]
+
+
+class NotFiniteError(ValueError):
+    """NaN or infinity in X; it knows the columns, `names` what they are called."""
+
+    def __init__(self, columns: NDArray[np.intp], names: NDArray[Any] | None = None) -> None:
+        shown = (columns if names is None else names[columns])[:5].tolist()
+        super().__init__(
+            f"X must be finite. Got NaN or infinity in {len(columns)} column(s), the first being {shown}; "
+            "drop or impute those rows."
+        )
+        self.columns = columns
 
 
 def checked_targets(y: Any, n: int, loss: Loss) -> FloatArray:
-    """`y` in float64, shape (n,): finite, and -1 or +1 for a classification loss."""
+    """`y` in float64, shape (n,): finite, or of any two labels -1 and +1 for a classification loss."""
     y = np.asarray(y)
     if y.shape != (n,):
         raise ValueError(f"y must have one entry per row of X, shape ({n},). Got shape {y.shape}.")
+    if loss.task == "classification" and y.dtype.kind not in "fciub":
+        return _signs(y, loss)
     try:
         targets: FloatArray = y.astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"y must hold numbers. Got dtype {y.dtype}; encode the labels as -1 and +1."
-        ) from error
+        raise ValueError(f"y must hold numbers. Got dtype {y.dtype}; convert them first.") from error
     if not np.isfinite(targets).all():
         raise ValueError("y must be finite. Got NaN or infinity; drop those rows.")
     if loss.task == "classification" and not (np.abs(targets) == 1.0).all():
-        shown = ", ".join(f"{label:g}" for label in np.unique(targets)[:5])
-        raise ValueError(f"y must be -1 or +1 for {loss.name}. Got {shown}; map the two classes to them.")
+        return _signs(targets, loss)
     return targets
+
+
+def _signs(y: NDArray[Any], loss: Loss) -> FloatArray:
+    """-1 for the lesser of two labels, +1 for the greater; -1 and +1 alone stand for themselves."""
+    try:
+        labels, codes = np.unique(y, return_inverse=True)
+    except TypeError as error:
+        raise ValueError(
+            f"y must have labels of one kind for {loss.name}. Got {y.dtype} of several; make them all text."
+        ) from error
+    if len(labels) != 2:
+        shown = ", ".join(str(label) for label in labels[:5])
+        more = ", ..." if len(labels) > 5 else ""
+        raise ValueError(
+            f"y must have two labels for {loss.name}. Got {len(labels)}: {shown}{more}; "
+            "keep two, or fit one class against the rest."
+        )
+    return np.where(codes == 1, 1.0, -1.0)
 
 
 def checked_weights(sample_weight: Any, y: FloatArray, loss: Loss) -> FloatArray | None:
@@ -61,6 +98,13 @@ def checked_number(name: str, value: object, *, positive: bool = False) -> float
     if not isinstance(value, Real) or not math.isfinite(value) or value < 0.0 or (positive and value == 0.0):
         raise ValueError(f"{name} must be finite and {kind}. Got {value!r}.")
     return float(value)
+
+
+def checked_flag(name: str, value: object) -> bool:
+    """`value`, True or False: any text would count as True."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} must be True or False. Got {value!r}; pass one of the two.")
+    return bool(value)
 
 
 def checked_count(name: str, value: object, *, least: int = 0) -> int:

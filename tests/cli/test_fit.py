@@ -115,6 +115,10 @@ def test_strict_and_converged(capsys):
     [
         (["breast_cancer", "--task", "ranking"], "--task must be one of classification, regression"),
         (["breast_cancer", "--loss", "hinge"], "--loss must be one of squared_error"),
+        (["breast_cancer", "--loss", "sigmoid", "--delta", "1"], "--delta needs one of --loss huber"),
+        (["breast_cancer", "--loss", "huber", "--delta", "-1"], "--delta must be a number above 0 or auto"),
+        (["breast_cancer", "--loss", "huber", "--delta", "inf"], "--delta must be a number above 0 or auto"),
+        (["breast_cancer", "--loss", "huber", "--delta", "x"], "--delta must be a number above 0 or auto"),
         (["breast_cancer", "--solver", "adam"], "--solver must be one of auto"),
         (["breast_cancer", "--task", "regression", "--loss", "sigmoid"], "needs a loss for it"),
         (["breast_cancer", "--alpha", "-1"], "Invalid value"),

@@ -1,12 +1,16 @@
 """Labels and numbers as files have them, and the score of a prediction."""
 
+import errno
 import math
+import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from sklearn.metrics import r2_score
 
+from gdnp.cli import values
 from gdnp.cli.errors import UsageError
 from gdnp.cli.values import check_out, number, plain, score, text
 
@@ -73,3 +77,23 @@ def test_out_must_be_a_file_in_a_folder(tmp_path):
         check_out(tmp_path)
     with pytest.raises(UsageError, match="in a folder that exists"):
         check_out(tmp_path / "absent" / "new.csv")
+
+
+def test_out_must_be_in_a_folder_that_can_be_written_to(tmp_path, monkeypatch):
+    """Found by writing, as rights do not tell it of a disk that is read-only or full."""
+    check_out(tmp_path / "model.skops")
+    assert not list(tmp_path.iterdir())
+
+    def refused(dir):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(dir))
+
+    monkeypatch.setattr(values, "TemporaryFile", refused)
+    with pytest.raises(UsageError, match=r"can be written to\. Got .*model\.skops: Read-only file system\."):
+        check_out(tmp_path / "model.skops")
+    check_out(None)
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="there is no /proc")
+def test_no_file_can_be_made_in_proc():
+    with pytest.raises(UsageError, match="can be written to"):
+        check_out(Path("/proc/self/model.skops"))

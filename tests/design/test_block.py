@@ -10,7 +10,7 @@ import pytest
 
 from designs import BACKENDS, shrink_blocks, whole_numbers
 from gdnp.design import Choice, Job
-from gdnp.design.block import Affine, Block, Dual, Scatter, Spread, Valued
+from gdnp.design.block import Affine, Block, Dual, Framed, Scatter, Spread, Valued
 from gdnp.losses import LOSSES
 from gdnp.moments import Moments, _merge
 
@@ -172,9 +172,11 @@ def gap_calls(v):
             mass = np.ones(N) if s is None else s
             excess = mass @ (loss.value(t) + loss.conjugate(dual) - dual * t)
             r, h = mass * v.sigma * loss.gradient(t), mass * v.sigma * dual
-            sums = mass @ loss.value(t), excess, v.Z.T @ r, v.Z.T @ h, r.sum(), h.sum()
-            at = Dual(v.w, 0.3, loss, 0.8, 0.6)
-            yield f"gap{weighted}_{loss.name}", Call("gap", at, (v.sigma, base, s), sums, (a,), (t,))
+            sizes = mass @ np.abs(dual * t), mass @ dual**2
+            sums = mass @ loss.value(t), excess, v.Z.T @ r, v.Z.T @ h, r.sum(), h.sum(), *sizes
+            for how in ("", "_careful"):
+                at = Dual(v.w, 0.3, loss, 0.8, 0.6, how != "")
+                yield f"gap{weighted}{how}_{loss.name}", Call("gap", at, (v.sigma, base, s), sums, (a,), (t,))
 
 
 @cache
@@ -199,7 +201,8 @@ def run(design, job):
 
 
 def bits(found, job):
-    return [np.asarray(x).tobytes() for x in (*found, *job.writes)]
+    # as doubles: long doubles are padded with whatever was in memory
+    return [np.asarray(x, dtype=np.float64).tobytes() for x in (*found, *job.writes)]
 
 
 def assert_close(found, expected):
@@ -217,10 +220,10 @@ def small_blocks(monkeypatch):
 
 
 def test_every_verb_is_in_the_battery():
-    """But moments, which merge in a way of their own."""
+    """But moments and triangles, which merge in ways of their own."""
     storage = {"dot", "tdot", "dense", "weighted_gram", "weighted_squares", "column_sums", "centred_moments"}
     verbs = {name for name in vars(Block) if not name.startswith("_")} - storage - {"n_rows"}
-    assert verbs - {"moments", "column_max"} == set(VERBS)
+    assert verbs - {"moments", "column_max", "triangle"} == set(VERBS)
 
 
 @pytest.mark.parametrize("transformation", ["plain", "both"])
@@ -237,6 +240,26 @@ def test_verbs_equal_numpy_on_any_thread(verb, backend, transformation):
             assert_close(job.writes, call.written)
             seen.append(raw)
         assert seen[0] == seen[1]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_triangle_is_that_of_all_rows(monkeypatch, backend, weighted):
+    """RᵀR = (1, X, y)ᵀ diag(s) (1, X, y), in whatever pieces the rows are read."""
+    monkeypatch.setattr("gdnp.design.block.TRIANGLE_FLOATS", 100)
+    v = world("both")
+    index, s, y = np.array([4, 0, 2]), v.weight if weighted else None, v.base
+    frame = Framed(index, v.centre[index], np.array([1.0, 0.5, 2.0]))
+    rows = np.column_stack((np.ones(N), (v.Z[:, index] - frame.centre) * frame.scale, y))
+    right = rows.T @ (rows if s is None else s[:, None] * rows)
+    seen = []
+    for n_jobs in (1, 2):
+        design = design_of(backend, "both", n_jobs)
+        stacked = design.map("triangle", frame, reads=(s, y), merge=lambda a, b: [np.vstack((a[0], b[0]))])[0]
+        assert len(stacked) <= 5 * len(design.bounds)
+        np.testing.assert_allclose(stacked.T @ stacked, right, rtol=1e-11, atol=1e-11 * np.abs(right).max())
+        seen.append(stacked.tobytes())
+    assert seen[0] == seen[1]
 
 
 def moments_of(X, y, s):

@@ -1,17 +1,25 @@
 """Sums that do not depend on threads, and a BLAS that is held at one thread meanwhile."""
 
+import io
+import multiprocessing
+import os
+import subprocess
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info
+from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky.backend import context as loky
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import gdnp.design.dense as dense
 import gdnp.design.threads as threads
 from designs import BACKENDS, shrink_blocks
 from gdnp.design import as_design
 from gdnp.design.block import Scatter
-from gdnp.design.threads import LANES, ordered_map, ordered_sum, single_threaded_blas
+from gdnp.design.threads import LANES, available_cores, ordered_map, ordered_sum, single_threaded_blas
 
 
 def blas_threads():
@@ -23,6 +31,163 @@ def test_blas_limit_is_reentrant_and_restored():
     with single_threaded_blas(), single_threaded_blas():
         assert blas_threads() == {1}
     assert blas_threads() == before
+
+
+@pytest.fixture
+def two_blas_threads():
+    with threadpool_limits(2, user_api="blas"):
+        if blas_threads() != {2}:
+            pytest.skip("this BLAS cannot be given two threads")
+        yield
+
+
+@pytest.mark.usefixtures("two_blas_threads")
+def test_the_last_of_several_threads_gives_blas_its_threads_back():
+    """Though the first one, which set the limit, lives on."""
+    with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:
+        one, other = single_threaded_blas(), single_threaded_blas()
+        first.submit(one.__enter__).result()
+        second.submit(other.__enter__).result()
+        first.submit(one.__exit__).result()
+        assert blas_threads() == {1}
+        second.submit(other.__exit__).result()
+        assert blas_threads() == {2}
+
+
+def test_other_threads_may_limit_blas_afterwards():
+    held, before = single_threaded_blas(), blas_threads()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(held.__enter__).result()
+        pool.submit(held.__exit__).result()
+        for number in (1, 2):
+            with threadpool_limits(number, user_api="blas"):
+                assert blas_threads() == {number}
+        assert blas_threads() == before
+
+
+@pytest.mark.usefixtures("two_blas_threads")
+def test_a_limit_that_another_ends_meanwhile_is_not_put_back():
+    with ThreadPoolExecutor(1) as pool:
+        limit = threadpool_limits(3, user_api="blas")
+        held = single_threaded_blas()
+        pool.submit(held.__enter__).result()
+        limit.restore_original_limits()
+        pool.submit(held.__exit__).result()
+        assert blas_threads() == {2}
+
+
+def _in_child(queue):
+    with single_threaded_blas():
+        inside = blas_threads()
+    queue.put((inside, blas_threads()))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.usefixtures("two_blas_threads")
+def test_a_fork_while_another_thread_fits_leaves_no_limit_in_the_child():
+    fork = multiprocessing.get_context("fork")
+    queue, held = fork.SimpleQueue(), single_threaded_blas()
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(held.__enter__).result()
+        child = fork.Process(target=_in_child, args=(queue,))
+        child.start()
+        assert queue.get() == ({1}, {2})
+        child.join()
+        pool.submit(held.__exit__).result()
+    assert blas_threads() == {2}
+
+
+class Library:
+    """A BLAS whose limit is that of a thread."""
+
+    internal_api = "mkl"
+
+    def __init__(self):
+        self.numbers = threading.local()
+
+    @property
+    def num_threads(self):
+        return getattr(self.numbers, "it", 4)
+
+    def set_num_threads(self, number):
+        self.numbers.it = number
+
+
+def test_a_limit_of_each_thread_is_set_in_each_thread(monkeypatch):
+    library = Library()
+    monkeypatch.setattr(threads, "_BLAS", [library])
+    monkeypatch.setattr(threads, "_here", threads._HeldHere())
+    both = threading.Barrier(2, timeout=20)
+
+    def seen(k):
+        both.wait()
+        return library.num_threads
+
+    with single_threaded_blas():
+        assert list(ordered_map(seen, range(2), 2)) == [1, 1]
+    assert library.num_threads == 4
+    both.reset()
+    assert list(ordered_map(seen, range(2), 2)).count(4) == 1  # the helper is held at one, this thread is not
+
+
+CFS = {"quota": "800000", "period": "100000"}
+
+
+def test_cores_are_those_of_the_affinity_the_quota_and_loky(monkeypatch):
+    files = {}
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(48)), raising=False)
+    monkeypatch.setattr(loky.os.path, "exists", files.__contains__)
+    monkeypatch.setattr(loky, "open", lambda name: io.StringIO(files[name]), raising=False)
+    monkeypatch.delenv("LOKY_MAX_CPU_COUNT", raising=False)
+    assert available_cores() == 48
+    files["/sys/fs/cgroup/cpu.max"] = "250000 100000"
+    assert available_cores() == 3
+    files.clear()
+    files |= {f"/sys/fs/cgroup/cpu/cpu.cfs_{name}_us": text for name, text in CFS.items()}
+    assert available_cores() == 8
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "5")
+    assert available_cores() == 5
+    assert as_design(np.ones((2, 1)), -2).n_jobs == 4
+
+
+def test_a_worker_of_loky_keeps_to_its_share():
+    with parallel_config(backend="loky", inner_max_num_threads=1):
+        assert Parallel(n_jobs=2)(delayed(available_cores)() for _ in range(2)) == [1, 1]
+
+
+LATE = """
+import atexit, threading
+from gdnp.design.threads import ordered_map
+def work(name):
+    print(name, list(ordered_map(lambda k: k * k, range(20), 2)) == [k * k for k in range(20)], flush=True)
+def outlive():
+    threading.main_thread().join()
+    work("thread")
+work("main")
+threading.Thread(target=outlive).start()
+atexit.register(work, "atexit")
+"""
+
+
+def test_the_work_is_done_while_the_interpreter_shuts_down():
+    done = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, check=False)
+    assert (done.stdout.split(), done.stderr) == (["main", "True", "thread", "True", "atexit", "True"], "")
+
+
+def test_the_work_is_done_where_no_thread_can_be_started(monkeypatch):
+    """And what the pool has kept of it does not start later."""
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        assert list(ordered_map(lambda k: k + 1, range(9), 11)) == list(range(1, 10))
+    seen = []
+    list(ordered_map(seen.append, range(9), 11))
+    assert sorted(seen) == list(range(9))
+
+
+def refused(thread):
+    raise RuntimeError("can't start new thread")
 
 
 def test_blas_is_held_at_one_thread_within_a_sum():

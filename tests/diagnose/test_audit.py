@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from audits import overlapping
 from gdnp import Objective, theory
 from gdnp.datasets import Dataset, gaussian_design, load_breast_cancer
 from gdnp.diagnose import Separability, diagnose, separability
+from gdnp.newton import solve
 
 
 def said(found):
@@ -80,7 +82,7 @@ def test_lanczos_brackets_the_eigenvalues_where_s_is_not_formed(rng, monkeypatch
     y = np.where(np.asarray(X.sum(axis=1)).ravel() + 0.3 * rng.standard_normal(60) > 0.1 * d, 1.0, -1.0)
     data = Dataset("wide", X, y)
     exact = diagnose(data)
-    for module in ("gdnp.problem.objective", "gdnp.diagnose.separability"):
+    for module in ("gdnp.problem.objective", "gdnp.solvers.separation"):
         monkeypatch.setattr(f"{module}.LARGEST_GRAM", 10)
     found = diagnose(data)
     assert found.estimated
@@ -141,15 +143,16 @@ def test_partial_separation_is_found_and_counted(rng):
     assert "5 rows can be pushed to their side for ever" in said(found)
 
 
-def test_separability_too_large_for_a_program_is_not_decided(rng, monkeypatch):
-    monkeypatch.setattr(separability, "LARGEST_PROGRAM", 10)
+def test_separability_too_large_for_programs_and_for_the_solver_is_not_decided(rng, monkeypatch):
+    monkeypatch.setattr("gdnp.solvers.separation._program", lambda *_: None)
+    monkeypatch.setattr(separability, "solve", partial(solve, max_iter=1))
     found = diagnose(overlapping(rng))
     assert found.separability == Separability("not decided", None, ())
     assert "was not decided" in said(found)
 
 
-def test_separable_data_too_large_for_a_program_are_seen_by_the_fit(rng, monkeypatch):
-    monkeypatch.setattr(separability, "LARGEST_PROGRAM", 10)
+def test_separable_data_too_large_for_programs_are_seen_by_the_fit(rng, monkeypatch):
+    monkeypatch.setattr("gdnp.solvers.separation._program", lambda *_: None)
     X = rng.standard_normal((100, 3))
     y = np.where(X @ [1.0, 2.0, -1.0] > 0.0, 1.0, -1.0)
     assert diagnose(Dataset("d", X, y)).separability.kind == "complete"

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from gdnp.diagnose import Separability, separability
+from gdnp import Objective
+from gdnp.diagnose import Separability
 from gdnp.diagnose.separability import chosen, separability_of
 
 SQUARE = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
@@ -12,10 +13,9 @@ SQUARE = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 
 def found(X, y, form=np.asarray):
     X, y = np.asarray(X, dtype=np.float64), np.asarray(y, dtype=np.float64)
-    sd = X.std(axis=0)
-    unit = np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 0.0)
+    objective = Objective(form(X), y, "log_loss", fit_intercept=True)
     names = [f"x{j}" for j in range(X.shape[1])]
-    return separability_of(form(X), y, X.mean(axis=0), unit, names)
+    return separability_of(form(X), y, objective, X.std(axis=0) > 0.0, names)
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix], ids=["dense", "sparse"])
@@ -63,13 +63,16 @@ def test_constant_columns_separate_nothing():
     assert found(X, [1, 1, -1, -1]) == Separability("none", 0, ())
 
 
-def test_what_is_too_large_is_decided_by_single_columns_alone(monkeypatch):
-    monkeypatch.setattr(separability, "LARGEST_PROGRAM", 3)
-    xor = [1, -1, -1, 1]
-    assert found(SQUARE, xor) == Separability("not decided", None, ())
-    assert found(np.column_stack([SQUARE, xor]), xor) == Separability("complete", 4, ("x2",))
-    touching = np.array([0.0, 0.0, 0.0, 1.0])
-    assert found(np.column_stack([SQUARE, touching]), xor) == Separability("partial", None, ("x2",))
+def test_what_is_too_large_for_programs_is_decided_by_single_columns_or_the_solver(rng, monkeypatch):
+    monkeypatch.setattr("gdnp.solvers.separation._program", lambda *_: None)
+    X = rng.standard_normal((60, 2))
+    y = np.where(X[:, 0] + rng.standard_normal(60) > 0.0, 1.0, -1.0)
+    assert found(X, y) == Separability("none", None, ())
+    assert found(np.column_stack([X, y]), y) == Separability("complete", 60, ("x2",))
+    touching = np.where(np.arange(60) < 3, y, 0.0)
+    assert found(np.column_stack([X, touching]), y) == Separability("partial", None, ("x2",))
+    apart = np.where(X @ [1.0, 2.0] > 0.0, 1.0, -1.0)
+    assert found(X, apart) == Separability("complete", 60, ())
 
 
 def test_chosen_names():

@@ -7,21 +7,26 @@ import sys
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import sklearn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import gdnp
 from gdnp import GDNPClassifier, GDNPRegressor
 from gdnp.losses import LOSSES
+from gdnp.models import load_model, save_model
 from gdnp.solvers.state import Status
-from problems import draw, estimator
+from problems import draw, estimator, value_of
 
 ALL = [
     (GDNPClassifier if loss.task == "classification" else GDNPRegressor)(name)
     for name, loss in LOSSES.items()
 ]
+WITHOUT_A_RIDGE = [GDNPRegressor(loss, alpha=0.0) for loss in ("squared_error", "pseudo_huber")]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +40,7 @@ def model(data):
 
 
 @pytest.mark.filterwarnings("ignore")  # of scikit-learn's own, on the data it makes
-@parametrize_with_checks(ALL)
+@parametrize_with_checks(ALL + WITHOUT_A_RIDGE)
 def test_scikit_learn_contract(estimator, check):
     check(estimator)
 
@@ -80,31 +85,83 @@ def test_verbose_prints_progress_on_stderr(data, capsys):
     assert "objective" in err
 
 
-def test_scikit_learn_callbacks(data):
-    callback = pytest.importorskip("sklearn.callback")
+@pytest.mark.parametrize("bad", ["NaN", "one class", "weights", "parameter", "labels"])
+def test_a_fit_that_fails_changes_nothing(data, bad):
     X, y = data
-    seen = []
+    other = np.array(["u", "v", "w"])[np.arange(len(X)) % 3]
+    wide = np.column_stack([X, X])
+    wide[3, 1] = np.nan if bad == "NaN" else 0.0
+    s = -np.ones(len(X)) if bad == "weights" else None
+    y = {"one class": np.ones(len(X)), "labels": np.arange(len(X)) / 7.0}.get(bad, other)
+    first = GDNPClassifier(alpha=-1.0 if bad == "parameter" else 1e-2)
+    with pytest.raises(ValueError, match=r"\w"):
+        first.fit(wide, y, sample_weight=s)
+    assert vars(first).keys() == first.get_params().keys()
+    with pytest.raises(NotFittedError):
+        first.predict(X)
+    model = GDNPClassifier(alpha=1e-2).fit(*data)
+    before = vars(model).copy()
+    with pytest.raises(ValueError, match=r"\w"):
+        model.set_params(alpha=first.alpha).fit(wide, y, sample_weight=s)
+    model.set_params(alpha=1e-2)
+    assert vars(model) == before
+    assert set(model.predict(X)) <= set(data[1])
 
-    class Watch:
-        def setup(self, estimator, context):
-            seen.append("setup")
 
-        def on_fit_task_begin(self, estimator, context):
-            seen.append(context.task_name)
+def test_names_of_columns_go_with_the_next_fit(data):
+    pd = pytest.importorskip("pandas")
+    X, y = data
+    model = GDNPClassifier().fit(pd.DataFrame(X, columns=list("abcdefgh")), y)
+    model.fit(X, y)
+    assert not hasattr(model, "feature_names_in_")
+    model.predict(X)
 
-        def on_fit_task_end(self, estimator, context, *, fitted_estimator):
-            if fitted_estimator is not None:
-                seen.append(fitted_estimator.predict(X).shape)
 
-        def teardown(self, estimator, context):
-            seen.append("teardown")
+def test_columns_with_gaps_are_named(data):
+    pd = pytest.importorskip("pandas")
+    X, y = data
+    gaps = pd.DataFrame(X, columns=list("abcdefgh"))
+    model = GDNPClassifier().fit(gaps, y)
+    gaps.loc[3, "c"], gaps.loc[7, "f"] = np.nan, np.inf
+    for method in (lambda: model.fit(gaps, y), lambda: model.predict(gaps)):
+        with pytest.raises(ValueError, match=r"2 column\(s\), the first being \['c', 'f'\]; drop or"):
+            method()
 
-    assert isinstance(Watch(), callback.FitCallback)
-    model = GDNPClassifier().set_callbacks(Watch()).fit(X, y)
-    assert seen[:2] == ["setup", "fit"]
-    assert seen[-1] == "teardown"
-    assert seen.count("iteration") == model.n_iter_ + 1
-    assert (len(y),) in seen
+
+def test_tensors_become_arrays(monkeypatch):
+    """Where scikit-learn would leave them as they are."""
+    torch = pytest.importorskip("torch")
+    from sklearn.utils import _array_api
+
+    monkeypatch.setattr(_array_api, "_check_array_api_dispatch", lambda dispatch: None)  # asks SciPy
+    X = torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
+    y = (X[:, 0] > 0.1 * X[:, 1] - 0.2).int()
+    with sklearn.config_context(array_api_dispatch=True):
+        model = GDNPClassifier(alpha=0.1).fit(X, y, sample_weight=torch.ones(60))
+        assert type(model.coef_) is type(model.predict_proba(X)) is np.ndarray
+        line = GDNPRegressor().fit(X, X[:, 0])
+        np.testing.assert_allclose(line.predict(X), X[:, 0], atol=1e-2)
+    plain = GDNPClassifier(alpha=0.1).fit(X.numpy(), y.numpy(), sample_weight=np.ones(60))
+    np.testing.assert_array_equal(model.coef_, plain.coef_)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array, np.asfortranarray])
+def test_coefficients_have_the_precision_of_the_data(data, kind, form):
+    """As of scikit-learn's own models; the certificate is that of the coefficients as they are."""
+    X, y = data[0].astype(kind), data[1]
+    for model, peer in ((GDNPClassifier(), LogisticRegression()), (GDNPRegressor(), Ridge())):
+        model.fit(form(X), y.astype(kind))
+        peer.fit(X, y.astype(kind))
+        for name in ("coef_", "intercept_"):
+            ours, theirs = getattr(model, name), getattr(peer, name)
+            assert (
+                (ours.dtype, np.shape(ours)) == (theirs.dtype, np.shape(theirs)) == (kind, np.shape(theirs))
+            )
+        scores = model.decision_function if hasattr(model, "classes_") else model.predict
+        assert scores(form(X)).dtype == kind
+        value = value_of(model, X.astype(float), y, model.alpha)
+        assert model.certificate_.objective == pytest.approx(value, rel=1e-13)
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array, sp.csc_array])
@@ -112,6 +169,58 @@ def test_long_doubles_are_read_as_doubles(rng, form):
     X, y = rng.standard_normal((60, 3)), rng.integers(0, 2, 60)
     model = GDNPClassifier().fit(form(X.astype(np.longdouble)), y)
     np.testing.assert_allclose(model.coef_, GDNPClassifier().fit(X, y).coef_, rtol=1e-6)
+
+
+# No finite coefficients
+
+
+def rare_codes(rng):
+    """Three classes that overlap, but for a code that only one of them has."""
+    X = rng.standard_normal((300, 3))
+    y = rng.integers(0, 3, 300)
+    X[:, 2] = np.arange(300) < 4
+    y[:4] = 2
+    return X, y
+
+
+def test_columns_without_a_finite_coefficient_are_named(rng):
+    pd = pytest.importorskip("pandas")
+    X, y = rare_codes(rng)
+    frame = pd.DataFrame(X, columns=["age", "height", "rare"])
+    model = GDNPClassifier(alpha=0.0)
+    expected = "without a finite value for 3 of 3 classes, those of rare: the data is separable in part"
+    with pytest.warns(UserWarning, match=expected) as seen:
+        model.fit(frame, y)
+    assert [warning.filename for warning in seen] == [__file__]
+    assert [one.diverging for one in model.certificate_] == [(2,)] * 3
+    rest = GDNPClassifier(alpha=0.0).fit(X[4:], y[4:])
+    np.testing.assert_allclose(model.coef_[:, :2], rest.coef_[:, :2], atol=1e-5)
+    assert (model.predict(frame)[:4] == 2).all()
+
+
+def test_a_long_list_of_columns_is_cut(rng):
+    X = rng.standard_normal((10, 20))
+    with pytest.warns(
+        UserWarning, match=r"(column \d+, ){4}column \d+ and \d+ more: the data is separable, a"
+    ):
+        GDNPClassifier(alpha=0.0).fit(X, np.arange(10) % 2)
+
+
+def test_both_kinds_of_separation_are_told_apart():
+    X = np.array([[0.0], [0.0], [1.0], [1.0]])
+    with pytest.warns(UserWarning, match="those of column 0: the data is separable, a hyperplane"):
+        GDNPClassifier(alpha=0.0).fit(X, [0, 0, 1, 1])
+    with pytest.warns(UserWarning, match="those of column 0: the data is separable in part"):
+        GDNPClassifier(alpha=0.0, fit_intercept=False).fit(X, [0, 1, 1, 1])
+
+
+def test_a_model_without_finite_coefficients_survives_a_file(rng, tmp_path):
+    pytest.importorskip("skops")
+    X, y = rare_codes(rng)
+    with pytest.warns(UserWarning, match="without a finite value"):
+        model = GDNPClassifier(alpha=0.0).fit(X, y)
+    again = load_model(save_model(model, tmp_path / "model.skops"))
+    assert again.certificate_ == model.certificate_
 
 
 # Bad input
@@ -125,6 +234,13 @@ BAD_PARAMETERS = [
     ({"max_iter": 2.5}, "max_iter must be an integer"),
     ({"n_init": 0}, "n_init must be"),
     ({"n_jobs": 0}, "n_jobs must be"),
+    ({"n_jobs": "2"}, "n_jobs must be a positive whole number.* Got '2'"),
+    ({"n_jobs": 1.5}, "n_jobs must be a positive whole number.* Got 1.5"),
+    ({"n_jobs": True}, "n_jobs must be a positive whole number.* Got True"),
+    ({"fit_intercept": "False"}, "fit_intercept must be True or False. Got 'False'"),
+    ({"fit_intercept": None}, "fit_intercept must be True or False. Got None"),
+    ({"warm_start": "no"}, "warm_start must be True or False. Got 'no'"),
+    ({"verbose": "yes"}, "verbose must be an integer of at least 0. Got 'yes'"),
     ({"solver": "sgd"}, "solver must be one of"),
     ({"loss": "hinge"}, "loss must be one of"),
     ({"loss": "squared_error"}, "use GDNPRegressor"),
@@ -140,6 +256,7 @@ def test_bad_parameters(data, parameters, message):
 BAD_DATA = {
     "NaN": (np.array([[1.0], [np.nan], [2.0]]), [0, 1, 0], None, "NaN"),
     "infinity": (np.array([[1.0], [np.inf], [2.0]]), [0, 1, 0], None, "infinity"),
+    "huge NaN": (np.full((5, 1), np.nan), [0, 1, 0, 1, 0], None, "NaN"),
     "sparse NaN": (sp.csr_array(np.array([[1.0], [np.nan], [2.0]])), [0, 1, 0], None, "NaN"),
     "one class": (np.eye(3), [1, 1, 1], None, "at least two classes"),
     "numbers as labels": (np.eye(3), [0.5, 1.2, 3.1], None, "Unknown label type"),

@@ -1,5 +1,7 @@
 """What a fit does with any solver: its certificate, history, start, and tolerances that cannot be met."""
 
+import warnings
+from fractions import Fraction
 from functools import cache
 
 import numpy as np
@@ -7,11 +9,12 @@ import pytest
 from sklearn.datasets import load_breast_cancer
 from sklearn.exceptions import ConvergenceWarning
 
-from gdnp import GDNPClassifier
+from gdnp import GDNPClassifier, GDNPRegressor
 from gdnp.estimators.fitting import SOLVERS, Data, Settings
 from gdnp.losses import LOSSES
 from gdnp.solvers.state import Status
-from problems import draw
+from problems import draw, estimator
+from rational import dot
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +57,24 @@ def test_warm_start_needs_next_to_nothing(rng, loss):
     np.testing.assert_allclose(model.coef_, coef, rtol=1e-4)
     model.fit(X[:, :4], y)  # another number of columns starts afresh
     assert model.coef_.shape == (1, 4)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("alpha", [0.0, 1e-2, 1e3])
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+def test_a_warm_fit_at_the_optimum_stays_there(rng, loss, alpha, solver):
+    """With means far from 0, rare labels, two targets or three classes, and coefficients that are 0."""
+    X, y = draw(rng, n=120, d=3, loss=loss)
+    X = X / X.std(0) + [5.0, 0.0, -2.0]
+    y = np.column_stack([y, -2.0 * y]) if loss.task == "regression" else np.where(rng.random(120) < 0.2, 2, y)
+    best = estimator(loss, alpha=alpha, tol=1e-12).fit(X, y)
+    warm = estimator(loss, alpha=alpha, solver=solver, warm_start=True, max_iter=5)
+    warm.coef_, warm.intercept_ = best.coef_.copy(), best.intercept_.copy()
+    warm.fit(X, y)
+    for known, found in zip(best.certificate_, warm.certificate_, strict=True):
+        assert found.objective == pytest.approx(known.objective, rel=1e-9)
+    assert warm.history_["objective"][0] == pytest.approx(best.certificate_[0].objective, rel=1e-9)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -112,3 +133,29 @@ def test_targets_share_what_depends_on_X_alone(rng):
     assert one.shared is other.shared
     assert one.shared.problems == 2
     assert one.standardised.coordinates is other.standardised.coordinates
+
+
+@pytest.mark.parametrize("offset", [1e8, 1e10, 1e12, 1e14])
+@pytest.mark.parametrize("n", [6, 60])
+def test_the_certificate_is_that_of_coefficients_in_float64(offset, n):
+    """Far from zero rounding of the intercept alone may cost more than tol: then the gap has it."""
+    rng = np.random.default_rng(1)
+    X, y = offset + rng.standard_normal((n, 2)), rng.standard_normal(n)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = GDNPRegressor(alpha=0.0).fit(X, y)
+    known = model.certificate_
+    rows = [[Fraction(v) for v in row] for row in X.tolist()]
+    coef, b = [Fraction(v) for v in model.coef_.tolist()], Fraction(float(model.intercept_))
+    left = [float(Fraction(t) - b - dot(row, coef)) for row, t in zip(rows, y.tolist(), strict=True)]
+    value = 0.5 * float(np.mean(np.square(left)))
+    assert known.objective == pytest.approx(value, rel=1e-12)
+    Z = (X - X[0]) - (X - X[0]).mean(axis=0)
+    z = y - y.mean()
+    least = 0.5 * float(np.mean(np.square(z - Z @ np.linalg.lstsq(Z, z, rcond=None)[0])))
+    assert value / least - 1.0 <= known.gap + 1e-10
+    assert (known.status is Status.CONVERGED) == (known.gap <= 1e-8)
+    if offset <= 1e10:  # float64 evaluates what was certified
+        assert known.status is Status.CONVERGED
+        seen = 0.5 * float(np.mean(np.square(y - X @ model.coef_ - model.intercept_)))
+        assert seen == pytest.approx(value, rel=1e3 * offset * np.finfo(float).eps)

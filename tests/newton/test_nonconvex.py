@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_breast_cancer
+from sklearn.datasets import load_breast_cancer, make_blobs
 
 from gdnp import GDNPClassifier
 from gdnp.losses import LOSSES, Sigmoid
@@ -143,3 +143,28 @@ def test_a_turned_start_keeps_its_length_and_dead_columns(rng):
     assert np.linalg.norm(noise) == pytest.approx(3.0)
     assert noise[2] == 0.0
     assert noise[-1] != 0.0
+
+
+@pytest.mark.parametrize("loss", ["sigmoid", "probit"])
+def test_a_start_where_every_row_is_saturated_is_none(loss):
+    """The path of lengths led there, to coefficients of 0 and an intercept without a limit."""
+    X, y = make_blobs(n_samples=300, random_state=0)
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    model = GDNPClassifier(loss, alpha=0.1).fit(X, y)
+    assert np.linalg.norm(model.coef_, axis=1).min() > 0.5
+    assert model.score(X, y) > 0.83
+    assert all(certificate.smallest_curvature > 1e-3 for certificate in model.certificate_)
+
+
+@pytest.mark.parametrize("loss", ["sigmoid", "probit"])
+@pytest.mark.parametrize("alpha", [1e-2, 1e-3])
+def test_the_last_digits_do_not_depend_on_how_rows_are_written(loss, alpha):
+    """A weight of 2 and the row twice lead to the same minimum; the last step is solved to rounding."""
+    for seed in range(8):
+        r = np.random.default_rng(seed)
+        X, s = r.random((60, 5)), r.integers(1, 4, 60)
+        y = X @ [1.0, -1.0, 1.0, 0.0, 0.5] - 0.7 + 0.3 * r.standard_normal(60) > 0.0
+        order = r.permutation(60)
+        one = GDNPClassifier(loss, alpha=alpha).fit(X[order], y[order], sample_weight=s[order])
+        two = GDNPClassifier(loss, alpha=alpha).fit(np.repeat(X, s, axis=0), np.repeat(y, s))
+        np.testing.assert_allclose(one.decision_function(X), two.decision_function(X), rtol=1e-8, atol=1e-8)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from gdnp import GDNPRegressor
 from gdnp.losses import SquaredError
@@ -30,6 +31,13 @@ def test_many_rows_take_one_step(rng):
     assert model.intercept_ == pytest.approx(intercept)
 
 
+@pytest.fixture
+def without_a_kernel_at_once(monkeypatch):
+    """Where a matrix is dear, conjugate gradients begin in a diagonal."""
+    monkeypatch.setattr("gdnp.newton.preconditioners.choice.AT_ONCE", 0.0)
+
+
+@pytest.mark.usefixtures("without_a_kernel_at_once")
 def test_the_history_is_that_of_conjugate_gradients(rng):
     X, y = wide(rng)
     problem = problem_of(X, y, LOSS, 1e-3)
@@ -44,6 +52,7 @@ def test_the_history_is_that_of_conjugate_gradients(rng):
     assert end.objective == pytest.approx(reference(LOSS, X, y, 1e-3)[2], rel=1e-8)
 
 
+@pytest.mark.usefixtures("without_a_kernel_at_once")
 @pytest.mark.parametrize("max_iter", [1, 3])
 def test_conjugate_gradients_count_as_iterations(rng, max_iter):
     X, y = wide(rng)
@@ -54,6 +63,7 @@ def test_conjugate_gradients_count_as_iterations(rng, max_iter):
     assert end.certificate.objective / best - 1.0 <= end.certificate.gap
 
 
+@pytest.mark.usefixtures("without_a_kernel_at_once")
 def test_a_preconditioner_too_slow_gives_way_and_the_proof_is_waited_for(rng, monkeypatch):
     X, y = wide(rng)
     problem = problem_of(X, y, LOSS, 1e-9)
@@ -104,6 +114,20 @@ def test_regression_with_fewer_rows_than_columns_in_any_units(n, d, mixed):
         model = GDNPRegressor(alpha=1e-4).fit(X, y)  # warns, an error here, if tol is not met
         least = exact_ridge_minimum(X, y, 1e-4)
         assert model.certificate_.objective == pytest.approx(least, rel=1e-6, abs=0.0)
+
+
+@pytest.mark.parametrize("alpha", [1e-6, 1e-2, 1.0])
+@pytest.mark.parametrize(("n", "d"), [(30, 200), (80, 120)])
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+def test_few_rows_and_a_ridge_are_one_system_to_the_last_digits(rng, n, d, alpha, form):
+    """w = Xᵀa of the n equations (X Xᵀ + n alpha I) a = y - mean, X centred."""
+    X, y = rng.standard_normal((n, d)) * 10.0 ** rng.uniform(-1.0, 1.0, d), rng.standard_normal(n)
+    Z = X - X.mean(axis=0)
+    w = Z.T @ np.linalg.solve(Z @ Z.T + n * alpha * np.eye(n), y - y.mean())
+    model = GDNPRegressor(alpha=alpha).fit(form(X), y)
+    np.testing.assert_allclose(model.coef_, w, rtol=0.0, atol=1e-11 * np.abs(w).max())
+    assert model.n_iter_ <= 2
+    assert model.certificate_.proved
 
 
 def test_regression_with_very_many_columns_in_any_units():

@@ -9,7 +9,7 @@ import gdnp
 from gdnp import Objective
 from gdnp.design import DenseDesign
 from gdnp.design.rows import Rows
-from gdnp.losses import LogLoss, PseudoHuber, Sigmoid, SquaredError
+from gdnp.losses import Huber, LogLoss, PseudoHuber, Sigmoid, SquaredError
 from gdnp.newton import solve
 from gdnp.newton.preconditioners import KernelPreconditioner
 from gdnp.newton.sampling import sample_size
@@ -96,6 +96,8 @@ def rows_of(loss, n=300, d=8, seed=0):
 FITS = {
     "log loss": (rows_of(LogLoss()), LogLoss(), {}),
     "pseudo-huber": (rows_of(PseudoHuber()), PseudoHuber(), {}),
+    "Huber, far beyond δ": (rows_of(Huber(1e-6)), Huber(1e-6), {}),
+    "pseudo-Huber, far beyond δ": (rows_of(PseudoHuber(1e-6)), PseudoHuber(1e-6), {}),
     "squared error": (rows_of(SquaredError()), SquaredError(), {}),
     "sigmoid, by quantiles": (rows_of(Sigmoid(), n=2500), Sigmoid(), {}),
     "sigmoid, by a sample": (rows_of(Sigmoid(), n=12_000, d=4), Sigmoid(), {}),

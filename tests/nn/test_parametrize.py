@@ -1,6 +1,7 @@
 """s_norm: the registered layer is the layer it was, its weight is the formula, and folding undoes it."""
 
 import io
+import pickle
 
 import pytest
 
@@ -123,6 +124,27 @@ def test_state_dict_round_trip_into_a_fresh_layer(kind, metric):
     buffer.seek(0)
     fresh.load_state_dict(torch.load(buffer, weights_only=True), strict=True)
     torch.testing.assert_close(fresh.eval()(x), layer.eval()(x))
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning")
+@pytest.mark.parametrize("torch_s", [parametrizations.weight_norm, nn.utils.weight_norm], ids=["new", "old"])
+@pytest.mark.parametrize("kind", LAYERS)
+def test_weight_normalization_exchanges_states_with_torch(kind, torch_s):
+    make, inputs = LAYERS[kind]
+    ours, theirs, x = (
+        nn.Sequential(s_norm(make(), metric="identity")),
+        nn.Sequential(torch_s(make())),
+        inputs(),
+    )
+    with torch.no_grad():
+        for p in theirs.parameters():
+            p.mul_(torch.rand_like(p) + 0.5)
+    ours = pickle.loads(pickle.dumps(ours))  # a copy reads them too
+    ours.load_state_dict(theirs.state_dict(), strict=True)
+    torch.testing.assert_close(ours(x), theirs(x))
+    fresh = nn.Sequential(parametrizations.weight_norm(make()))
+    fresh.load_state_dict(ours.state_dict(), strict=True)
+    torch.testing.assert_close(fresh(x), theirs(x))
 
 
 @pytest.mark.parametrize(

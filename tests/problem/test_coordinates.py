@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from designs import shrink_blocks
-from gdnp import GDNPRegressor, Objective
+from gdnp import GDNPClassifier, GDNPRegressor, Objective
 from gdnp.design import as_design
 from gdnp.losses import LOSSES, Loss
 from gdnp.problem.coordinates import Coordinates, standardise
@@ -176,3 +176,41 @@ def test_a_ridge_hides_its_own_column_alone(rng, size):
     assert model.certificate_.status is Status.CONVERGED
     without = GDNPRegressor(loss=Quartic(), alpha=1e-4).fit(X[:, 1:], y)
     assert model.certificate_.objective == pytest.approx(without.certificate_.objective, rel=1e-8)
+
+
+@pytest.mark.parametrize("scale", [1e-162, 1e-170, 1e-200, 1e-300, 1e-305, 1e150, 1e200, 1e300])
+@pytest.mark.parametrize("alone", [True, False])
+def test_columns_too_small_or_large_to_be_squared_count(rng, form, scale, alone):
+    Z = rng.standard_normal((50, 3))
+    y = np.where(Z.sum(axis=1) + rng.logistic(size=50) > 0.0, 1.0, -1.0)
+    unit = np.full(3, scale) if alone else np.array([1.0, scale, 1.0])
+    plain = GDNPClassifier(alpha=0.0).fit(Z, y)
+    model = GDNPClassifier(alpha=0.0).fit(form(Z * unit), y)
+    np.testing.assert_allclose(model.coef_ * unit, plain.coef_, rtol=1e-6)
+    assert model.certificate_.objective == pytest.approx(plain.certificate_.objective, rel=1e-9)
+    ridge = GDNPRegressor(alpha=0.0).fit(form(Z * unit), y)
+    np.testing.assert_allclose(ridge.coef_ * unit, GDNPRegressor(alpha=0.0).fit(Z, y).coef_, rtol=1e-9)
+
+
+@pytest.mark.parametrize("weight", [None, [1.0, 2.0, 3.0, 4.0, 5.0]])
+def test_a_tiny_constant_without_an_intercept_is_one(weight):
+    """Its coefficient is that of an intercept, in its units."""
+    y = [1, 0, 0, 0, 0]
+    tiny = GDNPClassifier(alpha=0.0, fit_intercept=False).fit(
+        np.full((5, 1), 1e-200), y, sample_weight=weight
+    )
+    one = GDNPClassifier(alpha=0.0, fit_intercept=False).fit(np.ones((5, 1)), y, sample_weight=weight)
+    assert 1e-200 * tiny.coef_[0, 0] == pytest.approx(one.coef_[0, 0], rel=1e-7)
+    share = 0.2 if weight is None else 1.0 / 15.0
+    entropy = -share * np.log(share) - (1.0 - share) * np.log(1.0 - share)
+    assert tiny.certificate_.objective == pytest.approx(entropy, rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", [GDNPClassifier, GDNPRegressor])
+def test_coefficients_beyond_float64_are_refused(rng, kind):
+    X, y = 1e-310 * rng.standard_normal((30, 2)), np.sign(rng.standard_normal(30))
+    with pytest.raises(
+        ValueError, match=r"coefficients must be finite.*2 column\(s\), the first being \[0, 1\]"
+    ):
+        kind(alpha=0.0).fit(X, y)
+    assert np.isfinite(kind(alpha=1e-3).fit(X, y).coef_).all()

@@ -9,7 +9,7 @@ from gdnp.solvers.conjugate import advanced, newton_step, still
 from problems import draw, problem_of
 
 
-def never(residual, decrement):
+def never(made):
     return False
 
 
@@ -23,7 +23,7 @@ def equations(rng):
 
 def test_conjugate_gradients_say_whether_they_were_done(equations):
     def step(longest):
-        return newton_step(*equations, np.copy, lambda residual, _: np.abs(residual).max() < 1e-6, longest)
+        return newton_step(*equations, np.copy, lambda made: np.abs(made.residual).max() < 1e-6, longest)
 
     short, long = step(2), step(50)
     assert not short.ended
@@ -68,7 +68,7 @@ def test_the_exact_hessian_needs_one_iteration(equations):
     problem, _, c = equations
     H = hessian(problem, c)
     newton = newton_step(
-        *equations, lambda g: np.linalg.solve(H, g), lambda residual, _: np.abs(residual).max() < 1e-12, 50
+        *equations, lambda g: np.linalg.solve(H, g), lambda made: np.abs(made.residual).max() < 1e-12, 50
     )
     assert newton.iterations == 1
 

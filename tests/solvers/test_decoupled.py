@@ -58,3 +58,12 @@ def test_a_ridge_enters_the_metric_in_units_of_the_curvature_there(noisy):
     shift = method.init(objective, None).metric.S - objective.covariance.S
     np.testing.assert_allclose(shift, alpha / there.mean_curvature * np.eye(len(shift)), atol=1e-12)
     assert there.mean_curvature < 0.99 * objective.loss.max_curvature
+
+
+@pytest.mark.parametrize("alpha", [1.0, 100.0])
+@pytest.mark.parametrize("method", ["weight_norm_gd", "batch_norm_gd"])
+def test_a_ridge_larger_than_the_curvature_keeps_a_default_step_safe(rng, method, alpha):
+    X = rng.standard_normal((200, 2))
+    objective = Objective(X, np.where(X[:, 0] > 0.0, 1.0, -1.0), alpha=alpha)
+    found = gdnp.minimize(objective, method, max_iter=500)
+    assert found.objective == pytest.approx(gdnp.minimize(objective, "newton").objective, rel=1e-6)

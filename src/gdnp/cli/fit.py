@@ -43,6 +43,19 @@ def _check_one_of(option: str, value: str | None, allowed: Iterable[str]) -> Non
         raise UsageError(f"{option} must be one of {', '.join(allowed)}. Got {value!r}.")
 
 
+def _delta(delta: str, loss: str | None) -> float | str:
+    robust = [name for name, known in LOSSES.items() if hasattr(known, "delta")]
+    if loss not in robust:
+        raise UsageError(f"--delta needs one of --loss {', '.join(robust)}. Got --loss {loss}.")
+    try:
+        value = math.inf if delta == "auto" else float(delta)
+    except ValueError:
+        value = math.nan
+    if not value > 0.0 or (delta != "auto" and value == math.inf):
+        raise UsageError(f"--delta must be a number above 0 or auto. Got {delta!r}.")
+    return delta if delta == "auto" else value
+
+
 @dataclass(frozen=True)
 class FitOptions:
     """What ``gdnp fit`` was asked for, None where the data decide; `settings` go to the estimator."""
@@ -69,6 +82,10 @@ def fit(
         ),
     ] = None,
     loss: Annotated[str | None, typer.Option(help=_losses())] = None,
+    delta: Annotated[
+        str | None,
+        typer.Option(help="Of huber and pseudo_huber: a number in the units of the target (1), or auto."),
+    ] = None,
     alpha: Annotated[float, typer.Option(min=0.0, help="Ridge: plus alpha/2 ‖coef‖².")] = 1e-4,
     tol: Annotated[float, typer.Option(min=0.0, help="Relative suboptimality.")] = 1e-8,
     max_iter: Annotated[int, typer.Option(min=1, help="Iterations at most.")] = 1000,
@@ -95,6 +112,8 @@ def fit(
         raise UsageError("--force overwrites the model that --out names: it needs --out.")
     settings = {"alpha": alpha, "fit_intercept": not no_intercept, "solver": solver, "tol": tol}
     settings |= {"max_iter": max_iter, "verbose": int(verbose)}
+    if delta is not None:
+        settings["delta"] = _delta(delta, loss)
     return partial(_fit, FitOptions(data, target, task, loss, strict, out, as_json, force, settings))
 
 

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated, Any
 
 import numpy as np
@@ -43,6 +44,13 @@ def check_out(out: Path | None) -> None:
         raise UsageError(f"--out must name a file. Got the folder {out}.")
     if not out.parent.is_dir():
         raise UsageError(f"--out must be in a folder that exists. Got {out}.")
+    try:
+        with TemporaryFile(dir=out.parent):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"--out must be in a folder that can be written to. Got {out}: {error.strerror}."
+        ) from error
 
 
 def score(model: Model, predicted: NDArray[Any], y: NDArray[Any]) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from gdnp._typing import FloatArray
 from gdnp.design.block import Block
 from gdnp.design.rows import Choice, Rows, RowVector, add
-from gdnp.design.threads import available_cores, ordered_sum
+from gdnp.design.threads import Threads, ordered_sum
 
 __all__ = ["DesignMatrix", "Job"]
 
@@ -59,13 +60,22 @@ class DesignMatrix(ABC):
     _factor: FloatArray | None
 
     def __init__(self, n_jobs: int | None = None) -> None:
-        if n_jobs is not None and n_jobs == 0:
+        jobs: Any = -1 if n_jobs is None else n_jobs
+        if isinstance(jobs, bool) or not isinstance(jobs, Integral) or jobs == 0:
             raise ValueError(
-                "n_jobs must be a positive number of threads, a negative one as in joblib, "
-                "or None for all cores. Got 0."
+                "n_jobs must be a positive whole number of threads, a negative one as in joblib, "
+                f"or None for all cores. Got {n_jobs!r}."
             )
-        cores = available_cores()
-        self.n_jobs = cores if n_jobs is None else n_jobs if n_jobs > 0 else max(1, cores + 1 + n_jobs)
+        self._threads = Threads(int(jobs))
+
+    @property
+    def n_jobs(self) -> int:
+        """Threads of a pass."""
+        return self._threads.number
+
+    @n_jobs.setter
+    def n_jobs(self, number: int) -> None:
+        self._threads = Threads(number)
 
     @property
     def offset(self) -> FloatArray:
@@ -91,7 +101,13 @@ class DesignMatrix(ABC):
     @cached_property
     def rows(self) -> Rows:
         """Where vectors of n numbers live."""
-        return Rows(self.n_samples, self.n_jobs)
+        return Rows(self.n_samples, self._threads)
+
+    @property
+    def rounding(self) -> float:
+        """Relative rounding of the entries as they are stored; whole numbers have that of float64."""
+        dtype = getattr(getattr(self, "_X", None), "dtype", np.dtype(np.float64))
+        return float(np.finfo(dtype if dtype.kind == "f" else np.float64).eps)
 
     @property
     def read_cost(self) -> float:
@@ -186,7 +202,7 @@ class DesignMatrix(ABC):
             return getattr(design.block(k), verb)(state, *[piece(v, low, high) for v in vectors])
 
         work = self.entry_work * self.n_entries
-        return ordered_sum(part, len(bounds), merge, self.n_jobs, work, partial_size)
+        return ordered_sum(part, len(bounds), merge, self._threads, work, partial_size)
 
     def several(self, *jobs: Job) -> list[Any]:
         """The sums of several verbs, in ONE reading of X."""
@@ -205,7 +221,7 @@ class DesignMatrix(ABC):
             return [add(x, y) for x, y in zip(a, b, strict=True)]
 
         work = self.entry_work * self.n_entries
-        return ordered_sum(part, len(bounds), merge, self.n_jobs, work, partial_size)
+        return ordered_sum(part, len(bounds), merge, self._threads, work, partial_size)
 
     def _map_chosen(
         self,
@@ -227,4 +243,4 @@ class DesignMatrix(ABC):
             return few.map(verb, state, reads=slices, merge=merge, partial_size=partial_size)
 
         work = self.entry_work * self.n_entries * self.gram_work * len(index) / self.n_samples
-        return ordered_sum(part, count, merge, self.n_jobs, work, partial_size)
+        return ordered_sum(part, count, merge, self._threads, work, partial_size)

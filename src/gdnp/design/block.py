@@ -8,17 +8,38 @@ overrides what it can do faster. Margins t = base + σ (X w + b) may have K colu
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gdnp._typing import FloatArray
 from gdnp.losses import Loss
 
-__all__ = ["Affine", "Block", "Dual", "Scatter", "Second", "Spread", "Valued", "total", "weighted"]
+__all__ = [
+    "EPS",
+    "LONG",
+    "STRIP",
+    "Affine",
+    "Block",
+    "Dual",
+    "Framed",
+    "Scatter",
+    "Second",
+    "Spread",
+    "Valued",
+    "total",
+    "weighted",
+]
 
 Second = Literal["full", "diagonal"]
+EPS, LONG = float(np.finfo(np.float64).eps), float(np.finfo(np.longdouble).eps)
+STRIP = 64
+"""Rows that are made long doubles at a time."""
+TRIANGLE_FLOATS = 1 << 16
+"""What a triangle is made from at a time, at least."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +59,14 @@ class Valued(Affine):
 
 @dataclass(frozen=True)
 class Dual(Valued):
-    """What a gap is computed from: the dual point is scaled by `up` where a σ > 0 and by `down` elsewhere."""
+    """What a gap is computed from: the dual point is scaled by `up` where a σ > 0 and by `down` elsewhere.
+
+    `careful` takes products with X in long doubles; w and b may be long doubles then.
+    """
 
     up: float = 1.0
     down: float = 1.0
+    careful: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +75,15 @@ class Scatter:
 
     centre: FloatArray
     mass: float | None = None
+
+
+@dataclass(frozen=True)
+class Framed:
+    """Some columns, what is taken off them and what they are then multiplied by."""
+
+    index: NDArray[np.intp]
+    centre: FloatArray
+    scale: FloatArray
 
 
 @dataclass(frozen=True)
@@ -188,6 +222,23 @@ class Block(ABC):
         c = np.full(self.n_rows, about.mass) if c is None else c
         return [float(c.sum()), self.tdot(c), self.weighted_gram(c, about.centre)]
 
+    def triangle(self, frame: Framed, s: FloatArray | None, y: FloatArray | None) -> list[Any]:
+        """R of (1, X, y) with rows times s^½, by reflections; the rows themselves where they are few."""
+        width = len(frame.index) + 2
+        step, found = max(4 * width, TRIANGLE_FLOATS // width), np.empty((0, width))
+        for low in range(0, self.n_rows, step):
+            high = min(low + step, self.n_rows)
+            rows = np.ones((len(found) + high - low, width))
+            rows[: len(found)] = found
+            here = rows[len(found) :]
+            np.subtract(self.dense(low, high)[:, frame.index], frame.centre, out=here[:, 1:-1])
+            here[:, 1:-1] *= frame.scale
+            here[:, -1] = 0.0 if y is None else y[low:high]
+            if s is not None:
+                here *= np.sqrt(s[low:high])[:, None]
+            found = np.asarray(np.linalg.qr(rows, mode="r")) if len(rows) > width else rows
+        return [found]
+
     def diagonal(self, about: Scatter, c: FloatArray) -> list[Any]:
         """As ``gram``, with the diagonal alone."""
         return [float(c.sum()), self.tdot(c), self.weighted_squares(c, about.centre)]
@@ -204,17 +255,39 @@ class Block(ABC):
     ) -> list[Any]:
         """What a duality gap is made of; writes the margins of (w, b) over the dual point `a`.
 
-        Σ s φ(t), Σ s (φ(t) + φ*(a) - a t), and Xᵀr, Σ r for r = s φ'(t) σ and for r = s a σ.
+        Σ s φ(t), Σ s (φ(t) + φ*(a) - a t), Xᵀr, Σ r for r = s φ'(t) σ and for r = s a σ, Σ s |a t|, Σ s a².
         """
         dual = a * np.where(a * sigma > 0.0, at.up, at.down)
-        self.margins(at, sigma, base, a)
+        if at.careful:
+            self._careful_margins(at, sigma, base, a)
+        else:
+            self.margins(at, sigma, base, a)
         value, r = at.loss.value_and_gradient(a)
-        excess = np.maximum(value + at.loss.conjugate(dual) - dual * a, 0.0)
+        pulled = dual * a
+        excess = np.maximum(value + at.loss.conjugate(dual) - pulled, 0.0)
         r = weighted(r, s)
         r *= sigma
+        sizes = total(np.abs(pulled, out=pulled), s), total(np.square(dual, out=pulled), s)
         h = weighted(dual, s)
         h *= sigma
-        return [total(value, s), total(excess, s), self.tdot(r), self.tdot(h), float(r.sum()), float(h.sum())]
+        tdot = self._careful_tdot if at.careful else self.tdot
+        rest = h.sum(dtype=np.longdouble)  # the balance of a proof has to hold to the last digit
+        return [total(value, s), total(excess, s), tdot(r), tdot(h), float(r.sum()), rest, *sizes]
+
+    def _long_strips(self) -> Iterator[tuple[slice, Any]]:
+        for low in range(0, self.n_rows, STRIP):
+            high = min(low + STRIP, self.n_rows)
+            yield slice(low, high), self.dense(low, high).astype(np.longdouble)
+
+    def _careful_margins(
+        self, at: Affine, sigma: FloatArray, base: FloatArray | None, out: FloatArray
+    ) -> None:
+        for part, rows in self._long_strips():
+            t = (rows @ at.w + at.b) * sigma[part]
+            out[part] = t if base is None else t + base[part]
+
+    def _careful_tdot(self, r: FloatArray) -> Any:
+        return sum(r[part] @ rows for part, rows in self._long_strips())
 
     def powers(self, _: None) -> list[Any]:
         """Σ x and Σ x² of every column."""

@@ -94,10 +94,11 @@ class DenseBlock(Block):
         self, weight: FloatArray, targets: FloatArray, scale: FloatArray | None, second: Second
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         values = self.values if scale is None else self.values * scale
-        centred = values - values[0]  # exactly 0 in a constant column, whatever a sum would round to
+        first = values[np.argmax(weight > 0.0)]
+        centred = values - first  # exactly 0 in a constant column, whatever a sum would round to
         shift = np.dot(weight, centred)
         centred -= shift
-        mean = values[0] + shift
+        mean = first + shift
         U = np.asarray(np.dot(centred.T, weight[:, None] * targets))
         if second == "diagonal":
             return mean, np.asarray(np.dot(weight, np.square(centred, out=centred))), U
@@ -163,7 +164,7 @@ class DenseDesign(DesignMatrix):
         parts += parts > 1 and parts % 2  # an even share for two threads
         return DenseDesign(
             self._X,
-            self.n_jobs,
+            self._threads.asked,
             offset=self._offset,
             factor=self._factor,
             block_rows=-(-self.n_samples // parts),
@@ -190,7 +191,7 @@ class DenseDesign(DesignMatrix):
         return dense_kernel(self.n_samples)
 
     def transformed(self, offset: FloatArray | None, factor: FloatArray | None) -> DenseDesign:  # noqa: D102
-        return DenseDesign(self._X, self.n_jobs, offset=offset, factor=factor)
+        return DenseDesign(self._X, self._threads.asked, offset=offset, factor=factor)
 
     def shifted(self, offset: FloatArray) -> DenseDesign:
         """The same X with `offset` taken off its columns as they are read."""
@@ -199,8 +200,8 @@ class DenseDesign(DesignMatrix):
     def _taken(self, index: NDArray[np.intp]) -> DenseDesign:
         # `take` lets other threads go on, but would first copy all of an array in another order.
         few = self._X.take(index, axis=0) if self._X.flags.c_contiguous else self._X[index]
-        return DenseDesign(few, self.n_jobs, offset=self._offset, factor=self._factor)
+        return DenseDesign(few, self._threads.asked, offset=self._offset, factor=self._factor)
 
     def columns(self, index: NDArray[np.intp]) -> DenseDesign:  # noqa: D102
         offset, factor = self._transformation_of(index)
-        return DenseDesign(self._X[:, index], self.n_jobs, offset=offset, factor=factor)
+        return DenseDesign(self._X[:, index], self._threads.asked, offset=offset, factor=factor)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gdnp._typing import FloatArray
 from gdnp.design.costs import ROW_WORK
-from gdnp.design.threads import ordered_sum
+from gdnp.design.threads import Threads, ordered_sum
 
 __all__ = ["Choice", "RowVector", "Rows", "add"]
 
@@ -66,12 +66,17 @@ class Rows:
     Parameters
     ----------
     n : int
-    n_jobs : int
-        Threads of a sum.
+    n_jobs : int or Threads
+        Of a sum.
     """
 
-    def __init__(self, n: int, n_jobs: int) -> None:
-        self.n, self.n_jobs = n, n_jobs
+    def __init__(self, n: int, n_jobs: int | Threads) -> None:
+        self.n, self._threads = n, n_jobs if isinstance(n_jobs, Threads) else Threads(n_jobs)
+
+    @property
+    def n_jobs(self) -> int:
+        """Threads of a sum."""
+        return self._threads.number
 
     def array(self, v: RowVector) -> NDArray[Any]:
         """What is behind a vector: for backends alone."""
@@ -117,7 +122,7 @@ class Rows:
             low, high = k * self.n // count, (k + 1) * self.n // count
             return kernel(*(self.piece(v, low, high) for v in vectors))
 
-        return ordered_sum(part, count, add, self.n_jobs, ROW_WORK * self.n)
+        return ordered_sum(part, count, add, self._threads, ROW_WORK * self.n)
 
     def extremes(self, *vectors: RowVector) -> FloatArray:
         """The least, the largest and the largest absolute entry of each vector, shape (k, 3)."""

@@ -114,6 +114,11 @@ class SparseBlock(Block):
 
         Only such a column can be nearly constant far from zero, where taking the mean off the sums cancels.
         """
+        if not (weight > 0.0).all() and weight.any():  # a column may be constant where it counts
+            counts = weight > 0.0
+            return SparseBlock(self._rows.tocsr()[counts]).centred_moments(
+                weight[counts], targets[counts], scale, second
+            )
         offset, block = np.zeros(self._rows.shape[1]), self
         full = _full_columns(self._rows)
         if scale is not None or full.any():
@@ -186,14 +191,16 @@ class SparseDesign(DesignMatrix):
         """(X - offset) · factor, the offset only on columns that store every row: others keep zeros."""
         if offset is not None:
             offset = np.where(_full_columns(self._X), offset, 0.0)
-        return SparseDesign(self._X, self.n_jobs, offset=offset, factor=factor)
+        return SparseDesign(self._X, self._threads.asked, offset=offset, factor=factor)
 
     def _taken(self, index: NDArray[np.intp]) -> SparseDesign:
-        return SparseDesign(self._X[index].tocsr(), self.n_jobs, offset=self._offset, factor=self._factor)
+        return SparseDesign(
+            self._X[index].tocsr(), self._threads.asked, offset=self._offset, factor=self._factor
+        )
 
     def columns(self, index: NDArray[np.intp]) -> SparseDesign:  # noqa: D102
         offset, factor = self._transformation_of(index)
-        return SparseDesign(self._X[:, index], self.n_jobs, offset=offset, factor=factor)
+        return SparseDesign(self._X[:, index], self._threads.asked, offset=offset, factor=factor)
 
     @property
     def n_entries(self) -> int:  # noqa: D102

@@ -82,7 +82,7 @@ def diagnose(dataset: Dataset, *, n_jobs: int | None = None) -> Diagnosis:
     raw, scaled = _spectra(S, u, unit)
     solution = S.solve(u)
     r = float(u @ solution)
-    separability = separability_of(X, y, objective.column_mean, unit, names)
+    separability = separability_of(X, y, objective, varies, names)
     fit, coef, separates = _fit(X, y, objective, unit, separability.kind, -solution, n_jobs)
     if separates:
         alone = separability.columns if separability.kind == "complete" else ()

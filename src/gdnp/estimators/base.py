@@ -5,35 +5,28 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
+from scipy.sparse import issparse
+from sklearn import config_context
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
+from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from gdnp._typing import FloatArray
 from gdnp.design.threads import single_threaded_blas
-from gdnp.estimators.fitting import COLUMNS, SOLVERS, Data, Fitted, Settings, fit_one
-from gdnp.losses import get_loss
-from gdnp.solvers import Progress, Status
+from gdnp.estimators.callbacks import WRAPPERS, Callbacks, CallbackSupportMixin
+from gdnp.estimators.fitting import COLUMNS, SOLVERS, Data, Fitted, Settings, fit_one, rounded
+from gdnp.losses import checked_loss
+from gdnp.solvers import Certificate, Progress, Status
+from gdnp.validation import NotFiniteError, checked_flag
 
-try:
-    from sklearn.callback import CallbackSupportMixin
-    from sklearn.callback import with_callbacks as _with_callbacks
-except ImportError:  # scikit-learn before 1.9
-
-    class CallbackSupportMixin:  # type: ignore[no-redef]
-        """Nothing to support."""
-
-    _with_callbacks = None
-
-M = TypeVar("M", bound=Callable[..., Any])
-
-__all__ = ["LinearEstimator", "with_callbacks"]
+__all__ = ["LinearEstimator", "check_number"]
 
 REMEDIES = {
     Status.MAX_ITER: "raise max_iter, or tol if less will do",
@@ -47,15 +40,30 @@ REASONS = {
     Status.NON_FINITE: "a step gave NaN or infinity and was undone",
     Status.LENGTH_DIVERGES: "the data is separable, or the loss bounded, and no ridge bounds the length",
 }
-
-
-def with_callbacks(method: M) -> M:
-    """What scikit-learn wants around a fit that supports its callbacks, where it has them."""
-    return method if _with_callbacks is None else cast(M, _with_callbacks(method))
+ENDLESS = {
+    "complete": "the data is separable, a hyperplane has all rows on their sides, so the loss falls for ever "
+    "along it; the direction stands.",
+    "partial": "the data is separable in part, some rows can be pushed to their sides for ever without a "
+    "change of the others; the other coefficients stand.",
+}
+"""What the two kinds of separation mean for the coefficients."""
+NAMED = 5
+"""Columns that a warning names."""
 
 
 class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
-    """Parameters and fitting of ``GDNPClassifier`` and ``GDNPRegressor``."""
+    """Parameters and fitting of ``GDNPClassifier`` and ``GDNPRegressor``.
+
+    A fit works on a copy, whose attributes are published once all of them are there: one that fails changes
+    nothing.
+    """
+
+    _target: ClassVar[tuple[str, str]]
+    """What one of several targets is called, and several."""
+    _kind: Any
+    """Of the copy: float32 where X is that, else float64."""
+    _several: bool
+    """Of the copy: whether attributes have an axis for targets."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -65,22 +73,25 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
     # Input
 
     def _settings(self, task: str) -> Settings:
-        loss = get_loss(self.loss)
+        loss = checked_loss(self.loss)
         if loss.task != task:
             raise ValueError(
                 f"loss must be one for {task}. Got {loss.name!r}, which is for {loss.task}; "
                 f"use {'GDNPClassifier' if loss.task == 'classification' else 'GDNPRegressor'} for it."
             )
-        _check_number("alpha", self.alpha, Real, 0.0)
-        _check_number("tol", self.tol, Real, 0.0)
-        _check_number("max_iter", self.max_iter, Integral, 1)
-        _check_number("n_init", self.n_init, Integral, 1)
+        check_number("alpha", self.alpha, Real, 0.0)
+        check_number("tol", self.tol, Real, 0.0)
+        check_number("max_iter", self.max_iter, Integral, 1)
+        check_number("n_init", self.n_init, Integral, 1)
+        if not isinstance(self.verbose, bool | np.bool_):
+            check_number("verbose", self.verbose, Integral, 0)
+        checked_flag("warm_start", self.warm_start)
         if self.solver not in SOLVERS:
             raise ValueError(f"solver must be one of {list(SOLVERS)}. Got {self.solver!r}.")
         return Settings(
             loss,
             float(self.alpha),
-            bool(self.fit_intercept),
+            checked_flag("fit_intercept", self.fit_intercept),
             self.solver,
             float(self.tol),
             int(self.max_iter),
@@ -89,15 +100,17 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
 
     def _read(self, X: Any, y: Any, **options: Any) -> Any:
         """X and y checked for everything but NaN and infinity in X, which the first pass over it finds."""
-        return validate_data(
-            self, X, y, accept_sparse=["csr", "csc"], ensure_all_finite=False, order=None, **options
-        )
+        with config_context(array_api_dispatch=False):  # tensors become arrays
+            return validate_data(
+                self, X, y, accept_sparse=["csr", "csc"], ensure_all_finite=False, order=None, **options
+            )
 
     def _weights(self, sample_weight: Any, X: Any) -> FloatArray | None:
         """Weights of sum one, or None."""
         if sample_weight is None:
             return None
-        s = np.array(_check_sample_weight(sample_weight, X, dtype=np.float64), dtype=np.float64)
+        with config_context(array_api_dispatch=False):
+            s = np.array(_check_sample_weight(sample_weight, X, dtype=np.float64), dtype=np.float64)
         if not (s >= 0.0).all():
             raise ValueError(f"sample_weight must be non-negative. Got a minimum of {s.min():g}.")
         largest = s.max()
@@ -107,98 +120,157 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         s /= s.sum()
         return s
 
+    def _callbacks(self, X: Any, y: Any, sample_weight: Any) -> Callbacks | None:
+        return Callbacks(self, X, y, sample_weight) if getattr(self, "_skl_callbacks", None) else None
+
     # Fitting
 
     def _fit_targets(
         self,
         X: Any,
-        y: Any,
         weight: FloatArray | None,
         settings: Settings,
         targets: list[Callable[[], FloatArray]],
+        callbacks: Callbacks | None,
     ) -> None:
         """One fit for each target, which is made, and taken off the list, when its turn comes."""
-        context = None
-        if getattr(self, "_skl_callbacks", None):
-            context = self._init_callback_context(max_subtasks=None)
-            context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         rng = check_random_state(self.random_state) if self.n_init > 1 else None
         fits: list[Fitted] = []
-        count = len(targets)
-        with single_threaded_blas(), np.errstate(all="ignore"):
-            data = Data(X, weight, settings, self.n_jobs, count)
-            for k in range(count):
-                start = None
-                if self.warm_start and self._has_start(count, data.design.n_features):
-                    start = np.atleast_2d(self.coef_)[k].astype(float), float(np.ravel(self.intercept_)[k])
-                monitor = self._monitor(k, count, context)
-                objective = data.objective(targets.pop(0)())
-                fits.append(fit_one(objective, settings, start=start, rng=rng, monitor=monitor))
-        self._keep(fits, settings)
-        if context is not None:
-            context.call_on_fit_task_end(estimator=self, X=X, y=y)
+        count, features = len(targets), X.shape[1]
+        self._kind = np.float32 if X.dtype == np.float32 else np.float64
+        starts = self._starts(count, features)
+        try:
+            with single_threaded_blas(), np.errstate(all="ignore"):
+                data = Data(X, weight, settings, self.n_jobs, count)
+                if callbacks is not None:
+                    zero = np.zeros(features)
+                    default = [(zero, data.constant(target())) for target in targets]
+                    callbacks.begin([a or b for a, b in zip(starts, default, strict=True)], self._attributes)
+                for k, start in enumerate(starts):
+                    if callbacks is not None and count > 1:
+                        callbacks.target(self._target[0])
+                    monitor = self._monitor(k, count, callbacks)
+                    target = targets.pop(0)()
+                    mine = self._settings_of(X, target, weight, settings)
+                    own = data if mine is settings else Data(X, weight, mine, self.n_jobs)
+                    objective = own.objective(target)
+                    del target
+                    fit = fit_one(objective, mine, start=start, rng=rng, monitor=monitor)
+                    fits.append(fit if self._kind is np.float64 else rounded(objective, fit))
+                    if callbacks is not None and count > 1:
+                        callbacks.target_end()
+        except NotFiniteError as error:
+            raise NotFiniteError(error.columns, getattr(self, "feature_names_in_", None)) from None
+        self._keep(fits)
 
-    def _has_start(self, targets: int, features: int) -> bool:
-        return hasattr(self, "coef_") and np.atleast_2d(self.coef_).shape == (targets, features)
+    def _settings_of(
+        self, X: Any, target: FloatArray, weight: FloatArray | None, settings: Settings
+    ) -> Settings:
+        """What one target is fitted with."""
+        return settings
 
-    def _monitor(self, k: int, targets: int, context: Any) -> Callable[[Progress], object] | None:
+    def _starts(self, targets: int, features: int) -> list[tuple[FloatArray, float] | None]:
+        """Coefficients and intercepts of the last fit, where it is to be gone on from."""
+        if not self.warm_start or not hasattr(self, "coef_"):
+            return [None] * targets
+        coef = self.coef_.toarray() if issparse(self.coef_) else np.atleast_2d(self.coef_)
+        if coef.shape != (targets, features):
+            return [None] * targets
+        intercepts = np.broadcast_to(np.ravel(self.intercept_), targets)
+        return [(w.astype(float), float(b)) for w, b in zip(coef, intercepts, strict=True)]
+
+    def _monitor(
+        self, k: int, targets: int, callbacks: Callbacks | None
+    ) -> Callable[[Progress], object] | None:
         """Whatever wants to see each iteration: a progress line, and scikit-learn's callbacks."""
-        if not self.verbose and context is None:
+        if not self.verbose and callbacks is None:
             return None
 
-        def watch(row: Progress) -> None:
+        def watch(row: Progress) -> bool:
             if self.verbose:
-                of = f"class {k + 1}/{targets}  " if targets > 1 else ""
+                of = f"{self._target[0]} {k + 1}/{targets}  " if targets > 1 else ""
                 print(
                     f"gdnp  {of}{row.seconds:8.3f} s  {row.passes:8.1f} passes  "
                     f"objective {row.objective:.10g}  gradient {row.gradient_norm:.2e}",
                     file=sys.stderr,
                 )
-            if context is not None:
-                self._call_back(context, row.solution, targets)
+            return callbacks is not None and callbacks.iteration(k, *row.solution())
 
         return watch
 
-    def _call_back(self, context: Any, at: Callable[[], tuple[FloatArray, float]], targets: int) -> None:
-        def attributes() -> dict[str, Any] | None:
-            if targets > 1:
-                return None  # one class alone cannot predict
-            coef, intercept = at()
-            return self._attributes([coef], [intercept])
-
-        task = context.subcontext(task_name="iteration")
-        task.call_on_fit_task_begin(estimator=self)
-        task.call_on_fit_task_end(estimator=self, reconstruction_attributes=attributes)
-
     def _attributes(self, coefs: list[FloatArray], intercepts: list[float]) -> dict[str, Any]:
-        raise NotImplementedError
+        """Whatever prediction needs, for the coefficients and intercepts of all targets."""
+        coef, intercept = np.array(coefs, dtype=self._kind), np.array(intercepts, dtype=self._kind)
+        names = getattr(self, "feature_names_in_", None)
+        known = {"n_features_in_": self.n_features_in_, "feature_names_in_": names}
+        return {**known, "coef_": coef, "intercept_": intercept}
 
-    def _keep(self, fits: list[Fitted], settings: Settings) -> None:
+    def _keep(self, fits: list[Fitted]) -> None:
         """Set what every fitted estimator has."""
         for name, value in self._attributes([f.coef for f in fits], [f.intercept for f in fits]).items():
-            setattr(self, name, value)
-        many = len(fits) > 1
-        self.direction_ = np.array([f.direction for f in fits]) if many else fits[0].direction
-        self.length_ = np.array([f.length for f in fits]) if many else fits[0].length
-        self.certificate_ = tuple(f.certificate for f in fits) if many else fits[0].certificate
-        self.n_iter_ = max(1, *(f.n_iter for f in fits)) if many else max(1, fits[0].n_iter)
+            if value is not None:
+                setattr(self, name, value)
+        each = self._several
+        self.direction_ = np.array([f.direction for f in fits]) if each else fits[0].direction
+        self.length_ = np.array([f.length for f in fits]) if each else fits[0].length
+        self.certificate_ = tuple(f.certificate for f in fits) if each else fits[0].certificate
+        self.n_iter_ = max(1, *(f.n_iter for f in fits)) if each else max(1, fits[0].n_iter)
         self.history_ = {name: np.concatenate([f.history[name] for f in fits]) for name in COLUMNS}
-        if many:
-            self.history_["class"] = np.repeat(self.classes_, [len(f.history["passes"]) for f in fits])
-        self._warn(fits, settings)
+        if each:
+            labels = getattr(self, "classes_", np.arange(len(fits)))
+            self.history_[self._target[0]] = np.repeat(labels, [len(f.history["passes"]) for f in fits])
 
-    def _warn(self, fits: list[Fitted], settings: Settings) -> None:
-        failed = [f.certificate for f in fits if f.certificate.status is not Status.CONVERGED]
-        if not failed:
-            return
-        worst = max(failed, key=lambda certificate: certificate.gap)
-        where = f" for {len(failed)} of {len(fits)} classes" if len(fits) > 1 else ""
-        known = "proved" if worst.proved else "estimated"
-        warnings.warn(
-            f"tol={settings.tol:g} was not met{where} (relative suboptimality {worst.gap:.2g}, {known}): "
-            f"{REASONS[worst.status]}; {REMEDIES[worst.status]}.",
-            ConvergenceWarning,
-            stacklevel=5 if _with_callbacks is None else 6,
+    def _published(self, draft: Any, settings: Settings, callbacks: Callbacks | None) -> None:
+        """Take the attributes of a copy that was fitted, all at once; warn of what it came to."""
+        fitted = {name: value for name, value in vars(draft).items() if _is_fitted_name(name)}
+        gone = [name for name in vars(self) if _is_fitted_name(name) and name not in fitted]
+        self.__dict__.update(fitted)
+        for name in gone:
+            delattr(self, name)
+        if callbacks is not None:
+            callbacks.end()
+        self._warn(settings)
+
+    def _warn(self, settings: Settings) -> None:
+        known = self.certificate_ if isinstance(self.certificate_, tuple) else (self.certificate_,)
+        endless = [one for one in known if one.separation in ENDLESS]
+        unknown = [one for one in known if one.separation == "not decided"]
+        fine = (Status.CONVERGED, Status.STOPPED)
+        failed = [one for one in known if one.status not in fine and one not in endless]
+        if endless:
+            self._say(self._endless(endless, len(known)))
+        if unknown:
+            where = self._of(unknown, len(known))
+            self._say(
+                f"alpha=0 may leave coefficients without a finite value{where}: whether a hyperplane "
+                "separates rows was not decided, X being too large or the rows too near to it. Set alpha > 0."
+            )
+        if failed:
+            worst = max(failed, key=lambda certificate: certificate.gap)
+            how = "proved" if worst.proved else "estimated"
+            self._say(
+                f"tol={settings.tol:g} was not met{self._of(failed, len(known))} (relative suboptimality "
+                f"{worst.gap:.2g}, {how}): {REASONS[worst.status]}; {REMEDIES[worst.status]}."
+            )
+
+    def _say(self, message: str) -> None:
+        warnings.warn(message, ConvergenceWarning, stacklevel=5 + WRAPPERS)
+
+    def _of(self, some: Sequence[Certificate], count: int) -> str:
+        """Of how many targets something is said, where there are several."""
+        return f" for {len(some)} of {count} {self._target[1]}" if count > 1 else ""
+
+    def _endless(self, certificates: Sequence[Certificate], count: int) -> str:
+        """That coefficients have no finite value, which ones, and what stands in their place."""
+        columns = list(dict.fromkeys(j for one in certificates for j in one.diverging))
+        names = getattr(self, "feature_names_in_", None)
+        shown = [f"column {j}" if names is None else str(names[j]) for j in columns[:NAMED]]
+        more = f" and {len(columns) - NAMED} more" if len(columns) > NAMED else ""
+        kind = "partial" if any(one.separation == "partial" for one in certificates) else "complete"
+        return (
+            f"alpha=0 leaves coefficients without a finite value{self._of(certificates, count)}, those of "
+            f"{', '.join(shown) or 'the intercept'}{more}: {ENDLESS[kind]} Set alpha > 0, or drop the "
+            "column if it gives the label away."
         )
 
     # Prediction
@@ -206,12 +278,32 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
     def _decision(self, X: Any) -> FloatArray:
         """X coef_ᵀ + intercept_, shape (n,) or (n, K)."""
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        with config_context(array_api_dispatch=False):
+            try:
+                X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+            except ValueError:
+                self._check_named(X)
+                raise
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            return np.asarray(X @ self.coef_.T + self.intercept_)
+            return np.asarray(safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_)
+
+    def _check_named(self, X: Any) -> None:
+        """Raise for NaN or infinity in named columns: scikit-learn does not say in which."""
+        names = getattr(self, "feature_names_in_", None)
+        if names is None or issparse(X):
+            return
+        X = validate_data(self, X, reset=False, ensure_all_finite=False)
+        bad = np.flatnonzero(~np.isfinite(X).all(axis=0))
+        if bad.size:
+            raise NotFiniteError(bad, names)
 
 
-def _check_number(name: str, value: Any, kind: Any, least: float) -> None:
+def _is_fitted_name(name: str) -> bool:
+    return name.endswith("_") and not name.startswith("_")
+
+
+def check_number(name: str, value: Any, kind: Any, least: float) -> None:
+    """Refuse a parameter that is no finite number of that kind, or less than `least`."""
     if not isinstance(value, kind) or isinstance(value, bool) or not math.isfinite(value) or value < least:
         expected = "an integer" if kind is Integral else "a finite number"
         raise ValueError(f"{name} must be {expected} of at least {least:g}. Got {value!r}.")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array, issparse
+from scipy.special import expit
 from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from gdnp._typing import FloatArray
-from gdnp.estimators.base import LinearEstimator, with_callbacks
+from gdnp.estimators.base import LinearEstimator
+from gdnp.estimators.callbacks import with_callbacks
 from gdnp.losses import Loss, get_loss
 
 __all__ = ["GDNPClassifier"]
@@ -31,7 +36,17 @@ class GDNPClassifier(ClassifierMixin, LinearEstimator):  # type: ignore[misc]
         φ. "sigmoid" and "probit" (the normal cdf Φ, not probit regression) are bounded smooth 0-1 losses:
         rows far on the wrong side cost at most 1. They are not convex; the fit starts from the log loss.
     alpha : float
-        The ridge, >= 0.
+        The ridge, >= 0. At 0 the answer is the limit of a vanishing ridge: where columns are combinations of
+        others, or more than the rows, the minimiser of least ‖w‖ in raw coordinates, b free. A column is one
+        where what others leave of it is at most 64 eps of the entries that cancel, in standardised columns.
+        Beyond 2048 rows and columns it is found by conjugate gradients.
+        The log loss may have no minimiser: where a hyperplane has rows strictly on
+        their sides and no row on the wrong one, it falls for ever along it. The status is then
+        LENGTH_DIVERGES, and a warning names the columns (``certificate_.diverging``). If all rows are on
+        their sides, the first direction that separates them is returned. Else the rows that stay on the
+        hyperplane have a minimiser: that is returned, and as much of the direction on top as brings the loss
+        to within `tol` of its infimum. The other rows are then predicted right. Solvers other than "newton"
+        return what they came to.
     fit_intercept : bool
     solver : {"auto", "newton", "gdnp", "gdnp_metric", "batch_norm_gd", "weight_norm_gd", "gd", "agd"}
         "auto" is "newton", the production solver; the others are the methods of the paper and its rivals.
@@ -80,6 +95,8 @@ class GDNPClassifier(ClassifierMixin, LinearEstimator):  # type: ignore[misc]
     True
     """
 
+    _target = ("class", "classes")
+
     def __init__(
         self,
         loss: str | Loss = "log_loss",
@@ -119,16 +136,19 @@ class GDNPClassifier(ClassifierMixin, LinearEstimator):  # type: ignore[misc]
             For bad parameters, NaN or infinity, wrong shapes, a single class, or weights that are negative
             or sum to zero.
         """
-        settings = self._settings("classification")
-        X, y = self._read(X, y)
-        weight = self._weights(sample_weight, X)
-        classes, codes = _encode(y)
-        weight = self._class_weighted(weight, classes, codes)
-        self.classes_ = classes
-        codes_of = range(len(classes)) if len(classes) > 2 else [1]
+        draft = copy.copy(self)
+        settings = draft._settings("classification")
+        read, labels = draft._read(X, y)
+        weight = draft._weights(sample_weight, read)
+        classes, codes = _encode(labels)
+        weight = draft._class_weighted(weight, classes, codes)
+        draft.classes_, draft._several = classes, len(classes) > 2
+        codes_of = range(len(classes)) if draft._several else [1]
         targets = [_one_against_rest(codes, code) for code in codes_of]
-        del codes  # each target forgets them once it is made
-        self._fit_targets(X, y, weight, settings, targets)
+        del codes, labels  # each target forgets them once it is made
+        callbacks = self._callbacks(X, y, sample_weight)
+        draft._fit_targets(read, weight, settings, targets, callbacks)
+        self._published(draft, settings, callbacks)
         return self
 
     def _class_weighted(
@@ -151,12 +171,7 @@ class GDNPClassifier(ClassifierMixin, LinearEstimator):  # type: ignore[misc]
         return np.asarray(s)
 
     def _attributes(self, coefs: list[FloatArray], intercepts: list[float]) -> dict[str, Any]:
-        return {
-            "coef_": np.array(coefs),
-            "intercept_": np.array(intercepts),
-            "classes_": self.classes_,
-            "n_features_in_": self.n_features_in_,
-        }
+        return {**super()._attributes(coefs, intercepts), "classes_": self.classes_}
 
     def decision_function(self, X: Any) -> FloatArray:
         """X coef_ᵀ + intercept_, shape (n,) for two classes, else (n, K)."""
@@ -165,33 +180,72 @@ class GDNPClassifier(ClassifierMixin, LinearEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The class of the largest score, shape (n,)."""
-        scores = self.decision_function(X)
-        index = (scores > 0.0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
-        return np.asarray(self.classes_[index])
+        scores = self._decision(X)
+        return np.asarray(self.classes_[_largest(scores)])
 
     def predict_proba(self, X: Any) -> FloatArray:
-        """Probabilities of the classes, shape (n, K).
+        """Probabilities of the classes, shape (n, K); the largest is that of the class that is predicted.
 
         With p φ'(-s) = (1 - p) φ'(s) at the minimiser of the expected loss, a score s stands for
         p = φ'(s)/(φ'(s) + φ'(-s)): the logistic function for the log loss. A bounded loss has no such p, and
         φ(s)/(φ(s) + φ(-s)) is used. More than two classes are normalised to sum to one.
         """
-        check_is_fitted(self)
-        loss = get_loss(self.loss)
-        scores = self._decision(X)
-        link = loss.gradient if loss.convex else loss.value
-        with np.errstate(over="ignore", under="ignore"):
-            up, down = link(scores), link(-scores)
-        p = up / (up + down)
-        if p.shape[1] == 1:
-            return np.hstack((1.0 - p, p))
-        total = p.sum(axis=1, keepdims=True)
-        return np.asarray(np.divide(p, total, out=np.full_like(p, 1.0 / p.shape[1]), where=total > 0.0))
+        scores, odds = self._odds(X)
+        p = np.hstack((expit(-odds), expit(odds))) if odds.shape[1] == 1 else np.exp(_normalised(odds))
+        return _led(p.astype(scores.dtype), scores)
 
     def predict_log_proba(self, X: Any) -> FloatArray:
-        """The logarithm of ``predict_proba``."""
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
+        """The logarithm of ``predict_proba``, to full relative accuracy also where that is next to 0 or 1."""
+        scores, odds = self._odds(X)
+        several = odds.shape[1] > 1
+        log_p = _normalised(odds) if several else np.hstack((-_softplus(odds), -_softplus(-odds)))
+        return _led(log_p.astype(scores.dtype), scores)
+
+    def _odds(self, X: Any) -> tuple[FloatArray, FloatArray]:
+        """Scores, and the logarithms of p/(1 - p) that they stand for."""
+        scores = self._decision(X)
+        with np.errstate(over="ignore", under="ignore"):
+            return scores, get_loss(self.loss).log_odds(scores.astype(np.float64))
+
+    def sparsify(self) -> GDNPClassifier:
+        """Hold ``coef_`` as a sparse matrix: smaller where more than half of it is 0."""
+        check_is_fitted(self)
+        self.coef_: Any = csr_array(self.coef_)
+        return self
+
+    def densify(self) -> GDNPClassifier:
+        """Hold ``coef_`` as an array, as a fit leaves it."""
+        check_is_fitted(self)
+        self.coef_ = self.coef_.toarray() if issparse(self.coef_) else self.coef_
+        return self
+
+
+def _softplus(t: FloatArray) -> FloatArray:
+    """log(1 + eᵗ)."""
+    return np.asarray(np.logaddexp(0.0, t))
+
+
+def _normalised(odds: FloatArray) -> FloatArray:
+    """log p_k/Σp of p = 1/(1 + e^(-odds)): log1p over all but the largest keeps the digits of 1 - p."""
+    log_p = -_softplus(-odds)
+    rows, first = np.arange(len(log_p)), log_p.argmax(axis=1)
+    log_p -= log_p[rows, first][:, None]
+    others = np.exp(log_p)
+    others[rows, first] = 0.0
+    return np.asarray(log_p - np.log1p(others.sum(axis=1, keepdims=True)))
+
+
+def _largest(scores: FloatArray) -> NDArray[Any]:
+    """The index of the class of each row's largest score, shape (n,); the first of those that tie."""
+    return (scores[:, 0] > 0.0).astype(int) if scores.shape[1] == 1 else scores.argmax(axis=1)
+
+
+def _led(p: FloatArray, scores: FloatArray) -> FloatArray:
+    """`p`, with the class of the largest score ahead by one rounding where others round to as much."""
+    first = _largest(scores)
+    tied = np.flatnonzero(p.argmax(axis=1) != first)
+    p[tied, first[tied]] = np.nextafter(p[tied].max(axis=1), p.dtype.type(np.inf))
+    return p
 
 
 def _encode(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -206,6 +260,8 @@ def _encode(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
             classes, codes = np.unique(y, return_inverse=True)
     else:
         classes, codes = np.unique(y, return_inverse=True)
+    if 2 * len(classes) > len(codes):
+        check_classification_targets(y)  # warns of what looks like numbers
     codes = codes.astype(np.min_scalar_type(len(classes)), copy=False)
     if classes.dtype.kind == "f" and (classes != np.floor(classes)).any():
         raise ValueError(

@@ -17,10 +17,12 @@ from gdnp.methods import get_method
 from gdnp.newton import Begin, solve
 from gdnp.newton.nonconvex import turned
 from gdnp.problem.objective import Objective, Shared
+from gdnp.problem.points import DataPoint
+from gdnp.problem.rank import least
 from gdnp.solvers import Certificate, Progress, Result, Status, run
-from gdnp.solvers.certificates import certified
+from gdnp.solvers.certificates import certified, margin_error
 
-__all__ = ["COLUMNS", "SOLVERS", "Data", "Fitted", "Settings", "fit_one"]
+__all__ = ["COLUMNS", "SOLVERS", "Data", "Fitted", "Settings", "fit_one", "rounded"]
 
 SOLVERS = ("auto", "newton", "gdnp", "gdnp_metric", "batch_norm_gd", "weight_norm_gd", "gd", "agd")
 COLUMNS = ("passes", "seconds", "objective", "gradient_norm")
@@ -51,6 +53,8 @@ class Fitted:
     certificate: Certificate
     n_iter: int
     history: dict[str, FloatArray]
+    floor: float
+    """What f is rounding below, which the gap is relative to at least."""
 
 
 class Data:
@@ -75,6 +79,11 @@ class Data:
             shared=self._shared,
         )
 
+    def constant(self, target: FloatArray) -> float:
+        """The constant prediction that a fit of one target starts from; 0 without an intercept."""
+        mean = float(np.average(target, weights=self._weight))
+        return self._settings.loss.constant(mean) if self._settings.fit_intercept else 0.0
+
 
 def fit_one(
     objective: Objective,
@@ -90,14 +99,18 @@ def fit_one(
     """
     if settings.solver in ("auto", "newton"):
         begin = None if start is None else Begin(objective.standardised.from_raw(*start))
-        found = _best(objective, settings, begin, rng, monitor)
+        found = _least(objective, settings, _best(objective, settings, begin, rng, monitor))
         assert found.certificate is not None
-        return _fitted(found, found.certificate, found.history)
+        return _fitted(found, found.certificate, found.history, found.state.floor)
+    at = None
+    if start is not None:
+        b = start[1] - objective.raw_intercept(start[0], 0.0) if settings.fit_intercept else 0.0
+        at = np.append(start[0], b)
     # The loop stops on the gradient norm, whose square goes with the suboptimality that `tol` is about.
     found = run(
         objective,
         get_method(settings.solver),
-        None if start is None else start[0],
+        at,
         max_iter=settings.max_iter,
         tol=0.1 * settings.tol**0.5,
         callback=monitor,
@@ -106,10 +119,58 @@ def fit_one(
     return _judged(objective, settings, found)
 
 
-def _fitted(found: Result, certificate: Certificate, history: dict[str, FloatArray]) -> Fitted:
+def rounded(objective: Objective, fit: Fitted) -> Fitted:
+    """The fit in float32, as X is, with the gap of these coefficients. The status is that of the solver."""
+    coef, intercept = fit.coef.astype(np.float32).astype(np.float64), float(np.float32(fit.intercept))
+    there = _certified(objective, math.inf, (coef, intercept), fit.certificate, fit.floor)
+    return replace(fit, coef=coef, intercept=intercept, certificate=there)
+
+
+def _fitted(found: Result, certificate: Certificate, history: dict[str, FloatArray], floor: float) -> Fitted:
+    bad = np.flatnonzero(~np.isfinite(found.coef))
+    if len(bad) or not math.isfinite(found.intercept):
+        where = f"those of {len(bad)} column(s), the first being {bad[:5].tolist()}"
+        where = where if len(bad) else "the intercept"
+        raise ValueError(
+            f"coefficients must be finite in float64. Got an overflow of {where}; "
+            "multiply these columns by a constant, or set alpha > 0."
+        )
     return Fitted(
-        found.coef, found.intercept, found.direction, found.length, certificate, found.n_iter, history
+        found.coef, found.intercept, found.direction, found.length, certificate, found.n_iter, history, floor
     )
+
+
+def _least(objective: Objective, settings: Settings, found: Result) -> Result:
+    """The least coefficients that do as well, where no rank is known; those found where they are not got."""
+    known = found.certificate
+    assert known is not None
+    if objective.alpha > 0.0 or objective.shared.rank_is_known or known.status is not Status.CONVERGED:
+        return found
+    coef = least(objective, found.coef)
+    shift = float(objective.column_mean @ (found.coef - coef)) if objective.fit_intercept else 0.0
+    moved = replace(found, coef=coef, intercept=found.intercept + shift)
+    there = _certified(objective, settings.tol, (coef, moved.intercept), known, found.state.floor)
+    return replace(moved, certificate=there) if there.status is Status.CONVERGED else found
+
+
+def _certified(
+    objective: Objective,
+    tol: float,
+    solution: tuple[FloatArray, float],
+    known: Certificate,
+    floor: float,
+    point: DataPoint | None = None,
+) -> Certificate:
+    """The certificate of raw coefficients, by the bound that the one `known` of others has; one pass.
+
+    `point` is theirs in standard coordinates, where it is known.
+    """
+    whole = objective.whole or objective.standardised
+    if point is None or objective.whole is not None:
+        point = whole.point(whole.from_raw(*solution))
+    wrong = margin_error(whole, point.x, *solution)
+    there = certified(point, known, known.status, tol, floor, wrong)
+    return replace(there, status=known.status) if tol == math.inf else there
 
 
 def _judged(objective: Objective, settings: Settings, found: Result) -> Fitted:
@@ -118,8 +179,14 @@ def _judged(objective: Objective, settings: Settings, found: Result) -> Fitted:
     bound = solve(objective, tol=settings.tol)
     standard = objective.standardised
     point = standard.point(standard.from_raw(found.coef, found.intercept))
+    if standard.coordinates.combinations is not None:  # of all that predict the same, the least
+        coef, intercept = standard.raw(point.x)
+        direction = coef / found.length if found.length > 0.0 else found.direction
+        found = replace(found, coef=coef, intercept=intercept, direction=direction)
     assert bound.certificate is not None
-    certificate = certified(point, bound.certificate, found.status, settings.tol)
+    floor, solution = bound.state.floor, (found.coef, found.intercept)
+    known = replace(bound.certificate, status=found.status)
+    certificate = _certified(objective, settings.tol, solution, known, floor, point)
     gradient = point.x_gradient
     square = float(gradient @ bound.state.preconditioner.solve(gradient))
     certificate = replace(certificate, gradient_norm=math.sqrt(max(square, 0.0)))
@@ -128,7 +195,7 @@ def _judged(objective: Objective, settings: Settings, found: Result) -> Fitted:
         name: np.append(found.history[name], found.history[name][-1] + spent.get(name, 0.0))
         for name in COLUMNS
     }
-    return _fitted(found, certificate, history)
+    return _fitted(found, certificate, history, floor)
 
 
 def _best(
@@ -152,7 +219,7 @@ def _best(
         return replace(found, history=history)
 
     first = best = from_start(begin)
-    if settings.loss.convex:
+    if settings.loss.convex or first.status is Status.STOPPED:
         return best
     rng = np.random.RandomState(0) if rng is None else rng
     for _ in range(settings.n_init - 1):

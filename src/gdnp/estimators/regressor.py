@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
+import copy
+import warnings
+from dataclasses import replace
+from functools import partial
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
 
 from gdnp._typing import FloatArray
-from gdnp.estimators.base import LinearEstimator, with_callbacks
-from gdnp.losses import Loss
+from gdnp.estimators.base import LinearEstimator, check_number
+from gdnp.estimators.callbacks import WRAPPERS, with_callbacks
+from gdnp.estimators.fitting import Data, Settings, fit_one
+from gdnp.losses import Loss, SquaredError
 
 __all__ = ["GDNPRegressor"]
 
 
 LARGEST_TARGET = 1e150
+NORMAL_MAD = 1.4826
+"""Standard deviation of a normal distribution in units of its median absolute deviation."""
+EFFICIENT = 1.345
+"""δ of Huber's loss in standard deviations that keeps 95 % of least squares' efficiency for normal errors."""
+TOO_NARROW = 1e3
+"""Residuals in units of a δ that was not chosen, above which it is worth a word."""
 
 
 class GDNPRegressor(RegressorMixin, LinearEstimator):  # type: ignore[misc]
     """Linear regressor that converges on raw data and says how close it came.
 
     Minimises (1/Σs_i) Σ s_i φ(y_i - x_iᵀw - b) + alpha/2 ‖w‖² over w and b in the raw coordinates of X; b is
-    never penalised. With "squared_error", φ(r) = r²/2, so ``Ridge``'s alpha is n times this one.
+    never penalised. With "squared_error", φ(r) = r²/2, so ``Ridge``'s alpha is n times this one. At alpha = 0
+    the answer is the limit of a vanishing ridge, as ``LinearRegression`` has it: of many minimisers that of
+    least ‖w‖, whether a row has weight 2 or stands there twice.
 
     Parameters
     ----------
-    loss : {"squared_error", "pseudo_huber"} or gdnp.losses.Loss
-        φ; "pseudo_huber" is ``gdnp.losses.PseudoHuber(delta=1)``, in the units of y.
+    loss : {"squared_error", "huber", "pseudo_huber"} or gdnp.losses.Loss
+        φ; the last two are ``gdnp.losses.Huber(delta)`` and ``PseudoHuber(delta)``.
+    delta : float or "auto"
+        δ > 0 of "huber" and "pseudo_huber", in the units of y: residuals are squared up to about δ, and count
+        by their size beyond. "auto" is 1.345 times the scale of the residuals of least squares with this
+        alpha, which is 1.4826 times their median absolute deviation. A ``Loss`` brings its own.
     alpha, fit_intercept, solver, tol, max_iter, warm_start, n_init, n_jobs, random_state, verbose
         See ``GDNPClassifier``.
     class_weight : None
@@ -34,16 +53,24 @@ class GDNPRegressor(RegressorMixin, LinearEstimator):  # type: ignore[misc]
 
     Attributes
     ----------
-    coef_ : ndarray of shape (d,)
-    intercept_ : float
+    coef_ : ndarray of shape (d,) or (k, d)
+        As with all of these, a first axis stands for the targets where y has two.
+    intercept_ : float or ndarray of shape (k,)
+    delta_ : float or ndarray of shape (k,)
+        δ, of a loss that has one.
     direction_, length_, certificate_, history_, n_iter_, n_features_in_, feature_names_in_
         See ``GDNPClassifier``.
     """
+
+    _target = ("target", "targets")
+    _deltas: list[float]
+    """Of the copy: δ of the targets so far, of a loss that has one."""
 
     def __init__(
         self,
         loss: str | Loss = "squared_error",
         *,
+        delta: float | str = 1.0,
         alpha: float = 1e-4,
         fit_intercept: bool = True,
         solver: str = "auto",
@@ -57,6 +84,7 @@ class GDNPRegressor(RegressorMixin, LinearEstimator):  # type: ignore[misc]
         verbose: int = 0,
     ) -> None:
         self.loss = loss
+        self.delta = delta
         self.alpha = alpha
         self.fit_intercept = fit_intercept
         self.solver = solver
@@ -69,33 +97,101 @@ class GDNPRegressor(RegressorMixin, LinearEstimator):  # type: ignore[misc]
         self.random_state = random_state
         self.verbose = verbose
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
     @with_callbacks
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> GDNPRegressor:
-        """Fit to X of shape (n, d), dense or sparse, and targets y of shape (n,).
+        """Fit to X of shape (n, d), dense or sparse, and targets y of shape (n,) or (n, k).
 
         Raises
         ------
         ValueError
             For bad parameters, NaN or infinity, wrong shapes, or weights that are negative or sum to zero.
         """
-        settings = self._settings("regression")
+        draft = copy.copy(self)
+        settings = draft._settings("regression")
         if self.class_weight is not None:
             raise ValueError(f"class_weight must be None in regression. Got {self.class_weight!r}.")
-        X, y = self._read(X, y, y_numeric=True)
-        weight = self._weights(sample_weight, X)
-        target = np.asarray(y, dtype=np.float64)
+        read, target = draft._read(X, y, y_numeric=True, multi_output=True)
+        weight = draft._weights(sample_weight, read)
+        target = np.asarray(target, dtype=np.float64)
         largest = float(np.abs(target).max())
         if largest > LARGEST_TARGET:
             raise ValueError(
                 f"y must be at most {LARGEST_TARGET:g} in size, so that its squares are finite. "
                 f"Got {largest:g}; divide y by a constant."
             )
-        self._fit_targets(X, y, weight, settings, [lambda: target])
+        draft._several = target.ndim == 2
+        columns = list(np.ascontiguousarray(target.T)) if draft._several else [target]
+        callbacks = self._callbacks(X, y, sample_weight)
+        draft._deltas = []
+        draft._fit_targets(read, weight, settings, [partial(np.asarray, one) for one in columns], callbacks)
+        if draft._deltas:
+            draft.delta_ = np.array(draft._deltas) if draft._several else draft._deltas[0]
+        self._published(draft, settings, callbacks)
+        if isinstance(self.loss, str) and draft._deltas and self.delta == 1.0:
+            self._warn_of_delta(settings.alpha)
         return self
 
+    def _settings(self, task: str) -> Settings:
+        if self.delta != "auto":
+            check_number('delta, where it is not "auto",', self.delta, Real, 0.0)
+        return super()._settings(task)
+
+    def _warn_of_delta(self, alpha: float) -> None:
+        """Say so where the default δ is another thing than the size of the residuals."""
+        known = self.certificate_ if isinstance(self.certificate_, tuple) else (self.certificate_,)
+        with np.errstate(all="ignore"):
+            ridges = 0.5 * alpha * np.square(np.atleast_2d(self.coef_)).sum(axis=1, dtype=np.float64)
+            risk = max(one.objective - ridge for one, ridge in zip(known, ridges, strict=True))
+        if risk > TOO_NARROW:
+            warnings.warn(
+                f"The residuals are about {risk:.2g} times delta=1, so that they count by their size alone; "
+                'set delta in the units of y, or delta="auto".',
+                stacklevel=3 + WRAPPERS,
+            )
+
+    def _settings_of(
+        self, X: Any, target: FloatArray, weight: FloatArray | None, settings: Settings
+    ) -> Settings:
+        """With δ in the loss; "auto" is 1.345 times the scale of least squares' residuals.
+
+        Where most residuals are 0 their mean size stands in.
+        """
+        if not hasattr(settings.loss, "delta"):
+            return settings
+        if isinstance(self.loss, str):
+            delta = (
+                self._auto_delta(X, target, weight, settings) if self.delta == "auto" else float(self.delta)
+            )
+            settings = replace(settings, loss=replace(settings.loss, delta=delta))  # type: ignore[type-var]
+        self._deltas.append(settings.loss.delta)  # type: ignore[attr-defined]
+        return settings
+
+    def _auto_delta(self, X: Any, target: FloatArray, weight: FloatArray | None, settings: Settings) -> float:
+        squares = replace(settings, loss=SquaredError(), solver="auto")
+        found = fit_one(Data(X, weight, squares, self.n_jobs).objective(target), squares)
+        residuals = target - (X @ found.coef + found.intercept)
+        size = np.abs(residuals - _median(residuals, weight))
+        scale = NORMAL_MAD * _median(size, weight) or float(np.average(size, weights=weight))
+        return EFFICIENT * scale or 1.0
+
     def _attributes(self, coefs: list[FloatArray], intercepts: list[float]) -> dict[str, Any]:
-        return {"coef_": coefs[0], "intercept_": intercepts[0], "n_features_in_": self.n_features_in_}
+        found = super()._attributes(coefs, intercepts)
+        if not self._several:
+            found |= {"coef_": found["coef_"][0], "intercept_": found["intercept_"][0]}
+        return found
 
     def predict(self, X: Any) -> FloatArray:
-        """X coef_ + intercept_, shape (n,)."""
+        """X coef_ᵀ + intercept_, shape (n,) or (n, k)."""
         return self._decision(X)
+
+
+def _median(values: FloatArray, weight: FloatArray | None) -> float:
+    """The least value with half of the weight up to it: a weight of 2 is the row twice."""
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(np.full(len(values), 1.0 / len(values)) if weight is None else weight[order])
+    return float(values[order[np.searchsorted(below, 0.5 * below[-1])]])

@@ -7,25 +7,28 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gdnp._typing import FloatArray
 from gdnp.newton.preconditioners import Event, Seen, cost_of_matrix, cost_of_sharper, next_stage
+from gdnp.newton.primal_dual import is_bounded_in_slope, iterated, left_after
 from gdnp.newton.search import downhill, step_along
 from gdnp.newton.state import NewtonState, renewed
 from gdnp.problem.points import DataPoint, Direction
 from gdnp.solvers.certificates import (
     CURVATURE_ROUNDING,
     duality_gap,
+    estimated_gap,
     hessian_fits,
+    margin_error,
+    margin_rounding,
     provable,
+    risen,
     smallest_curvature,
 )
 from gdnp.solvers.conjugate import NewtonStep, advanced, newton_step, still
+from gdnp.solvers.separation import leaves_open
 from gdnp.solvers.state import ROUNDING, GapKind, Status
 
-__all__ = ["closed", "is_one_system", "out_of_iterations", "solved"]
+__all__ = ["closed", "is_one_system", "out_of_iterations", "solved", "stopped"]
 
-NO_VALUE = 1e-18
-"""Suboptimality, relative to f, below which no value of f tells a better point from a worse one."""
 TINY = 1 << 12
 """Entries of X below which a further Newton step is not worth saving."""
 RESIDUAL = 0.5
@@ -75,56 +78,86 @@ def closed(state: NewtonState, tol: float, newton: NewtonStep | None = None) -> 
     newton : NewtonStep or None
         The step, where it was made already.
     """
-    before, last = state.point, _last(state, tol, newton)
-    state = _unless_solved(state, last.newton)
+    before, before_solve = state.point, state.memory.solve
+    last = _last(state, tol, newton)
+    state = replace(_unless_solved(state, last.newton), open=_open(state, last.newton))
     if last.newton.escape is not None:
         lower = downhill(state.problem, state.point, last.newton.escape)
         if lower is not None:
             return _again(replace(state, point=lower), before)
     tired = state.attempts > 2  # an estimate will do then
-    stuck = state.stuck or (tired and last.newton.decrement <= NO_VALUE * state.scale(state.point.value))
-    state, stuck = _taken(state, last, stuck)
-    if state.within(last.gap, tol):
-        ended = _converged(state, tol, last)
+    stuck = state.stuck or (tired and last.point.value >= state.lowest - _noise(last.point))
+    rounded = abs(float(last.point.x[-1] - before.x[-1] - last.newton.step[-1]))  # see Objective.returned
+    state, stuck = _taken(state, last, _noise(before, rounded), stuck)
+    state = replace(state, lowest=min(state.lowest, last.point.value))
+    # Whatever rounding says of its f, it is the point that the gap is known of.
+    there = replace(state, point=last.point) if state.problem.loss.convex else state
+    if there.within(last.gap, tol):
+        ended = _converged(there, tol, last)
         return _again(ended, before) if ended.status is None else ended
-    gap, kind = last.gap, last.kind
-    if kind == "duality_gap" and last.newton.ended and (stuck or tired):
-        # R is too small beside rounding for a proof; the decrement of the last step can still be had.
-        gap, kind = last.newton.decrement, "newton_decrement"
-        if state.within(gap, tol):
-            return state.ended(Status.CONVERGED, gap, kind)
+    if last.kind == "duality_gap" and last.newton.ended and (stuck or tired):
+        # R is too small beside rounding for a proof; an estimate can still be had.
+        estimate = estimated_gap(state.problem, last.point, last.newton, before_solve)
+        if there.within(estimate, tol):
+            return there.ended(Status.CONVERGED, estimate, "newton_decrement")
+        if not np.isfinite(last.gap):
+            last = replace(last, gap=estimate, kind="newton_decrement")
     state = replace(state, attempts=state.attempts + 1)
-    return state.ended(Status.STALLED, gap, kind) if stuck else _again(state, before)
+    return state.ended(Status.STALLED, _gap_at(state, last), last.kind) if stuck else _again(state, before)
 
 
 def out_of_iterations(state: NewtonState, tol: float) -> NewtonState:
     """The state with the certificate of one more Newton step, for which there is always room."""
+    if state.dual is not None:
+        return iterated(state, tol, last=True)
     last = _last(state, tol, state.newton)
-    if last.point.value <= state.point.value:
-        state = replace(state, point=last.point)
-    met = state.problem.loss.convex and state.within(last.gap, tol)
-    return replace(state, newton=None).ended(
-        Status.CONVERGED if met else Status.MAX_ITER, last.gap, last.kind
-    )
+    state = replace(state, open=_open(state, last.newton))
+    there = replace(state, point=last.point, newton=None)
+    if state.problem.loss.convex and there.within(last.gap, tol):
+        return there.ended(Status.CONVERGED, last.gap, last.kind)
+    state = there if last.point.value <= state.point.value else replace(state, newton=None)
+    return state.ended(Status.MAX_ITER, _gap_at(state, last), last.kind)
 
 
-def _enough(state: NewtonState, tol: float) -> Callable[[FloatArray, float], bool]:
+def stopped(state: NewtonState, tol: float) -> NewtonState:
+    """The state as it is, with what one more Newton step knows of it."""
+    if state.newton is not None:
+        state = replace(state, point=state.problem.point(state.point.x + state.newton.step), newton=None)
+    last = _last(state, tol)
+    return state.ended(Status.STOPPED, _gap_at(state, last), last.kind)
+
+
+def _gap_at(state: NewtonState, last: Last) -> float:
+    """The gap at the state's point, by the bound that the last step has."""
+    point, problem = state.point, state.problem
+    if point is last.point:
+        return last.gap
+    wrong = margin_error(problem, point.x, *problem.raw(point.x))
+    return max(last.gap, risen(point, wrong) - (last.point.value - last.gap))
+
+
+def _enough(state: NewtonState, tol: float) -> Callable[[NewtonStep], bool]:
     """When conjugate gradients have gone far enough."""
     value, ridge = state.point.value, state.problem.coordinates.ridge
 
-    def proving(residual: FloatArray, decrement: float) -> bool:
-        left = 0.5 * float(residual[:-1] @ (residual[:-1] / ridge))
-        return left <= RESIDUAL * tol * state.scale(value - decrement)
+    def proving(newton: NewtonStep) -> bool:
+        residual = newton.residual[:-1]
+        left = 0.5 * float(residual @ (residual / ridge))
+        return left <= RESIDUAL * tol * state.scale(value - newton.decrement)
 
-    def solving(residual: FloatArray, decrement: float) -> bool:
-        left = float(residual @ state.preconditioner.solve(residual))
-        return left <= INEXACT * decrement
+    inexact = INEXACT if tol > 0.0 else ROUNDING
+
+    def solving(newton: NewtonStep) -> bool:
+        if newton.gain > inexact * newton.decrement:  # slow directions show in what the next one gains
+            return False
+        left = float(newton.residual @ state.preconditioner.solve(newton.residual))
+        return left <= inexact * newton.decrement * min(newton.least, 1.0)
 
     return proving if provable(state.problem) else solving
 
 
 def _last(state: NewtonState, tol: float, newton: NewtonStep | None = None) -> Last:
-    """A Newton step and its gap. Without a proof the decrement of the step stands for that."""
+    """A Newton step and its gap, estimated where there is no proof."""
     problem, point = state.problem, state.point
     if newton is None:
         newton = newton_step(
@@ -136,10 +169,20 @@ def _last(state: NewtonState, tol: float, newton: NewtonStep | None = None) -> L
             int(np.clip(cost_of_matrix(state.facts, state.stage), SHORTEST, LONGEST)),
         )
     if provable(problem):
-        return Last(newton, *duality_gap(problem, point, newton), "duality_gap")
-    bends_down = newton.escape is not None and not problem.loss.convex  # the model has no minimum
-    gap = max(newton.decrement, state.decrement) if bends_down else newton.decrement
-    return Last(newton, problem.point(point.x + newton.step), gap, "newton_decrement")
+        allowed = tol * state.scale(point.value - newton.decrement)
+        return Last(newton, *duality_gap(problem, point, newton, allowed), "duality_gap")
+    moved = problem.point(problem.returned(point.x + newton.step))
+    gap = estimated_gap(problem, moved, newton, state.memory.solve)
+    if not problem.loss.convex:  # H is not near ∇²f, and with an escape the model has no minimum
+        gap = max(gap, newton.decrement, state.decrement if newton.escape is not None else 0.0)
+    if is_bounded_in_slope(problem.loss):
+        gap = max(gap, left_after(point, newton, moved))
+    return Last(newton, moved, gap, "newton_decrement")
+
+
+def _open(state: NewtonState, newton: NewtonStep) -> tuple[DataPoint, NewtonStep] | None:
+    """Where a step was taken, and it, if it leaves a direction of recession possible."""
+    return (state.point, newton) if leaves_open(state.problem, state.point, newton) else None
 
 
 def _unless_solved(state: NewtonState, newton: NewtonStep) -> NewtonState:
@@ -151,13 +194,14 @@ def _unless_solved(state: NewtonState, newton: NewtonStep) -> NewtonState:
     return replace(state, stage=next_stage(state.facts, state.stage, Seen(Event.UNSOLVED)))
 
 
-def _taken(state: NewtonState, last: Last, stuck: bool) -> tuple[NewtonState, bool]:
+def _taken(state: NewtonState, last: Last, noise: float, stuck: bool) -> tuple[NewtonState, bool]:
     """The state at the end of a Newton step, or of a part of it where it went too far; and whether stuck."""
     point, problem, newton = state.point, state.problem, last.newton
-    if not _no_higher(last.point, point):
+    if not _no_higher(last.point, point, noise):
         point = problem.point(point.x)  # its margins may have gathered rounding, and made f look lower
-        stuck = stuck and _no_higher(point, state.point)
-    if _no_higher(last.point, point):
+        gathered = margin_rounding(problem, point.x)
+        stuck = stuck and _no_higher(point, state.point, _noise(point, gathered))
+    if _no_higher(last.point, point, noise):
         return replace(state, point=last.point), stuck
     if newton.slope is not None:
         slope = float(newton.step @ point.x_gradient)
@@ -168,13 +212,19 @@ def _taken(state: NewtonState, last: Last, stuck: bool) -> tuple[NewtonState, bo
 
 
 def _converged(state: NewtonState, tol: float, last: Last) -> NewtonState:
-    """The state with its certificate, or one further down where ∇²f is not positive semidefinite."""
+    """The state with its certificate; or one further down, where the gap or ∇²f is not what it seemed."""
     gap, problem = last.gap, state.problem
     if state.facts.entries <= TINY and not state.facts.quadratic:  # to the last digits, at next to no cost
         polished = renewed(state, Event.MADE) or state
         again = _last(polished, 0.0)
-        if _no_higher(again.point, state.point) and again.gap <= gap:
-            state, gap = replace(polished, point=again.point), again.gap
+        state = replace(state, open=_open(polished, again.newton))
+        refuted = again.newton.decrement > gap  # the step leads further down than there was said to be left
+        if (refuted or again.gap <= gap) and _no_higher(again.point, state.point, _noise(state.point)):
+            state, gap = replace(polished, point=again.point, open=state.open), again.gap
+        elif refuted:
+            gap = again.newton.decrement
+        if not state.within(gap, tol):
+            return state
     if problem.loss.convex:
         return state.ended(Status.CONVERGED, gap, last.kind)
     with_products = None if hessian_fits(problem) else state.preconditioner.solve
@@ -191,9 +241,13 @@ def _again(state: NewtonState, before: DataPoint) -> NewtonState:
     new = None if is_one_system(state) else renewed(state, Event.MADE)
     if new is not None:
         return replace(new, stuck=False)
-    lower = state.point.value < before.value - ROUNDING * abs(before.value)
-    return replace(state, stuck=not lower)
+    return replace(state, stuck=not state.point.value < before.value - _noise(before))
 
 
-def _no_higher(new: DataPoint, old: DataPoint) -> bool:
-    return new.value <= old.value + ROUNDING * abs(old.value)
+def _no_higher(new: DataPoint, old: DataPoint, noise: float) -> bool:
+    return new.value <= old.value + noise
+
+
+def _noise(point: DataPoint, wrong: float = 0.0) -> float:
+    """How far f at a point may be off: its own rounding, and that of margins that are `wrong`."""
+    return ROUNDING * abs(point.value) + risen(point, wrong) - point.value

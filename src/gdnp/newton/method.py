@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gdnp._typing import FloatArray
-from gdnp.newton.closing import closed, is_one_system, out_of_iterations, solved
+from gdnp.design.block import EPS
+from gdnp.newton.closing import closed, is_one_system, out_of_iterations, solved, stopped
 from gdnp.newton.lbfgs import Memory
 from gdnp.newton.nonconvex import graduated_start
 from gdnp.newton.preconditioners import (
@@ -27,12 +28,22 @@ from gdnp.newton.preconditioners import (
     Kind,
     Preconditioner,
     Stage,
+    TrianglePreconditioner,
     cost,
     first_stage,
     made,
     next_stage,
     seen_of,
 )
+from gdnp.newton.primal_dual import (
+    begun,
+    is_bounded_in_slope,
+    is_flat_somewhere,
+    iterated,
+    softened,
+    width_of,
+)
+from gdnp.newton.recession import columns_of, with_separation, without_minimiser
 from gdnp.newton.sampling import SAMPLE_TOL, sample, sample_size
 from gdnp.newton.search import step_along, step_in_plane, will_do
 from gdnp.newton.start import decoupled_start
@@ -40,8 +51,10 @@ from gdnp.newton.state import Begin, NewtonState, renewed
 from gdnp.problem.interface import Objective as AnyObjective
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint, Direction, length_direction
+from gdnp.solvers.certificates import margin_error, risen
 from gdnp.solvers.loop import Progress, Result, run
-from gdnp.solvers.state import ROUNDING, Certificate, Measured, Method, Status
+from gdnp.solvers.separation import all_apart
+from gdnp.solvers.state import ROUNDING, Certificate, Measured, Method, Status, parted
 
 __all__ = ["Newton", "newton", "solve"]
 
@@ -51,6 +64,8 @@ INTERPOLATED = 1e-15
 """f in units of f at the constant prediction, below which f is rounding."""
 FAR = 0.02
 """Decrease in sight, in units of f, above which every step is searched, of a convex loss with the length."""
+BENT = 1e3
+"""Mean |residual| at the start, in units of where the loss bends, above which its curvature vanishes."""
 PAID = 0.5
 """Steps, in units of its cost, after which a preconditioner has paid for itself."""
 
@@ -85,7 +100,7 @@ class Newton(Method):
     # Start
 
     def init(self, objective: AnyObjective, start: FloatArray | None) -> NewtonState:
-        """The state at the start: w̃₀ = `start` of shape (d,), ``begin``, or the method's own."""
+        """The state at the start: `start`, w̃₀ or (w̃₀, γ₀), ``begin``, or the method's own."""
         if not isinstance(objective, Objective):
             raise TypeError(
                 f"newton needs rows of data, a gdnp.Objective. Got {type(objective).__name__}; "
@@ -93,11 +108,16 @@ class Newton(Method):
             )
         problem = objective.standardised
         facts = Facts.of(problem)
-        stage = first_stage(facts, sure=not self.prove)
+        robust = self.prove and is_bounded_in_slope(problem.loss)
+        width = width_of(problem.constant) if robust else 1.0
+        bent = robust and (width > BENT or is_flat_somewhere(problem.constant))
+        stage = first_stage(facts, sure=bent or not self.prove)
         begin = self.begin
         if begin is None and start is not None:
-            begin = Begin(problem.from_raw(*objective.raw(np.append(start, 0.0))))
-        point, preconditioner, stage = self._start(problem, facts, stage, begin)
+            begin = Begin(problem.from_raw(*objective.raw(np.append(*parted(start, facts.d)))))
+        begins = softened(problem, width) if bent else problem
+        point, preconditioner, stage = self._start(begins, facts, stage, begin)
+        point = problem.known(point.x, point.margins) if bent else point
         event = Event.MADE if preconditioner is None else Event.GIVEN
         if preconditioner is None:
             preconditioner = made(problem, stage, point.margins)
@@ -105,17 +125,20 @@ class Newton(Method):
             point=point,
             problem=problem,
             facts=facts,
-            floor=INTERPOLATED * problem.constant.value,
+            floor=_rounding_of_targets(problem),
             preconditioner=preconditioner,
             stage=next_stage(facts, stage, seen_of(preconditioner, event)),
             memory=Memory.sized(preconditioner.solve, facts.d, facts.entries),
         )
-        return self._judged(state)
+        return begun(state, width_of(point)) if bent else self._judged(self._ended_by_reflections(state))
 
     def _start(
         self, problem: Objective, facts: Facts, stage: Stage, begin: Begin | None
     ) -> tuple[DataPoint, Preconditioner | None, Stage]:
         """Where to begin, H if one was made, and the stage that it was made at."""
+        triangle = problem.shared.triangle
+        if triangle is not None and problem.loss.quadratic:
+            return problem.point(triangle.x), TrianglePreconditioner(triangle), stage
         if begin is not None:
             known = begin.margins
             point = problem.point(begin.x) if known is None else problem.known(begin.x, known)
@@ -132,6 +155,16 @@ class Newton(Method):
             return problem.point(found.x), None, stage
         return decoupled_start(problem, facts, stage)
 
+    def _ended_by_reflections(self, state: NewtonState) -> NewtonState:
+        """The end of a run that began at the solution: a further step would stir up rounding."""
+        if not isinstance(state.preconditioner, TrianglePreconditioner):
+            return state
+        problem, x = state.problem, state.point.x
+        moved_by = math.sqrt(problem.loss.max_curvature) * margin_error(problem, x, *problem.raw(x))
+        gap = 0.5 * (math.sqrt(2.0 * state.decrement) + moved_by) ** 2
+        within = state.within(gap, self.tol)
+        return state.ended(Status.CONVERGED, gap, "newton_decrement") if within else state
+
     def _roughly(
         self, problem: Objective, tol: float, at: DataPoint | None, preconditioner: Preconditioner | None
     ) -> tuple[DataPoint, Preconditioner]:
@@ -147,16 +180,21 @@ class Newton(Method):
         if moved.iteration == state.iteration:
             moved = replace(moved, iteration=state.iteration + 1)
         if moved.status is None and moved.iteration >= self.max_iter:
-            if self.prove:
-                return out_of_iterations(moved, self.tol)
-            return moved.ended(Status.MAX_ITER, moved.decrement, "newton_decrement")
+            if not self.prove:
+                return moved.ended(Status.MAX_ITER, moved.decrement, "newton_decrement")
+            moved = out_of_iterations(moved, self.tol)
         return self._judged(moved)
 
     def _advanced(self, state: NewtonState) -> NewtonState:
         if self.prove and is_one_system(state):
             return solved(state, self.tol)
+        if state.dual is not None:
+            return iterated(state, self.tol)
         target = self._target(state)
         if state.decrement <= target or state.stuck:
+            robust = self.prove and is_bounded_in_slope(state.problem.loss)
+            if robust and state.stuck and math.isinf(state.gap):
+                return iterated(begun(state, width_of(state.point)), self.tol)
             return closed(state, self.tol)
         seen = (*state.decrements, state.decrement)
         if self._stale(state, seen, target):
@@ -172,15 +210,30 @@ class Newton(Method):
         return max(self.tol, near) * state.scale(state.point.value)
 
     def _judged(self, state: NewtonState) -> NewtonState:
-        """The state, ended where there is nothing left to do."""
+        """The state, ended where there is nothing left to do, or nothing that is finite to get to."""
         if state.status is not None:
+            known = state.known
+            if state.status is Status.CONVERGED and self.prove and known is not None and known.gap > self.tol:
+                stalled = replace(known, status=Status.STALLED)  # by rounding of what is returned
+                state = replace(state, status=Status.STALLED, known=stalled)
+            return state if state.open is None else with_separation(state, self.tol, self._rest)
+        if state.dual is not None:
             return state
         problem = state.problem
         if problem.loss.increasing and not problem.has_ridge and state.point.separates:
-            return state.ended(Status.LENGTH_DIVERGES, state.decrement, "newton_decrement")
+            if not problem.loss.convex:
+                x = state.point.x
+                value = risen(state.point, margin_error(problem, x, *problem.raw(x)))
+                return state.ended(Status.LENGTH_DIVERGES, value, "newton_decrement")  # as inf f = 0
+            if all_apart(problem, state.point):
+                columns = columns_of(problem, state.point.x)
+                return without_minimiser(state, "complete", math.inf, columns)
         if not self.prove and (state.decrement <= self._target(state) or state.stuck):
             return state.ended(Status.CONVERGED, state.decrement, "newton_decrement")
         return state
+
+    def _rest(self, problem: Objective) -> Result:
+        return solve(problem, tol=self.tol, max_iter=self.max_iter)
 
     def _stale(self, state: NewtonState, seen: tuple[float, ...], target: float) -> bool:
         """Whether at the rate of the decreases seen lately a new H is the shorter way to `target`."""
@@ -235,6 +288,8 @@ class Newton(Method):
             return Measured(value, math.sqrt(max(state.newton.square, 0.0)))
         if state.known is not None:
             return Measured(state.point.value, state.known.gradient_norm)
+        if state.dual is not None and state.decrements:
+            return Measured(state.point.value, math.sqrt(max(2.0 * state.decrements[-1], 0.0)))
         return Measured(state.point.value, math.sqrt(2.0 * state.decrement))
 
     def terminate(
@@ -242,6 +297,10 @@ class Newton(Method):
     ) -> Status | None:
         """The status, which comes with a certificate."""
         return state.status
+
+    def stopped(self, objective: AnyObjective, state: NewtonState) -> NewtonState:
+        """With a certificate of the point where a callback ended the run."""
+        return stopped(state, self.tol) if self.prove else state
 
     def solution(self, objective: AnyObjective, state: NewtonState) -> tuple[FloatArray, float]:
         """(w̃, b) for raw columns."""
@@ -255,6 +314,13 @@ class Newton(Method):
     def certificate(self, state: NewtonState) -> Certificate | None:
         """That of the last state."""
         return state.known
+
+
+def _rounding_of_targets(problem: Objective) -> float:
+    """f below which there is only rounding of the targets."""
+    constant, most = problem.constant, problem.loss.max_curvature
+    missed: float = EPS ** (2 / 3) * constant.intercept  # residuals from which 1e-8 of f can still be told
+    return max(INTERPOLATED * constant.value, 0.5 * (most if math.isfinite(most) else 0.0) * missed * missed)
 
 
 def newton(*, tol: float = 1e-8, prove: bool = True) -> Newton:

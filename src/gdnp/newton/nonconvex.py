@@ -34,7 +34,7 @@ Solve = Callable[..., tuple[DataPoint, Preconditioner]]
 
 @dataclass(frozen=True)
 class Tempered(Loss):
-    """φ(κ t): the loss as it is for a length shrunk by κ.
+    """c φ(κ t): the loss as it is for a length shrunk by κ.
 
     Parameters
     ----------
@@ -42,33 +42,44 @@ class Tempered(Loss):
         φ.
     factor : float
         κ > 0.
+    unit : float
+        c > 0.
     """
 
     loss: Loss
     factor: float
+    unit: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("name", "task", "convex", "increasing"):
             object.__setattr__(self, name, getattr(self.loss, name))
-        object.__setattr__(self, "max_gradient", self.factor * self.loss.max_gradient)
-        object.__setattr__(self, "max_curvature", self.factor**2 * self.loss.max_curvature)
+        object.__setattr__(self, "max_gradient", self._slope * self.loss.max_gradient)
+        object.__setattr__(self, "max_curvature", self._bend * self.loss.max_curvature)
+
+    @property
+    def _slope(self) -> float:
+        return self.unit * self.factor
+
+    @property
+    def _bend(self) -> float:
+        return self.unit * self.factor * self.factor
 
     def value(self, t: FloatArray) -> FloatArray:
-        """φ(κ t)."""
-        return self.loss.value(self.factor * t)
+        """C φ(κ t)."""
+        return self.unit * self.loss.value(self.factor * t)
 
     def gradient(self, t: FloatArray) -> FloatArray:
-        """κ φ'(κ t)."""
-        return self.factor * self.loss.gradient(self.factor * t)
+        """C κ φ'(κ t)."""
+        return self._slope * self.loss.gradient(self.factor * t)
 
     def curvature(self, t: FloatArray) -> FloatArray:
-        """κ² φ''(κ t)."""
-        return self.factor**2 * self.loss.curvature(self.factor * t)
+        """C κ² φ''(κ t)."""
+        return self._bend * self.loss.curvature(self.factor * t)
 
     def derivatives(self, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """One reading of φ for all three."""
         value, gradient, curvature = self.loss.derivatives(self.factor * t)
-        return value, self.factor * gradient, self.factor**2 * curvature
+        return self.unit * value, self._slope * gradient, self._bend * curvature
 
 
 def graduated_start(problem: Objective, solve: Solve) -> tuple[DataPoint, Preconditioner | None]:
@@ -95,8 +106,13 @@ def _path(
     ends = [solve(convex, tol, None, None)]
     for factor in PATH:
         ends.append(solve(problem.with_loss(Tempered(problem.loss, factor)), tol, *ends[-1]))
-    first, last = ends[0], ends[-1]
-    return min((first, last), key=lambda end: problem.known(end[0].x, end[0].margins).value)
+
+    def rank(end: tuple[DataPoint, Preconditioner]) -> tuple[bool, float]:
+        at = problem.known(end[0].x, end[0].margins)
+        flat = at.mean_gradient < ROUGH * problem.loss.max_gradient and not at.separates
+        return problem.loss.increasing and flat, at.value
+
+    return min((ends[0], ends[-1]), key=rank)  # no way leads on where f is flat in every row
 
 
 def turned(problem: Objective, x: FloatArray, rng: Any) -> FloatArray:

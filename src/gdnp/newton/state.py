@@ -6,12 +6,15 @@ import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+import numpy as np
+
 from gdnp._typing import FloatArray
 from gdnp.design import RowVector
 from gdnp.newton.lbfgs import Memory
 from gdnp.newton.preconditioners import Event, Facts, Preconditioner, Seen, Stage, made, next_stage, seen_of
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint
+from gdnp.solvers.certificates import LAST_DIGITS
 from gdnp.solvers.conjugate import NewtonStep
 from gdnp.solvers.state import Certificate, GapKind, State, Status
 
@@ -65,10 +68,22 @@ class NewtonState(State):
         Decreases in sight at the points since H was made.
     attempts : int
         Proofs tried.
+    lowest : float
+        f where they led, the least of them.
     stuck : bool
         Whether no other way of going down is left.
     newton : NewtonStep or None
         A Newton step on its way, where f is quadratic.
+    open : tuple of DataPoint and NewtonStep, or None
+        A Newton step that ``leaves_open`` a direction of recession, and where it was taken.
+    dual : RowVector of shape (n,) or None
+        The slopes a of ``primal_dual``, while it is at work.
+    width : float
+        Its k.
+    gap : float
+        What it takes for the relative suboptimality.
+    spare : float
+        The passes that H took there, 0 where its next step takes another H.
     iteration : int
     status : Status or None
         How the run ended.
@@ -87,8 +102,14 @@ class NewtonState(State):
     damping: float = 0.0
     decrements: tuple[float, ...] = ()
     attempts: int = 0
+    lowest: float = math.inf
     stuck: bool = False
     newton: NewtonStep | None = None
+    open: tuple[DataPoint, NewtonStep] | None = None
+    dual: RowVector | None = None
+    width: float = 1.0
+    gap: float = math.inf
+    spare: float = 0.0
     iteration: int = 0
     status: Status | None = None
     known: Certificate | None = None
@@ -114,13 +135,27 @@ class NewtonState(State):
 
     def within(self, gap: float, tol: float) -> bool:
         """Whether a gap at the point is within a relative tolerance."""
+        gap = self.known_gap(gap)
         return gap <= tol * self.scale(self.point.value - gap)
 
+    def known_gap(self, gap: float) -> float:
+        """A gap, or as much of it as two values of f can tell."""
+        return max(gap, LAST_DIGITS * self.point.value)
+
     def ended(self, status: Status, gap: float, kind: GapKind, smallest: float | None = None) -> NewtonState:
-        """The state with its certificate."""
-        point, loss = self.point, self.problem.loss
+        """The state at the point that is returned, with its certificate."""
+        point, loss, x = self.point, self.problem.loss, self.problem.returned(self.point.x)
+        if not np.array_equal(x, point.x):
+            before, point = point.value, self.problem.point(x)
+            gap += max(point.value - before, 0.0)
+        f, whole = point.value, self.problem.whole
+        if whole is not None:  # columns that others make up, but for rounding, change f in the first order
+            f = whole.point(whole.from_raw(*self.problem.raw(point.x))).value
+            gap += max(f - point.value, 0.0) + LAST_DIGITS * f
+        gap = self.known_gap(gap)
         g = point.x_gradient
-        norm = math.sqrt(max(float(g @ self.preconditioner.solve(g)), 0.0))
+        square = float(g @ self.preconditioner.solve(g))
+        norm = math.sqrt(square) if 0.0 < square < math.inf else 0.0
         best = self.scale(point.value - gap)
         relative = 0.0 if gap <= 0.0 else gap / best if best > 0.0 else math.inf
         if not math.isfinite(point.value):
@@ -129,8 +164,8 @@ class NewtonState(State):
         smoothing = None
         if error is not None and not loss.convex:
             smoothing = point.value - self.problem.penalty(point.x) - error
-        certificate = Certificate(status, relative, norm, kind, point.value, smallest, error, smoothing)
-        return replace(self, status=status, known=certificate)
+        certificate = Certificate(status, relative, norm, kind, f, smallest, error, smoothing)
+        return replace(self, point=point, status=status, known=certificate)
 
 
 def renewed(state: NewtonState, event: Event) -> NewtonState | None:

@@ -42,8 +42,9 @@ class SNorm(nn.Module):
     def __init__(self, factor: Factor, like: Tensor, damping: float) -> None:
         super().__init__()
         self.factor, self.damping = factor, damping
-        self.register_buffer("mean", like.new_zeros(factor.shape))
-        self.register_buffer("centre", like.new_zeros(*factor.shape, 1))
+        # Weight Normalization has no mean: without it, its state dict is that of PyTorch's weight_norm.
+        self.register_buffer("mean", like.new_zeros(factor.shape), persistent=self.centres)
+        self.register_buffer("centre", like.new_zeros(*factor.shape, 1), persistent=self.centres)
 
     @property
     def whitens(self) -> bool:
@@ -155,6 +156,8 @@ def s_norm(
     - ``mode="whiten"``: W = g (V/‖V‖) F with Fᵀ F = Ŝ⁻¹, so that any optimizer's step on V is one in the
       metric Ŝ.
 
+    The state dict of ``metric="identity"`` is that of torch's ``weight_norm``, and an old one's is read too.
+
     g and the norm are per output unit; a convolution has S over its unfolded patches, one for each group.
     The bias becomes c - W E[x]. A layer without a bias has nothing to take up E[x] and keeps none; S stays
     centred.
@@ -241,8 +244,17 @@ def s_norm(
         lists = module.parametrizations
         assert isinstance(lists, nn.ModuleDict)
         parametrize.register_parametrization(module, "bias", CentredBias(lists[name]))
+    if metric == "identity":
+        module.register_load_state_dict_pre_hook(_translate_state)  # type: ignore[no-untyped-call]
     make_copyable(module)
     return module
+
+
+def _translate_state(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Take what PyTorch's first weight_norm saved, as its second one does."""
+    for old, new in (("weight_g", "original0"), ("weight_v", "original1")):
+        if prefix + old in state:
+            state[f"{prefix}parametrizations.weight.{new}"] = state.pop(prefix + old)
 
 
 def metric_of(module: nn.Module) -> SNorm | BatchMetric | None:

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from gdnp._typing import FloatArray
-from gdnp.losses import Loss, SquaredError, get_loss
+from gdnp.losses import Loss, SquaredError, checked_loss
 from gdnp.metric import Covariance
 from gdnp.population.quadrature import gaussian_rule
 from gdnp.problem.interface import Cost, Expansion
@@ -152,7 +152,7 @@ class Halfspace(Population):
     def __init__(
         self, u: ArrayLike, S: ArrayLike, loss: str | Loss, *, alpha: float = 0.0, scale: float = 1.0
     ) -> None:
-        loss = get_loss(loss)
+        loss = checked_loss(loss)
         if loss.task != "classification":
             raise ValueError(
                 f"Halfspace needs a classification loss. Got {loss.name!r}, a {loss.task} loss: "

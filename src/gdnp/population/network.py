@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gdnp._typing import FloatArray
-from gdnp.losses import Loss, get_loss
+from gdnp.losses import Loss, checked_loss
 from gdnp.metric import Covariance
 from gdnp.population.halfspace import Expectations, Halfspace, Population, PopulationPoint
 from gdnp.population.quadrature import gaussian_rule
@@ -64,7 +64,7 @@ class PopulationMLP:
     """
 
     def __init__(self, u: ArrayLike, S: ArrayLike, theta: ArrayLike, loss: str | Loss = "log_loss") -> None:
-        self.loss: Final = get_loss(loss)
+        self.loss: Final = checked_loss(loss)
         plain = Halfspace(u, S, self.loss)  # checks u, S and the loss
         if not plain.r > 0.0:
             raise ValueError("u must not be 0: without a signal no direction is better than another.")

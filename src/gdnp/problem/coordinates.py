@@ -7,20 +7,143 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import lstsq, qr, solve_triangular
 
 from gdnp._typing import FloatArray
 from gdnp.design import DesignMatrix, RowVector
 from gdnp.losses import Loss
+from gdnp.metric import RANK_TOLERANCE
 from gdnp.moments import SQUARES_LOST, Moments
 
-__all__ = ["Coordinates", "Gram", "standardise"]
+__all__ = ["LARGEST_GRAM", "Combinations", "Coordinates", "Gram", "Shared", "Triangle", "standardise"]
 
 DOUBTFUL = 1e-12
 """Standard deviation in units of the mean below which a column may be constant but for rounding."""
 NEAR_ZERO = 1e-4
 """Variance in units of the mean square above which a difference of the two has enough digits."""
+LARGEST_GRAM = 2048
+"""Columns up to which S is held as a matrix."""
 FAR_FROM_ZERO = 1e3
 """Offset in standard deviations above which a column is centred as it is read (cost: one more write)."""
+
+
+@dataclass(frozen=True)
+class Combinations:
+    """Columns that are combinations of others, which a problem does without.
+
+    With u the `unit`, columns times u are standardised; centred, those of `rest` are those of `kept` times M.
+    Coefficients c predict what v = c_kept/u_kept + M (c_rest/u_rest) predicts of the standardised kept ones.
+
+    Attributes
+    ----------
+    kept, rest : ndarray of int
+    mixture : ndarray of shape (kept, rest)
+        M.
+    unit, mean : ndarray of shape (d,)
+        Of all raw columns.
+    """
+
+    kept: NDArray[np.intp]
+    rest: NDArray[np.intp]
+    mixture: FloatArray
+    unit: FloatArray
+    mean: FloatArray
+
+    def placed(self, coef: FloatArray) -> FloatArray:
+        """Raw coefficients of all columns from those of the ones that are kept, the others 0."""
+        whole = np.zeros(len(self.unit))
+        whole[self.kept] = coef
+        return whole
+
+    def gathered(self, coef: FloatArray) -> FloatArray:
+        """v of raw coefficients."""
+        rest = coef[self.rest] / self.unit[self.rest]
+        return np.asarray(coef[self.kept] / self.unit[self.kept] + self.mixture @ rest)
+
+    def spread(self, v: FloatArray) -> FloatArray:
+        """The least of all raw coefficients that v is gathered from: C (CᵀC)⁻¹ v with C = u⁻¹ (I, M)ᵀ.
+
+        By reflections that take large rows and columns first, which keep small ones beside them (Cox and
+        Higham 1998). Where C is large the kernel of the columns is the shorter way.
+        """
+        coef = np.zeros(len(self.unit))
+        if not len(self.kept):
+            return coef
+        basis, v = self._of_large_columns(v)
+        kept, rest, unit, rank = basis.kept, basis.rest, self.unit, len(basis.kept)
+        both = np.concatenate((kept, rest))
+        if rank > len(rest) and 2 * rank > LARGEST_GRAM:
+            size = unit[both] / np.max(unit[both])
+            kernel = size[:, None] * np.vstack((basis.mixture, -np.eye(len(rest))))
+            first = np.append(size[:rank] * v, np.zeros(len(rest)))
+            order = np.argsort(-np.abs(kernel).max(axis=1), kind="stable")
+            y = lstsq(kernel[order], first[order], lapack_driver="gelsy", check_finite=False)[0]
+            coef[kept] = unit[kept] * (v - basis.mixture @ y)
+            coef[rest] = unit[rest] * y
+            return coef
+        largest = np.min(unit[both])
+        C = (largest / unit[both])[:, None] * np.vstack((np.eye(rank), basis.mixture.T))
+        order = np.argsort(-np.abs(C).max(axis=1), kind="stable")
+        Q, R, pivots = qr(C[order], mode="economic", pivoting=True, check_finite=False)
+        left, length = v, np.inf
+        while (
+            0.0 < 2.0 * np.max(np.abs(left)) < length
+        ):  # Q is right to eps of the longest coefficients alone
+            length = float(np.max(np.abs(left)))
+            inside = solve_triangular(R, left[pivots], trans="T", check_finite=False)
+            coef[both[order]] += largest * (Q @ inside)
+            left = v - basis.gathered(coef)
+        return coef
+
+    def _of_large_columns(self, v: FloatArray) -> tuple[Combinations, FloatArray]:
+        """The same with large raw columns in place of the kept ones that are small beside them, and v for it.
+
+        The least coefficients are those of large columns, whose digits a basis of small ones would lose.
+        """
+        kept, rest, M, v = self.kept.copy(), self.rest.copy(), self.mixture.copy(), v.copy()
+        eps = float(np.finfo(np.float64).eps)
+        far = 1.0 / math.sqrt(math.sqrt(eps))
+        while True:
+            size = np.nan_to_num(np.abs(M) * (self.unit[kept][:, None] / self.unit[rest]), posinf=np.inf)
+            i, j = np.unravel_index(np.argmax(size), M.shape)
+            if not size[i, j] > far:
+                return replace(self, kept=kept, rest=rest, mixture=M), v
+            pivot, column, row, entry = M[i, j], M[:, j].copy(), M[i] / M[i, j], v[i] / M[i, j]
+            M -= np.outer(column, row)
+            M[np.abs(M) <= RANK_TOLERANCE * eps] = 0.0
+            M[i], M[:, j], M[i, j] = row, -column / pivot, 1.0 / pivot
+            v -= column * entry
+            v[i] = entry
+            kept[i], rest[j] = rest[j], kept[i]
+
+
+@dataclass(frozen=True)
+class Triangle:
+    """Least squares without a ridge, by reflections: S = RᵀR of the columns `order`, and their minimiser.
+
+    Attributes
+    ----------
+    root : ndarray of shape (d, d)
+        R.
+    mean : ndarray of shape (d,)
+    x : ndarray of shape (d + 1,)
+        (v, γ).
+    order : ndarray of int
+    intercept : float or None
+        Of the minimiser for raw columns, where γ - centreᵀw̃ would lose digits.
+    """
+
+    root: FloatArray
+    mean: FloatArray
+    x: FloatArray
+    order: NDArray[np.intp]
+    intercept: float | None = None
+
+    def placed(self, index: NDArray[np.intp], d: int) -> Triangle:
+        """The same where the columns are those of `index` among d."""
+        order, x = index[self.order], np.zeros(d + 1)
+        x[order], x[-1] = self.x[:-1], self.x[-1]
+        return replace(self, x=x, order=order)
 
 
 @dataclass(frozen=True)
@@ -34,12 +157,15 @@ class Coordinates:
         α scale².
     variance : ndarray of shape (d,) or None
         Of the columns in these coordinates; None where it is not known.
+    combinations : Combinations or None
+        The columns of X that are not among these.
     """
 
     centre: FloatArray
     scale: FloatArray
     ridge: FloatArray
     variance: FloatArray | None = None
+    combinations: Combinations | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +194,37 @@ class Gram:
     def times(self, factor: float) -> Gram:
         """The Gram for curvatures that are `factor` times as large."""
         return Gram(factor * self.total, factor * self.first, factor * self.scatter)
+
+
+@dataclass
+class Shared:
+    """What problems on the same rows, weights and loss make once for each other.
+
+    Attributes
+    ----------
+    problems : int
+        How many there will be.
+    standard : (DesignMatrix, Coordinates) or None
+        The design to read and the coordinates in which every column has unit curvature.
+    whole : (DesignMatrix, Coordinates) or None
+        The same with the columns that are combinations of others, where there are any.
+    covariance : Gram or None
+        S in these.
+    triangle : Triangle or None
+        Its factor from X itself, where that was made.
+    kernel : (ndarray of shape (d,), ndarray of shape (n, n)) or None
+        R, and K = X R⁻¹ Xᵀ for it.
+    rank_is_known : bool
+        Whether it is settled which columns are combinations of others.
+    """
+
+    problems: int = 1
+    standard: tuple[DesignMatrix, Coordinates] | None = None
+    whole: tuple[DesignMatrix, Coordinates] | None = None
+    covariance: Gram | None = None
+    triangle: Triangle | None = None
+    kernel: tuple[FloatArray, FloatArray] | None = None
+    rank_is_known: bool = True
 
 
 def standardise(
@@ -137,7 +294,12 @@ def _moments_about_zero(design: DesignMatrix) -> Moments:
         first, second = design.map("powers", partial_size=d)
         mean, power = first / design.n_samples, second / design.n_samples
         variance = np.maximum(power - np.square(mean), 0.0)
-    variance[~((power > SQUARES_LOST[0]) & (power < SQUARES_LOST[1]) | (power == 0.0))] = np.nan
+    silent = np.flatnonzero(power == 0.0)
+    if len(silent):  # all 0, or too small to be squared
+        silent = silent[design.columns(silent).map("column_max", merge=np.maximum) == 0.0]
+    lost = ~((power > SQUARES_LOST[0]) & (power < SQUARES_LOST[1]))
+    lost[silent] = False
+    variance[lost] = np.nan
     return Moments(1.0, mean, variance, np.empty((d, 0)), np.empty(0), np.empty(0), np.ones(d))
 
 
@@ -158,5 +320,5 @@ def _about_a_row(
     ratio = moments.scale[index] / seen.scale
     mean, variance = moments.mean.copy(), moments.variance.copy()
     mean[index] = first * moments.scale[index] + seen.mean * ratio
-    variance[index] = seen.variance * np.square(ratio)
+    variance[index] = np.square(np.sqrt(seen.variance) * ratio)
     return replace(moments, mean=mean, S=variance)

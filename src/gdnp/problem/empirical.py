@@ -20,7 +20,7 @@ from gdnp._typing import FloatArray
 from gdnp.design import DesignMatrix, RowVector
 from gdnp.design.block import Affine, Valued, weighted
 from gdnp.losses import Loss
-from gdnp.problem.coordinates import Coordinates
+from gdnp.problem.coordinates import Coordinates, Shared
 from gdnp.problem.interface import Cost
 
 __all__ = ["Empirical"]
@@ -60,6 +60,7 @@ class Empirical:
         Whether γ is a variable.
     cost : Cost
         The ledger.
+    shared : Shared
     """
 
     design: DesignMatrix
@@ -70,6 +71,7 @@ class Empirical:
     coordinates: Coordinates
     fit_intercept: bool
     cost: Cost
+    shared: Shared
 
     @property
     def n_samples(self) -> int:

@@ -9,7 +9,7 @@ from gdnp.design import Choice, RowVector
 from gdnp.design.block import Affine, Scatter
 from gdnp.design.threads import ordered_map
 from gdnp.problem.coordinates import Gram
-from gdnp.problem.objective import Objective
+from gdnp.problem.empirical import Empirical
 
 __all__ = ["Gram", "covariance", "dense_rows", "diagonal", "gram", "gram_product", "hessian", "kernel_matrix"]
 
@@ -18,13 +18,13 @@ STRIP = 64
 
 
 def gram(
-    problem: Objective, curvature: RowVector | None, choice: Choice | None = None, *, central: bool = True
+    problem: Empirical, curvature: RowVector | None, choice: Choice | None = None, *, central: bool = True
 ) -> Gram:
     """The Gram weighted by curvature = s φ'', about the weighted mean if `central`.
 
     Parameters
     ----------
-    problem : Objective
+    problem : Empirical
     curvature : RowVector of shape (n,) or None
         None where the chosen rows were drawn in proportion to it.
     choice : Choice or None
@@ -51,7 +51,7 @@ def gram(
     return found
 
 
-def covariance(problem: Objective) -> Gram:
+def covariance(problem: Empirical) -> Gram:
     """S = Σ s_i (x_i - m)(x_i - m)ᵀ, taken once for all problems that share it."""
     shared = problem.shared
     if shared.covariance is None:
@@ -61,7 +61,7 @@ def covariance(problem: Objective) -> Gram:
     return shared.covariance
 
 
-def diagonal(problem: Objective, curvature: RowVector) -> Gram:
+def diagonal(problem: Empirical, curvature: RowVector) -> Gram:
     """As ``gram``, with the diagonal of the scatter alone, shape (d,); one pass."""
     problem.cost.charge(1.0)
     coordinates = problem.coordinates
@@ -74,7 +74,7 @@ def diagonal(problem: Objective, curvature: RowVector) -> Gram:
     return found
 
 
-def _first(problem: Objective, mass: float, first: FloatArray) -> FloatArray:
+def _first(problem: Empirical, mass: float, first: FloatArray) -> FloatArray:
     """Σ c_i x_i in the problem's coordinates; 0 where there is no intercept for it to couple to."""
     if not problem.fit_intercept:
         return np.zeros(problem.n_features)
@@ -82,7 +82,7 @@ def _first(problem: Objective, mass: float, first: FloatArray) -> FloatArray:
 
 
 def gram_product(
-    problem: Objective, curvature: RowVector, V: FloatArray, mean: FloatArray, choice: Choice | None = None
+    problem: Empirical, curvature: RowVector, V: FloatArray, mean: FloatArray, choice: Choice | None = None
 ) -> FloatArray:
     """Σ c_i (x_i - m)(x_i - m)ᵀ V in the problem's coordinates, shape (d, k), for any m; k passes.
 
@@ -105,7 +105,7 @@ def gram_product(
     return np.asarray(product)
 
 
-def hessian(problem: Objective, curvature: RowVector) -> FloatArray:
+def hessian(problem: Empirical, curvature: RowVector) -> FloatArray:
     """∇²f over (v, γ), shape (d + 1, d + 1), with a 1 for a γ that is no variable."""
     found, d = gram(problem, curvature, central=False), problem.n_features
     matrix = np.zeros((d + 1, d + 1))
@@ -116,7 +116,7 @@ def hessian(problem: Objective, curvature: RowVector) -> FloatArray:
     return matrix
 
 
-def kernel_matrix(problem: Objective, inverse_ridge: FloatArray) -> FloatArray:
+def kernel_matrix(problem: Empirical, inverse_ridge: FloatArray) -> FloatArray:
     """(X - centre) scale² R⁻¹ (X - centre)ᵀ, shape (n, n), for n < d; costs n/2 passes or so."""
     problem.cost.charge(0.5 * problem.n_samples)
     design, bounds = problem.design, problem.design.bounds
@@ -145,7 +145,7 @@ def kernel_matrix(problem: Objective, inverse_ridge: FloatArray) -> FloatArray:
     return 0.5 * (out + out.T)
 
 
-def dense_rows(problem: Objective) -> FloatArray:
+def dense_rows(problem: Empirical) -> FloatArray:
     """(X - centre) scale as an array of shape (n, d), where that is small; n/2 passes."""
     problem.cost.charge(0.5 * problem.n_samples)
     out = np.empty((problem.n_samples, problem.n_features))

@@ -11,43 +11,21 @@ import numpy as np
 from gdnp._typing import FloatArray
 from gdnp.design import Choice, DenseDesign, DesignMatrix, RowVector, as_design
 from gdnp.design.block import Affine
-from gdnp.losses import Loss, get_loss
+from gdnp.losses import Loss, checked_loss
 from gdnp.metric import Covariance, OperatorCovariance
 from gdnp.moments import Moments
-from gdnp.problem.coordinates import FAR_FROM_ZERO, Coordinates, Gram, standardise
+from gdnp.problem.coordinates import FAR_FROM_ZERO, LARGEST_GRAM, Coordinates, Shared, standardise
 from gdnp.problem.empirical import Empirical
 from gdnp.problem.interface import Cost, Point
+from gdnp.problem.least_squares import inner
 from gdnp.problem.points import DataPoint, Mean
-from gdnp.validation import checked_number, checked_targets, checked_weights
+from gdnp.problem.rank import independent
+from gdnp.validation import checked_flag, checked_number, checked_targets, checked_weights
 
 __all__ = ["LARGEST_GRAM", "Objective", "Shared"]
 
-LARGEST_GRAM = 2048
-"""Columns up to which S is held as a matrix."""
 LONGEST, ROWS_THAT_BEND = 1e6, 0.2
 """Largest |g| of a convex loss. Another's is this many rows a column: see ``Objective.length_cap``."""
-
-
-@dataclass
-class Shared:
-    """What problems on the same rows, weights and loss make once for each other.
-
-    Attributes
-    ----------
-    problems : int
-        How many there will be.
-    standard : (DesignMatrix, Coordinates) or None
-        The design to read and the coordinates in which every column has unit curvature.
-    covariance : Gram or None
-        S in these.
-    kernel : (ndarray of shape (d,), ndarray of shape (n, n)) or None
-        R, and K = X R⁻¹ Xᵀ for it.
-    """
-
-    problems: int = 1
-    standard: tuple[DesignMatrix, Coordinates] | None = None
-    covariance: Gram | None = None
-    kernel: tuple[FloatArray, FloatArray] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +57,8 @@ class Objective(Empirical):
     X : array_like, sparse matrix or DesignMatrix of shape (n, d)
         Features; stored as they are.
     y : array_like of shape (n,)
-        -1 and +1 for a classification loss, real numbers for a regression loss.
+        Any two labels for a classification loss, of which the greater stands for +1 and the other for -1;
+        real numbers for a regression loss.
     loss : str or Loss
         A name in ``gdnp.losses.LOSSES`` or an instance.
     alpha : float
@@ -96,13 +75,12 @@ class Objective(Empirical):
     Raises
     ------
     ValueError
-        For wrong shapes, NaN or infinity, labels that are not -1 and +1, one class alone, bad weights,
-        or a bad `alpha`.
+        For wrong shapes, NaN or infinity, other than two labels, one class alone, bad weights, a bad `alpha`,
+        or a loss of your own that ``gdnp.losses.check_loss`` refuses.
     """
 
     alpha: float
     center: bool
-    shared: Shared
     _is_standard = False
     _standard: Objective | None = None
 
@@ -118,12 +96,15 @@ class Objective(Empirical):
         sample_weight: Any = None,
         n_jobs: int | None = None,
     ) -> None:
-        loss = get_loss(loss)
+        loss = checked_loss(loss)
         design = as_design(X, n_jobs)
         y = checked_targets(y, design.n_samples, loss)
         weight = checked_weights(sample_weight, y, loss)
         alpha = checked_number("alpha", alpha)
-        options = {"fit_intercept": fit_intercept, "center": center}
+        options = {
+            "fit_intercept": checked_flag("fit_intercept", fit_intercept),
+            "center": checked_flag("center", center),
+        }
         self._set(design, y, weight, loss=loss, alpha=alpha, cost=Cost(), shared=Shared(), **options)
         _ = self.moments  # finds NaN and infinity
 
@@ -218,8 +199,33 @@ class Objective(Empirical):
                 self.cost.charge(1.0)
                 parts = standardise(self._given, self.weight, self.loss, self.alpha, self.center)
                 self.shared.standard = parts
-            self._standard = self._with(*self.shared.standard, standard=True)
+                if self.alpha == 0.0:
+                    self._do_without_combinations(*parts)
+            design, coordinates = self.shared.standard
+            given = self._given
+            if coordinates.combinations is not None:
+                kept = coordinates.combinations.kept
+                offset, factor = given.offset[kept], given.factor[kept]
+                given = design.transformed(offset if offset.any() else None, factor)
+            self._standard = self._with(design, coordinates, standard=True, given=given)
         return self._standard
+
+    def _do_without_combinations(self, design: DesignMatrix, coordinates: Coordinates) -> None:
+        """Leave columns that others make up out of the standardised problem: ``raw`` brings them back."""
+        shared = self.shared
+        found, shared.triangle = independent(self._with(design, coordinates, standard=True))
+        if found is not None:
+            kept, c = found.kept, coordinates
+            variance = None if c.variance is None else c.variance[kept]
+            few = Coordinates(c.centre[kept], c.scale[kept], c.ridge[kept], variance, found)
+            shared.standard, shared.covariance = (design.columns(kept), few), None
+            shared.whole = (design, coordinates)
+
+    @property
+    def whole(self) -> Objective | None:
+        """The standardised problem with the columns that it does without; None where there are none."""
+        parts = self.shared.whole
+        return None if parts is None else self._with(*parts, standard=True)
 
     def with_loss(self, loss: Loss) -> Objective:
         """The same data, coordinates and ledger under another loss."""
@@ -227,6 +233,10 @@ class Objective(Empirical):
         # Coordinates of unit curvature are those of a loss: raw ones share none.
         shared = self.shared if standard else Shared(self.shared.problems)
         return self._with(self.design, self.coordinates, standard=standard, loss=loss, shared=shared)
+
+    def reweighted(self, weight: RowVector) -> Objective:
+        """The same rows with other weights, of sum one; its standard coordinates are its own."""
+        return self._with(self.design, self.coordinates, standard=False, weight=weight, shared=Shared())
 
     def on_rows(self, choice: Choice, weight: FloatArray, *, ridge: float = 0.0) -> Objective:
         """The same coordinates on some rows, in memory, with weights of their own and a further ridge."""
@@ -246,19 +256,40 @@ class Objective(Empirical):
         )
 
     def raw(self, x: FloatArray) -> tuple[FloatArray, float]:
-        """(w̃, b) of xᵀw̃ + b for the columns of X as they came."""
-        w, b = self.outward(x)
-        coef = w * self.design.factor
-        return coef, float(b - self.design.offset @ coef)
+        """(w̃, b) of xᵀw̃ + b for the columns of X as they came; the least w̃ of those that predict the same."""
+        found = self.coordinates.combinations
+        if found is not None:
+            coef = found.spread(x[:-1])
+            return coef, inner(x[-1], -found.mean, coef, exact=True)
+        w, known = self.coordinates.scale * x[:-1], self.shared.triangle
+        coef = (self.coordinates.scale * self.design.factor) * x[:-1]
+        if self._is_standard and known is not None and x is known.x and known.intercept is not None:
+            return coef, known.intercept
+        return coef, inner(
+            x[-1], -self._shifts, np.concatenate((w, coef)), exact=bool(self.design.offset.any())
+        )
+
+    def returned(self, x: FloatArray) -> FloatArray:
+        """What is left of x once ``raw`` has rounded b, which counts where columns are far from 0."""
+        return self.from_raw(*self.raw(x)) if self.design.offset.any() else x
 
     def from_raw(self, coef: FloatArray, intercept: float) -> FloatArray:
         """The inverse of ``raw``; a column of scale 0 keeps its 0."""
+        found = self.coordinates.combinations
+        if found is not None:
+            b = inner(intercept, found.mean, coef)
+            return np.append(found.gathered(coef), b if self.fit_intercept else 0.0)
         scale, factor = self.coordinates.scale, self.design.factor
         unit = scale * factor
         v = np.divide(coef, unit, out=np.zeros(self.n_features), where=unit > 0.0)
         w = scale * v
-        b = intercept + self.coordinates.centre @ w + self.design.offset @ (w * factor)
+        b = inner(intercept, self._shifts, np.concatenate((w, w * factor)))
         return np.append(v, b if self.fit_intercept else 0.0)
+
+    @property
+    def _shifts(self) -> FloatArray:
+        """What is taken off the columns that are read, and what these had taken off, shape (2 d,)."""
+        return np.concatenate((self.coordinates.centre, self.design.offset))
 
     def raw_intercept(self, coef: FloatArray, intercept: float) -> float:
         """b of xᵀw̃ + b for raw columns, given γ for the objective's own."""

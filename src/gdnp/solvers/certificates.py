@@ -19,30 +19,48 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.linalg import LinAlgError, eigh
+from scipy.linalg import LinAlgError, eigh, lapack
 from scipy.sparse.linalg import LinearOperator, lobpcg
 
 from gdnp._typing import FloatArray
-from gdnp.design.block import Dual, weighted
+from gdnp.design import RowVector
+from gdnp.design.block import EPS, LONG, STRIP, Dual, weighted
 from gdnp.losses import Loss
+from gdnp.problem.empirical import Empirical
 from gdnp.problem.gram import hessian
 from gdnp.problem.objective import LARGEST_GRAM, Objective
-from gdnp.problem.points import DataPoint
-from gdnp.solvers.conjugate import NewtonStep
+from gdnp.problem.points import DataPoint, Direction
+from gdnp.solvers.conjugate import NewtonStep, advanced
 from gdnp.solvers.state import Certificate, Status
 
-__all__ = ["certified", "duality_gap", "provable", "smallest_curvature"]
+__all__ = [
+    "LAST_DIGITS",
+    "certified",
+    "duality_gap",
+    "estimated_gap",
+    "margin_error",
+    "margin_rounding",
+    "provable",
+    "risen",
+    "scaled_gap",
+    "smallest_curvature",
+]
+
+Solve = Callable[[FloatArray], FloatArray]
 
 SEARCH = 40
-"""Products with ∇²f in the search of its smallest eigenvalue, at most."""
+"""Products with ∇²f at most: in the search of its smallest eigenvalue, in that of what rounding left."""
 CURVATURE_ROUNDING = 1e-9
 """An eigenvalue this far below zero, where columns have unit variance, is not called negative."""
+LAST_DIGITS = 4 * EPS
+"""Relative difference of two values of f that nobody can tell from rounding."""
 
 
 def provable(problem: Objective) -> bool:
     """Whether a duality gap exists: a convex loss with a conjugate, and a ridge on every live column."""
     loss = problem.loss
-    return bool(loss.convex and loss.has_conjugate and np.all(problem.coordinates.ridge > 0.0))
+    smooth = loss.convex and math.isfinite(loss.max_curvature)
+    return bool(smooth and loss.has_conjugate and np.all(problem.coordinates.ridge > 0.0))
 
 
 @dataclass(frozen=True)
@@ -60,11 +78,23 @@ class DualPoint:
         return [float(np.maximum(h, 0.0).sum()), -float(np.minimum(h, 0.0).sum())]
 
 
-def duality_gap(problem: Objective, point: DataPoint, newton: NewtonStep) -> tuple[DataPoint, float]:
+@dataclass(frozen=True)
+class Proof:
+    """A point, an upper bound of f - min f there, and what is left of it in exact products with X."""
+
+    point: DataPoint
+    gap: float
+    exact: float
+
+
+def duality_gap(
+    problem: Objective, point: DataPoint, newton: NewtonStep, allowed: float = 0.0
+) -> tuple[DataPoint, float]:
     """The point one Newton step on, and f there less the dual bound; one pass.
 
     The margins there are computed from the coefficients, not from those before the step: what is proved is
-    proved of the coefficients, whatever rounding the margins have gathered on the way.
+    proved of the coefficients, whatever rounding the margins have gathered on the way. Rounding of the sums
+    is in the bound. Where it alone is in the way of `allowed`, products are taken again in long doubles.
 
     Parameters
     ----------
@@ -73,15 +103,25 @@ def duality_gap(problem: Objective, point: DataPoint, newton: NewtonStep) -> tup
         Where ∇²f was taken.
     newton : NewtonStep
         δ, and X δ as the change of the margins.
+    allowed : float
+        A gap that will do.
 
     Returns
     -------
     DataPoint
-        x + δ.
+        x + δ, as it is returned.
     float
-        An upper bound on f - min f there, up to rounding; infinite where a cannot be balanced.
+        An upper bound of f - min f at the coefficients that ``Objective.raw`` makes of it.
     """
-    rows, x = problem.design.rows, point.x + newton.step
+    proof = _proof(problem, point, newton, careful=False)
+    if proof.exact <= allowed < proof.gap:
+        careful = _proof(problem, point, newton, careful=True)
+        return careful.point, min(careful.gap, proof.gap)
+    return proof.point, proof.gap
+
+
+def _proof(problem: Objective, point: DataPoint, newton: NewtonStep, careful: bool) -> Proof:
+    rows, x = problem.design.rows, problem.returned(point.x + newton.step)
     moved = rows.empty()  # holds a, until the margins take its place
     slope = rows.hold(np.broadcast_to(0.0, rows.n)) if newton.slope is None else newton.slope
     positive, negative = rows.total(
@@ -89,17 +129,210 @@ def duality_gap(problem: Objective, point: DataPoint, newton: NewtonStep) -> tup
     )
     up, down = _balance(positive, negative) if problem.fit_intercept else (1.0, 1.0)
     problem.cost.charge(1.0)
+    (w, b), loss, (coef, intercept) = problem.outward(x), problem.loss, problem.raw(x)
+    wrong = margin_error(problem, x, coef, intercept, careful)
+    if careful:
+        b = intercept + problem.design.offset @ coef.astype(np.longdouble)
+    design = problem.design.in_blocks_for(2 * problem.n_features)
     sums = problem.design.map(
         "gap",
-        Dual(*problem.outward(x), problem.loss, up, down),
+        Dual(w, b, loss, up, down, careful),
         reads=(problem.sigma, problem.base, problem.weight),
         writes=(moved,),
         partial_size=2 * problem.n_features,
     )
-    _, excess, _, dual_product, _, dual_rest = (problem.share * part for part in sums)
-    residual = problem.with_ridge(problem.pulled_back(dual_product, dual_rest), x)[:-1]
-    gap = excess + 0.5 * float(residual @ (residual / problem.coordinates.ridge))
-    return DataPoint(problem, x, moved, [sums[0], sums[2], sums[4]]), float(gap)
+    risk, excess, _, product, _, rest, size, square = (problem.share * part for part in sums)
+    residual = problem.with_ridge(problem.pulled_back(product, float(rest)), x)[:-1]
+    here = DataPoint(problem, x, moved, [sums[0], sums[2].astype(np.float64), sums[4]])
+    # A side of a is scaled down once more until the balance is exact: e is convex in a, and f at a = 0.
+    mass = problem.share * min(up * positive, down * negative)
+    lacking = abs(float(rest)) / mass + STRIP * LONG if problem.fit_intercept and mass > 0.0 else 0.0
+    excess += lacking * risk + LAST_DIGITS * (here.value + size)
+    # Terms of a sum, one after the other in a block, and then a sum of blocks.
+    unit, terms = (
+        LONG if careful else EPS,
+        max(high - low for low, high in design.bounds) + len(design.bounds),
+    )
+    centre = np.abs(problem.coordinates.centre) * problem.coordinates.scale
+    ridge = problem.coordinates.ridge
+    noise = (terms * unit + lacking) * math.sqrt(square) * (_spread(problem) + centre) + EPS * ridge * np.abs(
+        x[:-1]
+    )
+    norm, noise_norm = (math.sqrt(0.5 * float(v @ (v / ridge))) for v in (residual, noise))
+    # e(t + ε) <= e + e'ε + Lε²/2 with e'² <= 2 L e, as e is convex, not negative, and bends by L at most.
+    moved_by = math.sqrt(0.5 * loss.max_curvature) * wrong
+    gap = (math.sqrt(excess) + moved_by) ** 2 + (norm + noise_norm) ** 2
+    return Proof(here, gap if math.isfinite(gap) else math.inf, excess + norm * norm)
+
+
+def _spread(problem: Empirical) -> FloatArray:
+    """The root mean square of the columns as they are read, times their scale, shape (d,)."""
+    coordinates = problem.coordinates
+    variance = 4.0 if coordinates.variance is None else coordinates.variance  # the largest that there is
+    return np.sqrt(variance + np.square(coordinates.centre * coordinates.scale))
+
+
+def margin_error(
+    problem: Objective, x: FloatArray, coef: FloatArray, intercept: float, careful: bool = False
+) -> float:
+    """A bound of the root mean square of margins at x less those of (coef, intercept) in exact arithmetic.
+
+    The rounding of a margin itself is left out.
+
+    Parameters
+    ----------
+    problem : Objective
+    x : ndarray of shape (d + 1,)
+    coef : ndarray of shape (d,)
+    intercept : float
+        Of the raw columns.
+    careful : bool
+        Whether margins come from long doubles, and from the b that is returned.
+    """
+    change, spread = np.abs(problem.from_raw(coef, intercept) - x), _spread(problem)
+    far = float(np.abs(problem.design.offset) @ np.abs(problem.outward(x)[0] * problem.design.factor))
+    wrong = float(change[:-1] @ spread) + LONG * len(x) * far + (0.0 if careful else float(change[-1]))
+    if far > 0.0:
+        wrong += EPS * float(np.abs(x[:-1]) @ spread)  # x - offset is rounded once
+    return wrong + margin_rounding(problem, x, LONG if careful else EPS)
+
+
+def margin_rounding(problem: Empirical, x: FloatArray, unit: float = EPS) -> float:
+    """A bound of the root mean square of what rounding does to margins that are computed at x."""
+    products = len(x) * float(np.abs(x[:-1]) @ _spread(problem))
+    return float(unit * (products + 2.0 * abs(problem.outward(x)[1])))
+
+
+def estimated_gap(
+    problem: Objective, point: DataPoint, newton: NewtonStep, precondition: Callable[[FloatArray], FloatArray]
+) -> float:
+    """An estimate of f - min f one Newton step on, from the gradient there; no pass.
+
+    ½ ∇fᵀ(∇²f)⁻¹∇f with H in the place of ∇²f, made up for how much less ∇²f may be. Along the directions of
+    conjugate gradients that is known. What it lost along δ on the way it may lose again and again, so this
+    counts to the fourth power. Twice all that is said, for directions that these missed.
+
+    Parameters
+    ----------
+    problem : Objective
+    point : DataPoint
+        Where the step led to.
+    newton : NewtonStep
+    precondition : callable
+        g -> H⁻¹ g, that of `newton`.
+    """
+    gradient, lost = point.x_gradient, 1.0
+    wrong = margin_error(problem, point.x, *problem.raw(point.x))
+    if newton.slope is not None:
+        bend = point.along(Direction(newton.step, newton.slope)).expansion(0.0).f_tt
+        lost = max(2.0 * newton.decrement / bend, 1.0) if bend > 0.0 else math.inf
+    square = max(float(gradient @ precondition(gradient)), 0.0)
+    square *= 2.0 / min(newton.least, 1.0)
+    square *= lost * lost * lost * lost  # a power would raise where it overflows
+    square = square if gradient.any() else 0.0  # H of nothing makes NaN of 0
+    gap = 0.5 * (math.sqrt(square) + math.sqrt(_bend(point)) * wrong) ** 2
+    return gap if math.isfinite(gap) else math.inf
+
+
+def risen(point: DataPoint, wrong: float, value: float | None = None) -> float:
+    """What f, or another `value` of it, may be where margins are `wrong`.
+
+    |φ'|² <= 2 L φ for φ >= 0 that bends by L at most.
+    """
+    value, moved_by = point.value if value is None else value, math.sqrt(0.5 * _bend(point)) * wrong
+    return value + (2.0 * math.sqrt(max(value, 0.0)) + moved_by) * moved_by
+
+
+def _bend(point: DataPoint) -> float:
+    """The largest φ'', or where there is none the mean."""
+    most = point.objective.loss.max_curvature
+    return most if math.isfinite(most) else abs(point.mean_curvature)
+
+
+@dataclass(frozen=True)
+class Pressure:
+    """What a change q of the margins does to the slopes c q, written; s c is given, n c without weights."""
+
+    share: float
+
+    def __call__(self, c: FloatArray, s: FloatArray | None, q: FloatArray) -> list[Any]:
+        """See ``Rows.total``."""
+        q *= c
+        if s is None:
+            q /= self.share
+        else:
+            np.divide(q, s, out=q, where=s > 0.0)
+        return []
+
+
+def scaled_gap(
+    problem: Objective,
+    x: FloatArray,
+    dual: tuple[RowVector, float],
+    aim: FloatArray,
+    model: tuple[RowVector, Solve],
+) -> tuple[DataPoint, float]:
+    """x, and f there less the bound of a dual point scaled into the domain of φ*; 2 passes or so.
+
+    Of a ridge nothing is asked. For e = Xᵀ(s σ κ a) + R v̂, which rounding keeps from 0, and the minimiser v*
+
+        f(x) - min f <= Σ s (φ(t) + φ*(κ a) - κ a t) + ½ ‖v - v̂‖²_R + eᵀ(x - x*).
+
+    With e = Xᵀ(s σ c q) + R z, q = σ X z, the last term is at most max |c q| Σ s |t - t*| + ‖z‖_R ‖v - v*‖_R.
+    And f(x) bounds both distances: |t| <= (φ(t) + φ*(b))/b for every b > 0 in the domain, ½ ‖v‖²_R <= f.
+
+    Parameters
+    ----------
+    problem : Objective
+        Of a loss with φ(t) = φ(-t).
+    x : ndarray of shape (d + 1,)
+    dual : (RowVector of shape (n,), float)
+        a and κ; a is used up.
+    aim : ndarray of shape (d + 1,)
+        (v̂, γ), where Xᵀ(s σ κ a) = -R v̂ but for rounding.
+    model : (RowVector of shape (n,), callable)
+        s c >= 0 of the rows, and g -> H⁻¹ g for an H near Xᵀ s c X + R.
+    """
+    (moved, factor), (curvature, solve) = dual, model
+    problem.cost.charge(1.0)
+    sums = problem.design.map(
+        "gap",
+        Dual(*problem.outward(x), problem.loss, factor, factor),
+        reads=(problem.sigma, problem.base, problem.weight),
+        writes=(moved,),
+        partial_size=2 * problem.n_features,
+    )
+    _, excess, _, product, _, rest, size, _ = (problem.share * part for part in sums)
+    point = DataPoint(problem, x, moved, [sums[0], sums[2].astype(np.float64), sums[4]])
+    left = problem.with_ridge(problem.pulled_back(product, float(rest)), aim)
+    moved_by = math.sqrt(0.5 * problem.loss.max_curvature) * margin_error(problem, x, *problem.raw(x))
+    excess = (math.sqrt(excess + LAST_DIGITS * (point.value + size)) + moved_by) ** 2
+    gap = float(excess + problem.penalty(x - aim)) + _of_rounding(point, left, curvature, solve)
+    return point, gap if gap >= 0.0 else math.inf
+
+
+def _of_rounding(point: DataPoint, left: FloatArray, curvature: RowVector, solve: Solve) -> float:
+    """A bound on eᵀ(x - x*); infinite where conjugate gradients do not get through half of e."""
+    problem = point.objective
+    assert isinstance(problem, Objective)
+    square = float(left @ solve(left))
+    step = NewtonStep(np.zeros_like(left), None, left, 0.0, -solve(left), square, square, size=square)
+
+    def half(step: NewtonStep) -> bool:
+        residual = 2.0 * step.residual
+        return bool(residual @ solve(residual) <= square)
+
+    while not step.ended and step.iterations < SEARCH:
+        step = advanced(problem, curvature, step, solve, half)
+    if step.slope is None or not half(step):
+        return 0.0 if square == 0.0 else math.inf
+    slope = step.slope
+    problem.design.rows.total(Pressure(problem.share), curvature, problem.weight, writes=(slope,))
+    steps = problem.loss.max_gradient * 2.0 ** -np.arange(64.0)
+    distance = 2.0 * float(np.min((point.value + problem.loss.conjugate(steps)) / steps))
+    in_ridge = 4.0 * math.sqrt(problem.penalty(step.step) * point.value)
+    # What is left is half as much, of that again a half is left, and so on.
+    return 2.0 * (float(problem.design.rows.extremes(slope)[0, 2]) * distance + in_ridge)
 
 
 def _balance(positive: float, negative: float) -> tuple[float, float]:
@@ -111,18 +344,28 @@ def _balance(positive: float, negative: float) -> tuple[float, float]:
     return (1.0, positive / negative) if negative > positive else (1.0, 1.0)
 
 
-def certified(point: DataPoint, known: Certificate, status: Status, tol: float) -> Certificate:
+def certified(
+    point: DataPoint, known: Certificate, status: Status, tol: float, floor: float = 0.0, wrong: float = 0.0
+) -> Certificate:
     """The certificate of a point that some solver came to, against the bound of another's certificate.
 
-    Its status is CONVERGED if and only if the gap is within `tol`, whatever `status` was said.
+    Where there is a minimiser its status is CONVERGED if and only if the gap is within `tol`, whatever
+    `status` was said; else LENGTH_DIVERGES. The gap of `known` is relative to `floor` at least, and margins
+    may be `wrong` by so much, as ``margin_error`` says.
     """
-    lower = known.objective - known.gap * known.objective / (1.0 + known.gap)
-    excess = max(point.value - lower, 0.0)
-    gap = 0.0 if excess == 0.0 else excess / lower if lower > 0.0 else math.inf
+    lower = 0.0
+    if math.isfinite(known.gap):
+        lower = known.objective - known.gap * max(known.objective / (1.0 + known.gap), floor)
+    lower -= risen(point, wrong, known.objective) - known.objective
+    value = risen(point, wrong)
+    excess, best = max(value - lower, LAST_DIGITS * value), max(lower, floor)
+    gap = 0.0 if excess <= 0.0 else excess / best if best > 0.0 else math.inf
     if gap <= tol:
         status = Status.CONVERGED
     elif status is Status.CONVERGED:
         status = Status.MAX_ITER
+    if known.separation in ("complete", "partial"):
+        status = Status.LENGTH_DIVERGES
     return replace(known, status=status, gap=gap, objective=point.value)
 
 
@@ -132,41 +375,52 @@ def hessian_fits(problem: Objective) -> bool:
 
 
 def smallest_curvature(
-    problem: Objective, point: DataPoint, precondition: Callable[[FloatArray], FloatArray] | None = None
+    problem: Objective, point: DataPoint, precondition: Solve | None = None
 ) -> tuple[float, FloatArray]:
-    """The smallest eigenvalue of ∇²f in the problem's coordinates and its eigenvector.
+    """The smallest eigenvalue of ∇²f in the problem's coordinates from above, and a vector that has it.
+
+    What is found is the Rayleigh quotient of a vector, an upper bound. Where a matrix of many columns has a
+    Cholesky factor, that is the preconditioner of the search, and says that the eigenvalue is at least -1e-9.
 
     Parameters
     ----------
     problem : Objective
     point : DataPoint
     precondition : callable or None
-        g -> H⁻¹ g for a positive definite H near ∇²f, to search with products, a pass over X each; what is
-        found is then the Rayleigh quotient of a vector, an upper bound. None takes the matrix.
+        g -> H⁻¹ g for a positive definite H near ∇²f, to search with products, a pass over X each. None takes
+        the matrix.
     """
     c = problem.curvature(point.margins)
     if precondition is None:
-        values, vectors = eigh(hessian(problem, c), subset_by_index=(0, 0))
-        return float(values[0]), vectors[:, 0]
+        matrix = hessian(problem, c)
+        shifted = matrix + CURVATURE_ROUNDING * np.eye(len(matrix))
+        factor, info = lapack.dpotrf(shifted, lower=1, overwrite_a=1)
+        if info != 0 or len(matrix) <= SEARCH:  # for few columns a decomposition is no dearer
+            values, vectors = eigh(matrix, subset_by_index=(0, 0))
+            return float(values[0]), vectors[:, 0]
+        return _lowest(matrix.__matmul__, lambda g: lapack.dpotrs(factor, g, lower=1)[0], len(matrix))
     buffer = problem.design.rows.empty()
 
     def product(p: FloatArray) -> FloatArray:
-        p = np.ravel(p)
         if problem.fit_intercept:
             return problem.hessian_product(c, p, buffer)
         out = problem.hessian_product(c, np.append(p[:-1], 0.0), buffer)
         out[-1] = p[-1]  # as in ``hessian``
         return out
 
-    size = (problem.n_features + 1, problem.n_features + 1)
-    start = np.random.default_rng(0).standard_normal((size[0], 1))
+    return _lowest(product, precondition, problem.n_features + 1)
+
+
+def _lowest(product: Solve, precondition: Solve, size: int) -> tuple[float, FloatArray]:
+    """The least Rayleigh quotient that locally optimal conjugate gradients find, and its vector."""
+    start = np.random.default_rng(0).standard_normal((size, 1))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of accuracy not reached: a quotient is a bound anyway
         try:
             values, vectors = lobpcg(
-                LinearOperator(size, matvec=product, dtype=np.float64),
+                LinearOperator((size, size), matvec=lambda p: product(np.ravel(p)), dtype=np.float64),
                 start,
-                M=LinearOperator(size, matvec=lambda g: precondition(np.ravel(g)), dtype=np.float64),
+                M=LinearOperator((size, size), matvec=lambda g: precondition(np.ravel(g)), dtype=np.float64),
                 largest=False,
                 maxiter=SEARCH,
                 tol=CURVATURE_ROUNDING,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -44,6 +45,12 @@ class NewtonStep:
         Whether there is nothing more to be had: it went as far as was asked, or as rounding lets it.
     escape : ndarray of shape (d + 1,) or None
         A direction of negative curvature, if one was met.
+    size : float
+        pᵀH p of the direction.
+    least : float
+        The smallest pᵀ∇²f p/pᵀH p met: how much less ∇²f may be than H.
+    gain : float
+        What the last iteration took off the model.
     """
 
     step: FloatArray
@@ -56,6 +63,9 @@ class NewtonStep:
     iterations: int = 0
     ended: bool = False
     escape: FloatArray | None = None
+    size: float = 0.0
+    least: float = math.inf
+    gain: float = 0.0
 
 
 def still(point: DataPoint, precondition: Solve) -> NewtonStep:
@@ -63,7 +73,7 @@ def still(point: DataPoint, precondition: Solve) -> NewtonStep:
     gradient = point.x_gradient
     z = precondition(gradient)
     square = float(gradient @ z)
-    return NewtonStep(np.zeros_like(gradient), None, gradient, 0.0, -z, square, square)
+    return NewtonStep(np.zeros_like(gradient), None, gradient, 0.0, -z, square, square, size=square)
 
 
 def advanced(
@@ -71,7 +81,7 @@ def advanced(
     curvature: RowVector,
     state: NewtonStep,
     precondition: Solve,
-    enough: Callable[[FloatArray, float], bool],
+    enough: Callable[[NewtonStep], bool],
 ) -> NewtonStep:
     """One iteration on; one pass over X.
 
@@ -84,7 +94,7 @@ def advanced(
     precondition : callable
         g -> H⁻¹ g for a positive definite H near ∇²f.
     enough : callable
-        (residual, decrement) -> whether that will do.
+        Whether a step will do.
     """
     rows, p = problem.design.rows, state.direction
     slope = rows.empty()
@@ -98,14 +108,18 @@ def advanced(
     terms = [(a, slope)] if state.slope is None else [(a, slope), (1.0, state.slope)]
     moved = rows.combine(*terms, out=slope)
     # -½ ∇fᵀδ would lose digits with the residuals' orthogonality
-    decrement = state.decrement + 0.5 * a * state.square
-    if enough(residual, decrement):
-        return NewtonStep(x, moved, residual, decrement, p, state.square, state.first, count, True)
+    gain = 0.5 * a * state.square
+    least = min(state.least, bend / state.size)
+    made = replace(state, step=x, slope=moved, residual=residual, iterations=count, least=least, gain=gain)
+    made = replace(made, decrement=state.decrement + gain)
+    if enough(made):
+        return replace(made, ended=True)
     z = precondition(residual)
     square = float(residual @ z)
-    p = p * (square / state.square) - z
+    turn = square / state.square
     ended = not square > ROUNDING * ROUNDING * state.first  # more would only stir up rounding
-    return NewtonStep(x, moved, residual, decrement, p, square, state.first, count, ended)
+    size = square + turn * turn * state.size  # the residual is orthogonal to p
+    return replace(made, direction=p * turn - z, square=square, size=size, ended=ended)
 
 
 def newton_step(
@@ -113,7 +127,7 @@ def newton_step(
     point: DataPoint,
     curvature: RowVector,
     precondition: Solve,
-    enough: Callable[[FloatArray, float], bool],
+    enough: Callable[[NewtonStep], bool],
     max_iter: int,
 ) -> NewtonStep:
     """Conjugate gradients from δ = 0, until it is enough or there were `max_iter` >= 1 products with ∇²f."""

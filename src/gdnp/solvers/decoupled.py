@@ -10,9 +10,9 @@ import numpy as np
 
 from gdnp._typing import FloatArray
 from gdnp.metric import METRICS, Covariance, OperatorCovariance
-from gdnp.problem.interface import Objective
+from gdnp.problem.interface import Line, Objective
 from gdnp.solvers.lengths import FixedLength, LengthRule
-from gdnp.solvers.state import ROUNDING, DecoupledState, Length, Method, State
+from gdnp.solvers.state import ROUNDING, DecoupledState, Length, Method, State, parted
 from gdnp.solvers.step_sizes import StepSize
 
 __all__ = ["DecoupledDescent"]
@@ -54,29 +54,43 @@ class DecoupledDescent(Method):
     direction_tol: float | None = None
 
     def init(self, objective: Objective, start: FloatArray | None) -> DecoupledState:
-        """The state at w₀ = `start`, by default u with ‖u‖_S = 1, where ρ(w₀) ≠ 0 unless u = 0."""
-        w = objective.u if start is None else start
-        if start is None:
+        """The state at `start`, w₀ or (w₀, γ₀), by default u with ‖u‖_S = 1: ρ(w₀) ≠ 0 unless u = 0."""
+        w, c = parted(np.zeros(objective.n_features) if start is None else start, objective.n_features)
+        own = not w.any()  # 0 has no direction
+        if own:
+            w = objective.u
             objective.cost.charge(0.5)  # u = -Xᵀy/n
         if self.preconditioned or self.step_size.needs_spectrum:
             objective.cost.charge(objective.gram_passes)
         metric = METRICS[self.metric](objective.covariance)
         if isinstance(metric, Covariance):
             w = metric.project(w)
-        if start is None:
+        if own:
             w = w / (objective.covariance.norm(w) or 1.0)
-        state = DecoupledState(
-            point=objective.origin, metric=metric, direction=w, length=Length(metric.norm(w))
-        )
+        given = Length(0.0 if own and start is not None else metric.norm(w), c)
+        state = DecoupledState(point=objective.origin, metric=metric, direction=w, length=given)
         if not state.norm > 0.0:
-            return replace(state, stalled=True)
-        first = self.length if self.guarded else FixedLength()
-        state = self.moved(objective, state, w, first)
+            return replace(state, point=objective.at(0.0 * w, c) if c else state.point, stalled=True)
+        state = self._measured(objective, state, start is not None)
         if objective.alpha > 0.0 and isinstance(metric, Covariance | OperatorCovariance):
             c2 = state.point.mean_curvature
             ridge = objective.alpha / (c2 if c2 > 0.0 else objective.loss.max_curvature)
-            state = self.moved(objective, replace(state, metric=metric.shifted(ridge)), w, first)
+            ridge = min(ridge, float(np.finfo(np.float64).max) ** 0.5)  # c₂ may be next to nothing
+            metric = metric.shifted(ridge)
+            length = replace(state.length, g=state.length.g * metric.norm(w) / state.norm)
+            state = replace(state, metric=metric, length=length)  # the same point
         return state
+
+    def _measured(self, objective: Objective, state: DecoupledState, given: bool) -> DecoupledState:
+        """The state with its point; of a guarded method at a fitted length, if that is below the start."""
+        w = state.direction
+        line = objective.origin.line(w / state.norm)
+        fitted = self._along(objective, line, state, w, self.length if self.guarded else FixedLength())
+        if not (given and self.guarded):
+            return fitted
+        kept = self._along(objective, line, state, w, FixedLength())
+        ceiling = kept.point.value + ROUNDING * abs(kept.point.value)
+        return fitted if fitted.point.value <= ceiling else kept
 
     def step(self, objective: Objective, state: State) -> DecoupledState:
         """One direction step and one length step."""
@@ -111,6 +125,11 @@ class DecoupledDescent(Method):
     ) -> DecoupledState:
         """The state at direction w, its length found by `rule`."""
         line = objective.origin.line(w / state.metric.norm(w))
+        return self._along(objective, line, state, w, rule)
+
+    def _along(
+        self, objective: Objective, line: Line, state: DecoupledState, w: FloatArray, rule: LengthRule
+    ) -> DecoupledState:
         length = rule.fit(objective, line, state)
         point = line.point(length.g, length.intercept)
         unbounded = objective.loss.increasing and objective.alpha == 0.0 and point.separates

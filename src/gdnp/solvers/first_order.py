@@ -10,7 +10,7 @@ import numpy as np
 
 from gdnp._typing import FloatArray
 from gdnp.problem.interface import Objective
-from gdnp.solvers.state import Method, State
+from gdnp.solvers.state import Method, State, parted
 from gdnp.validation import checked_number
 
 __all__ = ["GradientDescent", "GradientState", "largest_curvature", "smallest_curvature"]
@@ -68,8 +68,8 @@ class GradientDescent(Method):
             )
 
     def init(self, objective: Objective, start: FloatArray | None) -> GradientState:
-        """The state at w̃₀ = `start`, by default 0."""
-        coef = np.zeros(objective.n_features) if start is None else start
+        """The state at `start`, w̃₀ or (w̃₀, γ₀), by default 0."""
+        coef, c = parted(np.zeros(objective.n_features) if start is None else start, objective.n_features)
         step, beta = self.step_length, 0.0
         if step is None or self.momentum == "constant":
             objective.cost.charge(objective.gram_passes)
@@ -80,7 +80,7 @@ class GradientDescent(Method):
             beta = (1.0 - root) / (1.0 + root)
         elif not isinstance(self.momentum, str):
             beta = self.momentum
-        return GradientState(point=objective.at(coef), step=step, momentum=beta, base=np.append(coef, 0.0))
+        return GradientState(point=objective.at(coef, c), step=step, momentum=beta, base=np.append(coef, c))
 
     def step(self, objective: Objective, state: State) -> GradientState:
         """One gradient step and one extrapolation."""

@@ -45,7 +45,7 @@ class GradientSteps:
     count : int
         How many.
     step : float or None
-        η of g ← g - η ∂f/∂g; None is safe, 1/sup φ'' in the metric S.
+        η of g ← g - η ∂f/∂g; None is safe, 1/sup φ'' in the metric S without a ridge.
     """
 
     count: int
@@ -68,7 +68,7 @@ class SimultaneousStep:
     Parameters
     ----------
     step : float or None
-        η of g ← g - η ∂f/∂g; None is safe, 1/sup φ'' in the metric S.
+        η of g ← g - η ∂f/∂g; None is safe, 1/sup φ'' in the metric S without a ridge.
     """
 
     step: float | None = None
@@ -160,9 +160,10 @@ class Bisection:
 
 
 def safe_step(objective: Objective, state: DecoupledState) -> float:
-    """1/(E ξ² sup φ''), ξ = xᵀw/‖w‖: safe for g along w, and E ξ² = 1 in the metric S."""
+    """1/(E ξ² sup φ'' + α ‖w‖²/‖w‖_A²), ξ = xᵀw/‖w‖_A: safe for g along w, and E ξ² = 1 in the metric S."""
     second_moment = (objective.covariance.norm(state.direction) / state.norm) ** 2
-    return 1.0 / (max(second_moment, 1.0) * objective.loss.max_curvature)
+    ridge = objective.alpha * float(state.direction @ state.direction) / state.norm**2
+    return 1.0 / (max(second_moment, 1.0) * objective.loss.max_curvature + ridge)
 
 
 def _capped(objective: Objective, g: float, c: float) -> Length:

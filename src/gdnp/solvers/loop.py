@@ -117,7 +117,7 @@ def run(
     max_iter : int
     tol : float
     callback : callable or None
-        Called with a ``Progress`` at the start and after every step.
+        Called with a ``Progress`` at the start and after every step; the run ends where it returns True.
     lengths : bool
         Whether the history has the length, which takes time where S is not known.
     """
@@ -151,6 +151,7 @@ class _Records:
         self.objective, self.method, self.tol = objective, method, tol
         self.callback, self.lengths = callback, lengths
         self.last: Progress | None = None
+        self.stopped = False
         self.history: dict[str, list[float]] = {name: [] for name in COLUMNS if lengths or name != "length"}
         self.seconds = 0.0
         self.passes = objective.cost.passes
@@ -180,7 +181,8 @@ class _Records:
             if not (all(map(math.isfinite, measured)) and (math.isfinite(length) or not self.lengths)):
                 return self._undone(measured)
             self._record(passes, measured, length, state)
-            return method.terminate(objective, state, measured, self.scale, self.tol)
+            status = method.terminate(objective, state, measured, self.scale, self.tol)
+            return Status.STOPPED if status is None and self.stopped else status
 
     def _undone(self, measured: Measured) -> Status:
         if self.last is None:
@@ -206,17 +208,21 @@ class _Records:
         for column, values in self.history.items():
             values.append(getattr(row, column))
         if self.callback is not None:
-            self.callback(row)
+            self.stopped = self.callback(row) is True
 
     def result(self, state: State, status: Status | None) -> Result:
         """The result; without a status, the iterations ran out."""
         assert self.last is not None
         objective, method, last = self.objective, self.method, self.last
         with objective.cost.free():
+            if status is Status.STOPPED:
+                state = method.stopped(objective, state)
             coef, intercept = method.solution(objective, state)
             length = last.length if self.lengths else method.length_of(objective, state)
             if status is None:
                 status = method.unfinished(objective, state)
+            if not (np.isfinite(coef).all() and math.isfinite(intercept)):
+                status = Status.NON_FINITE  # beyond float64 in the units of raw columns
         return Result(
             coef=coef,
             intercept=intercept,

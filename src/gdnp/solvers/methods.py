@@ -16,7 +16,7 @@ preset                  metric                    step size                     
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -29,7 +29,8 @@ from gdnp.solvers.first_order import GradientDescent
 from gdnp.solvers.lengths import Bisection, GradientSteps, NewtonLength, SimultaneousStep
 from gdnp.solvers.loop import Progress, Result, run
 from gdnp.solvers.nonconvex import NonconvexAGD
-from gdnp.solvers.state import DecoupledState, Method
+from gdnp.solvers.separation import diverges
+from gdnp.solvers.state import DecoupledState, Method, Status
 from gdnp.solvers.step_sizes import AdaptiveStep, ConstantStep
 from gdnp.solvers.two_step import TwoStep
 from gdnp.validation import checked_count, checked_number
@@ -137,7 +138,7 @@ def batch_norm_gd(*, step: float | None = None) -> DecoupledDescent:
     Parameters
     ----------
     step : float or None
-        For w and for g; None is 1/(L sup φ'') for w and 1/sup φ'' for g.
+        For w and for g; None is 1/(L sup φ'' + α) for w, and without a ridge 1/sup φ'' for g.
     """
     _check_positive("batch_norm_gd", step=step)
     return DecoupledDescent(
@@ -238,8 +239,9 @@ def minimize(
         ``gdnp.Objective`` on data, or one of ``gdnp.population``.
     method : Method or str
         A preset of ``gdnp.methods``, or its name.
-    w0 : ndarray of shape (d,) or None
-        The start w̃₀. None: u for methods that need a direction, 0 for the others.
+    w0 : ndarray of shape (d,) or (d + 1,), or None
+        The start w̃₀, and after it b where the objective has an intercept, as ``Result`` gives them; d numbers
+        start from γ = 0, the b of the mean row. None: u for methods that need a direction, 0 for the others.
     max_iter : int
         Steps at most.
     tol : float
@@ -247,11 +249,13 @@ def minimize(
         diverges no such point exists, and the run ends when the direction is as stationary. For "newton" it
         is relative suboptimality.
     callback : callable or None
-        Called with a ``Progress`` after every step and at the start. What it raises ends the run.
+        Called with a ``Progress`` after every step and at the start. Where it returns True the run ends with
+        the status STOPPED; what it raises ends the run, too.
 
     Returns
     -------
     Result
+        Of a loss without a minimiser the status is LENGTH_DIVERGES, where that can be seen from its end.
 
     Raises
     ------
@@ -259,24 +263,33 @@ def minimize(
         For an unknown name, a start of the wrong shape or not finite, or a method that does not fit the
         objective.
     """
-    return run(
+    result = run(
         objective,
         get_method(method),
-        _checked_start(w0, objective.n_features),
+        _checked_start(w0, objective),
         max_iter=checked_count("max_iter", max_iter),
         tol=checked_number("tol", tol),
         callback=callback,
     )
+    if result.certificate is not None or result.status in (Status.LENGTH_DIVERGES, Status.NON_FINITE):
+        return result
+    with objective.cost.free():
+        endless = diverges(objective, result.coef, result.intercept)
+    return replace(result, status=Status.LENGTH_DIVERGES) if endless else result
 
 
-def _checked_start(w0: FloatArray | None, d: int) -> FloatArray | None:
+def _checked_start(w0: FloatArray | None, objective: Objective) -> FloatArray | None:
+    """The start with γ instead of b, of which it is a shift."""
     if w0 is None:
         return None
-    start = np.array(w0, dtype=np.float64)
-    if start.shape != (d,) or not np.isfinite(start).all():
+    d, start = objective.n_features, np.array(w0, dtype=np.float64)
+    if start.shape not in ((d,), (d + objective.fit_intercept,)) or not np.isfinite(start).all():
+        last = " and one for the intercept if there is a start for it" if objective.fit_intercept else ""
         raise ValueError(
-            f"w0 must be finite with one entry per column, shape ({d},). Got shape {start.shape}."
+            f"w0 must be finite with one entry per column, shape ({d},){last}. Got shape {start.shape}."
         )
+    if len(start) > d:
+        start[d] -= objective.raw_intercept(start[:d], 0.0)
     return start
 
 

@@ -28,7 +28,7 @@ import numpy as np
 from gdnp._typing import FloatArray
 from gdnp.problem.interface import Objective, Point
 from gdnp.solvers.first_order import largest_curvature
-from gdnp.solvers.state import ROUNDING, Method, State
+from gdnp.solvers.state import ROUNDING, Method, State, parted
 
 __all__ = ["NonconvexAGD", "NonconvexParameters", "NonconvexState"]
 
@@ -143,13 +143,13 @@ class NonconvexAGD(Method):
             raise ValueError(f"{self.name}: wait must be at least 1, or None. Got {self.wait!r}.")
 
     def init(self, objective: Objective, start: FloatArray | None) -> NonconvexState:
-        """The state at rest at w̃₀ = `start`, by default 0."""
+        """The state at rest at `start`, w̃₀ or (w̃₀, γ₀), by default 0."""
         objective.cost.charge(objective.gram_passes)
-        coef = np.zeros(objective.n_features) if start is None else start
+        d = objective.n_features
         return NonconvexState(
-            point=objective.at(coef),
+            point=objective.at(*parted(np.zeros(d) if start is None else start, d)),
             parameters=self.resolved(objective),
-            velocity=np.zeros(objective.n_features + 1),
+            velocity=np.zeros(d + 1),
         )
 
     def resolved(self, objective: Objective) -> NonconvexParameters:

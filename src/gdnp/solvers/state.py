@@ -24,6 +24,7 @@ __all__ = [
     "Method",
     "State",
     "Status",
+    "parted",
 ]
 
 ROUNDING = 64 * float(np.finfo(np.float64).eps)
@@ -36,10 +37,12 @@ class Status(Enum):
     CONVERGED = "the tolerance is met"
     MAX_ITER = "the iterations ran out before the tolerance was met; raise max_iter or tol"
     LENGTH_DIVERGES = (
-        "the loss has no finite minimiser along this direction (separable data, or a bounded loss that "
-        "prefers the 0-1 limit); the direction stands, and a ridge alpha > 0 gives a finite length"
+        "the loss has no finite minimiser along this direction (data separable wholly or in part, or a "
+        "bounded loss that prefers the 0-1 limit); the direction stands, and a ridge alpha > 0 gives a "
+        "finite length"
     )
     STALLED = "no step improves the objective beyond rounding although the tolerance is not met"
+    STOPPED = "a callback ended the run"
     NON_FINITE = "a step gave NaN or infinity and was undone; use a smaller step or scale the data"
 
     @property
@@ -89,8 +92,9 @@ class Certificate:
     status : Status
         How the run ended.
     gap : float
-        Bound or estimate of (f - min f)/min f. Near interpolation, where min f is below 1e-15 of f at the
-        constant prediction, it is relative to that: less is rounding of the targets.
+        Bound or estimate of (f - min f)/min f, never below the rounding of f. Near interpolation it is
+        relative to what is rounding of the targets: 1e-15 of f at the constant prediction c, or where that is
+        more the largest φ'' times (3.7e-11 c)²/2.
     gradient_norm : float
         ‖∇f‖ in the inverse of the metric the solver ended with.
     kind : {"duality_gap", "newton_decrement"}
@@ -105,6 +109,12 @@ class Certificate:
         Classification: the weighted share of training rows on the wrong side.
     smoothing_gap : float or None
         Bounded losses: mean φ less the 0-1 error, what smoothing adds to or takes off the error.
+    separation : {"complete", "partial", "none", "not decided"} or None
+        Increasing convex losses without a ridge: whether a hyperplane has all rows strictly on their sides,
+        or some, the others lying on it; f then has no minimum, and `gap` is relative to its infimum. None
+        where the last Newton step shows that there is no such hyperplane, or nobody asked.
+    diverging : tuple of int
+        Columns whose coefficients grow for ever as f falls to its infimum, those that move f most first.
     """
 
     status: Status
@@ -115,6 +125,8 @@ class Certificate:
     smallest_curvature: float | None = None
     zero_one_error: float | None = None
     smoothing_gap: float | None = None
+    separation: Literal["complete", "partial", "none", "not decided"] | None = None
+    diverging: tuple[int, ...] = ()
 
     @property
     def proved(self) -> bool:
@@ -153,7 +165,7 @@ class Method(ABC):
 
     @abstractmethod
     def init(self, objective: Objective, start: FloatArray | None) -> State:
-        """The state at `start`, shape (d,), or at the method's own start."""
+        """The state at `start`, w̃ of shape (d,) or (w̃, γ) of shape (d + 1,), or at the method's own start."""
 
     @abstractmethod
     def step(self, objective: Objective, state: Any) -> State:
@@ -201,6 +213,11 @@ class Method(ABC):
         separated = loss.increasing and point.separates
         return separated or (not loss.convex and objective.covariance.norm(point.coef) > objective.length_cap)
 
+    def stopped(self, objective: Objective, state: Any) -> State:
+        """The state of a run that a callback ended, with whatever the method says at an end."""
+        assert isinstance(state, State)
+        return state
+
     def solution(self, objective: Objective, state: Any) -> tuple[FloatArray, float]:
         """(w̃, b) of xᵀw̃ + b for raw columns."""
         point = state.point
@@ -216,6 +233,11 @@ class Method(ABC):
 
     def _gradient_norm(self, objective: Objective, point: Point) -> float:
         return float(np.hypot(objective.covariance.dual_norm(point.gradient), point.intercept_gradient))
+
+
+def parted(start: FloatArray, d: int) -> tuple[FloatArray, float]:
+    """w̃, shape (d,), and γ of a start; 0 where it has none."""
+    return start[:d], float(start[d]) if len(start) > d else 0.0
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class ConstantStep:
     Parameters
     ----------
     step : float or None
-        s; None is 1/(λ_max(S) sup φ''), safe where ‖w‖ = |g|.
+        s; None is 1/(λ_max(S) sup φ'' + α), safe where ‖w‖ = |g|.
     """
 
     step: float | None = None
@@ -43,7 +43,7 @@ class ConstantStep:
         """``step``."""
         if self.step is not None:
             return self.step
-        curvature = objective.covariance.largest * objective.loss.max_curvature
+        curvature = objective.covariance.largest * objective.loss.max_curvature + objective.alpha
         return 1.0 / curvature if curvature > 0.0 else 1.0
 
 

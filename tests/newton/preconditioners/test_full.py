@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gdnp.losses import LogLoss, PseudoHuber, SquaredError
-from gdnp.newton.preconditioners import FullPreconditioner
+from gdnp.newton.preconditioners import FullPreconditioner, TrianglePreconditioner
 from gdnp.newton.preconditioners.full import cholesky
 from gdnp.problem.gram import gram
 from problems import draw, problem_of
@@ -44,3 +44,17 @@ def test_a_positive_definite_matrix_is_left_alone(rng):
 def test_a_matrix_that_is_none_is_refused(spoil):
     with pytest.raises(FloatingPointError, match="not finite or far from positive semidefinite"):
         cholesky(np.diag([1.0, spoil]), 1.0)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_a_triangle_of_X_solves_least_squares_whose_gram_is_singular_to_rounding(rng, fit_intercept):
+    X, y = draw(rng, n=40, d=5, loss=SquaredError())
+    X[:, 4] = X[:, 3] + 1e-9 * X[:, 4]
+    problem = problem_of(X, y, SquaredError(), 0.0, fit_intercept)
+    found = TrianglePreconditioner(problem.shared.triangle)
+    x = np.append(rng.standard_normal(5), 0.5 if fit_intercept else 0.0)
+    x[4] = -x[3] * problem.coordinates.scale[4] / problem.coordinates.scale[3]  # the tiny difference alone
+    c = problem.curvature(problem.point(x).margins)
+    product = problem.hessian_product(c, x, np.empty(40))
+    again = problem.hessian_product(c, found.solve(product), np.empty(40))
+    np.testing.assert_allclose(again, product, rtol=1e-6, atol=1e-9 * np.abs(product).max())

@@ -214,6 +214,9 @@ def first_stage(facts: Facts, *, sure: bool = False) -> Stage:
 def _kinds(facts: Facts, sure: bool) -> tuple[Kind, ...]:
     n, d, few = facts.n, facts.d, facts.few_rows
     if n <= LARGEST_GRAM and (few or facts.hidden_ridge):
+        one_system = few and facts.quadratic and not facts.hidden_ridge
+        if one_system and _kernel_cost(facts, kept=False, hidden=False) <= AT_ONCE:
+            return (Kind.KERNEL,)
         return (Kind.DIAGONAL if few or d > LARGEST_GRAM else Kind.FULL), Kind.KERNEL
     if d <= LARGEST_GRAM:
         worth = AT_ONCE if facts.quadratic else 1.0

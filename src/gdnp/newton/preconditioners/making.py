@@ -32,6 +32,7 @@ def made(
     *,
     damping: float = 0.0,
     previous: Preconditioner | None = None,
+    curvature: RowVector | None = None,
 ) -> Preconditioner:
     """The preconditioner where the margins are these.
 
@@ -44,23 +45,27 @@ def made(
         A further multiple of the identity; columns have unit curvature.
     previous : Preconditioner or None
         The last one, whose directions a next one of low rank goes on from.
+    curvature : RowVector of shape (n,) or None
+        What stands for s φ'' >= 0 of the rows.
 
     Raises
     ------
     FloatingPointError
         Where the curvature is not finite, or has underflowed in all rows that counted.
     """
-    c = problem.curvature(margins) if problem.loss.convex else expected_curvature(problem, margins)
+    c, most = curvature, MANY if curvature is None else 1.0
+    if c is None:
+        c = problem.curvature(margins) if problem.loss.convex else expected_curvature(problem, margins)
     ridge = problem.coordinates.ridge + damping
     match stage.kind:
         case Kind.FULL:
-            choice = _rows_of(problem, c, stage.size)
+            choice = _rows_of(problem, c, stage.size, most)
             return FullPreconditioner(gram(problem, c, choice), ridge)
         case Kind.KERNEL:
             return _of_rows(problem, c, ridge)
         case Kind.LOW_RANK if not stage.flat:
             last = previous if isinstance(previous, LowRankPreconditioner) else None
-            choice = _that_curve(problem, c, least=1)
+            choice = _that_curve(problem, c, 1, most)
             return LowRankPreconditioner.of(problem, c, ridge, stage.size, choice, last)
     return LowRankPreconditioner.of(problem, c, ridge)
 
@@ -70,15 +75,17 @@ def _level(problem: Objective, c: RowVector) -> float:
     return NEGLIGIBLE * float(problem.design.rows.total(Mean(np.positive), c, None)[0]) / problem.n_samples
 
 
-def _that_curve(problem: Objective, c: RowVector, least: int) -> Choice | None:
+def _that_curve(problem: Objective, c: RowVector, least: int, most: float) -> Choice | None:
     """The rows without those that hardly curve f; None where these are few."""
-    choice = problem.design.rows.above(c, _level(problem, c))
-    return choice if least <= choice.count <= MANY * problem.n_samples else None
+    level, choice = _level(problem, c), Choice(None, 0)
+    while choice.count < least and level > 0.0:
+        choice, level = problem.design.rows.above(c, level), NEGLIGIBLE * level
+    return choice if least <= choice.count <= most * problem.n_samples else None
 
 
-def _rows_of(problem: Objective, c: RowVector, size: int) -> Choice | None:
+def _rows_of(problem: Objective, c: RowVector, size: int, most: float) -> Choice | None:
     """Those that a Gram is made from, `size` of them at most; None is all."""
-    choice = _that_curve(problem, c, problem.n_features)
+    choice = _that_curve(problem, c, problem.n_features, most)
     if size < min(problem.n_samples if choice is None else choice.count, problem.n_samples):
         level = -np.inf if choice is None else _level(problem, c)
         return problem.design.rows.sample(c, size, level=level)

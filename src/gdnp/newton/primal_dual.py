@@ -1,0 +1,246 @@
+"""Losses that bend in few rows: slopes a and coefficients x are found together, on a path of widths.
+
+Far from zero a robust loss has next to no φ'', and Newton's model of f says nothing of its minimum. Write
+a = φ'(t) as a h(t) = t with h = t/φ'(t), which bends little where φ' bends much, and linearise it in a and t
+(Chan, Golub and Mulet 1999). With C = (1 - a h')/h, between the weight 1/h of reweighted least squares at
+a = 0 and φ'' at a = φ'(t), and with σ and s as in ``problem.empirical``,
+
+    (Xᵀ s C X + R) δ = -∇f,   a⁺ = φ'(t) + C σ X δ.
+
+The second makes Xᵀ(s σ a⁺) = -R (v + δ): a dual point that is feasible once it is scaled into the domain of
+φ*. So every step has a duality gap, ridge or no ridge. φ(t) is k φ(t/k) at first, with k near the size of the
+residuals. k falls as the steps of a become whole, and the gap is that of φ itself at every k.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from gdnp._typing import FloatArray
+from gdnp.design import RowVector
+from gdnp.design.block import total, weighted
+from gdnp.losses import Loss
+from gdnp.newton.nonconvex import Tempered
+from gdnp.newton.preconditioners import Event, Preconditioner, Seen, Stage, made, next_stage, seen_of
+from gdnp.newton.search import LITTLE, step_along
+from gdnp.newton.state import NewtonState
+from gdnp.problem.objective import Objective
+from gdnp.problem.points import DataPoint, Direction, Mean
+from gdnp.solvers.certificates import SEARCH, scaled_gap
+from gdnp.solvers.conjugate import NewtonStep, newton_step
+from gdnp.solvers.state import ROUNDING, Status
+
+__all__ = [
+    "begun",
+    "is_bounded_in_slope",
+    "is_flat_somewhere",
+    "iterated",
+    "left_after",
+    "softened",
+    "width_of",
+]
+
+
+@dataclass(frozen=True)
+class Bent:
+    """s C of every row, written; n times as much where every row weighs the same."""
+
+    loss: Loss
+    share: float
+
+    def __call__(self, t: FloatArray, a: FloatArray, s: FloatArray | None, out: FloatArray) -> list[Any]:
+        """See ``Rows.total``."""
+        out[:] = weighted(_bend(self.loss, t, a)[1], s)
+        if s is None:
+            out *= self.share
+        return []
+
+
+@dataclass(frozen=True)
+class Moved:
+    """a⁺, written, and the change of a in units of the room that it has."""
+
+    loss: Loss
+
+    def __call__(
+        self, t: FloatArray, q: FloatArray, a: FloatArray, whole: FloatArray, used: FloatArray
+    ) -> list[Any]:
+        """See ``Rows.total``."""
+        slope, bend = _bend(self.loss, t, a)
+        most = self.loss.max_gradient
+        whole[:] = slope + bend * q
+        change = whole - a
+        room = np.where(change > 0.0, most - a, most + a)
+        np.divide(np.abs(change), np.maximum(room, ROUNDING * most), out=used)
+        return []
+
+
+@dataclass(frozen=True)
+class Excess:
+    """Σ s (φ(t) + φ*(κa) - κ a t)."""
+
+    loss: Loss
+    factor: float
+
+    def __call__(self, t: FloatArray, a: FloatArray, s: FloatArray | None) -> list[Any]:
+        """See ``Rows.total``."""
+        dual = self.factor * a
+        return [total(np.maximum(self.loss.value(t) + self.loss.conjugate(dual) - dual * t, 0.0), s)]
+
+
+def _bend(loss: Loss, t: FloatArray, a: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """φ' and C = 1/h + (a/φ')(φ'' - 1/h)."""
+    _, slope, bend = loss.derivatives(t)
+    weight = np.divide(slope, t, out=bend.copy(), where=t != 0.0)
+    bend -= weight
+    bend *= a
+    np.divide(bend, slope, out=bend, where=slope != 0.0)
+    bend += weight
+    return slope, np.clip(bend, 0.0, 2.0 * weight, out=bend)
+
+
+def is_bounded_in_slope(loss: Loss) -> bool:
+    """Whether this is how to minimise it where curvature vanishes: a convex robust loss of residuals."""
+    robust = loss.task == "regression" and loss.convex and not loss.quadratic
+    return robust and loss.has_conjugate and math.isfinite(loss.max_gradient)
+
+
+def width_of(point: DataPoint) -> float:
+    """The mean size of the residuals, in units of where the loss bends; 1 at least."""
+    problem = point.objective
+    size = problem.share * float(problem.design.rows.total(Mean(np.abs), point.margins, problem.weight)[0])
+    return max(1.0, size * problem.loss.max_curvature / problem.loss.max_gradient)
+
+
+def is_flat_somewhere(point: DataPoint) -> bool:
+    """Whether φ'' is 0 in the row with the largest residual."""
+    problem = point.objective
+    ends = problem.design.rows.extremes(point.margins)[0]
+    return bool((problem.loss.curvature(ends) == 0.0).any())
+
+
+def softened(problem: Objective, width: float) -> Objective:
+    """The problem with k φ(t/k) for φ."""
+    return problem if width == 1.0 else problem.with_loss(Tempered(problem.loss, 1.0 / width, width))
+
+
+def begun(state: NewtonState, width: float) -> NewtonState:
+    """The state with slopes near those of k φ(t/k), every one of them with room to move."""
+    rows, loss = state.problem.design.rows, softened(state.problem, width).loss
+    dual = rows.empty()
+    rows.total(Slopes(loss, 1.0 - LITTLE * LITTLE), state.point.margins, writes=(dual,))
+    return replace(state, dual=dual, width=width, decrements=(), attempts=0, stuck=False)
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """A share of φ'(t), written."""
+
+    loss: Loss
+    share: float
+
+    def __call__(self, t: FloatArray, out: FloatArray) -> list[Any]:
+        """See ``Rows.total``."""
+        np.multiply(self.loss.gradient(t), self.share, out=out)
+        return []
+
+
+def iterated(state: NewtonState, tol: float, *, last: bool = False) -> NewtonState:
+    """One step of a and x, and the state with a certificate where its gap is within `tol`, or `last`."""
+    problem, point = state.problem, state.point
+    smooth = softened(problem, state.width)
+    at = smooth.known(point.x, point.margins)
+    rows, dual = problem.design.rows, state.dual
+    assert dual is not None
+    curvature, whole, used = rows.empty(), rows.empty(), rows.empty()
+    rows.total(Bent(smooth.loss, problem.share), point.margins, dual, problem.weight, writes=(curvature,))
+    exact = max(ROUNDING, min(LITTLE, state.gap**1.5))
+    solve, spare = state.preconditioner, state.spare
+
+    def enough(newton: NewtonStep) -> bool:
+        left = newton.residual @ solve.solve(newton.residual)
+        return bool(left <= exact * exact * 2.0 * newton.decrement)
+
+    newton = newton_step(smooth, at, curvature, solve.solve, enough, int(spare)) if spare > 0.0 else None
+    if newton is None or not newton.ended:
+        spent = problem.cost.passes
+        try:
+            solve = made(smooth, state.stage, point.margins, previous=solve, curvature=curvature)
+        except FloatingPointError:
+            return state.ended(Status.STALLED, math.inf, "duality_gap")
+        spare = problem.cost.passes - spent
+        newton = newton_step(smooth, at, curvature, solve.solve, enough, SEARCH)
+    slope = rows.hold(np.broadcast_to(0.0, rows.n)) if newton.slope is None else newton.slope
+    rows.total(Moved(smooth.loss), point.margins, slope, dual, writes=(whole, used))
+    pace = min(1.0, (1.0 - LITTLE * LITTLE) / max(float(rows.extremes(used)[0, 2]), ROUNDING))
+    lower = step_along(at, Direction(newton.step, slope), float(newton.step @ at.x_gradient))
+    new = point if lower is None else problem.known(lower.x, lower.margins)
+    scale, gap = _scaled(problem, whole, new)
+    aim = scale * (point.x + newton.step)
+    gap += problem.penalty(new.x - aim)
+    moved = replace(
+        state,
+        point=new,
+        preconditioner=solve,
+        # H that took many more passes than its products is worth keeping
+        spare=spare if newton.iterations <= LITTLE * spare else 0.0,
+        stage=state.stage if newton.ended else _sharper(state, solve),
+        dual=rows.combine((1.0 - pace, dual), (pace, whole)),
+        width=max(1.0, state.width * max(LITTLE, 1.0 - pace)),
+        decrements=(newton.decrement,),
+        gap=gap / max(state.scale(new.value - gap), 1e-300),
+    )
+    gained = new.value < point.value - max(LITTLE * tol, ROUNDING) * state.scale(point.value)
+    same = moved.width == state.width and moved.stage == state.stage
+    idle = same and not gained and not 2.0 * moved.gap < state.gap
+    settled, moved = idle and state.stuck, replace(moved, stuck=idle)
+    if not (last or settled or moved.within(gap, tol)):
+        return moved
+    proved, gap = scaled_gap(problem, new.x, (whole, scale), aim, (curvature, solve.solve))
+    moved = replace(moved, point=proved, attempts=state.attempts + 1)
+    if moved.within(gap, tol):
+        return moved.ended(Status.CONVERGED, gap, "duality_gap")
+    if last:
+        return moved.ended(Status.MAX_ITER, gap, "duality_gap")
+    if not settled and not (same and moved.attempts > 2):
+        return moved
+    if scale < 1.0 or moved.width > 1.0:
+        return moved.ended(Status.STALLED, gap, "duality_gap")
+    # The dual point of the whole step is feasible: rounding alone hides the gap, and an estimate can be had.
+    memory = state.memory.about(solve.solve)
+    return replace(moved, dual=None, stuck=True, attempts=3, decrements=(), memory=memory)
+
+
+def _scaled(problem: Objective, dual: RowVector, at: DataPoint) -> tuple[float, float]:
+    """What brings a dual point into the domain of φ*, and the gap of φ and φ* there."""
+    rows, loss = problem.design.rows, problem.loss
+    scale = min(1.0, loss.max_gradient / max(float(rows.extremes(dual)[0, 2]), 1e-300))
+    return scale, problem.share * rows.total(Excess(loss, scale), at.margins, dual, problem.weight)[0]
+
+
+def left_after(point: DataPoint, newton: NewtonStep, new: DataPoint) -> float:
+    """The gap of φ and φ* a Newton step on; 0 where no margin moves by a tenth of where φ bends.
+
+    There φ is as quadratic as the step takes it for. Elsewhere its decrement says nothing.
+    """
+    problem, slope = point.objective, newton.slope
+    assert isinstance(problem, Objective)
+    rows, loss = problem.design.rows, problem.loss
+    if slope is None or rows.extremes(slope)[0, 2] <= LITTLE * loss.max_gradient / loss.max_curvature:
+        return 0.0
+    slopes, whole, used = rows.empty(), rows.empty(), rows.empty()
+    rows.total(Slopes(loss, 1.0), point.margins, writes=(slopes,))
+    rows.total(Moved(loss), point.margins, slope, slopes, writes=(whole, used))
+    return _scaled(problem, whole, new)[1]
+
+
+def _sharper(state: NewtonState, preconditioner: Preconditioner) -> Stage:
+    """Where conjugate gradients did not get there: another kind, or more rows or directions."""
+    stage = next_stage(state.facts, state.stage, Seen(Event.UNSOLVED))
+    if stage != state.stage:
+        return stage
+    return next_stage(state.facts, next_stage(state.facts, stage, seen_of(preconditioner)), Seen(Event.STALE))

@@ -1,0 +1,302 @@
+"""Whether a loss that only increases has a minimiser, or a direction along which it falls for ever.
+
+Along p the margin of row i changes by q_i = σ_i (x_iᵀp + γ). That is a direction of recession if and only
+if q <= 0 in every row of positive weight and q < 0 in some (Albert and Anderson 1984). By Stiemke's lemma
+there is none if and only if numbers a > 0 exist with Σ s_i σ_i a_i (x_i, 1) = 0. A Newton step δ ends in such
+an a, the dual point φ'(t) + φ''(t) ∘ (X δ), so that an ordinary fit has the answer for nothing:
+``leaves_open``.
+
+Else rows where that a is not positive are thought to be the ones with q < 0, and δ is projected on the
+directions that leave the others as they are. Where this fails, linear programs decide (Konis 2007):
+maximise -Σ s_i q_i over ‖p‖₁ <= 1 under q <= 0, whose solutions have few columns. A program sees few rows;
+rows that its solution has on the wrong side are added. Its value bounds that of all rows, so that 0 means
+none. Whatever proposes a direction, all margins are looked at before it is believed.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from scipy.linalg import eigh
+from scipy.optimize import linprog
+
+from gdnp._typing import FloatArray
+from gdnp.design import Choice, RowVector
+from gdnp.losses import Loss
+from gdnp.problem.gram import dense_rows, hessian
+from gdnp.problem.objective import LARGEST_GRAM, Objective
+from gdnp.problem.points import DataPoint
+from gdnp.solvers.conjugate import NewtonStep, still
+from gdnp.solvers.state import ROUNDING
+
+__all__ = ["Separation", "all_apart", "diverges", "leaves_open", "separation", "shortest"]
+
+
+@dataclass(frozen=True)
+class Separation:
+    """A direction of recession, or that there is none.
+
+    Attributes
+    ----------
+    kind : {"complete", "partial", "none", "not decided"}
+        Partial: some rows are strictly on their side of a hyperplane, the others on the hyperplane itself.
+    count : int
+        Rows strictly on their side.
+    direction : ndarray of shape (d + 1,) or None
+        (v, γ) in the problem's coordinates; no margin changes by more than 1 along it.
+    rest : RowVector of shape (n,) or None
+        s_i in rows on the hyperplane, scaled to a sum of 1, and 0 elsewhere; None where there are none.
+    share : float
+        What the rest weighs in f.
+    """
+
+    kind: Literal["complete", "partial", "none", "not decided"]
+    count: int = 0
+    direction: FloatArray | None = None
+    rest: RowVector | None = None
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
+class Staying:
+    """1 in rows whose φ' and a = φ' + φ'' q are positive, written; in how many of the others either is not.
+
+    φ' counts as 0 where it, or φ'' that q depends on, is below what rounding leaves of a sum. a does below
+    half of φ': with an exact step a <= 0 in some row where there is a direction of recession.
+    """
+
+    loss: Loss
+    least: float
+
+    def __call__(self, t: FloatArray, q: FloatArray, s: FloatArray | None, out: FloatArray) -> list[Any]:
+        """See ``Rows.total``."""
+        pull, bend = self.loss.gradient(t), self.loss.curvature(t)
+        seen, mass = np.where(t < 0.0, np.minimum(pull, bend), pull), np.ones_like(t) if s is None else s
+        weak, moved = seen * mass <= self.least, 2.0 * (bend * q) <= -pull
+        out[:] = (mass > 0.0) & ~moved & ~weak
+        return [float(np.sum((mass > 0.0) & some)) for some in (weak, moved & ~weak)]
+
+
+@dataclass(frozen=True)
+class OnPlane:
+    """s_i in rows with |q| <= `zero`, else 0, written.
+
+    Their sum, and how many other rows of positive weight have q < 0, q > 0, and -`faint` < q < 0.
+    """
+
+    zero: float
+    faint: float = 0.0
+
+    def __call__(self, q: FloatArray, s: FloatArray | None, out: FloatArray) -> list[Any]:
+        """See ``Rows.total``."""
+        mass = np.ones_like(q) if s is None else s
+        out[:] = np.where(np.abs(q) <= self.zero, mass, 0.0)
+        apart, wrong = ((mass > 0.0) & some for some in (q < -self.zero, q > self.zero))
+        return [float(np.sum(rows)) for rows in (out, apart, wrong, apart & (q > -self.faint))]
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """s_i v_i, written, or s_i max(v_i, 0)."""
+
+    positive: bool
+
+    def __call__(self, v: FloatArray, s: FloatArray | None, out: FloatArray) -> list[Any]:
+        """See ``Rows.total``."""
+        np.multiply(np.maximum(v, 0.0) if self.positive else v, 1.0 if s is None else s, out=out)
+        return []
+
+
+def leaves_open(problem: Objective, point: DataPoint, newton: NewtonStep) -> bool:
+    """Whether the dual point of a Newton step leaves a direction of recession possible.
+
+    An exact δ has Σ s_i σ_i a_i (x_i, 1) = ∇f + ∇²f δ = 0. Where all a_i > 0 there is then no such direction.
+    It costs a sum over rows, and no look at X.
+    """
+    return _may_diverge(problem) and any(_staying(problem, point, newton)[1])
+
+
+def all_apart(problem: Objective, point: DataPoint) -> bool:
+    """Whether every row of positive weight is on its side by more than rounding."""
+    rows = problem.design.rows
+    kernel = OnPlane(ROUNDING * float(rows.extremes(point.margins)[0, 2]))
+    on, _, wrong, _ = rows.total(kernel, point.margins, problem.weight, writes=(rows.empty(),))
+    return not (on or wrong)
+
+
+def separation(
+    problem: Objective, point: DataPoint | None = None, newton: NewtonStep | None = None
+) -> Separation:
+    """A direction of recession of f, or that there is none.
+
+    The rest may have another one: look again at ``problem.reweighted(found.rest)``.
+
+    Parameters
+    ----------
+    problem : Objective
+        Standardised, of a convex loss that increases, without a ridge.
+    point, newton : DataPoint and NewtonStep or None
+        A step that ``leaves_open`` a direction; None goes straight to linear programs.
+    """
+    if newton is None or point is None:
+        return _programmed(problem)
+    staying, (_, moved) = _staying(problem, point, newton)
+    if problem.n_features <= LARGEST_GRAM and not moved and _says_all(problem, staying):
+        return Separation("none")  # a > 0 in the rows that stay: no direction moves them, nor any other
+    return _proposed(problem, point, newton, staying) or _programmed(problem)
+
+
+def diverges(objective: object, coef: FloatArray, intercept: float) -> bool:
+    """Whether a direction of recession is seen from (w̃, b) for raw columns, by one Newton step there.
+
+    Far from the infimum there may be one that is not seen: programs are not asked. On anything but rows of
+    data there is none.
+    """
+    if not (isinstance(objective, Objective) and _may_diverge(objective)):
+        return False
+    problem = objective.standardised
+    if problem.n_features > LARGEST_GRAM:
+        return False
+    point = problem.point(problem.from_raw(coef, intercept))
+    inverse, vectors = _spectrum(problem, problem.curvature(point.margins))
+    step = -vectors @ (inverse * (point.x_gradient @ vectors))
+    newton = replace(still(point, np.positive), step=step, slope=problem.slope(step))
+    staying, counts = _staying(problem, point, newton)
+    return any(counts) and _proposed(problem, point, newton, staying) is not None
+
+
+def _may_diverge(problem: Objective) -> bool:
+    return problem.loss.convex and problem.loss.increasing and not problem.has_ridge
+
+
+def _staying(problem: Objective, point: DataPoint, newton: NewtonStep) -> tuple[RowVector, list[float]]:
+    rows, kernel = problem.design.rows, Staying(problem.loss, ROUNDING * point.value / problem.share)
+    slope = rows.hold(np.broadcast_to(0.0, rows.n)) if newton.slope is None else newton.slope
+    staying = rows.empty()
+    return staying, rows.total(kernel, point.margins, slope, problem.weight, writes=(staying,))
+
+
+def _spectrum(problem: Objective, mass: RowVector) -> tuple[FloatArray, FloatArray]:
+    """1/λ for the eigenvalues of a weighted Gram, 0 where λ is rounding, and its eigenvectors."""
+    values, vectors = eigh(hessian(problem, mass))
+    kept = values > len(values) * ROUNDING * values[-1]
+    return np.divide(1.0, values, out=np.zeros_like(values), where=kept), vectors
+
+
+def _says_all(problem: Objective, staying: RowVector) -> bool:
+    """Whether a direction that leaves these rows as they are leaves all; a few of them may do to see it."""
+    rows, width = problem.design.rows, problem.n_features + 1
+    choice = rows.sample(staying, 2 * width)
+    few = _signed_rows(problem, choice) * rows.gather(staying, choice)[:, None]
+    values = np.linalg.svd(few, compute_uv=False)
+    live = np.count_nonzero(problem.coordinates.scale) + problem.fit_intercept
+    if np.count_nonzero(values > math.sqrt(width * ROUNDING) * values[0]) == live:
+        return True
+    few_rank, rank = (np.count_nonzero(_spectrum(problem, some)[0]) for some in (staying, _mass(problem)))
+    return bool(few_rank == rank)
+
+
+def _mass(problem: Objective) -> RowVector:
+    """s, or 1 in every row."""
+    rows = problem.design.rows
+    return rows.hold(np.broadcast_to(1.0, rows.n)) if problem.weight is None else problem.weight
+
+
+def _proposed(
+    problem: Objective, point: DataPoint, newton: NewtonStep, staying: RowVector
+) -> Separation | None:
+    """What the step is along, or what the point is far out along.
+
+    Where some row hardly moves it would take much of either, and the rest would feel the rounding.
+    """
+    faint = math.sqrt(ROUNDING)
+    return _verified(problem, newton.step, staying, faint) or _verified(problem, point.x, staying, faint)
+
+
+def _verified(problem: Objective, p: FloatArray, staying: RowVector, faint: float = 0.0) -> Separation | None:
+    """What p does, projected on the directions that leave some rows as they are; None for no good.
+
+    What moves them is taken off twice, the second time what rounding left. With too many columns for a matrix
+    the small entries of p go instead.
+    """
+    rows = problem.design.rows
+    rest = rows.empty()
+    if problem.n_features > LARGEST_GRAM:
+        small = ROUNDING**0.25 * np.abs(p).max()
+        coef, intercept = problem.raw(np.where(np.abs(p) > small, p, 0.0))
+        p = problem.from_raw(coef, intercept if abs(intercept) > np.abs(coef).max(initial=0.0) / 2.0 else 0.0)
+    else:
+        inverse, vectors = _spectrum(problem, staying)
+        for _ in range(2):
+            p = p - vectors @ (inverse * (problem.hessian_product(staying, p, rest) @ vectors))
+    q = problem.slope(p)
+    largest = float(rows.extremes(q)[0, 2])
+    kernel = OnPlane(ROUNDING**0.75 * largest, faint * largest)
+    mass, apart, wrong, slow = rows.total(kernel, q, problem.weight, writes=(rest,))
+    if wrong or slow or not apart:
+        return None
+    if not mass:
+        return Separation("complete", int(apart), p / largest, share=0.0)
+    rows.combine((1.0 / mass, rest), out=rest)
+    return Separation("partial", int(apart), p / largest, rest, problem.share * mass)
+
+
+def _programmed(problem: Objective) -> Separation:
+    """What linear programs find; not decided where they would be too large, or not exact enough."""
+    rows, strict, most = problem.design.rows, math.sqrt(ROUNDING), LARGEST_GRAM**2 // 8
+    signs, staying = rows.empty(), rows.empty()
+    rows.total(Weighted(positive=False), problem.sigma, problem.weight, writes=(signs,))
+    sums = problem.design.map("transpose", reads=(signs,), partial_size=problem.n_features)
+    aim, seen, known = -problem.share * problem.pulled_back(*sums), np.empty((0, problem.n_features + 1)), -1
+    least = max(strict**1.5 * np.abs(aim).max(), ROUNDING)
+    while known < len(seen) and seen.size <= most:
+        p, known = _program(aim, seen), len(seen)
+        if p is None:
+            break
+        if not aim @ p > least:
+            return Separation("none")
+        q = problem.slope(p)
+        if not rows.total(OnPlane(strict), q, problem.weight, writes=(staying,))[2]:
+            return _verified(problem, p, staying) or Separation("not decided")
+        rows.total(Weighted(positive=True), q, problem.weight, writes=(signs,))
+        seen = np.unique(np.vstack([seen, _signed_rows(problem, rows.sample(signs, len(aim)))]), axis=0)
+    return Separation("not decided")
+
+
+def _program(aim: FloatArray, seen: FloatArray) -> FloatArray | None:
+    """The p that maximises aimᵀp over ‖p‖₁ <= 1 under A p <= 0 for the rows of `seen`, each scaled."""
+    sizes = np.abs(seen).max(axis=1, initial=0.0)
+    A = seen[sizes > 0.0] / sizes[sizes > 0.0, None]
+    found = linprog(
+        np.append(-aim, aim) / (np.abs(aim).max() or 1.0),
+        A_ub=np.vstack([np.hstack([A, -A]), np.ones(2 * len(aim))]),
+        b_ub=np.append(np.zeros(len(A)), 1.0),
+        method="highs",
+        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
+    )
+    return np.subtract(*np.split(found.x, 2)) if found.status == 0 else None
+
+
+def shortest(v: FloatArray, mixture: FloatArray) -> FloatArray:
+    """(v - M z, z) of the least sum of sizes: of equivalent coefficients the ones of few columns."""
+    d, k = mixture.shape
+    N = np.vstack([-mixture, np.eye(k)])
+    whole = np.append(v, np.zeros(k))
+    found = linprog(
+        np.append(np.zeros(k), np.ones(d + k)),
+        A_ub=np.block([[N, -np.eye(d + k)], [-N, -np.eye(d + k)]]),
+        b_ub=np.append(-whole, whole),
+        bounds=[(None, None)] * k + [(0.0, None)] * (d + k),
+        method="highs",
+    )
+    return whole if found.status else np.asarray(whole + N @ found.x[:k])
+
+
+def _signed_rows(problem: Objective, choice: Choice) -> FloatArray:
+    """σ_i (x_i, 1) of some rows in the problem's coordinates, shape (k, d + 1)."""
+    few = problem.on_rows(choice, np.ones(choice.count))
+    ones = np.full((choice.count, 1), float(problem.fit_intercept))
+    return np.hstack([dense_rows(few), ones]) * few.design.rows.gather(few.sigma)[:, None]

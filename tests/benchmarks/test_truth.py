@@ -1,0 +1,101 @@
+"""No fit claims more than is true: a sample of the generated problems, and checks that the check can fail."""
+
+import importlib.util
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reference import exact_ridge_minimum
+
+FOLDER = Path(__file__).parents[2] / "benchmarks"
+MANY = 200
+
+
+@pytest.fixture(scope="module")
+def truth():
+    """The script, which imports others beside it."""
+    spec = importlib.util.spec_from_file_location("gdnp_benchmarks_truth", FOLDER / "truth.py")
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.syspath_prepend(str(FOLDER))
+        patched.setitem(sys.modules, spec.name, module)
+        spec.loader.exec_module(module)
+        yield module
+
+
+@pytest.fixture(scope="module")
+def sample(truth):
+    return [truth.judged(number, seed=1) for number in range(MANY)]
+
+
+def test_no_claim_is_below_the_truth(truth, sample):
+    false = [r for r in sample if truth.is_false(r)]
+    assert not [r for r in sample if "error" in r]
+    assert not [r for r in false if r["kind"] == "duality_gap"]
+    known = {"nearly dependent", "scales beyond", "separated", "perhaps separated"}
+    assert not [r for r in false if not known & set(r["kinds"])]
+
+
+def test_most_claims_are_tight(sample):
+    """A claim of infinity would never be false."""
+    eps = np.finfo(float).eps
+    sure = [r for r in sample if r["status"] == "CONVERGED" and r["tol"] >= 1e-12]
+    assert len(sure) > 0.7 * MANY
+    assert np.median([r["claim"] / max(r["truth"], eps) for r in sure]) < 100.0
+
+
+def test_a_false_claim_is_found(truth, sample):
+    found = [r for r in sample if r["truth"] > 1e-12 and r["truth"] > 10.0 * r["error_of_truth"]]
+    assert len(found) > 10
+    assert all(truth.is_below({**r, "claim": 0.5 * r["truth"]}) for r in found)
+    assert all(truth.is_false({**r, "claim": 0.5 * r["truth"]}) for r in found if r["alpha"] > 0.0)
+
+
+@pytest.mark.parametrize("many", [True, False])
+def test_the_reference_knows_the_ridge(truth, rng, many):
+    """That of least squares is a ratio of integers."""
+    exact = sys.modules["exact"]
+    X, y = (
+        rng.standard_normal((12, 5)) * [1.0, 1e-6, 1e6, 1.0, 1.0] + [0.0, 0.0, 0.0, 1e5, 0.0],
+        rng.random(12),
+    )
+    problem = exact.Exact(X, y, None, "squared_error", 0.25, True, many)
+    _, best, _, error = exact.least_value(problem, np.zeros(5), 0.0)
+    assert float(best) == pytest.approx(exact_ridge_minimum(X, y, 0.25), rel=1e-14)
+    assert error < 1e-16
+
+
+def test_the_reference_tells_separable_data(truth, rng):
+    exact = sys.modules["exact"]
+    X = rng.standard_normal((40, 3))
+    y = np.where(X[:, 0] > 0.0, 1.0, -1.0)
+    assert exact.Exact(X, y, None, "log_loss", 0.0, True, False).separated() is True
+    y[:5] *= -1.0
+    assert exact.Exact(X, y, None, "log_loss", 0.0, True, False).separated() is False
+    rare = np.column_stack((X, np.arange(40) < 2))
+    y[:2] = 1.0
+    assert exact.Exact(rare, y, None, "log_loss", 0.0, True, False).separated() is True
+
+
+def test_a_run_goes_on_where_it_ended_and_fills_its_page(truth, tmp_path, capsys):
+    out, page = tmp_path / "truth.jsonl", tmp_path / "page.md"
+    truth.main(["--count", "4", "--jobs", "1", "--out", str(out)])
+    first = out.read_text(encoding="utf-8")
+    out.write_text(first + '{"number": 4, "ki', encoding="utf-8")  # cut off
+    truth.main(["--count", "6", "--jobs", "1", "--out", str(out)])
+    assert sorted(r["number"] for r in truth.read(out)) == list(range(6))
+    assert out.read_text(encoding="utf-8").startswith(first)
+    page.write_text(f"before\n{truth.MARK}\nold\n{truth.END}\nafter\n", encoding="utf-8")
+    truth.main(["--out", str(out), "--page", str(page)])
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "| problems | 6 |" in text
+    assert "old" not in text
+    capsys.readouterr()
+    truth.main(["--show", "0"])
+    assert math.isfinite(json.loads(capsys.readouterr().out)["truth"])
