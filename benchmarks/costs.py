@@ -24,6 +24,8 @@ OVERHEAD
 SPARSE_PRODUCT
     A weighted Gram of thin rows as a product of sparse matrices, for each of the Σ nnz² multiplications, over
     the same through dense pieces, for each of the n d².
+PAIR
+    The same in C++, from pairs of the entries of a row.
 ORTHOGONAL
     An orthonormal basis of d x k directions (LAPACK's QR), over d k² entries of a pass.
 CHOLESKY
@@ -268,11 +270,11 @@ def of_sparse(sizes: Sizes, clock: Clock, n_jobs: int) -> list[Measured]:
     calls = {"pass": one_pass(few), "kernel": kernel(few)}
     of_few = clock.medians(calls, {"kernel": lambda one: one["kernel"] / one["pass"]})
     found.append(Measured(f"sparse_kernel({sizes.kernel} rows)", few.kernel_work, of_few["kernel"]))
-    return [*found, sparse_product(sizes, clock)]
+    return [*found, *sparse_products(sizes, clock)]
 
 
-def sparse_product(sizes: Sizes, clock: Clock) -> Measured:
-    """Both ways to a Gram of one block of thin rows."""
+def sparse_products(sizes: Sizes, clock: Clock) -> list[Measured]:
+    """The ways to a Gram of one block of thin rows."""
     n, d = sizes.rows // 16, max(sizes.columns)
     weight = np.full(n, 0.5)
 
@@ -289,11 +291,18 @@ def sparse_product(sizes: Sizes, clock: Clock) -> Measured:
         name: lambda block=block: block.weighted_gram(weight[:rows])  # type: ignore[misc]
         for name, block in through.items()
     }
+    names = {"SPARSE_PRODUCT": "sparse"}
+    compiled = sparse(n, d, 8, 1)._compiled  # of the same numbers
+    if compiled is not None:
+        names["PAIR"] = "pairs"
+        calls["pairs"] = lambda: compiled.gram(0, rows, weight[:rows], np.zeros(d), np.zeros((d, d)))
+
+    def ratio(one: dict[str, float], way: str) -> float:
+        return (one[way] / squares) / (one["dense"] / (rows * d * d))
+
     with single_threaded_blas():
-        here = clock.medians(
-            calls, {"ratio": lambda one: (one["sparse"] / squares) / (one["dense"] / (rows * d * d))}
-        )
-    return Measured("SPARSE_PRODUCT", costs.SPARSE_PRODUCT, here["ratio"])
+        ratios = {name: lambda one, way=way: ratio(one, way) for name, way in names.items()}
+        return of_code(clock.medians(calls, ratios))
 
 
 def of_threads(sizes: Sizes, clock: Clock) -> list[Measured]:

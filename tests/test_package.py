@@ -124,7 +124,18 @@ def test_pre_commit_runs_the_lint_commands_of_ci():
     script = _read(".ci/run")
     between = script[script.index('eval "$install"\n') : script.index('eval "$tests"\n')]
     hooks = re.findall(r"^ +entry: (.+)$", _read(".pre-commit-config.yaml"), flags=re.MULTILINE)
-    assert hooks == between.splitlines()[1:] == ["ruff check .", "ruff format --check .", "mypy"]
+    assert hooks == between.splitlines()[1:4] == ["ruff check .", "ruff format --check .", "mypy"]
+
+
+@needs_checkout
+def test_ci_installs_once_without_a_compiler():
+    script = _read(".ci/run")
+    plain = script[
+        script.index("CC=false CXX=false pip install") : script.index('eval "$tests"\n')
+    ].splitlines()
+    files = [word for line in plain if line.startswith("pytest") for word in line.split() if "/" in word]
+    assert "tests/design/test_block.py" in files
+    assert [file for file in files if not (ROOT / file).is_file()] == []
 
 
 @needs_checkout

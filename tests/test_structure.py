@@ -27,7 +27,7 @@ LAYERS = (
     ("newton",),
     ("methods",),
     ("estimators", "datasets"),
-    ("models", "display", "diagnose", "nn", "plotting"),
+    ("models", "display", "diagnose", "nn", "plotting", "versions"),
     ("paper",),
     ("cli",),
 )

@@ -11,6 +11,7 @@ from gdnp.solvers import Progress, Result, Status, minimize
 if TYPE_CHECKING:
     from gdnp.display import ConvergenceDisplay
     from gdnp.estimators import GDNPClassifier, GDNPRegressor
+    from gdnp.versions import show_versions
 
 __all__ = [
     "ConvergenceDisplay",
@@ -21,6 +22,7 @@ __all__ = [
     "Result",
     "Status",
     "minimize",
+    "show_versions",
 ]
 __version__ = version("gdnp")
 
@@ -28,8 +30,9 @@ _LAZY = {
     "ConvergenceDisplay": "gdnp.display",
     "GDNPClassifier": "gdnp.estimators",
     "GDNPRegressor": "gdnp.estimators",
+    "show_versions": "gdnp.versions",
 }
-"""Names that need scikit-learn, which is slow to import and which the rest does without."""
+"""Names that the rest does without: most need scikit-learn, which is slow to import."""
 
 _MODULES = {
     *(

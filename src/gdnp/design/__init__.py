@@ -9,6 +9,7 @@ import scipy.sparse as sp
 
 from gdnp.design.base import DesignMatrix, Job
 from gdnp.design.block import Block
+from gdnp.design.compiled import pattern_fault
 from gdnp.design.dense import DenseDesign
 from gdnp.design.rows import Choice, Rows, RowVector
 from gdnp.design.sparse import SparseDesign
@@ -61,6 +62,11 @@ def as_design(X: Any, n_jobs: int | None = None) -> DesignMatrix:
         X = X.astype(np.float64)
     if not sparse:
         return DenseDesign(X, n_jobs)
+    fault = pattern_fault(X)
+    if fault:
+        raise ValueError(
+            f"the indices of a sparse X must lie within its shape {X.shape}. Got {fault}; make it anew."
+        )
     if not X.has_canonical_format:  # an entry in two parts is one number: its square is not that of the parts
         X = X.copy()
         X.sum_duplicates()

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdnp._typing import FloatArray
+from gdnp.design import compiled
 from gdnp.design.block import Block
 from gdnp.design.rows import Choice, Rows, RowVector, add
-from gdnp.design.threads import Threads, ordered_sum
+from gdnp.design.threads import Threads, lane_edges, ordered_sum
 
 __all__ = ["DesignMatrix", "Job"]
 
@@ -194,34 +195,69 @@ class DesignMatrix(ABC):
         """
         if chosen is not None:
             return self._map_chosen(verb, state, reads, merge, partial_size, chosen)
-        design = self.in_blocks_for(partial_size)
-        bounds, piece, vectors = design.bounds, self.rows.piece, (*reads, *writes)
-
-        def part(k: int) -> Any:
-            low, high = bounds[k]
-            return getattr(design.block(k), verb)(state, *[piece(v, low, high) for v in vectors])
-
+        part, count = self._parts([Job(verb, state, reads, writes, partial_size)])
         work = self.entry_work * self.n_entries
-        return ordered_sum(part, len(bounds), merge, self._threads, work, partial_size)
+        return ordered_sum(lambda k: part(k)[0], count, merge, self._threads, work, partial_size)
 
     def several(self, *jobs: Job) -> list[Any]:
         """The sums of several verbs, in ONE reading of X."""
         partial_size = max(job.partial_size for job in jobs)
-        design = self.in_blocks_for(partial_size)
-        bounds, piece = design.bounds, self.rows.piece
-
-        def part(k: int) -> list[Any]:
-            block, (low, high) = design.block(k), bounds[k]
-            return [
-                getattr(block, job.verb)(job.state, *[piece(v, low, high) for v in (*job.reads, *job.writes)])
-                for job in jobs
-            ]
+        part, count = self._parts(jobs)
 
         def merge(a: list[Any], b: list[Any]) -> list[Any]:
             return [add(x, y) for x, y in zip(a, b, strict=True)]
 
         work = self.entry_work * self.n_entries
-        return ordered_sum(part, len(bounds), merge, self._threads, work, partial_size)
+        return ordered_sum(part, count, merge, self._threads, work, partial_size)
+
+    def _parts(self, jobs: Sequence[Job]) -> tuple[Callable[[int], list[Any]], int]:
+        """k -> the k-th partial sum of every job, and how many there are.
+
+        Compiled verbs read the rows of a lane at once, NumPy's those of a block.
+        """
+        partial_size = max(job.partial_size for job in jobs)
+        design, piece = self.in_blocks_for(partial_size), self.rows.piece
+        bounds = design.bounds
+        X = self._compiled_for(jobs)
+
+        def arguments(job: Job, low: int, high: int) -> list[Any]:
+            return [job.state, *[piece(v, low, high) for v in (*job.reads, *job.writes)]]
+
+        def of_block(k: int) -> list[Any]:
+            block, (low, high) = design.block(k), bounds[k]
+            return [getattr(block, job.verb)(*arguments(job, low, high)) for job in jobs]
+
+        if X is None:
+            return of_block, len(bounds)
+        edges = lane_edges(len(bounds), partial_size)
+
+        def of_lane(k: int) -> list[Any]:
+            low, high = bounds[edges[k]][0], bounds[edges[k + 1] - 1][1]
+            return [compiled.run(job.verb, X, low, high, *arguments(job, low, high)) for job in jobs]
+
+        return of_lane, len(edges) - 1
+
+    def _compiled_for(self, jobs: Sequence[Job]) -> Any:
+        """X to be read in C++, or None where some job is not done there."""
+        array = self.rows.array
+        for job in jobs:
+            vectors = [None if v is None else array(v) for v in (*job.reads, *job.writes)]
+            if not (compiled.serves(job.verb, job.state, vectors) and self._compiles(job.verb)):
+                return None
+        return self._compiled
+
+    @cached_property
+    def _compiled(self) -> Any:
+        """X to be read in C++; None where it cannot be."""
+        return None
+
+    def _compiles(self, verb: str) -> bool:
+        """Whether a verb is better done in C++; a Gram of dense X is not."""
+        return verb != "gram"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what C++ holds, which is made anew where it is needed."""
+        return {name: value for name, value in self.__dict__.items() if name != "_compiled"}
 
     def _map_chosen(
         self,

@@ -20,6 +20,8 @@ OVERHEAD = 4e4
 """Entries that could be read in the time of one pass over nothing."""
 SPARSE_PRODUCT = 50.0
 """One multiplication of a sparse-sparse product, in multiplications of a dense one."""
+PAIR = 10.0
+"""A product of two entries of a sparse row, among all its pairs, in multiplications of a dense Gram."""
 ORTHOGONAL = 0.9
 """Making d x k directions orthonormal, in units of d k² entries of a pass."""
 CHOLESKY = 0.01

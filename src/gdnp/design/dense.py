@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from gdnp._typing import FloatArray
+from gdnp.design import compiled
 from gdnp.design.base import DesignMatrix
 from gdnp.design.block import Block, Second
 from gdnp.design.costs import dense_columns, dense_gram, dense_kernel
@@ -154,6 +158,10 @@ class DenseDesign(DesignMatrix):
     def block(self, k: int) -> DenseBlock:  # noqa: D102
         low, high = self._bounds[k]
         return DenseBlock(self._X[low:high], self._offset, self._factor)
+
+    @cached_property
+    def _compiled(self) -> Any:
+        return compiled.dense(self._X, self._offset, self._factor)
 
     def in_blocks_for(self, partial_size: int) -> DenseDesign:
         """Blocks of half as many numbers, where a cache holds fewer: adding a partial result takes long."""

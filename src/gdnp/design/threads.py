@@ -21,7 +21,7 @@ from gdnp.design.costs import SERIAL_WORK
 T = TypeVar("T")
 R = TypeVar("R")
 
-__all__ = ["Threads", "available_cores", "ordered_map", "ordered_sum", "single_threaded_blas"]
+__all__ = ["Threads", "available_cores", "lane_edges", "ordered_map", "ordered_sum", "single_threaded_blas"]
 
 LANES = 16
 """Partial sums of a reduction. Fixed, so that results repeat bit for bit on any number of threads."""
@@ -192,6 +192,12 @@ def ordered_map(function: Callable[[T], R], items: Iterable[T], n_jobs: int) -> 
     return done
 
 
+def lane_edges(count: int, partial_size: int) -> list[int]:
+    """Where the lanes of so many parts begin, and the end."""
+    lanes = min(LANES, count, max(2, LANE_FLOATS // partial_size))
+    return [count * lane // lanes for lane in range(lanes + 1)]
+
+
 def ordered_sum(
     part: Callable[[int], R],
     count: int,
@@ -219,8 +225,8 @@ def ordered_sum(
     if count == 1:
         with single_threaded_blas():
             return part(0)
-    lanes = min(LANES, count, max(2, LANE_FLOATS // partial_size))
-    edges = [count * lane // lanes for lane in range(lanes + 1)]
+    edges = lane_edges(count, partial_size)
+    lanes = len(edges) - 1
 
     def lane_sum(lane: int) -> R:
         total = part(edges[lane])

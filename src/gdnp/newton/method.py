@@ -143,7 +143,7 @@ class Newton(Method):
             known = begin.margins
             point = problem.point(begin.x) if known is None else problem.known(begin.x, known)
             _ = point.x_gradient  # brings the value along
-            if point.value <= problem.constant.value:  # else it is too far out to be of use
+            if point.value <= (1.0 + INTERPOLATED) * problem.constant.value:  # else it is too far out
                 return point, begin.preconditioner, stage
         elif not problem.loss.convex:
             return *graduated_start(problem, self._roughly), stage
@@ -152,7 +152,8 @@ class Newton(Method):
             part = sample(problem, size)
             found, _ = self._roughly(part, SAMPLE_TOL * facts.d / size, None, None)
             problem.cost.charge(part.cost.passes * size / facts.n)
-            return problem.point(found.x), None, stage
+            point = problem.point(found.x)
+            return point if point.value <= problem.constant.value else problem.constant, None, stage
         return decoupled_start(problem, facts, stage)
 
     def _ended_by_reflections(self, state: NewtonState) -> NewtonState:

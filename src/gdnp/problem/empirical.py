@@ -19,6 +19,7 @@ import numpy as np
 from gdnp._typing import FloatArray
 from gdnp.design import DesignMatrix, RowVector
 from gdnp.design.block import Affine, Valued, weighted
+from gdnp.design.compiled import curvature
 from gdnp.losses import Loss
 from gdnp.problem.coordinates import Coordinates, Shared
 from gdnp.problem.interface import Cost
@@ -35,7 +36,8 @@ class Curvature:
 
     def __call__(self, t: FloatArray, s: FloatArray | None, out: FloatArray) -> list[Any]:
         """See ``Rows.total``."""
-        out[:] = weighted(self.loss.curvature(t), s)
+        found = curvature(self.loss, t)
+        out[:] = weighted(self.loss.curvature(t) if found is None else found, s)
         if s is None:
             out *= self.share
         return []

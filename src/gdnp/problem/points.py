@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from gdnp._typing import FloatArray
 from gdnp.design import RowVector
 from gdnp.design.block import total, weighted
+from gdnp.design.compiled import expansions
 from gdnp.losses import Loss, zero_one
 from gdnp.problem.empirical import Empirical
 from gdnp.problem.interface import Expansion
@@ -66,6 +67,9 @@ class Expand:
 
     def __call__(self, m: FloatArray, q: FloatArray, u: FloatArray | None, s: FloatArray | None) -> list[Any]:
         """See ``Rows.total``; for every step the six numbers of ``Expansion``."""
+        found = expansions(self.loss, self.steps, m, q, u, s)
+        if found is not None:
+            return found
         return [number for t, c in self.steps for number in self._at(t, c, m, q, u, s)]
 
     def _at(

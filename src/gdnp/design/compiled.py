@@ -1,0 +1,267 @@
+"""Verbs in C++: the rows of a lane in one call, without the interpreter lock. NumPy's are their reference.
+
+``GDNP_KERNELS=numpy`` in the environment does without them, and ``GDNP_KERNELS=compiled`` insists on them.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdnp._typing import FloatArray
+from gdnp.design.block import Affine, Scatter, Valued, total, weighted
+from gdnp.losses import Loss
+
+__all__ = ["code_of", "csr", "curvature", "dense", "expansions", "pattern_fault", "run", "serves", "status"]
+
+REVISION = 1
+"""Of the calls below: an extension of another one was built from other sources."""
+STRIP = 4096
+"""Rows of margins that a loss in Python is given at a time."""
+ADVICE = "NumPy does the work meanwhile. Install gdnp again on this Python, or set GDNP_KERNELS=numpy."
+
+
+def _found() -> tuple[Any, str]:
+    """The extension, or None and why."""
+    wanted = os.environ.get("GDNP_KERNELS", "")
+    if wanted not in ("", "numpy", "compiled"):
+        raise ValueError(f"GDNP_KERNELS must be numpy, compiled or unset. Got {wanted!r}.")
+    if wanted == "numpy":
+        return None, "GDNP_KERNELS=numpy"
+    try:
+        found = import_module("gdnp._kernels")
+        if found.REVISION == REVISION:
+            return found, ""
+        reason = f"one of revision {found.REVISION} where {REVISION} is needed"
+    except Exception as error:  # whatever a file of another system raises
+        files = sorted(path.name for path in Path(__file__).parents[1].glob("_kernels*.[sp][oy]*"))
+        if isinstance(error, ModuleNotFoundError) and not files:
+            reason = ""
+        else:
+            reason = f"{type(error).__name__}: {error} ({', '.join(files)})"
+    if wanted == "compiled":
+        raise ImportError(
+            "GDNP_KERNELS=compiled needs the extension gdnp._kernels. "
+            f"Got {reason or 'none'}; install gdnp again where a C++ compiler is found."
+        )
+    if reason:
+        message = f"the compiled kernels must be those of this gdnp and this Python. Got {reason}. {ADVICE}"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
+    return None, reason or "not built"
+
+
+core, absence = _found()
+
+
+def status() -> str:
+    """Which verbs run, on which instruction set, for people."""
+    return f"NumPy ({absence})" if core is None else f"compiled ({core.level()})"
+
+
+def code_of(loss: Loss) -> tuple[int, float] | None:
+    """What the extension calls a loss of this package; None for others, which run in Python."""
+    if core is None or type(loss).__module__ != Loss.__module__:
+        return None
+    kind = core.LOSSES.get(loss.name)
+    return None if kind is None else (kind, float(getattr(loss, "delta", 1.0)))
+
+
+# Storage
+
+
+def _plain(array: NDArray[Any]) -> bool:
+    """Whether C++ may read it: numbers of this machine's order, each at an address of its own kind."""
+    size = array.itemsize
+    return array.flags.aligned and array.dtype.isnative and not any(step % size for step in array.strides)
+
+
+def dense(X: NDArray[Any], offset: FloatArray | None, factor: FloatArray | None) -> Any:
+    """(X - offset) · factor to be read in C++, or None where it cannot be."""
+    if core is None or X.dtype.kind != "f" or X.itemsize not in (4, 8) or not _plain(X):
+        return None
+    return core.Matrix(X, offset, factor)
+
+
+def csr(X: Any, offset: FloatArray | None, factor: FloatArray | None) -> Any:
+    """The same of a CSR matrix whose pattern was checked."""
+    data, indices = X.data, X.indices
+    if core is None or data.dtype.kind != "f" or data.itemsize not in (4, 8):
+        return None
+    pointers = np.ascontiguousarray(X.indptr, dtype=indices.dtype)
+    arrays = data, indices, pointers
+    if indices.itemsize not in (4, 8) or not all(_plain(a) and a.flags.c_contiguous for a in arrays):
+        return None
+    return core.Matrix(*arrays, X.shape[1], offset, factor)
+
+
+def pattern_fault(X: Any) -> str:
+    """What is wrong with the indices of a CSR or CSC matrix; empty where nothing is."""
+    major, minor = X.shape if X.format == "csr" else X.shape[::-1]
+    indices, pointers = X.indices, X.indptr
+    if len(pointers) != major + 1 or len(X.data) < len(indices):
+        return f"{len(pointers)} pointers for {major} and {len(X.data)} entries for {len(indices)} indices"
+    arrays = indices, np.ascontiguousarray(pointers, dtype=indices.dtype)
+    if core is not None and all(_plain(a) and a.flags.c_contiguous for a in arrays):
+        return str(core.pattern_fault(*arrays, minor))
+    if pointers[0] != 0 or (np.diff(pointers) < 0).any() or pointers[-1] > len(indices):
+        return "an indptr that does not rise from 0 to the number of entries"
+    low, high = indices.min(initial=0), indices.max(initial=0)
+    return "" if low >= 0 and high < max(1, minor) else f"the index {low if low < 0 else high} for {minor}"
+
+
+# Verbs: (X, first row, last row + 1, state, slices of row vectors) -> sums, as those of ``Block``
+
+Sums = list[Any]
+
+
+def _zeros(X: Any) -> FloatArray:
+    return np.zeros(X.n_features)
+
+
+def _margins(X: Any, low: int, high: int, at: Affine, *vectors: Any) -> Sums:
+    X.margins(low, high, at.w, at.b, *vectors)
+    return []
+
+
+def _value(X: Any, low: int, high: int, at: Valued, sigma: Any, base: Any, s: Any, t: Any) -> Sums:
+    code, g = code_of(at.loss), _zeros(X)
+    if code is not None:
+        risk, rest = X.value(low, high, code, at.w, at.b, sigma, base, s, t, g)
+        return [risk, g, rest]
+
+    def sums(a: int, b: int, sigma: Any, base: Any, s: Any, t: Any) -> Sums:
+        X.margins(a, b, at.w, at.b, sigma, base, t)
+        return _sums_of(X, a, b, at.loss, sigma, s, t)
+
+    return _in_strips(sums, low, high, sigma, base, s, t)
+
+
+def _sums(X: Any, low: int, high: int, loss: Loss, sigma: Any, s: Any, t: Any) -> Sums:
+    code, g = code_of(loss), _zeros(X)
+    if code is not None:
+        risk, rest = X.sums(low, high, code, sigma, s, t, g)
+        return [risk, g, rest]
+    return _in_strips(lambda a, b, *v: _sums_of(X, a, b, loss, *v), low, high, sigma, s, t)
+
+
+def _sums_of(X: Any, low: int, high: int, loss: Loss, sigma: Any, s: Any, t: Any) -> Sums:
+    value, r = loss.value_and_gradient(t)
+    r *= sigma
+    g = _zeros(X)
+    rest = X.transpose(low, high, weighted(r, s), g)
+    return [total(value, s), g, rest]
+
+
+def _in_strips(part: Callable[..., Sums], low: int, high: int, *vectors: Any) -> Sums:
+    """The sums of a loss in Python, strip by strip."""
+
+    def parts() -> Iterator[Sums]:
+        for a in range(low, high, STRIP):
+            b = min(a + STRIP, high)
+            yield part(a, b, *(None if v is None else v[a - low : b - low] for v in vectors))
+
+    first, *others = parts()
+    for other in others:
+        for k, term in enumerate(other):
+            first[k] += term
+    return first
+
+
+def _hessian(X: Any, low: int, high: int, at: Affine, *vectors: Any) -> Sums:
+    g = _zeros(X)
+    return [g, X.hessian(low, high, at.w, at.b, *vectors, g)]
+
+
+def _transpose(X: Any, low: int, high: int, _: None, r: Any) -> Sums:
+    g = _zeros(X)
+    return [g, X.transpose(low, high, r, g)]
+
+
+def _product(X: Any, low: int, high: int, at: Affine, c: Any) -> Sums:
+    g = _zeros(X)
+    return [g, X.product(low, high, at.w, at.b, c, g)]
+
+
+def _diagonal(X: Any, low: int, high: int, about: Scatter, c: Any) -> Sums:
+    g, squares, centre = _zeros(X), _zeros(X), about.centre
+    mass = X.diagonal(low, high, c, None if X.sparse else centre, g, squares)
+    if X.sparse:
+        squares -= centre * (2.0 * g - mass * centre)
+        np.maximum(squares, 0.0, out=squares)
+    return [mass, g, squares]
+
+
+def _powers(X: Any, low: int, high: int, _: None) -> Sums:
+    g, squares = _zeros(X), _zeros(X)
+    X.diagonal(low, high, np.broadcast_to(1.0, high - low), None, g, squares)
+    return [g, squares]
+
+
+def _gram(X: Any, low: int, high: int, about: Scatter, c: Any = None) -> Sums:
+    first, gram, centre = _zeros(X), np.zeros((X.n_features, X.n_features)), about.centre
+    c = np.full(high - low, about.mass) if c is None else c
+    mass = X.gram(low, high, c, first, gram)
+    if centre.any():
+        cross = np.outer(first - (0.5 * mass) * centre, centre)
+        gram -= cross
+        gram -= cross.T
+    return [mass, first, gram]
+
+
+_VERBS: dict[str, Callable[..., Sums]] = {
+    "margins": _margins,
+    "value": _value,
+    "sums": _sums,
+    "hessian": _hessian,
+    "transpose": _transpose,
+    "product": _product,
+    "diagonal": _diagonal,
+    "powers": _powers,
+    "gram": _gram,
+}
+
+
+def serves(verb: str, state: Any, vectors: Sequence[NDArray[Any] | None]) -> bool:
+    """Whether a verb runs here: margins of one column, in arrays that C++ may read."""
+    if core is None or verb not in _VERBS or (isinstance(state, Affine) and state.w.ndim > 1):
+        return False
+    return all(v is None or (v.ndim == 1 and v.dtype == np.float64 and _plain(v)) for v in vectors)
+
+
+def run(verb: str, X: Any, low: int, high: int, *arguments: Any) -> Sums:
+    """The sums of a verb over the rows of X from `low` to `high`."""
+    return _VERBS[verb](X, low, high, *arguments)
+
+
+# Sums over rows that do not look at X
+
+
+def expansions(loss: Loss, steps: Sequence[tuple[float, float]], *vectors: Any) -> list[float] | None:
+    """The six sums of an expansion at each step, one after the other, or None where C++ does not do it.
+
+    The vectors are margins, slopes along one direction and along another, and weights; the last two may be
+    None.
+    """
+    code = code_of(loss)
+    if code is None or not serves("margins", None, vectors):
+        return None
+    out = np.empty((len(steps), 6))
+    core.expand(code, np.array(steps), *vectors, out)
+    return list(out.ravel().tolist())
+
+
+def curvature(loss: Loss, t: FloatArray) -> FloatArray | None:
+    """φ'' of every margin, to every digit, or None where C++ does not do it."""
+    code = code_of(loss)
+    if code is None or not serves("margins", None, (t,)):
+        return None
+    out = np.empty(len(t))
+    core.evaluate(code, 2, t, out)
+    return out
