@@ -45,7 +45,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import remove_parametrizations
 
 from gdnp.nn import Whitener, fit_metric, param_groups, s_norm, whiten_inputs
-from gdnp.paper.runner.store import Part, Store
+from gdnp.store import Part, Store
 
 IMAGES = ("cifar10", "mnist")
 OPTIMISATION_DAMPING = 1e-2

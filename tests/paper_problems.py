@@ -16,6 +16,8 @@ from gdnp.paper.figure2.experiment import Profile as Profile2
 from gdnp.paper.figure3.experiment import Figure3
 from gdnp.paper.figure3.experiment import Profile as Profile3
 from gdnp.paper.figure3.runs import Runs
+from gdnp.paper.section44.experiment import RACERS, Section44
+from gdnp.paper.section44.experiment import Profile as Profile44
 from gdnp.paper.table1.experiment import Profile as ProfileT
 from gdnp.paper.table1.experiment import Table1
 
@@ -26,6 +28,7 @@ PROFILE3 = Profile3(
 )
 FIGURE3 = Figure3(quick=PROFILE3)
 DIGITS = Options(data=("digits",))
+SECTION44 = Section44(quick=Profile44(((4.0, 0.5),), (), 0, RACERS, (0.5, 1.0, 2.0), 2, 3, 8))
 TABLE1 = Table1(
     quick=ProfileT(
         d=3,
@@ -107,17 +110,17 @@ def is_the_recorded_one(name):
     if recorded.bound <= verdicts.ROUNDING and recorded.measured <= recorded.bound:
         assert found.measured <= found.bound
     else:
-        assert found.measured == pytest.approx(recorded.measured, rel=1.0 if is_a_race(name) else 0.06)
+        assert found.measured == pytest.approx(recorded.measured, rel=0.2 if is_a_race(name) else 0.06)
     for text, quoted in zip(
         (found.evidence, found.counterexample), (recorded.evidence, recorded.counterexample), strict=True
     ):
         assert NUMBER.sub("#", text or "") == NUMBER.sub("#", quoted or "")
-        assert is_a_race(name) or all(map(same, numbers(text or ""), numbers(quoted or "")))
+        assert all(map(same, numbers(text or ""), numbers(quoted or "")))
     return True
 
 
 def is_a_race(name):
-    """Constant steps at the edge of stability amplify the last digit: such numbers keep their order."""
+    """A mean over starts, which rounding moves where a constant step is at the edge of stability."""
     return CLAIMS[name].section.startswith("4.4")
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gdnp.newton.preconditioners import Event, Kind
-from gdnp.paper.claims import CLAIMS, verdicts_markdown
+from gdnp.paper.claims import CLAIMS, Verdict, verdicts_markdown
 
 ROOT = Path(__file__).parents[1]
 MAP = ROOT / "docs" / "paper-map.md"
@@ -17,11 +17,11 @@ CODE = re.compile(r"`([^`]+)`")
 
 
 def rows():
-    """(paper, objects, tests, claims) of every row of the table."""
+    """(number, paper, objects, tests, claims, pages) of every row of the table."""
     lines = [line for line in MAP.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
     for line in lines[2:]:
-        paper, _, *cells = (cell.strip() for cell in line.strip("|").split("|"))
-        yield paper, *(CODE.findall(cell) for cell in cells)
+        number, paper, _, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        yield int(number), paper, *map(CODE.findall, cells), re.findall(r"\]\(([^)]+)\)", cells[-1])
 
 
 ROWS = list(rows())
@@ -55,32 +55,39 @@ def _tests_of(file):
     }
 
 
+def equations_of(papers):
+    """The numbers of all equations named: 'Eqs. 4-6' are three, 'Eqs. 100, 101' two."""
+    found = set()
+    for text in re.findall(r"Eqs?\. (\d[\d, -]*)", papers):
+        for low, high in re.findall(r"(\d+)(?:-(\d+))?", text):
+            found |= {*range(int(low), int(high or low) + 1)}
+    return found
+
+
+def test_equations_are_read_off_lists_and_ranges():
+    assert equations_of("Eqs. 4-6 Eq. 7 Eqs. 100, 101 section 5.3") == {4, 5, 6, 7, 100, 101}
+
+
 def test_the_map_covers_the_sections():
-    papers = " ".join(paper for paper, *_ in ROWS)
-    equations = {int(n) for n in re.findall(r"Eqs?\. (\d+)", papers)} | {4, 5, 6, 101}
-    assert equations == {*range(1, 23), 100, 101, 104}
-    for name in ("Assumption 1", "Assumption 2", "Assumption 3", "Assumption 4", "Lemma 1", "Theorem 1"):
-        assert name in papers
-    for name in (
-        "Theorem 2",
-        "Lemma 2",
-        "Theorem 3",
-        "Algorithm 1",
-        "Algorithm 2",
-        "Algorithm 3",
-        "Footnote 1",
-        "Footnote 2",
-        "footnote 3",
-        "Figure 2",
-    ):
-        assert name in papers
+    papers = "; ".join(paper for _, paper, *_ in ROWS).lower()
+    assert equations_of(papers.replace("eq", "Eq")) == {*range(1, 23), 100, 101, 104}
+    named = [f"{what} {k}" for what, last in NUMBERED.items() for k in range(1, last + 1)]
+    assert [name for name in named if name not in papers] == []
+    assert [number for number, *_ in ROWS] == list(range(1, len(ROWS) + 1))
 
 
-@pytest.mark.parametrize(("paper", "objects", "tests", "claims"), ROWS, ids=[row[0] for row in ROWS])
-def test_every_row_of_the_map_exists(paper, objects, tests, claims):
+NUMBERED = {"assumption": 4, "lemma": 2, "theorem": 3, "algorithm": 3, "footnote": 5, "figure": 3, "table": 1}
+
+
+@pytest.mark.parametrize(
+    ("number", "paper", "objects", "tests", "claims", "pages"),
+    ROWS,
+    ids=[f"{row[0]} {row[1]}" for row in ROWS],
+)
+def test_every_row_of_the_map_exists(number, paper, objects, tests, claims, pages):
     assert objects
     assert tests
-    assert claims
+    assert claims or pages
     for path in objects:
         assert path.startswith("gdnp.")
         assert resolve(path) is not None
@@ -88,10 +95,11 @@ def test_every_row_of_the_map_exists(paper, objects, tests, claims):
         file, _, function = name.partition("::")
         assert function in _tests_of(file), name
     assert set(claims) <= set(CLAIMS)
+    assert all((ROOT / "docs" / page).is_file() for page in pages)
 
 
 def test_every_claim_is_on_the_map():
-    assert set(CLAIMS) == {claim for *_, claims in ROWS for claim in claims}
+    assert set(CLAIMS) == {claim for *_, claims, _ in ROWS for claim in claims}
 
 
 def test_names_that_do_not_exist_are_found():
@@ -108,7 +116,16 @@ def test_verdicts_page_is_what_the_registry_says():
 
 
 @pytest.mark.parametrize(
-    "page", ["paper-map.md", "verdicts.md", "figure3.md", "solver.md", "certificates.md"]
+    "page",
+    [
+        "paper-map.md",
+        "verdicts.md",
+        "corrections.md",
+        "figure2.md",
+        "figure3.md",
+        "solver.md",
+        "certificates.md",
+    ],
 )
 def test_links_lead_somewhere(page):
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
@@ -120,6 +137,18 @@ def test_links_lead_somewhere(page):
             assert (ROOT / "docs" / target).is_file()
 
 
+def test_the_note_of_corrections_names_claims_that_judge_as_it_says():
+    text = (ROOT / "docs" / "corrections.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`([a-z0-9]+(?:-[a-z0-9]+)+)`", text))
+    assert len(named) > 15
+    assert named <= set(CLAIMS)
+    wrong = {
+        name for name, claim in CLAIMS.items() if claim.recorded in (Verdict.FALSE_AS_PRINTED, CORRECTED)
+    }
+    assert wrong <= named
+
+
+CORRECTED = Verdict.HOLDS_WITH_CORRECTION
 SOLVER = (ROOT / "docs" / "solver.md").read_text(encoding="utf-8")
 
 

@@ -25,9 +25,9 @@ LAYERS = (
     ("theory", "population"),
     ("solvers",),
     ("newton",),
-    ("methods",),
+    ("methods", "columns", "parts", "reference", "store"),
     ("estimators", "datasets"),
-    ("models", "display", "diagnose", "nn", "plotting", "versions"),
+    ("models", "display", "diagnose", "nn", "plotting", "versions", "interactive"),
     ("paper",),
     ("cli",),
 )
@@ -37,7 +37,7 @@ CORE = ("problem", "newton", "solvers")
 MOST_CONSTANTS = 61
 PLAIN = (0, 1, 2)
 """Numbers that say themselves what they are."""
-MOST_LINES = {"": 27_000, "paper": 7_999}
+MOST_LINES = {"": 28_500, "paper": 7_999}  # 27 000 once both experiments of Figure 2 are one
 MOST_PARAMETERS = 8
 PUBLIC_AND_LONG = {"fit", "reproduce", "cross_dependency", "s_norm", "train_mlp"}
 """Commands, whose options are parameters, and signatures that users rely on."""

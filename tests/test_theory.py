@@ -12,17 +12,9 @@ from gdnp import Objective, methods, minimize, theory
 from gdnp.datasets import gaussian_parameters
 from gdnp.losses import LOSSES
 from gdnp.metric import Covariance, Identity
-from gdnp.paper.claims.problems import (
-    EVERY_LOSS,
-    FINITE_LENGTH,
-    DoubleWell,
-    Target,
-    Welsch,
-    critical_points,
-    relative,
-    states,
-)
+from gdnp.paper.claims.problems import relative, states
 from gdnp.population import Halfspace, LeastSquares
+from gdnp.population.examples import EVERY_LOSS, FINITE_LENGTH, DoubleWell, Target, Welsch, critical_points
 from gdnp.solvers.decoupled import DecoupledDescent
 from gdnp.solvers.lengths import Bisection, FixedLength
 from gdnp.solvers.state import DecoupledState, Length

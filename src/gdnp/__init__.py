@@ -2,6 +2,7 @@
 
 from importlib import import_module
 from importlib.metadata import version
+from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 from gdnp import newton as newton  # registers the production solver
@@ -34,32 +35,7 @@ _LAZY = {
 }
 """Names that the rest does without: most need scikit-learn, which is slow to import."""
 
-_MODULES = {
-    *(
-        "cli",
-        "datasets",
-        "design",
-        "diagnose",
-        "display",
-        "estimators",
-        "losses",
-        "methods",
-        "metric",
-        "models",
-    ),
-    *(
-        "moments",
-        "newton",
-        "nn",
-        "paper",
-        "plotting",
-        "population",
-        "problem",
-        "solvers",
-        "theory",
-        "validation",
-    ),
-}
+_MODULES = {found.name for found in iter_modules(__path__) if not found.name.startswith("_")}
 """Modules that are loaded on first use: some need an extra, and most fits need few."""
 
 

@@ -10,7 +10,7 @@ from gdnp.cli import main
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["reproduce", "figure9"], "NAME must be one of figure1, figure2"),
+        (["reproduce", "figure9"], "NAME is not known: did you mean figure"),
         (["reproduce", "--nonsense"], "No such option"),
         (["reproduce", "--jobs", "0"], "Invalid value"),
         (["reproduce", "--jobs", "many"], "Invalid value"),

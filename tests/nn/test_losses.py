@@ -8,7 +8,7 @@ torch = pytest.importorskip("torch")
 
 from gdnp.losses import LOSSES, LogLoss, PseudoHuber  # noqa: E402
 from gdnp.nn.losses import numpy_derivatives, tensor_derivatives, tensor_loss  # noqa: E402
-from gdnp.paper.claims.problems import Target  # noqa: E402
+from gdnp.population.examples import Target  # noqa: E402
 
 CLASSIFICATION = [name for name, loss in LOSSES.items() if loss.task == "classification"]
 

@@ -8,6 +8,7 @@ import pytest
 
 from gdnp.losses import LOSSES
 from gdnp.population import Halfspace, LeastSquares
+from gdnp.population.examples import Target
 from gdnp.population.quadrature import gaussian_rule
 
 CLASSIFICATION = [name for name, loss in LOSSES.items() if loss.task == "classification"]
@@ -291,3 +292,15 @@ def test_points_are_checked(rng):
             argument = np.ones(5) if call == f.at else 1.0
             with pytest.raises(ValueError, match=r"no intercept: it must be 0\. Got 0\.5"):
                 call(argument, 0.5)
+
+
+def test_expectations_hold_for_a_loss_that_bends_away_from_zero():
+    # A dense rule of 20 000 trapezoids in units of the standard deviation, which knows of no panels.
+    S, u = np.diag([1.0, 1e-4]), math.sqrt(0.9) * np.array([math.sqrt(0.9), 1e-2 * math.sqrt(0.1)])
+    f = Halfspace(u, S, Target(50.0))
+    point = f.at(f.covariance.join(np.array([0.99090909, 30.00030303]), -47.58))
+    t = np.linspace(-12.0, 12.0, 20_001)
+    xi = point.a + math.sqrt(point.q - point.a**2) * t
+    weight = np.exp(-0.5 * t * t) / math.sqrt(2.0 * math.pi) * (t[1] - t[0])
+    assert point.mean_curvature == pytest.approx(weight @ f.loss.curvature(xi), rel=1e-12)
+    assert point.mean_gradient == pytest.approx(weight @ f.loss.gradient(xi), rel=1e-12)

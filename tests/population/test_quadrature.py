@@ -1,6 +1,7 @@
 """The rule for a Gaussian against mpmath, at any length and far out in a tail."""
 
 import math
+from dataclasses import dataclass
 
 import mpmath as mp
 import numpy as np
@@ -8,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gdnp.losses import LOSSES
-from gdnp.population.quadrature import gaussian_rule
+from gdnp.losses import LOSSES, Loss
+from gdnp.population.quadrature import gaussian_rule, panels_of
 
 LENGTHS = [1e-3, 1.0, 3.3, 10.0, 1e3, 1e6]
 
@@ -125,6 +126,124 @@ def test_rule_far_from_zero_resolves_a_narrow_gaussian(sd):
 def test_rule_of_a_point_mass_is_one_node():
     nodes, weights = gaussian_rule(1.5, 0.0)
     assert (nodes.tolist(), weights.tolist()) == ([1.5], [1.0])
+
+
+@dataclass(frozen=True)
+class Bend(Loss):
+    """φ(t) = √(δ² + (t - b)²), whose slope turns within δ of b."""
+
+    at: float
+    width: float
+
+    name = "bend"
+    task = "classification"
+    convex = True
+    max_gradient = 1.0
+
+    @property
+    def max_curvature(self):
+        return 1.0 / self.width
+
+    def value(self, t):
+        return np.hypot(self.width, t - self.at)
+
+    def gradient(self, t):
+        return (t - self.at) / self.value(t)
+
+    def curvature(self, t):
+        return self.width**2 * self.value(t) ** -3.0
+
+
+@dataclass(frozen=True)
+class Bump(Loss):
+    """φ(t) = exp(-(t - b)²/2), which is 0 everywhere else."""
+
+    at: float
+
+    name = "bump"
+    task = "classification"
+    convex = False
+    max_gradient = math.exp(-0.5)
+    max_curvature = 1.0
+
+    def value(self, t):
+        return np.exp(-0.5 * (t - self.at) ** 2)
+
+    def gradient(self, t):
+        return (self.at - t) * self.value(t)
+
+    def curvature(self, t):
+        return ((t - self.at) ** 2 - 1.0) * self.value(t)
+
+
+class Exponential(Loss):
+    """φ(t) = eᵗ, as of boosting: no number holds it at t = 710."""
+
+    name = "exponential"
+    task = "classification"
+    convex = True
+    max_gradient = max_curvature = math.inf
+
+    def value(self, t):
+        return np.exp(t)
+
+    gradient = curvature = value
+
+
+@pytest.mark.parametrize(("at", "width"), [(-50.0, 1.0), (3.0, 1e-3), (700.0, 0.1), (-3e4, 1.0), (2e5, 10.0)])
+@pytest.mark.parametrize("sd", [1.0, 30.0, 1e4])
+def test_rule_knows_where_a_loss_bends(at, width, sd):
+    loss = Bend(at, width)
+    mean = at + 3.0 * sd
+    nodes, weights = gaussian_rule(mean, sd * sd, panels=panels_of(loss, min(1.0, width)))
+    # Trapezoids in x with ξ = b + δ sinh x: analytic in x and even in scale, so that they are exact.
+    x = np.linspace(-40.0, 40.0, 200_001)
+    density = np.exp(-0.5 * (width / sd * np.sinh(x) - 3.0) ** 2) / (math.sqrt(2.0 * math.pi) * sd)
+    mass = density * (x[1] - x[0]) * width * np.cosh(x)
+    gradient, curvature = mass @ np.tanh(x), mass @ (np.cosh(x) ** -3.0 / width)
+    assert weights @ loss.gradient(nodes) == pytest.approx(gradient, rel=1e-11)
+    assert weights @ loss.curvature(nodes) == pytest.approx(curvature, rel=1e-11)
+
+
+def test_a_bend_that_the_rule_is_not_told_of_is_missed():
+    loss = Bend(-50.0, 1.0)
+    means = [
+        weights @ loss.curvature(nodes)
+        for nodes, weights in (
+            gaussian_rule(-45.0, 2264.0 - 45.0**2),
+            gaussian_rule(-45.0, 2264.0 - 45.0**2, panels=panels_of(loss)),
+        )
+    ]
+    assert abs(means[0] / means[1] - 1.0) > 1e-4
+
+
+def test_a_narrow_bump_is_found_as_far_out_as_is_searched():
+    centre, panels = 1234.5, panels_of(Bump(1234.5))
+    nodes, weights = gaussian_rule(1200.0, 900.0, panels=panels)
+    # E exp(-(ξ-c)²/2) in closed form.
+    exact = math.exp(-0.5 * (1200.0 - centre) ** 2 / 901.0) / math.sqrt(901.0)
+    assert weights @ np.exp(-0.5 * (nodes - centre) ** 2) == pytest.approx(exact, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["log_loss", "sigmoid", "probit"])
+def test_the_losses_of_the_registry_need_few_panels(name):
+    assert len(panels_of(LOSSES[name]).breaks) <= 60
+
+
+def test_a_loss_that_overflows_keeps_its_panels():
+    nodes, weights = gaussian_rule(0.0, 1.0, panels=panels_of(Exponential()))
+    assert weights @ np.exp(nodes) == pytest.approx(math.exp(0.5), rel=1e-13)
+
+
+class Coarse(Bend):
+    """A bend whose rounding is that of single precision."""
+
+    def value(self, t):
+        return super().value(t).astype(np.float32).astype(np.float64)
+
+
+def test_a_loss_of_single_precision_has_a_finite_number_of_panels():
+    assert len(panels_of(Coarse(-50.0, 1.0)).breaks) < 5000
 
 
 @pytest.mark.parametrize(

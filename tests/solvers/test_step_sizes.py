@@ -40,7 +40,7 @@ def test_the_step_scales_as_it_says(rng):
     objective = Halfspace(*gaussian_parameters(4, kappa=20.0, r=0.4, seed=3), "log_loss")
     state = start(objective, rng.standard_normal(4))
     whole = AdaptiveStep()(objective, state, 1.0)
-    assert AdaptiveStep(damping=0.25)(objective, state, 1.0) == pytest.approx(0.25 * whole)
+    assert AdaptiveStep(multiple=0.25)(objective, state, 1.0) == pytest.approx(0.25 * whole)
     assert AdaptiveStep()(objective, state, 2.0) == pytest.approx(0.5 * whole)
 
 

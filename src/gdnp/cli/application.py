@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from gdnp import __version__
+from gdnp.cli.claim import claim
 from gdnp.cli.data import data
 from gdnp.cli.diagnose import diagnose
 from gdnp.cli.errors import UsageError
@@ -40,5 +41,5 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.callback(invoke_without_command=True)(_root)
-for command in (reproduce, fit, predict, diagnose, data):
+for command in (reproduce, claim, fit, predict, diagnose, data):
     app.command()(command)

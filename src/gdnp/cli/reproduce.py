@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from gdnp import paper
+from gdnp.cli.claim import one_of
 from gdnp.cli.errors import ClaimFailed, UsageError
 from gdnp.cli.terminal import Terminal, console_of, print_table
 from gdnp.cli.values import JsonOption
@@ -67,8 +68,7 @@ def reproduce(
 
 
 def _experiment(name: str) -> Any:
-    if name not in paper.EXPERIMENTS:
-        raise UsageError(f"NAME must be one of {', '.join(paper.EXPERIMENTS)}. Got {name!r}.")
+    one_of("NAME", name, tuple(paper.EXPERIMENTS))
     return paper.EXPERIMENTS[name]
 
 

@@ -20,8 +20,9 @@ from gdnp.paper.runner.experiment import (
     redraw,
     reproduce,
 )
-from gdnp.paper.runner.store import Part, Store, StoreError
+from gdnp.paper.section44.experiment import Section44
 from gdnp.paper.table1.experiment import Table1
+from gdnp.store import Part, Store, StoreError
 
 __all__ = [
     "EXPERIMENTS",
@@ -40,5 +41,6 @@ __all__ = [
 ]
 
 EXPERIMENTS: dict[str, Experiment] = {
-    experiment.name: experiment for experiment in (Figure1(), Figure2(), Table1(), Figure3(), Theorems())
+    experiment.name: experiment
+    for experiment in (Figure1(), Figure2(), Section44(), Table1(), Figure3(), Theorems())
 }

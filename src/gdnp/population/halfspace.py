@@ -21,7 +21,7 @@ from scipy.linalg import LinAlgError, cho_factor, cho_solve
 from gdnp._typing import FloatArray
 from gdnp.losses import Loss, SquaredError, checked_loss
 from gdnp.metric import Covariance
-from gdnp.population.quadrature import gaussian_rule
+from gdnp.population.quadrature import Panels, gaussian_rule, panels_of
 from gdnp.problem.interface import Cost, Expansion
 from gdnp.problem.interface import Point as AnyPoint
 
@@ -111,7 +111,7 @@ class Halfspace(Population):
 
     Stein's lemma gives ∇f = c₁ u + c₂ S w̃ + α w̃ with c₁ = E φ' - (uᵀw̃) E φ'' and c₂ = E φ''. Hence
     Lemma 1: at α = 0 critical points lie on the line of S⁻¹u. Expectations hold to about 1e-13 up to
-    lengths of 1e6 (``gdnp.population.quadrature``).
+    lengths of 1e6, wherever φ bends (``gdnp.population.quadrature``).
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ class Halfspace(Population):
     alpha : float, default 0.0
         The ridge α.
     scale : float, default 1.0
-        The width over which φ bends about zero, for a loss of your own that is steeper than the registry's.
+        The least width over which φ bends, for a loss of your own that is steeper than the registry's.
 
     Attributes
     ----------
@@ -168,10 +168,15 @@ class Halfspace(Population):
             )
         self.scale: Final = float(scale)
 
+    @cached_property
+    def panels(self) -> Panels:
+        """Where φ bends, for the quadrature."""
+        return panels_of(self.loss, self.scale)
+
     def _rule(self, mean: float, variance: float) -> tuple[FloatArray, FloatArray]:
         if not (math.isfinite(mean) and math.isfinite(variance)):  # a diverged iterate has the value nan
             return np.full(1, np.nan), np.ones(1)
-        return gaussian_rule(mean, variance, self.scale)
+        return gaussian_rule(mean, variance, panels=self.panels)
 
     def _expectations(self, a: float, q: float) -> Expectations:
         xi, weight = self._rule(a, max(q - a * a, 0.0))

@@ -73,7 +73,11 @@ def rayleigh_gd() -> DecoupledDescent:
 
 
 def gdnp(
-    *, h: Literal["stein", "printed", "curvature"] = "stein", bisection_steps: int = 60, guarded: bool = True
+    *,
+    h: Literal["stein", "printed", "curvature"] = "stein",
+    bisection_steps: int = 60,
+    guarded: bool = True,
+    multiple: float = 1.0,
 ) -> DecoupledDescent:
     """Gradient descent in normalised parameters: Algorithm 1 with Algorithm 3.
 
@@ -85,27 +89,38 @@ def gdnp(
         T_s.
     guarded : bool
         Fall back to a safe step where the theorem's, which assumes Gaussian data, would raise f.
+    multiple : float
+        Of the step of Eq. 17; up to 2 the direction still converges on Gaussian data.
     """
     checked_count("gdnp: bisection_steps", bisection_steps, least=1)
+    _check_positive("gdnp", multiple=multiple)
     return DecoupledDescent(
-        "gdnp", "covariance", AdaptiveStep(h), Bisection(bisection_steps), guarded=guarded
+        "gdnp", "covariance", AdaptiveStep(h, multiple), Bisection(bisection_steps), guarded=guarded
     )
 
 
-def gdnp_inner(*, inner_steps: int = 10, inner_step: float | None = None) -> DecoupledDescent:
+def gdnp_inner(
+    *,
+    h: Literal["stein", "printed", "curvature"] = "stein",
+    inner_steps: int = 10,
+    inner_step: float | None = None,
+    multiple: float = 1.0,
+) -> DecoupledDescent:
     """GDNP as the experiments of section 4.4 run it: several gradient steps on g instead of bisection.
 
     Parameters
     ----------
+    h, multiple
+        As for ``gdnp``.
     inner_steps : int
         Gradient steps on g for each direction step.
     inner_step : float or None
         Their size; None is safe, 1/sup φ''.
     """
     checked_count("gdnp_inner: inner_steps", inner_steps, least=1)
-    _check_positive("gdnp_inner", inner_step=inner_step)
+    _check_positive("gdnp_inner", inner_step=inner_step, multiple=multiple)
     return DecoupledDescent(
-        "gdnp_inner", "covariance", AdaptiveStep(), GradientSteps(inner_steps, inner_step)
+        "gdnp_inner", "covariance", AdaptiveStep(h, multiple), GradientSteps(inner_steps, inner_step)
     )
 
 
@@ -125,7 +140,7 @@ def gdnp_seq(*, fraction: float = 0.1, direction_tol: float = 1e-8) -> Decoupled
     return DecoupledDescent(
         "gdnp_seq",
         "covariance",
-        AdaptiveStep(damping=fraction),
+        AdaptiveStep(multiple=fraction),
         NewtonLength(),
         guarded=False,
         direction_tol=direction_tol,

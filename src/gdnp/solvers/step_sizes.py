@@ -58,12 +58,12 @@ class AdaptiveStep:
         c₁ = E φ' - (uᵀw̃) E φ''. "printed", Eq. 18 as printed: h = E φ' (uᵀw) - E φ'' (uᵀw)². "curvature",
         what "stein" becomes at an exact length, s = ‖w‖²/(L g² E φ''); it needs neither u nor Stein's
         lemma, and is used whenever there is an intercept.
-    damping : float
+    multiple : float
         s is multiplied by this.
     """
 
     h: Literal["stein", "printed", "curvature"] = "stein"
-    damping: float = 1.0
+    multiple: float = 1.0
 
     needs_spectrum: ClassVar[bool] = True
 
@@ -83,4 +83,4 @@ class AdaptiveStep:
             else:
                 h = objective.stein_coefficient(point) * uw
             numerator, denominator = -(norm**3), largest * g * h
-        return self.damping * numerator / denominator if denominator != 0.0 else 0.0
+        return self.multiple * numerator / denominator if denominator != 0.0 else 0.0

@@ -18,7 +18,7 @@ def test_every_claim_says_what_it_needs():
         assert all((claim.source, claim.scope, claim.section))
         assert claim.recorded is not Verdict.FAILS
         assert RECORDED[name].evidence.endswith(".")
-        if claim.recorded in (Verdict.HOLDS_WITH_CORRECTION, Verdict.FAILS_OUTSIDE_SCOPE):
+        if claim.recorded not in (Verdict.HOLDS, Verdict.RECONSTRUCTED, Verdict.DERIVED):
             assert RECORDED[name].counterexample
 
 
@@ -35,25 +35,37 @@ def test_the_list_of_the_paper_is_covered():
 
 
 @pytest.mark.parametrize(
-    ("holds", "corrected", "inside", "verdict"),
+    ("holds", "otherwise", "verdict"),
     [
-        (True, False, False, Verdict.HOLDS),
-        (True, True, True, Verdict.HOLDS),
-        (False, True, False, Verdict.HOLDS_WITH_CORRECTION),
-        (False, False, True, Verdict.FAILS_OUTSIDE_SCOPE),
-        (False, False, False, Verdict.FAILS),
+        (True, Verdict.FAILS, Verdict.HOLDS),
+        (True, Verdict.FALSE_AS_PRINTED, Verdict.HOLDS),
+        (False, Verdict.HOLDS_WITH_CORRECTION.where(True), Verdict.HOLDS_WITH_CORRECTION),
+        (False, Verdict.HOLDS_WITH_CORRECTION.where(False), Verdict.FAILS),
+        (False, Verdict.OUTSIDE_ITS_ASSUMPTIONS, Verdict.OUTSIDE_ITS_ASSUMPTIONS),
+        (False, Verdict.FAILS, Verdict.FAILS),
     ],
 )
-def test_verdicts_follow_from_what_was_seen(holds, corrected, inside, verdict):
-    measurement = judge(1, 1, "seen.", holds=holds, corrected=corrected, inside=inside)
+def test_verdicts_follow_from_what_was_seen(holds, otherwise, verdict):
+    measurement = judge(1, 1, "seen.", holds=holds, otherwise=otherwise)
     assert measurement == Measurement(1.0, 1.0, verdict, "seen.")
 
 
 @pytest.mark.parametrize(("measured", "slack"), [(2.0, 0.0), (1.5, 0.1), (math.nan, 0.0)])
 def test_what_exceeds_its_bound_does_not_hold(measured, slack):
+    corrected = Verdict.HOLDS_WITH_CORRECTION
     assert judge(measured, 1.0, "", slack=slack).verdict is Verdict.FAILS
-    assert judge(measured, 1.0, "", slack=slack, corrected=True).verdict is Verdict.HOLDS_WITH_CORRECTION
+    assert judge(measured, 1.0, "", slack=slack, otherwise=corrected).verdict is corrected
     assert judge(1.0 + slack, 1.0, "", slack=slack).verdict is Verdict.HOLDS
+
+
+@pytest.mark.parametrize("word", [Verdict.DERIVED, Verdict.RECONSTRUCTED])
+def test_what_the_paper_does_not_print_has_a_word_of_its_own_where_it_holds(word, monkeypatch):
+    monkeypatch.setattr(registry, "CLAIMS", {})
+    about = {"statement": "S.", "source": "ours", "section": "0", "scope": "none", "recorded": word}
+    registry.register("right", **about)(lambda: judge(0, 1, "seen."))
+    registry.register("wrong", **about)(lambda: judge(2, 1, "seen."))
+    assert [result.measurement.verdict for result in run_claims(["right", "wrong"])] == [word, Verdict.FAILS]
+    assert not word.of_the_paper
 
 
 def test_run_claims_reports_each_outcome(made_up):
@@ -87,6 +99,6 @@ def test_ids_are_unique():
 
 
 def test_a_measurement_is_read_back():
-    found = judge(2.0, 1.0, "seen.", corrected=True, counterexample="there.")
+    found = judge(2.0, 1.0, "seen.", otherwise=Verdict.HOLDS_WITH_CORRECTION, counterexample="there.")
     assert found.plain["verdict"] == "HOLDS WITH CORRECTION"
     assert Measurement.read({**found.plain, "id": "of a claim"}) == found

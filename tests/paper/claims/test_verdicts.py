@@ -25,3 +25,18 @@ def test_a_record_is_read_back(made_up, monkeypatch, tmp_path):
     (tmp_path / "recorded.json").write_text(json.dumps({}))
     with pytest.raises(ValueError, match=r"should have every claim once\. Got \['fine'\]"):
         verdicts.recorded_results()
+
+
+def test_statements_of_the_paper_are_counted_apart():
+    words = [Verdict.HOLDS, Verdict.HOLDS, Verdict.FALSE_AS_PRINTED, Verdict.DERIVED, Verdict.RECONSTRUCTED]
+    assert verdicts.counted(words) == (
+        "Of the paper's own 3, 2 hold, 0 hold with a correction, 1 are false as printed, 0 fail outside "
+        "their assumptions, 0 depend on a choice that is not printed.\nOf its appendix 1 are reconstructed. "
+        "Another 1 are ours."
+    )
+
+
+def test_every_verdict_but_a_failure_has_a_word_on_the_page():
+    page = verdicts.verdicts_markdown()
+    words = [word.value for word in Verdict if word is not Verdict.FAILS]
+    assert [word for word in words if f"| {word} |" not in page] == []

@@ -7,7 +7,7 @@ from gdnp import Objective, methods, minimize
 from gdnp.datasets import gaussian_design
 from gdnp.paper.figure2.race import RACERS, describe, load_problem
 from gdnp.paper.runner.problems import start_at
-from gdnp.paper.runner.reference import newton_minimum
+from gdnp.reference import newton_minimum
 from paper_problems import FIGURE2 as TINY
 from paper_problems import saved
 

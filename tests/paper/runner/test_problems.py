@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from gdnp.datasets import DataNotFoundError
 from gdnp.metric import Covariance
+from gdnp.paper.claims import run_claims
 from gdnp.paper.runner.problems import (
+    a9a,
     diverging,
     gaussian_moments,
     gaussian_objective,
@@ -75,3 +78,19 @@ def test_methods_whose_length_diverges_are_named():
     }
     assert diverging(entries) == ["Status LENGTH_DIVERGES in some or all runs of: B."]
     assert diverging({"a": entries["a"]}) == []
+
+
+def test_a9a_is_not_downloaded(monkeypatch, tmp_path):
+    monkeypatch.setenv("GDNP_DATA", str(tmp_path))
+    with pytest.raises(DataNotFoundError, match="a9a is not on this machine"):
+        a9a()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["assumption-1-a9a", "gdnp-accelerates-a9a"])
+def test_missing_data_is_never_a_verdict(name, monkeypatch, tmp_path):
+    monkeypatch.setenv("GDNP_DATA", str(tmp_path))
+    (result,) = run_claims([name])
+    assert result.outcome == "NOT RUN: data missing"
+    assert result.agrees is None
+    assert "a9a is not on this machine" in result.reason

@@ -12,9 +12,10 @@ from gdnp.datasets import gaussian_parameters
 from gdnp.losses import LOSSES
 from gdnp.metric import Covariance
 from gdnp.paper.claims.algorithm import bracket_width, claim
-from gdnp.paper.claims.problems import EVERY_LOSS, FINITE_LENGTH, Target, populations, states
+from gdnp.paper.claims.problems import populations, states
 from gdnp.paper.claims.registry import Measurement, Verdict, judge
 from gdnp.population import Halfspace
+from gdnp.population.examples import EVERY_LOSS, FINITE_LENGTH, Target, Welsch, slow_population
 from gdnp.solvers.decoupled import DecoupledDescent
 from gdnp.solvers.lengths import Bisection
 from gdnp.solvers.step_sizes import AdaptiveStep
@@ -24,6 +25,7 @@ from gdnp.solvers.step_sizes import AdaptiveStep
     "gradient-decomposition",
     "‖∇f(w̃)‖²_{S⁻¹} = c₁² Δρ + (∂_g f)², so one gradient certifies the directional gap of any loss.",
     source="derived (behind Eq. 19)",
+    recorded=Verdict.DERIVED,
     scope="Assumption 2",
 )
 def gradient_decomposition() -> Measurement:
@@ -85,6 +87,7 @@ def _scaled(c: float, loss: str) -> Halfspace:
     source="Eq. 19 as printed",
     recorded=Verdict.HOLDS_WITH_CORRECTION,
     scope="correction: ‖∇f‖²_{S⁻¹} ≤ (1-μ/L)^{2T} Φ²/(1-√r)² Δρ₀ + 4^{-Ts} (ζ/μ)² |b⁰-a⁰|²",
+    mutants=("a bound 100 times larger", "half the exponent", "bisection 16 times coarser"),
 )
 def eq_19() -> Measurement:
     """The printed bound on three problems made to break it; the corrected one on those and 60 more."""
@@ -99,21 +102,34 @@ def eq_19() -> Measurement:
         f = Halfspace(u, S, FINITE_LENGTH[k % len(FINITE_LENGTH)])
         w, steps = rng.standard_normal(len(u)), int(rng.integers(1, 30))
         worst = max(worst, _ratios(f, w, steps, (3, 10, 30)[k % 3])[2])
+    nearest = _nearest()
     one = abs(norm[2] / _ratios(_scaled(1.0, "log_loss"), start, 5, 40)[2] - 1.0)
-    worst = max(worst, norm[2], factor[2], bisection[2])
+    worst = max(worst, norm[2], factor[2], bisection[2], *nearest)
     broken = (norm[0] > 1.0, factor[1] > 1.0, bisection[1] > 1.0)
     return judge(
         worst,
         1.0,
-        "Largest left over right side of the corrected bound on 60 random problems and the three "
-        f"below; x → 1000 x leaves it as it is ({'yes' if one <= 1e-6 else 'no'}).",
+        "Largest left over right side of the corrected bound on 60 random problems, the three below and two "
+        f"that come near: {nearest[0]:.2f} for the first term (r = .02, κ = 10, a user's bounded loss, w₀ "
+        f"off in the slow eigenvector) and {nearest[1]:.2f} for the second (κ = 1, w₀ = S⁻¹u). x → 1000 x "
+        f"leaves it as it is ({'yes' if one <= 1e-6 else 'no'}).",
         holds=not any(broken),
-        corrected=all(broken) and worst <= 1.0 and one <= 1e-6,
+        otherwise=Verdict.HOLDS_WITH_CORRECTION.where(
+            all(broken) and worst <= 1.0 and one <= 1e-6 and min(nearest) > 0.1
+        ),
         counterexample=f"left over right as printed: {norm[0]:.2g} after x → 1000 x (the norm must be that "
-        f"of S⁻¹); {factor[1]:.2g} in that norm for a convex loss with slope at most 1 (Φ² lacks "
+        f"of S⁻¹); {factor[1]:.3g} in that norm for a convex loss with slope at most 1 (Φ² lacks "
         f"1/(1-√r)²); {bisection[1]:.2g} in that norm with w₀ = S⁻¹u, 4 bisection steps and x → "
         "10000 x (the last term has the wrong dimension).",
     )
+
+
+def _nearest() -> tuple[float, float]:
+    """Left over right side of the corrected bound where it is almost the first term alone, or the second."""
+    u, S, start = slow_population(10.0, 0.02)
+    direction = _ratios(Halfspace(u, S, Welsch()), start, 20, 60)[2]
+    f = Halfspace(u, np.eye(2), "log_loss")
+    return direction, max(_ratios(f, u, 1, steps)[2] for steps in range(1, 9))
 
 
 def _slow_problem() -> tuple[FloatArray, FloatArray]:
@@ -129,10 +145,11 @@ def _slow_problem() -> tuple[FloatArray, FloatArray]:
     recorded=Verdict.HOLDS_WITH_CORRECTION,
     scope="Assumptions 1-4, h and Eq. 19 corrected; Assumption 4 excludes sigmoid and probit on "
     "Gaussian data",
+    mutants=("a bound 100 times larger", "half the exponent", "bisection 16 times coarser", "h as printed"),
 )
 def theorem_2() -> Measurement:
     """Every iterate against the corrected bound, with the corrected h and with the printed one."""
-    worst = {"stein": 0.0, "printed": 0.0}
+    worst, nearest = {"stein": 0.0, "printed": 0.0}, _nearest()
     for seed, loss in enumerate(FINITE_LENGTH):
         u, S = gaussian_parameters(6, kappa=10.0, r=0.4, seed=seed)
         f, start = Halfspace(u, S, loss), np.random.default_rng(seed).standard_normal(6)
@@ -146,15 +163,19 @@ def theorem_2() -> Measurement:
     divergent = methods.gdnp(bisection_steps=40)
     u, S = gaussian_parameters(6, kappa=10.0, r=0.4, seed=0)
     sigmoid = states(divergent, Halfspace(u, S, LOSSES["sigmoid"]), np.ones(6), 1)[-1].length_diverges
+    worst["stein"] = max(worst["stein"], *nearest)
     return judge(
         worst["stein"],
         1.0,
         "Log loss, a user's convex and a user's non-convex loss, κ = 10, 80 steps: largest "
-        "‖∇f‖²_{S⁻¹} over the corrected bound at any step. With h as printed the ratio reaches "
+        "‖∇f‖²_{S⁻¹} over the corrected bound at any step, the two problems that come nearest to it (claim "
+        "eq-19) included. With h as printed the ratio reaches "
         f"{worst['printed']:.2g}. The sigmoid's length {'diverges' if sigmoid else 'converges'} at "
         "once.",
         holds=worst["printed"] <= 1.0 and not sigmoid,
-        corrected=worst["stein"] <= 1.0 < worst["printed"] and sigmoid,
+        otherwise=Verdict.HOLDS_WITH_CORRECTION.where(
+            worst["stein"] <= 1.0 < worst["printed"] and sigmoid and min(nearest) > 0.1
+        ),
         counterexample="h as printed leaves the path of the proof (claim eq-18); Eq. 19 as printed fails "
         "(claim eq-19).",
     )

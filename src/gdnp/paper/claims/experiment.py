@@ -12,14 +12,12 @@ from typing import Any
 
 import gdnp
 from gdnp.datasets import data_dir
+from gdnp.interactive import Figure
 from gdnp.paper.claims import CLAIMS, ClaimResult, Measurement, run_claims
 from gdnp.paper.runner.experiment import OptionError, Options, Results, Settings, Table
-from gdnp.paper.runner.interactive import Figure
-from gdnp.paper.runner.store import Part
+from gdnp.store import Part
 
 __all__ = ["Theorems", "read_result"]
-
-SHOWN = {"HOLDS": "holds", "HOLDS WITH CORRECTION": "corrected", "FAILS OUTSIDE SCOPE": "fails outside scope"}
 
 
 class Theorems:
@@ -72,11 +70,11 @@ class Theorems:
                 claim["source"],
                 "-" if claim["measured"] is None else f"{claim['measured']:.2g}",
                 "-" if claim["bound"] is None else f"{claim['bound']:.2g}",
-                SHOWN.get(claim["verdict"], claim["verdict"]),
+                claim["verdict"].lower(),
             )
             for claim in summary["claims"]
         ]
-        counts = ", ".join(f"{number} {SHOWN.get(word, word)}" for word, number in summary["counts"].items())
+        counts = ", ".join(f"{number} {word.lower()}" for word, number in summary["counts"].items())
         different = ", ".join(summary["disagreements"]) or "none"
         note = f"{counts}. Different from the recorded verdict: {different}."
         return [Table(self.title, ("claim", "source", "measured", "bound", "verdict"), rows, note)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from itertools import product
 
 import numpy as np
 from sklearn.datasets import load_breast_cancer, load_wine
@@ -14,6 +15,7 @@ from gdnp.metric import Covariance
 from gdnp.paper.claims.problems import populations, relative, solved, states
 from gdnp.paper.claims.registry import Measurement, judge, register
 from gdnp.population import LeastSquares
+from gdnp.population.examples import slow_population
 from gdnp.problem import Objective
 
 claim = partial(register, section="3 Ordinary least squares")
@@ -65,7 +67,11 @@ def eq_13() -> Measurement:
 
 
 @claim(
-    "eq-14", "Δρ_t ≤ (1-μ/L)^{2t} Δρ_0 at every iterate.", source="Eq. 14", scope="Assumption 1, ρ(w₀) ≠ 0"
+    "eq-14",
+    "Δρ_t ≤ (1-μ/L)^{2t} Δρ_0 at every iterate.",
+    source="Eq. 14",
+    scope="Assumption 1, ρ(w₀) ≠ 0",
+    mutants=("half the exponent", "half a step of Eq. 13"),
 )
 def eq_14() -> Measurement:
     """The largest ratio of Δρ_t to its bound, with 1e-20 r allowed for rounding."""
@@ -78,8 +84,18 @@ def eq_14() -> Measurement:
             w = theory.rayleigh_step(u, metric, w)
             worst = max(worst, theory.directional_gap(u, metric, w) / (float(limit) + 1e-20 * r))
             count += 1
+    u, S, w = slow_population(10.0, 0.5)
+    metric, gap, steps = Covariance(S), theory.directional_gap(u, Covariance(S), w), 40
+    for _ in range(steps):
+        w = theory.rayleigh_step(u, metric, w)
+    nearest = theory.directional_gap(u, metric, w) / float(theory.rayleigh_bound(metric, gap, steps))
     return judge(
-        worst, 1.0, f"Largest Δρ_t over its bound among {count} iterates of 150 problems.", slack=1e-9
+        max(worst, nearest),
+        1.0,
+        f"Largest Δρ_t over its bound among {count} iterates of 150 problems. It is tight: {nearest:.3f} "
+        f"after {steps} steps at κ = 10, with the error of w in the slow eigenvector.",
+        slack=1e-9,
+        holds=nearest > 0.9,
     )
 
 
@@ -88,24 +104,28 @@ def eq_14() -> Measurement:
     "Gradient descent on ρ converges linearly as in Eq. 14, and Eq. 15 reads the gap off the gradient.",
     source="Theorem 1",
     scope="Assumption 1 alone: real data, squared error, on range(S)",
+    mutants=("half the exponent", "half a step of Eq. 17"),
 )
 def theorem_1() -> Measurement:
     """The solver on three data sets, none of which has to be Gaussian."""
     wine, cancer, gaussian = load_wine(), load_breast_cancer(), gaussian_design(2000, 10, kappa=30.0, seed=0)
-    worst, identity = 0.0, 0.0
+    worst, identity, nearest = 0.0, 0.0, math.inf
     for X, y in (
         (wine.data, np.where(wine.target == 0, 1.0, -1.0)),
         (cancer.data, np.where(cancer.target == 1, 1.0, -1.0)),
         (gaussian.X, gaussian.y),
     ):
-        f = Objective((X - X.mean(axis=0)) / X.std(axis=0), y, "squared_error", n_jobs=1)
+        X = (X - X.mean(axis=0)) / X.std(axis=0)
+        f = Objective(X, y, "squared_error", n_jobs=1)
         S, u = f.covariance, f.u
-        start = np.random.default_rng(0).standard_normal(f.n_features)
+        slow = np.linalg.eigh(X.T @ X)[1][:, 0]
+        start = S.solve(u) / S.norm(S.solve(u)) + 0.01 * slow / S.norm(slow)
         run = [state.direction for state in states(methods.rayleigh_gd(), f, start, 60)]
         gaps = np.array([theory.directional_gap(u, S, w) for w in run])
         r = theory.squared_signal(u, S)
         bound = theory.rayleigh_bound(S, gaps[0], np.arange(1, 61)) + 1e-20 * r
         worst = max(worst, float(np.max(gaps[1:] / bound)))
+        nearest = min(nearest, math.log(gaps[-1] / gaps[0]) / math.log(bound[-1] / gaps[0]))
         identity = max(
             identity,
             *(abs(theory.identity_15(u, S, w) - theory.rayleigh_quotient(u, S, w) - r) / r for w in run),
@@ -113,11 +133,12 @@ def theorem_1() -> Measurement:
     return judge(
         worst,
         1.0,
-        "wine, breast_cancer and a Gaussian sample, standardised, 60 steps of rayleigh_gd: largest "
-        "Δρ_t over its bound; Eq. 15 holds along the way to "
+        "wine, breast_cancer and a Gaussian sample, standardised, 60 steps of rayleigh_gd with the error of "
+        "w₀ in the slow eigenvector: largest Δρ_t over its bound. log Δρ falls at least "
+        f"{nearest:.2f} times as fast as that of the bound. Eq. 15 holds along the way to "
         f"{'1e-9' if identity <= 1e-9 else f'{identity:.1e} only'}.",
         slack=1e-9,
-        holds=identity <= 1e-9,
+        holds=identity <= 1e-9 and nearest < 1.5,
     )
 
 
@@ -148,15 +169,16 @@ def eq_15() -> Measurement:
     "theorem-1-order",
     "The rate of Theorem 1 has the order of gradient descent on Eq. 10: normalising costs nothing.",
     source="Section 3.1, after Theorem 1",
-    scope="κ = 10, 100, 1000; steps 1/(2L) on Eq. 10 and Theorem 1's on ρ; r = 0.5, d = 10",
+    scope="κ = 10, 30, 100; steps 1/(2L) on Eq. 10 and Theorem 1's on ρ; r = 0.5, d = 10",
+    mutants=("half a step of Eq. 13",),
 )
 def theorem_1_order() -> Measurement:
-    """Iterations of both to a gap of 1e-8 of the start."""
-    ratios, counts = [], []
-    for kappa in (10.0, 100.0, 1000.0):
+    """Iterations of both to a gap of 1e-8 of the start, five starts."""
+    logs, starts = [], 5
+    for kappa, seed in product((10.0, 30.0, 100.0), range(starts)):
         u, S = gaussian_parameters(10, kappa=kappa, r=0.5, seed=1)
         metric, f = Covariance(S), LeastSquares(u, S)
-        start = np.random.default_rng(0).standard_normal(10)
+        start = np.random.default_rng(seed).standard_normal(10)
         w, plain = start, metric.join(start, theory.best_least_squares_length(u, metric, start))
         gaps = [theory.directional_gap(u, metric, w)]
         values = [f.at(plain).value - f.rho_star]
@@ -166,9 +188,12 @@ def theorem_1_order() -> Measurement:
         while values[-1] > 1e-8 * values[0]:
             plain = plain - f.at(plain).gradient / (2.0 * metric.largest)
             values.append(f.at(plain).value - f.rho_star)
-        ratios.append((len(gaps) - 1) / (len(values) - 1))
-        counts.append(f"{len(gaps) - 1} against {len(values) - 1}")
-    worst = max(math.exp(abs(math.log(ratio))) for ratio in ratios)
+        logs.append(math.log((len(gaps) - 1) / (len(values) - 1)))
+    means = np.exp(np.reshape(logs, (-1, starts)).mean(axis=1))
+    worst = float(np.exp(np.abs(np.log(means)).max()))
     return judge(
-        worst, 2.0, f"Iterations to 1e-8 of the first gap, normalised against plain: {'; '.join(counts)}."
+        worst,
+        1.5,
+        f"Iterations to 1e-8 of the first gap, normalised over plain, geometric means of {starts} starts: "
+        f"{', '.join(f'{mean:.2f}' for mean in means)} at κ = 10, 30, 100.",
     )

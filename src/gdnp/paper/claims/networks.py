@@ -9,14 +9,15 @@ import numpy as np
 from gdnp import methods, theory
 from gdnp._typing import FloatArray
 from gdnp.datasets import gaussian_parameters
+from gdnp.paper.claims.algorithm import bracket_width
 from gdnp.paper.claims.network_curvature import claim
-from gdnp.paper.claims.problems import EVERY_LOSS, FIXED, Target, relative, states
+from gdnp.paper.claims.problems import FIXED, relative, states
 from gdnp.paper.claims.registry import Measurement, Verdict, judge
 from gdnp.paper.runner.problems import state_at
 from gdnp.population import HiddenUnit, PopulationMLP
+from gdnp.population.examples import EVERY_LOSS, Target, slow_population
 from gdnp.solvers.decoupled import DecoupledDescent
 from gdnp.solvers.lengths import Bisection
-from gdnp.solvers.state import DecoupledState
 from gdnp.solvers.step_sizes import AdaptiveStep
 from gdnp.solvers.units import minimize_units
 
@@ -42,6 +43,7 @@ def _units(seeds: int) -> list[HiddenUnit]:
     "With h^(i) = Ξ_i (uᵀw_i), s^(i) = -‖w_i‖_S³/(L g_i h^(i)) makes unit i's step that of Eq. 13, where "
     "Ξ_i is θ_i [α_i + (1-r) Σ_{j<i} β_ij c_j - (β_ii + γ_i) uᵀw̃_i].",
     source="Eqs. 100-101 (in the paper's appendix; form derived)",
+    recorded=Verdict.RECONSTRUCTED,
     scope="Assumption 2, units j < i at c_j S⁻¹u and k > i zero, g_i ≠ 0, Ξ_i ≠ 0",
 )
 def eq_100_101() -> Measurement:
@@ -71,6 +73,7 @@ def eq_100_101() -> Measurement:
     "unit-step-exact-length",
     "Where ∂f/∂g_i = 0, s^(i) = ‖w_i‖_S²/(L g_i² θ_i (β_ii + γ_i)), 1/L over the unit's mean curvature.",
     source="derived (Eq. 100 at an exact length)",
+    recorded=Verdict.DERIVED,
     scope="as eq-100-101; a loss with a best length",
 )
 def unit_step_exact_length() -> Measurement:
@@ -99,6 +102,7 @@ def unit_step_exact_length() -> Measurement:
     "eq-104",
     "‖∇_{w̃_i} f‖²_{S⁻¹} = Ξ_i² Δρ + (∂f/∂g_i)², so that C = sup Ξ_i² in Theorem 3.",
     source="Eq. 104 (in the paper's appendix; identity derived)",
+    recorded=Verdict.RECONSTRUCTED,
     scope="as eq-100-101",
 )
 def eq_104() -> Measurement:
@@ -114,17 +118,12 @@ def eq_104() -> Measurement:
     return judge(worst, 1e-9, "20 networks of three units, five losses: largest relative error.")
 
 
-def _second_unit(u: FloatArray, S: FloatArray, loss: Target | None = None) -> HiddenUnit:
+def _second_unit(u: FloatArray, S: FloatArray, loss: Target | None = None, theta: float = 1.0) -> HiddenUnit:
     """The second of two units, the first being at its own critical point."""
-    network = PopulationMLP(u, S, (1.0, 1.0), loss or "log_loss")
-    alone = PopulationMLP(u, S, (1.0,), loss or "log_loss")
-    first = minimize_units(alone, "gdnp_metric", tol=1e-12, max_iter=10).coef
+    network = PopulationMLP(u, S, (theta, theta), loss or "log_loss")
+    alone = PopulationMLP(u, S, (theta,), loss or "log_loss")
+    first = minimize_units(alone, "gdnp_metric", tol=1e-12, max_iter=60).coef
     return network.unit(1, np.vstack([first, np.zeros_like(first)]))
-
-
-def _bracket(state: DecoupledState) -> float:
-    """|b⁰ - a⁰|: the smallest doubling of [-1, 1] that is surely wide enough for the length found."""
-    return 2.0 ** (2 + math.ceil(math.log2(abs(state.length.g))))
 
 
 def _length_term(f: HiddenUnit, bracket: float, steps: int) -> float:
@@ -133,39 +132,78 @@ def _length_term(f: HiddenUnit, bracket: float, steps: int) -> float:
     return float((zeta / f.covariance.smallest * bracket / 2.0**steps) ** 2)
 
 
+def _printed_term(f: HiddenUnit, bracket: float, steps: int) -> float:
+    """ζ|b⁰-a⁰|/μ² 2^-Ts, as Eq. 22 has it."""
+    zeta = f.covariance.largest * f.loss.max_curvature
+    return float(zeta * bracket / f.covariance.smallest**2 / 2.0**steps)
+
+
+def _from_the_line(f: HiddenUnit, steps: int) -> tuple[float, float]:
+    """‖∇f‖²_{S⁻¹} over Eq. 22's last term, as printed and corrected: from S⁻¹u no other term is left."""
+    method = DecoupledDescent("few steps", "covariance", AdaptiveStep(), Bisection(steps))
+    state = method.init(f, f.optimal_direction)
+    square, bracket = f.covariance.dual_norm(state.point.gradient) ** 2, bracket_width(f, state.direction)
+    return square / _printed_term(f, bracket, steps), square / _length_term(f, bracket, steps)
+
+
+def _nearest() -> float:
+    """Of the corrected last term: κ = 1, a user's convex loss, θ = (2, 2), up to eight bisection steps."""
+    f = _second_unit(np.array([math.sqrt(0.6), 0.0]), np.eye(2), Target(), 2.0)
+    return max(_from_the_line(f, steps)[1] for steps in range(1, 9))
+
+
 @claim(
     "theorem-3",
-    "On f^(i), GDNP with Eqs. 100-101 converges linearly at the rate (1-μ/L)^{2t}.",
+    "On f^(i), GDNP with Eqs. 100-101 converges linearly, as Eq. 22 has it.",
     source="Theorem 3",
     recorded=Verdict.HOLDS_WITH_CORRECTION,
     scope="Assumptions 1-4, units j < i critical and k > i zero; last term of Eq. 22 corrected (claim eq-22)",
+    mutants=(
+        "half the exponent",
+        "half a step of Eq. 17",
+        "bisection 16 times coarser",
+        "a length term 1e6 times larger",
+    ),
 )
 def theorem_3() -> Measurement:
-    """Every step of a first and a second unit, in units of the bound with C = sup Ξ² along the path."""
+    """Every step of a first and of second units, in units of both bounds with C = sup Ξ² along the path."""
     u, S = gaussian_parameters(6, kappa=10.0, r=0.6, seed=0)
-    start, worst, directions, steps = np.random.default_rng(0).standard_normal(6), 0.0, 0.0, 12
-    for f in (
-        PopulationMLP(u, S, (1.0,)).unit(0, np.zeros((1, 6))),
-        _second_unit(u, S),
-        _second_unit(u, S, Target()),
-    ):
-        run = states(methods.gdnp(bisection_steps=steps, guarded=False), f, start, 16)
-        metric, gap0 = f.covariance, theory.directional_gap(u, f.covariance, run[0].direction)
+    random, (v, T, slow) = np.random.default_rng(0).standard_normal(6), slow_population(10.0, 0.6)
+    scaled = _second_unit(1e6 * u, 1e12 * S)
+    runs = [
+        (PopulationMLP(u, S, (1.0,)).unit(0, np.zeros((1, 6))), random, 12),
+        (_second_unit(u, S), random, 12),
+        (_second_unit(u, S, Target()), random, 12),
+        (scaled, 1e6 * scaled.optimal_direction + 1e-4 * random, 2),
+        (_second_unit(v, T), slow, 12),
+    ]
+    printed, corrected, directions = 0.0, 0.0, 0.0
+    for f, start, steps in runs:
+        run = states(methods.gdnp(bisection_steps=steps, guarded=False), f, start, 10)
+        metric, gap0 = f.covariance, theory.directional_gap(f.u, f.covariance, run[0].direction)
         C = max(f.stein_coefficient(state.point) ** 2 for state in run)
-        bracket = max(_bracket(state) for state in run)
+        bracket = max(bracket_width(f, state.direction) for state in run)
         for t, state in enumerate(run[1:], start=1):
             bound = float(theory.rayleigh_bound(metric, gap0, t))
-            directions = max(directions, theory.directional_gap(u, metric, state.direction) / bound)
+            directions = max(directions, theory.directional_gap(f.u, metric, state.direction) / bound)
             square = metric.dual_norm(state.point.gradient) ** 2
-            worst = max(worst, square / (C * bound + _length_term(f, bracket, steps)))
+            printed = max(printed, square / (C * bound + _printed_term(f, bracket, steps)))
+            corrected = max(corrected, square / (C * bound + _length_term(f, bracket, steps)))
+    nearest = _nearest()
+    corrected = max(corrected, nearest)
     return judge(
-        worst,
+        corrected,
         1.0,
-        "κ = 10, 16 steps of a first unit and of second units (log loss, a user's convex loss): largest "
-        f"‖∇‖²_S⁻¹ over the corrected bound; Δρ_t over (1-μ/L)^2t Δρ₀ is at most {directions:.2f}.",
-        holds=False,
-        corrected=worst <= 1.0 and directions <= 1.0 + 1e-9,
-        counterexample="the last term of Eq. 22 as printed (claim eq-22).",
+        "κ = 10, 10 steps of a first unit and of second units (log loss, a user's convex loss): largest "
+        f"‖∇‖²_S⁻¹ over the corrected bound; its last term alone comes to {nearest:.2f} (κ = 1). Δρ_t over "
+        f"(1-μ/L)^2t Δρ₀ is at most {directions:.2f}, from a start that is off in the slow eigenvector.",
+        slack=1e-6,
+        holds=printed <= 1.0,
+        otherwise=Verdict.HOLDS_WITH_CORRECTION.where(
+            corrected <= 1.0 + 1e-6 and 0.9 < directions <= 1.0 + 1e-9 and nearest > 0.05
+        ),
+        counterexample=f"left over right as printed: {printed:.1e} after x → 1e6 x with 2 bisection steps, "
+        "by the last term (claim eq-22).",
     )
 
 
@@ -175,27 +213,23 @@ def theorem_3() -> Measurement:
     source="Eq. 22 as printed",
     recorded=Verdict.HOLDS_WITH_CORRECTION,
     scope="correction: the last term is 4^{-Ts} (ζ/μ)² |b⁰-a⁰|²; the norm is right, unlike that of Eq. 19",
+    mutants=("a length term 1e6 times larger", "bisection 16 times coarser"),
 )
 def eq_22() -> Measurement:
     """From w₀ = S⁻¹u only the last term is left; x → c x leaves the left side as it is."""
     u, S = gaussian_parameters(3, kappa=3.0, r=0.6, seed=0)
-    printed, corrected, steps = 0.0, 0.0, 2
-    for scale in (1.0, 1e3, 1e6):
-        f = _second_unit(scale * u, scale**2 * S)
-        method = DecoupledDescent("few steps", "covariance", AdaptiveStep(), Bisection(steps))
-        state = method.init(f, f.optimal_direction)
-        square = f.covariance.dual_norm(state.point.gradient) ** 2
-        bracket = _bracket(state)
-        zeta, mu = f.covariance.largest * f.loss.max_curvature, f.covariance.smallest
-        printed = max(printed, square / (2.0**-steps * zeta * bracket / mu**2))
-        corrected = max(corrected, square / _length_term(f, bracket, steps))
+    scaled = [_from_the_line(_second_unit(scale * u, scale**2 * S), 2) for scale in (1.0, 1e3, 1e6)]
+    printed, corrected = (max(column) for column in zip(*scaled, strict=True))
+    nearest = _nearest()
+    corrected = max(corrected, nearest)
     return judge(
         corrected,
         1.0,
-        "Second unit, log loss, w₀ = S⁻¹u, 2 bisection steps: left over right side of the corrected bound, "
-        "the same after x → 1e3 x and x → 1e6 x.",
+        "Second unit, w₀ = S⁻¹u: left over right side of the corrected bound, with log loss after x → 1e3 x "
+        f"and x → 1e6 x too, and where it comes nearest, {nearest:.2f} (κ = 1, a user's convex loss, θ = "
+        "(2, 2)).",
         holds=printed <= 1.0,
-        corrected=corrected <= 1.0,
+        otherwise=Verdict.HOLDS_WITH_CORRECTION.where(nearest > 0.05 and corrected <= 1.0),
         counterexample=f"left over right as printed: {printed:.1e} after x → 1e6 x: wrong dimension.",
     )
 
@@ -204,8 +238,9 @@ def eq_22() -> Measurement:
     "algorithm-2-one-sweep",
     "If every unit ends in an exact critical point of its f^(i), so does Algorithm 2 in one of f_nn.",
     source="Section 5.2, after Theorem 3",
-    recorded=Verdict.HOLDS_WITH_CORRECTION,
-    scope="correction: repeat the sweeps until the lengths no longer move; directions are right after one",
+    recorded=Verdict.FALSE_AS_PRINTED,
+    scope="true if sweeps are repeated until the lengths no longer move; directions are right after one",
+    mutants=("one sweep for all",),
 )
 def algorithm_2_one_sweep() -> Measurement:
     """∇f_nn after one sweep over two units, each solved to rounding, and after twelve."""
@@ -224,7 +259,7 @@ def algorithm_2_one_sweep() -> Measurement:
         f"r = .6, θ = (1, 1), log loss: ‖∇f_nn‖_S⁻¹ after 14 sweeps; f_nn falls from {one.objective:.6f} to "
         f"{many.objective:.6f}. After one sweep both directions are right: {'yes' if gap < 1e-12 else 'no'}.",
         holds=one.gradient_norm <= 1e-9,
-        corrected=many.gradient_norm <= 1e-9 and gap < 1e-12,
+        otherwise=Verdict.FALSE_AS_PRINTED.where(many.gradient_norm <= 1e-9 and gap < 1e-12),
         counterexample=f"after one sweep ∂f/∂g of the first unit is {lengths[0]:.1e} and of the second below "
         f"1e-9: {'yes' if abs(lengths[1]) < 1e-9 else 'no'}. The first was fitted while the second was zero.",
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import Enum
+from functools import wraps
 from typing import Any
 
 from gdnp.datasets import DataNotFoundError
@@ -14,12 +15,32 @@ __all__ = ["CLAIMS", "Claim", "ClaimResult", "Measurement", "Verdict", "judge", 
 
 
 class Verdict(Enum):
-    """What a check found. No claim is recorded as FAILS: it is what a broken check or program comes to."""
+    """What a check found, in a word that follows by rule.
+
+    HOLDS: as printed. HOLDS WITH CORRECTION: a misprint, or a wrong norm, factor or term, whose proof gives
+    the corrected form. FALSE AS PRINTED: false under the paper's own assumptions. OUTSIDE ITS ASSUMPTIONS:
+    it fails where they do not hold. DEPENDS ON AN UNPRINTED CHOICE: both outcomes were seen, and the choice
+    is named. RECONSTRUCTED: text of the appendix that was not seen, in a form that holds. DERIVED: ours, and
+    it holds. No claim is recorded as FAILS: it is what a broken check or program comes to.
+    """
 
     HOLDS = "HOLDS"
     HOLDS_WITH_CORRECTION = "HOLDS WITH CORRECTION"
-    FAILS_OUTSIDE_SCOPE = "FAILS OUTSIDE SCOPE"
+    FALSE_AS_PRINTED = "FALSE AS PRINTED"
+    OUTSIDE_ITS_ASSUMPTIONS = "OUTSIDE ITS ASSUMPTIONS"
+    DEPENDS_ON_A_CHOICE = "DEPENDS ON AN UNPRINTED CHOICE"
+    RECONSTRUCTED = "RECONSTRUCTED"
+    DERIVED = "DERIVED"
     FAILS = "FAILS"
+
+    def where(self, seen: bool) -> Verdict:
+        """The word itself where what it stands for was seen; FAILS otherwise."""
+        return self if seen else Verdict.FAILS
+
+    @property
+    def of_the_paper(self) -> bool:
+        """Whether it judges a statement that the paper prints."""
+        return self not in (Verdict.RECONSTRUCTED, Verdict.DERIVED)
 
 
 @dataclass(frozen=True)
@@ -76,6 +97,8 @@ class Claim:
         The verdict that stands in the documentation.
     check : callable
         Measures afresh: seeded, deterministic.
+    mutants : tuple of str
+        Names of wrong code under which the verdict changes, of a race, a rate or a bound.
     """
 
     id: str
@@ -85,6 +108,7 @@ class Claim:
     section: str
     recorded: Verdict
     check: Callable[[], Measurement]
+    mutants: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,14 +155,31 @@ CLAIMS: dict[str, Claim] = {}
 
 
 def register(
-    id: str, statement: str, *, source: str, section: str, scope: str, recorded: Verdict = Verdict.HOLDS
+    id: str,
+    statement: str,
+    *,
+    source: str,
+    section: str,
+    scope: str,
+    recorded: Verdict = Verdict.HOLDS,
+    mutants: tuple[str, ...] = (),
 ) -> Callable[[Callable[[], Measurement]], Callable[[], Measurement]]:
-    """Register the decorated check as a ``Claim`` with these fields."""
+    """Register the decorated check as a ``Claim`` with these fields.
+
+    What is recorded as RECONSTRUCTED or DERIVED has that word where its check finds that it holds.
+    """
 
     def registered(check: Callable[[], Measurement]) -> Callable[[], Measurement]:
         if id in CLAIMS:
             raise ValueError(f"claim ids must be unique. Got {id!r} twice.")
-        CLAIMS[id] = Claim(id, statement, source, scope, section, recorded, check)
+
+        @wraps(check)
+        def worded() -> Measurement:
+            found = check()
+            ours = found.verdict is Verdict.HOLDS and not recorded.of_the_paper
+            return replace(found, verdict=recorded) if ours else found
+
+        CLAIMS[id] = Claim(id, statement, source, scope, section, recorded, worded, mutants)
         return check
 
     return registered
@@ -151,8 +192,7 @@ def judge(
     *,
     slack: float = 0.0,
     holds: bool = True,
-    corrected: bool = False,
-    inside: bool = False,
+    otherwise: Verdict = Verdict.FAILS,
     counterexample: str | None = None,
 ) -> Measurement:
     """The measurement with the verdict that follows from what was seen.
@@ -167,19 +207,10 @@ def judge(
         Allowed for rounding.
     holds : bool
         What else the statement needs was seen wherever it was tried.
-    corrected : bool
-        The statement does not hold, and its correction was seen to.
-    inside : bool
-        It does not hold, but was seen to within the scope that the claim names.
+    otherwise : Verdict
+        The word where it does not hold: ``Verdict.FALSE_AS_PRINTED.where(...)`` what makes it right was seen.
     """
-    if holds and measured <= bound + slack:
-        verdict = Verdict.HOLDS
-    elif corrected:
-        verdict = Verdict.HOLDS_WITH_CORRECTION
-    elif inside:
-        verdict = Verdict.FAILS_OUTSIDE_SCOPE
-    else:
-        verdict = Verdict.FAILS
+    verdict = Verdict.HOLDS if holds and measured <= bound + slack else otherwise
     return Measurement(float(measured), float(bound), verdict, evidence, counterexample)
 
 

@@ -22,7 +22,9 @@ ROUNDING = 1e-5
 PHRASES = {
     Verdict.HOLDS: "hold",
     Verdict.HOLDS_WITH_CORRECTION: "hold with a correction",
-    Verdict.FAILS_OUTSIDE_SCOPE: "fail outside their scope",
+    Verdict.FALSE_AS_PRINTED: "are false as printed",
+    Verdict.OUTSIDE_ITS_ASSUMPTIONS: "fail outside their assumptions",
+    Verdict.DEPENDS_ON_A_CHOICE: "depend on a choice that is not printed",
 }
 
 HEAD = """\
@@ -30,15 +32,24 @@ HEAD = """\
 
 Each statement of sections 2 to 5 of *Exponential convergence rates for Batch Normalization* (Kohler et al.,
 AISTATS 2019), and each correction to one, with what came out when it was checked.
-{counts}.
+{counts}
 
 Each row is a test that anyone can run: `gdnp reproduce theorems` measures all of them (`--check` exits with
 status 5 when a verdict differs from the one recorded here), and so does `pytest tests/paper/claims`.
-Verdicts are computed from the measurements: a statement *holds with a correction* only where the printed form
-was seen to fail and the corrected one to hold; it *fails outside its scope* where a counterexample was seen.
+Verdicts are computed from the measurements, and their words follow by rule:
+
+| verdict | where |
+|---|---|
+| HOLDS | the statement holds as printed |
+| HOLDS WITH CORRECTION | a misprint, wrong norm, factor or term: it failed as printed, and held as proved |
+| FALSE AS PRINTED | false under the paper's own assumptions, by a counterexample; true in the scope given |
+| OUTSIDE ITS ASSUMPTIONS | fails where they do not hold, and was seen to hold where they do |
+| DEPENDS ON AN UNPRINTED CHOICE | both outcomes were seen, and the choice is named |
+| RECONSTRUCTED | text of the paper's appendix that was not seen, in a form that holds |
+| DERIVED | ours, and it holds |
+
 *Measured* is the number that decides and *bound* what it was compared with: a statement holds where the first
-does not exceed the second. Claims are at α = 0 unless they are about the ridge; *derived* marks statements
-that are ours.
+does not exceed the second. Claims are at α = 0 unless they are about the ridge.
 
 <!-- Written by `python -m gdnp.paper.claims`: do not edit by hand. -->
 """
@@ -83,13 +94,22 @@ def record() -> None:
 def verdicts_markdown() -> str:
     """The text of ``docs/verdicts.md``."""
     results = recorded_results()
-    verdicts = [result.claim.recorded for result in results]
-    counts = ", ".join(f"{verdicts.count(verdict)} {phrase}" for verdict, phrase in PHRASES.items())
-    parts = [HEAD.format(counts=f"Of {len(results)}, {counts}"), *_table(results)]
+    parts = [HEAD.format(counts=counted([result.claim.recorded for result in results])), *_table(results)]
     for section, group in groupby(results, key=lambda result: result.claim.section):
         parts.append(f"\n## {section}\n")
         parts += [_details(result) for result in group]
     return "\n".join(parts).rstrip("\n") + "\n"
+
+
+def counted(verdicts: list[Verdict]) -> str:
+    """How many statements of the paper got which word, and apart from them those of its appendix and ours."""
+    own = [verdict for verdict in verdicts if verdict.of_the_paper]
+    counts = ", ".join(f"{own.count(verdict)} {phrase}" for verdict, phrase in PHRASES.items())
+    appendix, ours = (verdicts.count(word) for word in (Verdict.RECONSTRUCTED, Verdict.DERIVED))
+    return (
+        f"Of the paper's own {len(own)}, {counts}.\n"
+        f"Of its appendix {appendix} are reconstructed. Another {ours} are ours."
+    )
 
 
 def _table(results: list[ClaimResult]) -> list[str]:

@@ -20,11 +20,11 @@ from gdnp.paper.figure1 import drawing, interactive, summary
 from gdnp.paper.figure1.flows import direction_flow, gradient_flow, hausdorff, length_flow
 from gdnp.paper.runner import problems
 from gdnp.paper.runner.experiment import OptionError, Options, Settings, sized
-from gdnp.paper.runner.store import Part
 from gdnp.problem import Objective as Empirical
 from gdnp.problem.interface import Objective
 from gdnp.solvers.lengths import Bisection
 from gdnp.solvers.state import Length
+from gdnp.store import Part
 
 __all__ = ["FULL", "LOSSES", "QUICK", "Figure1", "Profile", "geometry", "worlds_objective"]
 

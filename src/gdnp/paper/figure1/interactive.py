@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from gdnp._typing import FloatArray
+from gdnp.interactive import Figure, rounded, scatter, switched, thinned
 from gdnp.paper.figure1.drawing import GD, INK, LEVELS, LINE, SEQ, ellipse, optimal_line
 from gdnp.paper.figure1.summary import LABELS
 from gdnp.paper.runner.experiment import Results, Settings
-from gdnp.paper.runner.interactive import Figure, rounded, scatter, switched, thinned
 from gdnp.paper.runner.problems import WORLD_LABELS
 
 __all__ = ["interactive"]

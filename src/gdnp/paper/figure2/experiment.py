@@ -8,7 +8,7 @@ from pathlib import Path
 from gdnp.paper.figure2 import drawing, interactive, summary
 from gdnp.paper.figure2.race import RACERS, describe, facts_part, race_parts, reference_part
 from gdnp.paper.runner.experiment import OptionError, Options, Settings, sized
-from gdnp.paper.runner.store import Part
+from gdnp.store import Part
 
 __all__ = ["FULL", "QUICK", "Figure2", "Profile"]
 

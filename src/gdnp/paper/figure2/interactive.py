@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from gdnp._typing import FloatArray
+from gdnp.interactive import Figure, band_traces, switched
 from gdnp.paper.figure2.drawing import curve, floor_of
 from gdnp.paper.figure2.race import RACERS
 from gdnp.paper.figure2.summary import Panel, panels
 from gdnp.paper.runner.experiment import Results, Settings
-from gdnp.paper.runner.interactive import Figure, band_traces, switched
 from gdnp.plotting import STYLES
 
 __all__ = ["interactive"]

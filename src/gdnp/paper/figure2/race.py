@@ -15,11 +15,11 @@ from gdnp import methods
 from gdnp._typing import FloatArray
 from gdnp.datasets import Dataset
 from gdnp.paper.runner.problems import gaussian_objective, identified, read, start_at
-from gdnp.paper.runner.reference import newton_minimum
-from gdnp.paper.runner.store import Part
 from gdnp.problem import LARGEST_GRAM, Objective
+from gdnp.reference import newton_minimum
 from gdnp.solvers import Progress, Status, minimize
 from gdnp.solvers.state import Method
+from gdnp.store import Part
 
 Config = Mapping[str, Any]
 

@@ -10,7 +10,7 @@ from typing import Any
 from gdnp.datasets import cifar10_batches, fetch_cifar10, load
 from gdnp.paper.figure3 import drawing, interactive, summary
 from gdnp.paper.runner.experiment import OptionError, Options, Settings, Unavailable, sized
-from gdnp.paper.runner.store import Part
+from gdnp.store import Part
 
 __all__ = ["FULL", "QUICK", "Figure3", "Profile"]
 

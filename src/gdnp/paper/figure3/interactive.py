@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from gdnp._typing import FloatArray
+from gdnp.interactive import Figure, band_traces, switched
 from gdnp.paper.figure3.drawing import NAMES, NETWORK_STYLES, layer_styles
 from gdnp.paper.figure3.runs import MEASURES, Runs, at_losses, collect, common_losses
 from gdnp.paper.runner.experiment import Results, Settings
-from gdnp.paper.runner.interactive import Figure, band_traces, switched
 
 __all__ = ["interactive"]
 

@@ -19,11 +19,11 @@ from typing import Any
 from urllib.parse import quote
 
 from gdnp.datasets.files import require
+from gdnp.interactive import Figure
 from gdnp.paper.claims import ClaimResult, Verdict
 from gdnp.paper.report.style import styled
 from gdnp.paper.runner.experiment import Table
-from gdnp.paper.runner.interactive import Figure
-from gdnp.paper.runner.store import Store
+from gdnp.store import Store
 
 __all__ = ["Result", "page"]
 
@@ -31,7 +31,11 @@ TITLE = "Exponential convergence rates for Batch Normalization: what holds"
 LOOKS = {
     Verdict.HOLDS.value: ("holds", "✓ Holds"),
     Verdict.HOLDS_WITH_CORRECTION.value: ("corrected", "± Holds with a correction"),
-    Verdict.FAILS_OUTSIDE_SCOPE.value: ("fails", "✗ Fails outside its scope"),
+    Verdict.FALSE_AS_PRINTED.value: ("fails", "✗ False as printed"),
+    Verdict.OUTSIDE_ITS_ASSUMPTIONS.value: ("fails", "✗ Fails outside its assumptions"),
+    Verdict.DEPENDS_ON_A_CHOICE.value: ("corrected", "± Depends on an unprinted choice"),
+    Verdict.RECONSTRUCTED.value: ("holds", "✓ Reconstructed, and holds"),
+    Verdict.DERIVED.value: ("holds", "✓ Derived, and holds"),
     Verdict.FAILS.value: ("fails", "✗ Fails"),
 }
 """The class and the words of a verdict: never colour alone."""
@@ -130,7 +134,7 @@ def _verdicts(verdicts: Sequence[ClaimResult]) -> str:
         '<h2 id="verdicts-title">Verdicts</h2>'
         "<p>Every verdict follows from a measurement: a statement holds where <em>measured</em> does not "
         "exceed <em>bound</em>; it holds with a correction only where the printed form was seen to fail and "
-        "the corrected one to hold.</p>"
+        "the corrected one to hold. Statements of the appendix are reconstructed; derived ones are ours.</p>"
         f'<ul class="counts">{"".join(counts)}</ul>'
         '<table class="verdicts"><thead><tr><th scope="col">Verdict</th><th scope="col">Statement</th>'
         '<th scope="col" class="number">Measured</th><th scope="col" class="number">Bound</th></tr></thead>'

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-from gdnp.paper.runner.interactive import Figure
+from gdnp.interactive import Figure
 
 __all__ = ["styled"]
 

@@ -13,12 +13,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from gdnp._files import replacing
+from gdnp.interactive import Figure
 from gdnp.paper.claims import CLAIMS, ClaimResult, recorded_results
 from gdnp.paper.claims.experiment import read_result
 from gdnp.paper.report.page import Result, page
 from gdnp.paper.runner.experiment import Experiment, Options, Outcome
-from gdnp.paper.runner.interactive import Figure
-from gdnp.paper.runner.store import Store, StoreError
+from gdnp.store import Store, StoreError
 
 __all__ = ["NAME", "find_results", "write_report"]
 

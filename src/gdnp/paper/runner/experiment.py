@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
-import threading
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from gdnp.design.threads import available_cores
-from gdnp.paper.runner.interactive import Figure
-from gdnp.paper.runner.store import Part, Store, StoreError
+from gdnp.interactive import Figure
+from gdnp.parts import Reporter, Silent, Stopped, computed
+from gdnp.store import Part, Store, StoreError
 
 __all__ = [
     "Experiment",
@@ -126,41 +121,12 @@ def summary_head(title: str, settings: Settings) -> dict[str, Any]:
     return {"title": title, **{key: settings[key] for key in ("experiment", "profile", "seed")}}
 
 
-class Reporter(Protocol):
-    """Who is told how a run goes; ``gdnp.cli`` shows it, and the default is silent."""
-
-    def message(self, text: str) -> None:
-        """One sentence."""
-
-    def progress(
-        self, title: str, total: float, done: float
-    ) -> AbstractContextManager[Callable[[str, float], None]]:
-        """A bar of `total` units of work, `done` of them from before; yields (part name, units) -> None."""
-
-
-class _Silent:
-    def message(self, text: str) -> None:
-        pass
-
-    @contextmanager
-    def progress(self, title: str, total: float, done: float) -> Iterator[Callable[[str, float], None]]:
-        yield lambda name, cost: None
-
-
 class OptionError(ValueError):
     """An experiment cannot be run with these options; a matter of usage, not of data."""
 
 
 class Unavailable(ImportError):
     """An experiment needs a package that is not installed; the others do not."""
-
-
-class Stopped(KeyboardInterrupt):
-    """Ctrl-C during a run of which `done` parts of `total` are saved in `directory`."""
-
-    def __init__(self, directory: Path, done: int, total: int) -> None:
-        super().__init__(f"{done} of {total} parts are saved in {directory}")
-        self.directory, self.done, self.total = directory, done, total
 
 
 @dataclass(frozen=True)
@@ -208,7 +174,7 @@ def reproduce(
     Stopped
         On Ctrl-C; the same call goes on from the finished parts.
     """
-    options, reporter = options or Options(), reporter or _Silent()
+    options, reporter = options or Options(), reporter or Silent()
     folder, settings = experiment.settings(options)
     parts = experiment.parts(settings, options)
     store = Store(Path(out) / folder)
@@ -218,7 +184,7 @@ def reproduce(
             f"{store.directory} already holds this result: it is drawn again, not computed again "
             "(--force computes it anew)."
         )
-    results = _computed(experiment.title, parts, store, workers, reporter)
+    results = computed(experiment.title, parts, store, workers, reporter)
     if not reused:
         store.finish(experiment.summarise(settings, results), options.seed)
     figures = experiment.draw(settings, results, store.directory)
@@ -264,92 +230,3 @@ def redraw(
     target = Path(directory) if directory is not None else store.directory
     target.mkdir(parents=True, exist_ok=True)
     return Outcome(store.directory, experiment.draw(settings, results, target), summary, reused=True)
-
-
-def _computed(
-    title: str, parts: Sequence[Part], store: Store, workers: int | None, reporter: Reporter
-) -> dict[str, dict[str, Any]]:
-    """The results of all parts by name, those that are not in the store computed and saved."""
-    results = store.results(parts)
-    missing = [part for part in parts if part.name not in results]
-    if not missing:
-        return results
-    if results:
-        reporter.message(f"Going on from {len(results)} finished parts of {len(parts)}.")
-    store.parts.mkdir(parents=True, exist_ok=True)
-    done = sum(part.cost for part in parts if part.name in results)
-    total = sum(part.cost for part in parts)
-    workers = min(available_cores() if workers is None else workers, len(missing))
-    compute = _in_turn if workers == 1 else _in_processes
-    try:
-        with (
-            reporter.progress(title, total, done) as advance,
-            closing(compute(missing, results, workers)) as computed,
-        ):
-            for part, result in computed:
-                results[part.name] = store.save(part, result)
-                advance(part.name, part.cost)
-    except KeyboardInterrupt:
-        # Counted where they are: the interrupt may have come between saving a part and noting it.
-        saved = sum((store.parts / part.filename).is_file() for part in parts)
-        raise Stopped(store.directory, saved, len(parts)) from None
-    return results
-
-
-Computed = Generator[tuple[Part, dict[str, Any]], None, None]
-
-
-def _in_turn(missing: Sequence[Part], results: Mapping[str, Any], workers: int) -> Computed:
-    """Compute the parts in their order, which has needed ones first."""
-    for part in missing:
-        yield part, part.function(part.config, *(results[needed.name] for needed in part.needs))
-
-
-def _in_processes(missing: Sequence[Part], results: Mapping[str, Any], workers: int) -> Computed:
-    """Compute the parts as soon as what they need is there, the longest first."""
-    waiting = sorted(missing, key=lambda part: -part.cost)
-    running: dict[Future[dict[str, Any]], Part] = {}
-    others = set(multiprocessing.active_children())
-    # Spawned, not forked: a fork of a process with threads may hang.
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_end_with_parent)
-    try:
-        while waiting or running:
-            ready = [part for part in waiting if all(needed.name in results for needed in part.needs)]
-            with _ignored_interrupt():
-                for part in ready:
-                    needed = [results[need.name] for need in part.needs]
-                    running[pool.submit(part.function, part.config, *needed)] = part
-            waiting = [part for part in waiting if part not in ready]
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                yield running.pop(future), future.result()
-    except BaseException:
-        for child in set(multiprocessing.active_children()) - others:
-            child.terminate()
-        raise
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-@contextmanager
-def _ignored_interrupt() -> Iterator[None]:
-    """Let processes start deaf to Ctrl-C, which goes to all of a terminal: their parent ends them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _end_with_parent() -> None:
-    """Leave no worker behind when the parent is killed outright."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-
-        def watch() -> None:
-            parent.join()
-            os._exit(1)
-
-        threading.Thread(target=watch, daemon=True).start()

@@ -13,7 +13,14 @@ import numpy as np
 
 from gdnp import datasets
 from gdnp._typing import FloatArray
-from gdnp.datasets import Dataset, gaussian_design, gaussian_parameters
+from gdnp.datasets import (
+    DataNotFoundError,
+    Dataset,
+    data_dir,
+    fetch_a9a,
+    gaussian_design,
+    gaussian_parameters,
+)
 from gdnp.metric import Metric
 from gdnp.population import Halfspace, LeastSquares
 from gdnp.problem import Objective as Empirical
@@ -23,6 +30,7 @@ from gdnp.solvers.state import DecoupledState, Length
 __all__ = [
     "LOSS_LABELS",
     "WORLD_LABELS",
+    "a9a",
     "diverging",
     "gaussian_moments",
     "gaussian_objective",
@@ -42,6 +50,20 @@ WORLD_LABELS = {"population": "population", "sample": "finite sample"}
 def read(source: str) -> Dataset:
     """A data set of ``gdnp.datasets`` or of a file; the last few are kept."""
     return datasets.load(source)
+
+
+def a9a() -> Dataset:
+    """The training rows of a9a where they are on this machine; a check downloads nothing."""
+    try:
+        folder = data_dir()
+    except ImportError as error:
+        raise DataNotFoundError(str(error)) from error
+    if not (folder / "a9a" / "a9a").exists():
+        raise DataNotFoundError(
+            "a9a is not on this machine: gdnp.datasets.fetch_a9a() downloads it, "
+            "or GDNP_DATA names the folder that holds a9a/a9a."
+        )
+    return fetch_a9a()
 
 
 def identified(source: str) -> dict[str, Any]:

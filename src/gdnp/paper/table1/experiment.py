@@ -15,12 +15,12 @@ from gdnp import methods
 from gdnp._typing import FloatArray
 from gdnp.paper.runner.experiment import OptionError, Options, Settings, sized
 from gdnp.paper.runner.problems import WORLD_LABELS, gaussian_objective, start_at
-from gdnp.paper.runner.store import Part
 from gdnp.paper.table1 import drawing, interactive, summary
 from gdnp.problem import Objective as Empirical
 from gdnp.problem.interface import Objective, Point
 from gdnp.solvers import Progress, minimize
 from gdnp.solvers.state import Method
+from gdnp.store import Part
 
 __all__ = ["FULL", "LOSSES", "METHODS", "QUICK", "Profile", "Table1"]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from gdnp.interactive import Figure, line_style, scatter, switched
 from gdnp.paper.runner.experiment import Results, Settings
-from gdnp.paper.runner.interactive import Figure, line_style, scatter, switched
 from gdnp.paper.table1.drawing import NONCONVEX
 from gdnp.paper.table1.summary import reached, summarise
 from gdnp.plotting import STYLES

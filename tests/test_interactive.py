@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gdnp.paper.runner.interactive import band_traces, flat, line_style, rounded, scatter, switched, thinned
+from gdnp.interactive import band_traces, flat, line_style, rounded, scatter, switched, thinned
 from gdnp.plotting import STYLES
 
 

@@ -9,7 +9,7 @@ from scipy.optimize import minimize as scipy_minimize
 
 from gdnp import Objective
 from gdnp.datasets import fetch_a9a, gaussian_design
-from gdnp.paper.runner.reference import hessian, newton_minimum
+from gdnp.reference import hessian, newton_minimum
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.1])

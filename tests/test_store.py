@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gdnp.paper import Part, Store
-from gdnp.paper.runner.store import environment, plain, write_json
+from gdnp.store import environment, plain, write_json
 from toys import AWKWARD, _fail, _square, _total
 
 

@@ -1,0 +1,87 @@
+"""``gdnp claim``."""
+
+import json
+from collections.abc import Callable
+from difflib import get_close_matches
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+
+from gdnp.cli.errors import UsageError
+from gdnp.cli.terminal import console_of, print_table
+from gdnp.cli.values import JsonOption
+from gdnp.paper import Table
+from gdnp.paper.claims import CLAIMS, ClaimResult, recorded_results, run_claims
+
+__all__ = ["claim", "one_of"]
+
+DRAWN = {"figure-1": "Figure 1", "figure-2": "Figure 2", "figure-3": "Figure 3"}
+"""Ids of what the paper draws: each stands for the claims about it."""
+
+
+def claim(
+    name: Annotated[
+        str, typer.Argument(metavar="[ID]", help="A claim, or figure-1, figure-2, figure-3.")
+    ] = "",
+    every: Annotated[bool, typer.Option("--list", help="All of them: id, source and verdict.")] = False,
+    measure: Annotated[bool, typer.Option("--measure", help="Measure now, not what is recorded.")] = False,
+    as_json: JsonOption = False,
+) -> Callable[[], None]:
+    """Print one claim about the paper with its verdict and its evidence."""
+    if every == bool(name):
+        raise UsageError("gdnp claim takes one ID, or --list for all of them. Got both or neither.")
+    if name:
+        one_of("ID", name, (*CLAIMS, *DRAWN))
+    chosen = [name] if name in CLAIMS else [c.id for c in CLAIMS.values() if DRAWN.get(name, "") in c.source]
+    return partial(_claim, chosen, every, measure, as_json)
+
+
+def one_of(what: str, given: str, known: tuple[str, ...]) -> None:
+    """Refuse a word that is not known, with the nearest that is."""
+    if given not in known:
+        near = get_close_matches(given, known, 1)
+        advice = f"did you mean {near[0]}?" if near else f"it must be one of {', '.join(known)}."
+        raise UsageError(f"{what} is not known: {advice} Got {given!r}.")
+
+
+def _claim(chosen: list[str], every: bool, measure: bool, as_json: bool) -> None:
+    results = run_claims(chosen) if measure else [r for r in recorded_results() if r.claim.id in chosen]
+    if as_json:
+        print(json.dumps([_plain(result) for result in results], indent=1, ensure_ascii=False))
+        return
+    console = console_of()
+    if every:
+        rows: list[tuple[str, ...]] = [
+            (result.claim.id, result.claim.source, result.outcome) for result in results
+        ]
+        rows += [
+            (name, words, ", ".join(c.id for c in CLAIMS.values() if words in c.source))
+            for name, words in DRAWN.items()
+        ]
+        print_table(console, Table("Claims", ("id", "source", "verdict"), rows))
+        return
+    for result in results:
+        for label, text in _plain(result).items():
+            if text not in ("", None, []):
+                shown = ", ".join(text) if isinstance(text, list) else text
+                console.print(f"{label + ':':<16}{shown}", markup=False, soft_wrap=True)
+        console.print()
+
+
+def _plain(result: ClaimResult) -> dict[str, Any]:
+    """A claim and what was found, with the line that measures it afresh."""
+    about, found = result.claim, result.measurement
+    return {
+        "id": about.id,
+        "statement": about.statement,
+        "source": about.source,
+        "verdict": result.outcome,
+        "evidence": result.reason if found is None else found.evidence,
+        "measured": None if found is None else found.measured,
+        "bound": None if found is None else found.bound,
+        "counterexample": None if found is None else found.counterexample,
+        "scope": about.scope,
+        "mutants": list(about.mutants),
+        "measure again": f"gdnp claim {about.id} --measure",
+    }

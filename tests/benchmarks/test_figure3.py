@@ -1,0 +1,73 @@
+"""Figure 3 at size: the curves that are kept are all that is needed, and a run goes on where it was."""
+
+import importlib.util
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gdnp.paper import Store
+from paper_problems import PROFILE3
+
+
+@pytest.fixture(scope="module")
+def script():
+    """The script as a module; ``benchmarks`` is no package."""
+    path = Path(__file__).parents[2] / "benchmarks" / "figure3.py"
+    spec = importlib.util.spec_from_file_location("gdnp_benchmarks_figure3", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+@pytest.fixture(scope="module")
+def finished(script, tmp_path_factory):
+    pytest.importorskip("torch")
+    out = tmp_path_factory.mktemp("figure3-at-size")
+    return out, script.run(out, PROFILE3, replace(PROFILE3, seeds=1, steps=(0.1,)), "digits", 1)
+
+
+def test_figure_and_verdicts_come_from_the_curves_alone(script, finished, tmp_path, capsys):
+    out, (path, _) = finished
+    written = script.draw(path, tmp_path / "figure")
+    assert {file.suffix for file in written} == {".png", ".pdf"}
+    assert all(file.stat().st_size > 0 for file in written)
+    assert "|" in capsys.readouterr().out
+    document = json.loads(path.read_text())
+    assert all("state" not in found for found in document["results"].values())
+    summary = script.Figure3().summarise(document["settings"], document["results"])
+    whole = Store(next((out / "curves").iterdir())).summary
+    assert shape_of(summary) == shape_of(whole)
+    ends = [found["networks"]["bn"]["step"] for found in (summary, whole)]
+    assert ends[0] == ends[1]
+
+
+def shape_of(summary):
+    """In how many runs each statement holds."""
+    keys = ("id", "network", "measure", "basis", "holds", "of")
+    return [[verdict[key] for key in keys] for verdict in summary["verdicts"]]
+
+
+def test_an_equal_step_is_the_same_for_both_networks(finished):
+    document = json.loads(finished[1][1].read_text())
+    assert {document["results"][f"{network}/step"]["step"] for network in ("bn", "gd")} == {0.1}
+    assert document["settings"]["seeds"] == 1
+
+
+def test_what_is_there_is_not_trained_again(script, finished, monkeypatch):
+    out, paths = finished
+    before = [path.read_bytes() for path in paths]
+    monkeypatch.setattr("gdnp.paper.figure3.training.segment", None)
+    again = script.run(out, PROFILE3, replace(PROFILE3, seeds=1, steps=(0.1,)), "digits", 1)
+    assert [path.read_bytes() for path in again] == before
+
+
+def test_the_size_is_that_of_one_batch(script):
+    size = script.AT_SIZE
+    assert (size.rows, size.seeds, size.iterations, size.every) == (10_000, 5, 2000, 200)
+    assert len(size.steps) == 5
+    assert replace(size, seeds=1, pilot=1, steps=(0.1,)) == script.EQUAL
