@@ -151,7 +151,7 @@ class NewtonState(State):
         f, whole = point.value, self.problem.whole
         if whole is not None:  # columns that others make up, but for rounding, change f in the first order
             f = whole.point(whole.from_raw(*self.problem.raw(point.x))).value
-            gap += max(f - point.value, 0.0) + LAST_DIGITS * f
+            gap += 2.0 * abs(f - point.value) + LAST_DIGITS * f  # once for f, once for the best
         gap = self.known_gap(gap)
         g = point.x_gradient
         square = float(g @ self.preconditioner.solve(g))
