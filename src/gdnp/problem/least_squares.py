@@ -72,11 +72,10 @@ def twice(A: FloatArray, v: FloatArray) -> tuple[FloatArray, FloatArray]:
     return p[0], low
 
 
-def inner(start: float, a: FloatArray, b: FloatArray, *, exact: bool = False) -> float:
-    """`start` + aᵀb: of numbers of any size, and rounded once if `exact` or where much of them cancels."""
-    whole, size = float(start + a @ b), abs(start) + float(np.abs(a) @ np.abs(b))
-    if not size < math.inf or not (exact or 2.0 * abs(whole) < size):
-        return whole
+def inner(start: float, a: FloatArray, b: FloatArray) -> float:
+    """`start` + aᵀb, rounded once: of numbers of any size that may nearly cancel."""
+    if not abs(start) + float(np.abs(a) @ np.abs(b)) < math.inf:
+        return float(start + a @ b)
     (p, m), (q, n) = np.frexp(a), np.frexp(b)
     product = p * q
     terms = np.ldexp(np.concatenate((product, _product_error(p, q, product))), np.tile(m + n, 2))

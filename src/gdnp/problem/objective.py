@@ -260,14 +260,12 @@ class Objective(Empirical):
         found = self.coordinates.combinations
         if found is not None:
             coef = found.spread(x[:-1])
-            return coef, inner(x[-1], -found.mean, coef, exact=True)
+            return coef, inner(x[-1], -found.mean, coef)
         w, known = self.coordinates.scale * x[:-1], self.shared.triangle
         coef = (self.coordinates.scale * self.design.factor) * x[:-1]
         if self._is_standard and known is not None and x is known.x and known.intercept is not None:
             return coef, known.intercept
-        return coef, inner(
-            x[-1], -self._shifts, np.concatenate((w, coef)), exact=bool(self.design.offset.any())
-        )
+        return coef, self._shifted(x[-1], w, -1.0)
 
     def returned(self, x: FloatArray) -> FloatArray:
         """What is left of x once ``raw`` has rounded b, which counts where columns are far from 0."""
@@ -283,13 +281,16 @@ class Objective(Empirical):
         unit = scale * factor
         v = np.divide(coef, unit, out=np.zeros(self.n_features), where=unit > 0.0)
         w = scale * v
-        b = inner(intercept, self._shifts, np.concatenate((w, w * factor)))
+        b = self._shifted(intercept, w, 1.0)
         return np.append(v, b if self.fit_intercept else 0.0)
 
-    @property
-    def _shifts(self) -> FloatArray:
-        """What is taken off the columns that are read, and what these had taken off, shape (2 d,)."""
-        return np.concatenate((self.coordinates.centre, self.design.offset))
+    def _shifted(self, b: float, w: FloatArray, sign: float) -> float:
+        """b and `sign` times what is taken off the columns, rounded once where they are far from zero."""
+        offset = self.design.offset
+        if not offset.any():
+            return float(b + sign * (self.coordinates.centre @ w))
+        shifts = sign * np.concatenate((self.coordinates.centre, offset))
+        return inner(b, shifts, np.concatenate((w, w * self.design.factor)))
 
     def raw_intercept(self, coef: FloatArray, intercept: float) -> float:
         """b of xᵀw̃ + b for raw columns, given γ for the objective's own."""
