@@ -41,7 +41,7 @@ def test_no_claim_is_below_the_truth(truth, sample):
 def test_most_claims_are_tight(sample):
     """A claim of infinity would never be false."""
     eps = np.finfo(float).eps
-    sure = [r for r in sample if r["status"] == "CONVERGED" and r["tol"] >= 1e-12]
+    sure = [r for r in sample if r["status"] in ("CONVERGED", "STALLED") and r["tol"] >= 1e-12]
     assert len(sure) > 0.7 * MANY
     assert np.median([r["claim"] / max(r["truth"], eps) for r in sure]) < 100.0
 

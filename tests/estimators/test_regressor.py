@@ -160,3 +160,29 @@ def test_huber_is_scikit_learns_at_its_scale(rng, epsilon, alpha):
     assert criterion(ours) <= criterion(theirs) * (1.0 + 1e-9)
     np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-3, atol=1e-3)
     assert ours.intercept_ == pytest.approx(theirs.intercept_, abs=1e-3)
+
+
+def test_coefficients_that_single_precision_does_not_hold_are_refused(rng):
+    X = rng.standard_normal((50, 1)).astype(np.float32) * np.float32(1e-30)
+    with pytest.raises(ValueError, match="must be finite in float32"):
+        GDNPRegressor(alpha=0.0).fit(X, 1e10 * rng.standard_normal(50))
+
+
+def test_rounding_to_single_precision_is_in_the_status(rng):
+    X = (rng.standard_normal((60, 3)) + 1e6).astype(np.float32)
+    with pytest.warns(ConvergenceWarning, match="the arithmetic allows no better"):
+        certificate = GDNPRegressor(alpha=1e-4).fit(X, X[:, 0] - 1e6).certificate_
+    assert certificate.status.name == "STALLED"
+    assert certificate.gap > 1e-8
+
+
+def test_targets_whose_squares_underflow_are_refused(rng):
+    with pytest.raises(ValueError, match="y must be 0 or at least 1e-150 in size"):
+        GDNPRegressor().fit(rng.standard_normal((5, 2)), 1e-165 * rng.standard_normal(5))
+
+
+def test_delta_goes_with_the_loss_that_had_it(rng):
+    X, y = rng.standard_normal((30, 2)), rng.standard_normal(30)
+    model = GDNPRegressor("huber").fit(X, y)
+    assert model.delta_ == 1.0
+    assert not hasattr(model.set_params(loss="squared_error").fit(X, y), "delta_")

@@ -8,10 +8,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 import gdnp
 from gdnp import GDNPClassifier, GDNPRegressor, Objective
-from gdnp.losses import LOSSES, LogLoss
+from gdnp.losses import LOSSES, Huber, LogLoss
+from gdnp.newton import solve
 from gdnp.population import Halfspace
 from gdnp.solvers import Status
-from problems import CONVEX, cancer, correlated, draw, estimator, value_of
+from problems import CONVEX, cancer, correlated, draw, estimator, problem_of, value_of
 from reference import objective, reference
 
 
@@ -381,3 +382,13 @@ def test_the_certificate_of_another_solver_is_billed(rng, solver):
     passes = model.history_["passes"]
     assert passes[-1] - passes[-2] > 5.0
     assert model.history_["objective"][-1] == model.history_["objective"][-2]
+
+
+@pytest.mark.parametrize("delta", [1e-10, 1.0])
+def test_what_rounding_of_targets_costs_is_a_matter_of_the_loss(rng, delta):
+    """Far from zero, residuals that cannot be told apart cost a robust loss their size, not their square."""
+    y = 1e9 + rng.standard_normal(60)
+    problem = problem_of(rng.standard_normal((60, 3)), y, Huber(delta), 0.0)
+    missed = np.finfo(float).eps ** (2 / 3) * problem.constant.intercept
+    floor = solve(problem).state.floor
+    assert floor == pytest.approx(max(1e-15 * problem.constant.value, float(Huber(delta).value(missed))))

@@ -200,3 +200,10 @@ def test_columns_are_those_that_move_most_first():
     assert columns_of(problem, np.array([0.5, -2.0, 1e-9, 7.0])) == (1, 0)
     assert columns_of(problem, np.array([0.0, 0.0, 0.0, 1.0])) == ()
     assert get_loss("log_loss").increasing
+
+
+def test_where_the_intercept_alone_diverges_no_column_is_named(rng):
+    X, y = rng.standard_normal((90, 2)), np.arange(90) % 3
+    with pytest.warns(UserWarning, match="for 1 of 3 classes, those of the intercept"):
+        model = GDNPClassifier(alpha=0.0).fit(X, y, sample_weight=(y != 2).astype(float))
+    assert model.certificate_[2].diverging == ()

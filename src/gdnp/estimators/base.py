@@ -156,7 +156,7 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
                     objective = own.objective(target)
                     del target
                     fit = fit_one(objective, mine, start=start, rng=rng, monitor=monitor)
-                    fits.append(fit if self._kind is np.float64 else rounded(objective, fit))
+                    fits.append(fit if self._kind is np.float64 else rounded(objective, fit, mine.tol))
                     if callbacks is not None and count > 1:
                         callbacks.target_end()
         except NotFiniteError as error:

@@ -119,22 +119,31 @@ def fit_one(
     return _judged(objective, settings, found)
 
 
-def rounded(objective: Objective, fit: Fitted) -> Fitted:
-    """The fit in float32, as X is, with the gap of these coefficients. The status is that of the solver."""
-    coef, intercept = fit.coef.astype(np.float32).astype(np.float64), float(np.float32(fit.intercept))
-    there = _certified(objective, math.inf, (coef, intercept), fit.certificate, fit.floor)
+def rounded(objective: Objective, fit: Fitted, tol: float) -> Fitted:
+    """The fit in float32, as X is, with the certificate of these coefficients."""
+    with np.errstate(over="ignore"):
+        coef, intercept = fit.coef.astype(np.float32).astype(np.float64), float(np.float32(fit.intercept))
+    _check_finite(coef, intercept, "float32")
+    there = _certified(objective, tol, (coef, intercept), fit.certificate, fit.floor)
+    if there.status is Status.MAX_ITER:  # what is missing is rounding, not iterations
+        was = fit.certificate.status
+        there = replace(there, status=Status.STALLED if was is Status.CONVERGED else was)
     return replace(fit, coef=coef, intercept=intercept, certificate=there)
 
 
-def _fitted(found: Result, certificate: Certificate, history: dict[str, FloatArray], floor: float) -> Fitted:
-    bad = np.flatnonzero(~np.isfinite(found.coef))
-    if len(bad) or not math.isfinite(found.intercept):
+def _check_finite(coef: FloatArray, intercept: float, kind: str) -> None:
+    bad = np.flatnonzero(~np.isfinite(coef))
+    if len(bad) or not math.isfinite(intercept):
         where = f"those of {len(bad)} column(s), the first being {bad[:5].tolist()}"
         where = where if len(bad) else "the intercept"
         raise ValueError(
-            f"coefficients must be finite in float64. Got an overflow of {where}; "
+            f"coefficients must be finite in {kind}. Got an overflow of {where}; "
             "multiply these columns by a constant, or set alpha > 0."
         )
+
+
+def _fitted(found: Result, certificate: Certificate, history: dict[str, FloatArray], floor: float) -> Fitted:
+    _check_finite(found.coef, found.intercept, "float64")
     return Fitted(
         found.coef, found.intercept, found.direction, found.length, certificate, found.n_iter, history, floor
     )
@@ -169,8 +178,7 @@ def _certified(
     if point is None or objective.whole is not None:
         point = whole.point(whole.from_raw(*solution))
     wrong = margin_error(whole, point.x, *solution)
-    there = certified(point, known, known.status, tol, floor, wrong)
-    return replace(there, status=known.status) if tol == math.inf else there
+    return certified(point, known, known.status, tol, floor, wrong)
 
 
 def _judged(objective: Objective, settings: Settings, found: Result) -> Fitted:

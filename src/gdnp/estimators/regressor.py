@@ -124,10 +124,16 @@ class GDNPRegressor(RegressorMixin, LinearEstimator):  # type: ignore[misc]
                 f"y must be at most {LARGEST_TARGET:g} in size, so that its squares are finite. "
                 f"Got {largest:g}; divide y by a constant."
             )
+        if 0.0 < largest < 1.0 / LARGEST_TARGET:
+            raise ValueError(
+                f"y must be 0 or at least {1.0 / LARGEST_TARGET:g} in size, so that its squares count. "
+                f"Got {largest:g} at most; multiply y by a constant."
+            )
         draft._several = target.ndim == 2
         columns = list(np.ascontiguousarray(target.T)) if draft._several else [target]
         callbacks = self._callbacks(X, y, sample_weight)
         draft._deltas = []
+        draft.__dict__.pop("delta_", None)
         draft._fit_targets(read, weight, settings, [partial(np.asarray, one) for one in columns], callbacks)
         if draft._deltas:
             draft.delta_ = np.array(draft._deltas) if draft._several else draft._deltas[0]
@@ -137,8 +143,8 @@ class GDNPRegressor(RegressorMixin, LinearEstimator):  # type: ignore[misc]
         return self
 
     def _settings(self, task: str) -> Settings:
-        if self.delta != "auto":
-            check_number('delta, where it is not "auto",', self.delta, Real, 0.0)
+        if not (isinstance(self.delta, str) and self.delta == "auto"):
+            check_number('delta, where it is not "auto",', self.delta, Real, 1.0 / LARGEST_TARGET)
         return super()._settings(task)
 
     def _warn_of_delta(self, alpha: float) -> None:
@@ -164,9 +170,8 @@ class GDNPRegressor(RegressorMixin, LinearEstimator):  # type: ignore[misc]
         if not hasattr(settings.loss, "delta"):
             return settings
         if isinstance(self.loss, str):
-            delta = (
-                self._auto_delta(X, target, weight, settings) if self.delta == "auto" else float(self.delta)
-            )
+            auto = isinstance(self.delta, str)
+            delta = self._auto_delta(X, target, weight, settings) if auto else float(self.delta)
             settings = replace(settings, loss=replace(settings.loss, delta=delta))  # type: ignore[type-var]
         self._deltas.append(settings.loss.delta)  # type: ignore[attr-defined]
         return settings

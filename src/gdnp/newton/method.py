@@ -319,9 +319,14 @@ class Newton(Method):
 
 def _rounding_of_targets(problem: Objective) -> float:
     """f below which there is only rounding of the targets."""
-    constant, most = problem.constant, problem.loss.max_curvature
-    missed: float = EPS ** (2 / 3) * constant.intercept  # residuals from which 1e-8 of f can still be told
-    return max(INTERPOLATED * constant.value, 0.5 * (most if math.isfinite(most) else 0.0) * missed * missed)
+    constant, loss = problem.constant, problem.loss
+    missed = np.array(
+        [EPS ** (2 / 3) * constant.intercept]
+    )  # residuals from which 1e-8 of f can still be told
+    if loss.task == "regression":
+        return max(INTERPOLATED * constant.value, float(loss.value(missed)[0]))
+    most = loss.max_curvature if math.isfinite(loss.max_curvature) else 0.0
+    return max(INTERPOLATED * constant.value, 0.5 * most * float(missed[0]) ** 2)
 
 
 def newton(*, tol: float = 1e-8, prove: bool = True) -> Newton:

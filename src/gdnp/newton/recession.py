@@ -86,4 +86,5 @@ def columns_of(problem: Objective, p: FloatArray) -> tuple[int, ...]:
     if among is not None:
         sizes, columns = np.abs(shortest(p[:-1], among.mixture)), np.append(among.kept, among.rest)
     order = np.argsort(-sizes, kind="stable")
-    return tuple(int(columns[j]) for j in order[sizes[order] > math.sqrt(ROUNDING) * sizes.max(initial=0.0)])
+    least = math.sqrt(ROUNDING) * max(sizes.max(initial=0.0), abs(float(p[-1])))
+    return tuple(int(columns[j]) for j in order[sizes[order] > least])

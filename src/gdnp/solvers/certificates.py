@@ -365,7 +365,7 @@ def certified(
     elif status is Status.CONVERGED:
         status = Status.MAX_ITER
     if known.separation in ("complete", "partial"):
-        status = Status.LENGTH_DIVERGES
+        status, gap = Status.LENGTH_DIVERGES, math.inf if known.separation == "complete" else gap
     return replace(known, status=status, gap=gap, objective=point.value)
 
 
