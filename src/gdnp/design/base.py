@@ -12,8 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+import gdnp.design.compiled as compiled
 from gdnp._typing import FloatArray
-from gdnp.design import compiled
 from gdnp.design.block import Block
 from gdnp.design.rows import Choice, Rows, RowVector, add
 from gdnp.design.threads import Threads, lane_edges, ordered_sum

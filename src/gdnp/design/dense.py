@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import gdnp.design.compiled as compiled
 from gdnp._typing import FloatArray
-from gdnp.design import compiled
 from gdnp.design.base import DesignMatrix
 from gdnp.design.block import Block, Second
 from gdnp.design.costs import dense_columns, dense_gram, dense_kernel

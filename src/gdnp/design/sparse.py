@@ -10,8 +10,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+import gdnp.design.compiled as compiled
 from gdnp._typing import FloatArray
-from gdnp.design import compiled
 from gdnp.design.base import DesignMatrix
 from gdnp.design.block import Block, Second
 from gdnp.design.costs import PAIR, SPARSE_ENTRY, SPARSE_PRODUCT, sparse_columns, sparse_gram, sparse_kernel
