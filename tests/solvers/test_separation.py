@@ -1,5 +1,6 @@
 """Directions of recession: against exact arithmetic, and what an ordinary fit gets for nothing."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -180,6 +181,20 @@ def test_every_method_says_that_there_is_no_minimiser(method):
 def test_where_there_is_a_minimiser_or_no_data_nothing_is_said(rng):
     X = rng.standard_normal((50, 2))
     y = np.where(rng.random(50) < 0.5, 1.0, -1.0)
-    assert not diverges(Objective(X, y), np.array([0.1, -0.3]), 0.0)
-    assert not diverges(Objective(X, y, alpha=1e-3), np.zeros(2), 0.0)
-    assert not diverges(Halfspace(np.array([0.5]), np.eye(1), "log_loss"), np.zeros(1), 0.0)
+    assert not diverges(Objective(X, y).at(np.array([0.1, -0.3])))
+    assert not diverges(Objective(X, y, alpha=1e-3).origin)
+    assert not diverges(Halfspace(np.array([0.5]), np.eye(1), "log_loss").at(np.ones(1)))
+
+
+def test_the_look_at_the_end_takes_no_more_memory_than_the_run(rng):
+    X = rng.standard_normal((400_000, 3))
+    y = np.where(X[:, 0] + rng.standard_normal(len(X)) > 0.0, 1.0, -1.0)
+    point = Objective(X, y, n_jobs=1).at(np.array([1.0, 0.0, 0.0]))
+    _ = point.gradient, point.objective.standardised
+    tracemalloc.start()
+    try:
+        assert not diverges(point)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2.5 * y.nbytes  # two row vectors at a time, and blocks

@@ -289,7 +289,7 @@ def minimize(
     if result.certificate is not None or result.status in (Status.LENGTH_DIVERGES, Status.NON_FINITE):
         return result
     with objective.cost.free():
-        endless = diverges(objective, result.coef, result.intercept)
+        endless = diverges(result.state.point)
     return replace(result, status=Status.LENGTH_DIVERGES) if endless else result
 
 

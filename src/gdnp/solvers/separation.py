@@ -27,6 +27,7 @@ from gdnp._typing import FloatArray
 from gdnp.design import Choice, RowVector
 from gdnp.losses import Loss
 from gdnp.problem.gram import dense_rows, hessian
+from gdnp.problem.interface import Point
 from gdnp.problem.objective import LARGEST_GRAM, Objective
 from gdnp.problem.points import DataPoint
 from gdnp.solvers.conjugate import NewtonStep, still
@@ -82,7 +83,7 @@ class Staying:
 
 @dataclass(frozen=True)
 class OnPlane:
-    """s_i in rows with |q| <= `zero`, else 0, written.
+    """s_i in rows with |q| <= `zero`, else 0, written, to q itself if need be.
 
     Their sum, and how many other rows of positive weight have q < 0, q > 0, and -`faint` < q < 0.
     """
@@ -93,9 +94,10 @@ class OnPlane:
     def __call__(self, q: FloatArray, s: FloatArray | None, out: FloatArray) -> list[Any]:
         """See ``Rows.total``."""
         mass = np.ones_like(q) if s is None else s
-        out[:] = np.where(np.abs(q) <= self.zero, mass, 0.0)
         apart, wrong = ((mass > 0.0) & some for some in (q < -self.zero, q > self.zero))
-        return [float(np.sum(rows)) for rows in (out, apart, wrong, apart & (q > -self.faint))]
+        counts = [float(np.sum(rows)) for rows in (apart, wrong, apart & (q > -self.faint))]
+        out[:] = np.where(np.abs(q) <= self.zero, mass, 0.0)
+        return [float(np.sum(out)), *counts]
 
 
 @dataclass(frozen=True)
@@ -149,22 +151,27 @@ def separation(
     return _proposed(problem, point, newton, staying) or _programmed(problem)
 
 
-def diverges(objective: object, coef: FloatArray, intercept: float) -> bool:
-    """Whether a direction of recession is seen from (w̃, b) for raw columns, by one Newton step there.
+def diverges(seen: Point) -> bool:
+    """Whether a direction of recession is seen from a point, by one Newton step there.
 
     Far from the infimum there may be one that is not seen: programs are not asked. On anything but rows of
     data there is none.
     """
+    if not isinstance(seen, DataPoint):
+        return False
+    objective = seen.objective
     if not (isinstance(objective, Objective) and _may_diverge(objective)):
         return False
     problem = objective.standardised
     if problem.n_features > LARGEST_GRAM:
         return False
-    point = problem.point(problem.from_raw(coef, intercept))
+    point = problem.known(problem.from_raw(*objective.raw(seen.x)), seen.margins)
     inverse, vectors = _spectrum(problem, problem.curvature(point.margins))
     step = -vectors @ (inverse * (point.x_gradient @ vectors))
     newton = replace(still(point, np.positive), step=step, slope=problem.slope(step))
-    staying, counts = _staying(problem, point, newton)
+    staying, counts = _staying(
+        problem, point, newton, into=newton.slope
+    )  # no row vector more than the run had
     return any(counts) and _proposed(problem, point, newton, staying) is not None
 
 
@@ -172,10 +179,12 @@ def _may_diverge(problem: Objective) -> bool:
     return problem.loss.convex and problem.loss.increasing and not problem.has_ridge
 
 
-def _staying(problem: Objective, point: DataPoint, newton: NewtonStep) -> tuple[RowVector, list[float]]:
+def _staying(
+    problem: Objective, point: DataPoint, newton: NewtonStep, into: RowVector | None = None
+) -> tuple[RowVector, list[float]]:
     rows, kernel = problem.design.rows, Staying(problem.loss, ROUNDING * point.value / problem.share)
     slope = rows.hold(np.broadcast_to(0.0, rows.n)) if newton.slope is None else newton.slope
-    staying = rows.empty()
+    staying = rows.empty() if into is None else into
     return staying, rows.total(kernel, point.margins, slope, problem.weight, writes=(staying,))
 
 
@@ -223,7 +232,6 @@ def _verified(problem: Objective, p: FloatArray, staying: RowVector, faint: floa
     the small entries of p go instead.
     """
     rows = problem.design.rows
-    rest = rows.empty()
     if problem.n_features > LARGEST_GRAM:
         small = ROUNDING**0.25 * np.abs(p).max()
         coef, intercept = problem.raw(np.where(np.abs(p) > small, p, 0.0))
@@ -231,8 +239,8 @@ def _verified(problem: Objective, p: FloatArray, staying: RowVector, faint: floa
     else:
         inverse, vectors = _spectrum(problem, staying)
         for _ in range(2):
-            p = p - vectors @ (inverse * (problem.hessian_product(staying, p, rest) @ vectors))
-    q = problem.slope(p)
+            p = p - vectors @ (inverse * (problem.hessian_product(staying, p, rows.empty()) @ vectors))
+    rest = q = problem.slope(p)
     largest = float(rows.extremes(q)[0, 2])
     kernel = OnPlane(ROUNDING**0.75 * largest, faint * largest)
     mass, apart, wrong, slow = rows.total(kernel, q, problem.weight, writes=(rest,))
