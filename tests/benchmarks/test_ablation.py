@@ -65,7 +65,7 @@ def test_a_number_is_changed_wherever_it_is_used(ablation):
     with ablation.changed(ablation.multiplied("newton.search.LITTLE", 0.1)):
         assert search.step_in_plane.__defaults__ == (search.LITTLE,) == (pytest.approx(0.01),)
     assert ablation.multiplied("newton.nonconvex.PATH", 0.5) == [("newton.nonconvex.PATH", (0.25,))]
-    assert ablation.multiplied("newton.search.TRIALS", 0.1) == [("newton.search.TRIALS", 4)]
+    assert ablation.multiplied("newton.sampling.SMALLEST", 0.25) == [("newton.sampling.SMALLEST", 1024)]
 
 
 def test_what_changes_nothing_is_named_below(ablation, capsys):

@@ -30,9 +30,9 @@ from gdnp.newton.search import LITTLE, step_along
 from gdnp.newton.state import NewtonState
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint, Direction, Mean
-from gdnp.solvers.certificates import SEARCH, scaled_gap
+from gdnp.solvers.certificates import scaled_gap
 from gdnp.solvers.conjugate import NewtonStep, newton_step
-from gdnp.solvers.state import ROUNDING, Status
+from gdnp.solvers.state import ROUNDING, TRIALS, Status
 
 __all__ = [
     "begun",
@@ -173,7 +173,7 @@ def iterated(state: NewtonState, tol: float, *, last: bool = False) -> NewtonSta
         except FloatingPointError:
             return state.ended(Status.STALLED, math.inf, "duality_gap")
         spare = problem.cost.passes - spent
-        newton = newton_step(smooth, at, curvature, solve.solve, enough, SEARCH)
+        newton = newton_step(smooth, at, curvature, solve.solve, enough, TRIALS)
     slope = rows.hold(np.broadcast_to(0.0, rows.n)) if newton.slope is None else newton.slope
     rows.total(Moved(smooth.loss), point.margins, slope, dual, writes=(whole, used))
     pace = min(1.0, (1.0 - LITTLE * LITTLE) / max(float(rows.extremes(used)[0, 2]), ROUNDING))

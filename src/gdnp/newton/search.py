@@ -11,7 +11,7 @@ from gdnp._typing import FloatArray
 from gdnp.problem.interface import Expansion
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint, Direction
-from gdnp.solvers.state import ROUNDING
+from gdnp.solvers.state import ROUNDING, TRIALS
 
 __all__ = ["downhill", "line_search", "plane_search", "step_along", "step_in_plane", "will_do"]
 
@@ -21,10 +21,6 @@ WOLFE = 0.9
 """What may be left of the slope after a step that was not searched."""
 LITTLE = 0.1
 """What may be left at the end of a search: of the slope along a line, of the decrease in a plane."""
-TRIALS = 40
-"""Trials of a search at most."""
-INDEPENDENT = 1e-10
-"""Determinant of a Hessian, in units of its diagonal, from which its inverse is trusted."""
 
 
 def line_search(
@@ -97,7 +93,8 @@ def plane_search(
 def _newton(at: Expansion) -> tuple[float, float]:
     """-H⁻¹∇; along t alone where that is not to be had, and 0 where f bends down there too."""
     determinant = at.f_tt * at.f_cc - at.f_tc * at.f_tc
-    if at.f_tt > 0.0 and determinant > INDEPENDENT * at.f_tt * at.f_cc:
+    least = ROUNDING**0.75 * at.f_tt * at.f_cc  # from where its inverse is trusted
+    if at.f_tt > 0.0 and determinant > least:
         return (
             (at.f_tc * at.f_c - at.f_cc * at.f_t) / determinant,
             (at.f_tc * at.f_t - at.f_tt * at.f_c) / determinant,

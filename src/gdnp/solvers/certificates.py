@@ -31,7 +31,7 @@ from gdnp.problem.gram import hessian
 from gdnp.problem.objective import LARGEST_GRAM, Objective
 from gdnp.problem.points import DataPoint, Direction
 from gdnp.solvers.conjugate import NewtonStep, advanced
-from gdnp.solvers.state import Certificate, Status
+from gdnp.solvers.state import TRIALS, Certificate, Status
 
 __all__ = [
     "LAST_DIGITS",
@@ -48,8 +48,6 @@ __all__ = [
 
 Solve = Callable[[FloatArray], FloatArray]
 
-SEARCH = 40
-"""Products with ∇²f at most: in the search of its smallest eigenvalue, in that of what rounding left."""
 CURVATURE_ROUNDING = 1e-9
 """An eigenvalue this far below zero, where columns have unit variance, is not called negative."""
 LAST_DIGITS = 4 * EPS
@@ -322,7 +320,7 @@ def _of_rounding(point: DataPoint, left: FloatArray, curvature: RowVector, solve
         residual = 2.0 * step.residual
         return bool(residual @ solve(residual) <= square)
 
-    while not step.ended and step.iterations < SEARCH:
+    while not step.ended and step.iterations < TRIALS:
         step = advanced(problem, curvature, step, solve, half)
     if step.slope is None or not half(step):
         return 0.0 if square == 0.0 else math.inf
@@ -395,7 +393,7 @@ def smallest_curvature(
         matrix = hessian(problem, c)
         shifted = matrix + CURVATURE_ROUNDING * np.eye(len(matrix))
         factor, info = lapack.dpotrf(shifted, lower=1, overwrite_a=1)
-        if info != 0 or len(matrix) <= SEARCH:  # for few columns a decomposition is no dearer
+        if info != 0 or len(matrix) <= TRIALS:  # for few columns a decomposition is no dearer
             values, vectors = eigh(matrix, subset_by_index=(0, 0))
             return float(values[0]), vectors[:, 0]
         return _lowest(matrix.__matmul__, lambda g: lapack.dpotrs(factor, g, lower=1)[0], len(matrix))
@@ -422,7 +420,7 @@ def _lowest(product: Solve, precondition: Solve, size: int) -> tuple[float, Floa
                 start,
                 M=LinearOperator((size, size), matvec=lambda g: precondition(np.ravel(g)), dtype=np.float64),
                 largest=False,
-                maxiter=SEARCH,
+                maxiter=TRIALS,
                 tol=CURVATURE_ROUNDING,
             )
         except (ValueError, LinAlgError):  # where ∇²f or H is next to nothing

@@ -12,12 +12,10 @@ from gdnp._typing import FloatArray
 from gdnp.metric import METRICS, Covariance, OperatorCovariance
 from gdnp.problem.interface import Line, Objective
 from gdnp.solvers.lengths import FixedLength, LengthRule
-from gdnp.solvers.state import ROUNDING, DecoupledState, Length, Method, State, parted
+from gdnp.solvers.state import ROUNDING, TRIALS, DecoupledState, Length, Method, State, parted
 from gdnp.solvers.step_sizes import StepSize
 
 __all__ = ["DecoupledDescent"]
-
-HALVINGS = 30
 
 
 @dataclass(frozen=True)
@@ -117,7 +115,7 @@ class DecoupledDescent(Method):
         if not 0.0 < s < np.inf:
             s = state.norm**2 / (largest * state.length.g**2 * objective.loss.max_curvature)
         first = min(1.0, 2.0 * state.fraction)
-        for halving in range(HALVINGS):
+        for halving in range(TRIALS):
             yield first * 0.5**halving, first * 0.5**halving * s
 
     def moved(

@@ -29,6 +29,8 @@ __all__ = [
 
 ROUNDING = 64 * float(np.finfo(np.float64).eps)
 """Relative change of f that is rounding."""
+TRIALS = 40
+"""Trials of a search at most, where what it looks for may not be there."""
 
 
 class Status(Enum):

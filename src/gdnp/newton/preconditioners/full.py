@@ -14,7 +14,8 @@ __all__ = ["FullPreconditioner", "TrianglePreconditioner", "cholesky"]
 JITTERS = (1e-14, 1e-11, 1e-9, 1e-7, 1e-5, 1e-3, 1.0, 1e3)
 """What is added to the diagonal, in units of its largest entry, until Cholesky succeeds."""
 SMALLEST_PIVOT = 1e-13
-"""A pivot below this, in the same units, asks for at least the second of them."""
+"""A pivot below this, in the same units, asks for at least the second of them; no eigenvalue below it is
+divided by."""
 
 
 class FullPreconditioner:

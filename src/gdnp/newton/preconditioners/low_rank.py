@@ -8,14 +8,12 @@ from scipy.linalg import cho_factor, cho_solve, eigh, qr, svd
 from gdnp._typing import FloatArray
 from gdnp.design import Choice, RowVector
 from gdnp.newton.preconditioners.base import with_intercept, without_intercept
+from gdnp.newton.preconditioners.full import SMALLEST_PIVOT
 from gdnp.problem.coordinates import Gram
 from gdnp.problem.gram import diagonal, gram_product
 from gdnp.problem.objective import Objective
 
 __all__ = ["LowRankPreconditioner"]
-
-SMALLEST = 1e-13
-"""The least eigenvalue of QᵀY, or entry of a diagonal, that is divided by, in units of the largest."""
 
 
 class LowRankPreconditioner:
@@ -132,7 +130,7 @@ def _unit(about: Gram, ridge: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 def _floored(diagonal: FloatArray) -> FloatArray:
     """Entries of a diagonal that can be divided by: beside the largest, none is next to nothing."""
-    return np.maximum(diagonal, SMALLEST * float(np.max(diagonal, initial=0.0)) + 1e-300)
+    return np.maximum(diagonal, SMALLEST_PIVOT * float(np.max(diagonal, initial=0.0)) + 1e-300)
 
 
 def _eigen(Q: FloatArray, Y: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -141,7 +139,7 @@ def _eigen(Q: FloatArray, Y: FloatArray) -> tuple[FloatArray, FloatArray]:
     if not np.isfinite(core).all():
         raise FloatingPointError("products with X are not finite")
     seen, W = eigh(0.5 * (core + core.T), check_finite=False)
-    kept = seen > SMALLEST * seen[-1]
+    kept = seen > SMALLEST_PIVOT * seen[-1]
     half = (W[:, kept] / np.sqrt(seen[kept])).T @ Y.T
     _, sigma, rows = svd(half, full_matrices=False, overwrite_a=True, check_finite=False)
     return np.square(sigma), np.ascontiguousarray(rows.T)
