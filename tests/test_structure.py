@@ -27,7 +27,7 @@ LAYERS = (
     ("newton",),
     ("methods", "columns", "parts", "reference", "store"),
     ("estimators", "datasets"),
-    ("models", "display", "diagnose", "nn", "plotting", "versions", "interactive"),
+    ("models", "display", "diagnose", "nn", "plotting", "versions", "interactive", "explorer"),
     ("paper",),
     ("cli",),
 )

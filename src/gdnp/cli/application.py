@@ -9,6 +9,7 @@ from gdnp.cli.claim import claim
 from gdnp.cli.data import data
 from gdnp.cli.diagnose import diagnose
 from gdnp.cli.errors import UsageError
+from gdnp.cli.explore import explore
 from gdnp.cli.fit import fit
 from gdnp.cli.predict import predict
 from gdnp.cli.reproduce import reproduce
@@ -41,5 +42,5 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.callback(invoke_without_command=True)(_root)
-for command in (reproduce, claim, fit, predict, diagnose, data):
+for command in (reproduce, claim, fit, predict, diagnose, data, explore):
     app.command()(command)

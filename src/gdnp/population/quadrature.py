@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from gdnp._typing import FloatArray
 from gdnp.losses import Loss
 
-__all__ = ["Panels", "gaussian_rule", "panels_of"]
+__all__ = ["BULK", "NODES", "REACH", "WEIGHTS", "Panels", "gaussian_rule", "panels_of"]
 
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(20)
 
 # The Gaussian has 1.5e-23 of its mass beyond 10 standard deviations, and its density underflows at 38.
-_BULK = 10.0
-_REACH = 28.0
+BULK = 10.0
+REACH = 28.0
 
 # Lengths are capped at 1e6, ten standard deviations of which are below 2^24.
 _DOUBLINGS = 26
@@ -77,7 +77,7 @@ def panels_of(loss: Loss, scale: float = 1.0) -> Panels:
 
 def _positions(breaks: FloatArray) -> FloatArray:
     """The nodes of each panel, shape (panels, 20)."""
-    return np.asarray(breaks[:-1, None] + 0.5 * np.diff(breaks)[:, None] * (1.0 + _NODES))
+    return np.asarray(breaks[:-1, None] + 0.5 * np.diff(breaks)[:, None] * (1.0 + NODES))
 
 
 def _resolved(loss: Loss, breaks: FloatArray, scale: float) -> NDArray[np.bool_]:
@@ -101,9 +101,9 @@ def _resolved(loss: Loss, breaks: FloatArray, scale: float) -> NDArray[np.bool_]
 
 def _interpolation() -> FloatArray:
     """From values at a panel's nodes to values at the nodes of its halves, (40, 20)."""
-    half = np.concatenate([0.5 * (_NODES - 1.0), 0.5 * (_NODES + 1.0)])
+    half = np.concatenate([0.5 * (NODES - 1.0), 0.5 * (NODES + 1.0)])
     vander = np.polynomial.legendre.legvander
-    return np.asarray(vander(half, 19) @ np.linalg.inv(vander(_NODES, 19)))
+    return np.asarray(vander(half, 19) @ np.linalg.inv(vander(NODES, 19)))
 
 
 _BETWEEN = _interpolation()
@@ -157,10 +157,10 @@ def gaussian_rule(
         return np.array([mean], dtype=np.float64), np.ones(1)
     # Positions are kept relative to zero, where φ needs them exactly, or to a mean that is too far from
     # zero for φ to bend within reach, where the density needs them exactly.
-    origin = 0.0 if abs(mean) <= (_REACH + _BULK) * sd else mean
+    origin = 0.0 if abs(mean) <= (REACH + BULK) * sd else mean
     offset = mean - origin
-    bends = [min(max((bend - mean) / sd, -_REACH), _REACH) for bend in (panels.bends if panels else (0.0,))]
-    low, high = min(0.0, *bends) - _BULK, max(0.0, *bends) + _BULK
+    bends = [min(max((bend - mean) / sd, -REACH), REACH) for bend in (panels.bends if panels else (0.0,))]
+    low, high = min(0.0, *bends) - BULK, max(0.0, *bends) + BULK
     lower, upper = offset + sd * low, offset + sd * high
     inner = panels.breaks if panels else _graded(lower + origin, upper + origin, scale)
     inner = inner - origin
@@ -169,7 +169,7 @@ def gaussian_rule(
     half, position = 0.5 * np.diff(breaks)[:, None], _positions(breaks).ravel()
     z = (position - offset) / sd
     density = np.exp(-0.5 * z * z) / (math.sqrt(2.0 * math.pi) * sd)
-    return origin + position, (half * _WEIGHTS).ravel() * density
+    return origin + position, (half * WEIGHTS).ravel() * density
 
 
 def _graded(lower: float, upper: float, scale: float) -> FloatArray:

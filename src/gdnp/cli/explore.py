@@ -1,0 +1,36 @@
+"""``gdnp explore``."""
+
+import tempfile
+import webbrowser
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gdnp._files import replacing
+from gdnp.cli.terminal import console_of
+from gdnp.cli.values import check_out
+from gdnp.explorer import page
+
+__all__ = ["explore"]
+
+
+def explore(
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write the page there, and open nothing.")
+    ] = None,
+) -> Callable[[], None]:
+    """Open a page to play with: lengths, directions and methods in the plane. It needs no network."""
+    return partial(_explore, out)
+
+
+def _explore(out: Path | None) -> None:
+    check_out(out)
+    path = Path(tempfile.gettempdir(), "gdnp-explorer.html") if out is None else out
+    with replacing(path) as beside:
+        beside.write_text(page(), encoding="utf-8")
+    print(path)
+    if out is None and not webbrowser.open(path.resolve().as_uri()):
+        console_of(stderr=True).print("No browser answers here: open that file in one.", markup=False)
