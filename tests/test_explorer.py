@@ -73,7 +73,10 @@ def asked(count=200):
             "method": methods[k % 6],
             "start": np.round(rng.standard_normal(2) * 10.0 ** rng.uniform(-1.0, 1.0), 3).tolist(),
             "steps": STEPS,
-            "multiple": float(np.round(10.0 ** rng.uniform(-1.0, 0.0), 2)),
+            # beyond 2 the guard of GDNP has to halve its steps
+            "multiple": float(
+                np.round(10.0 ** rng.uniform(-1.0, 0.7 if methods[k % 6] == "gdnp" else 0.0), 2)
+            ),
         }
 
 
