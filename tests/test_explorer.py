@@ -60,7 +60,7 @@ def opened(browser, file):
 
 
 def asked(count=200):
-    """States of the page: problems, starts, steps and methods."""
+    """States of the page: problems, starts, steps and methods. Beyond 2 GDNP's guard has to halve them."""
     rng = np.random.default_rng(0)
     methods = ["gd", "agd", "batch_norm_gd", "weight_norm_gd", "gdnp", "gdnp_metric"]
     for k in range(count):
