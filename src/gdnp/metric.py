@@ -84,7 +84,7 @@ class Metric(ABC):
 
 
 class Identity(Metric):
-    """M = I in d dimensions: Weight Normalization."""
+    """M = I in d = `dimension` dimensions: Weight Normalization."""
 
     largest: float = 1.0
     smallest: float = 1.0
@@ -101,7 +101,7 @@ class Identity(Metric):
 
 
 class Diagonal(Metric):
-    """M = diag(v), v >= 0: every column in units of its own standard deviation when v is the variance."""
+    """M = diag(v), v = `diagonal` >= 0: columns in units of their deviations when v is the variance."""
 
     def __init__(self, diagonal: FloatArray) -> None:
         _check_finite(diagonal)

@@ -91,7 +91,7 @@ def save_model(model: Model, path: str | os.PathLike[str], *, overwrite: bool = 
 
 
 def load_model(path: str | os.PathLike[str]) -> Model:
-    """Read what `save_model` wrote; nothing in the file is executed.
+    """Read what `save_model` wrote to `path`; nothing in the file is executed.
 
     Raises
     ------

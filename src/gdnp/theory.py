@@ -145,7 +145,7 @@ def directional_gap_from_gradient(gradient: FloatArray, metric: Metric, w: Float
 
 
 def gradient_norm_squared(c1: float, gap: float, length_derivative: float) -> float:
-    """‖∇f(w̃)‖²_{S⁻¹} = c₁² Δρ + (∂_g f)² with c₁ of Stein's ∇f = c₁ u + c₂ S w̃; exact under Assumption 2."""
+    """‖∇f(w̃)‖²_{S⁻¹} = c₁² Δρ + (∂_g f)²: `c1` of Stein's lemma, Δρ = `gap`, ∂_g f = `length_derivative`."""
     return c1**2 * gap + length_derivative**2
 
 
@@ -218,8 +218,8 @@ def ridge_direction(
 ) -> FloatArray:
     """(S + (α/c₂) I)⁻¹u, shape (d,): the line of the critical points with a ridge α/2 ‖w̃‖².
 
-    At a critical point 0 = c₁ u + (c₂ S + α I) w̃ with α >= 0, and c₂ = E φ'' > 0 there: unlike Lemma 1's
-    line, this one depends on the loss and on the length.
+    At a critical point 0 = c₁ u + (c₂ S + α I) w̃ with α = `alpha` >= 0 and c₂ = E φ'' = `c2` > 0 there:
+    unlike Lemma 1's line, this one depends on the loss and on the length.
     """
     return metric.shifted(alpha / c2).solve(u)
 

@@ -156,6 +156,8 @@ class SparseDesign(DesignMatrix):
         Real and finite.
     n_jobs : int or None
         Threads of a pass; None means all cores.
+    offset, factor : ndarray of shape (d,) or None
+        As for ``DenseDesign``.
     """
 
     entry_work = SPARSE_ENTRY

@@ -12,7 +12,7 @@ FAR = 10.0
 
 
 def sections(found: Diagnosis) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Titles, and under each the rows of a table: what, and its value."""
+    """Titles of what was `found`, and under each the rows of a table: what, and its value."""
     about = " at least" if found.estimated else ""
     layout = "sparse" if found.sparse else "dense"
     stored = f", {found.entries:,} stored numbers" if found.sparse else ""

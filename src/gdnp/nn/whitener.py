@@ -17,7 +17,7 @@ CACHED = 1 << 19
 
 
 class Whitener(nn.Module):
-    """x -> F (x - E[x]), row by row; made by `whiten_inputs`.
+    """x -> F (x - E[x]), row by row; made by `whiten_inputs` from the `split` of a layer in S-norm.
 
     Attributes
     ----------

@@ -121,6 +121,8 @@ class HiddenUnit(Population):
     By Stein's lemma ∇f^(i) = Ξ u + c₂ S w̃ with c₂ = E ψ'' = θ_i (β_ii + γ_i) and
     Ξ = θ_i (α_i + (1-r) Σ_{j≠i} β_ij c_j) - c₂ uᵀw̃, w̃_j = c_j S⁻¹u. So with `mean_gradient` read as what
     stands before the last term, ``stein_coefficient`` is Ξ, and Eq. 17's step is that of Eqs. 100-101.
+    ``PopulationMLP.unit`` makes it of the `network`, the unit's `theta`, and of the other units their lengths
+    (`signal`) and weights (`output`).
     """
 
     length_cap = LENGTH_CAP
