@@ -40,7 +40,7 @@ def test_the_long_run_begins_as_the_run_does():
     assert (ROOT / ".ci" / "long").stat().st_mode & 0o111
 
 
-@pytest.mark.parametrize("name", ["run", "long"])
+@pytest.mark.parametrize("name", ["run", "long", "release"])
 def test_scripts_are_bash(name):
     subprocess.run(["bash", "-n", ROOT / ".ci" / name], check=True)
 
