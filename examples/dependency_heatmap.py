@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gdnp.datasets import load_digits
-from gdnp.nn import cross_dependency, matrix_layers
+from gdnp.nn import cross_dependency
 from gdnp.plotting import new_figure, save, titled
 
 
@@ -49,14 +49,10 @@ def dependency_matrix(
     model: nn.Module, loss_fn: Callable[[Any, Any], Tensor], X: Tensor, y: Tensor, *, probes: int = 32
 ) -> tuple[list[str], np.ndarray]:
     """All layers against all others, scaled by the norms of the weights; NaN on the diagonal."""
-    norms = {name: float(weight.detach().norm()) for name, weight in matrix_layers(model).items()}
-    names = list(norms)
-    matrix = np.full((len(names), len(names)), np.nan)
-    for k, name in enumerate(names):
-        for other, (norm, _) in cross_dependency(model, loss_fn, X, y, name, probes=probes).items():
-            matrix[k, names.index(other)] = norms[name] * norms[other] * norm
-    # Cells (k, i) and (i, k) are estimates of one number, from probes of their own.
-    return names, np.sqrt(matrix * matrix.T)
+    found = cross_dependency(model, loss_fn, X, y, probes=probes).scaled
+    matrix = found.norms.numpy()
+    np.fill_diagonal(matrix, np.nan)
+    return list(found.names), matrix
 
 
 def train(model: nn.Module, X: Tensor, y: Tensor, *, iterations: int, step: float = 0.1) -> float:

@@ -44,7 +44,30 @@ def own(metric, layer):
     return {"axes": (2, 3)} if metric == "kronecker" and isinstance(layer, nn.Linear) else {}
 
 
-LAYERS = {"linear": (linear, linear_inputs), "conv": (conv, conv_inputs)}
+def signal():
+    return nn.Conv1d(4, 6, 3, dilation=2, stride=2, padding=1, padding_mode="circular", dtype=torch.float64)
+
+
+def volume():
+    return nn.Conv3d(4, 6, (1, 3, 2), groups=2, padding=(0, 1, 0), dtype=torch.float64)
+
+
+def array_inputs(*sizes):
+    """Of 4 channels that are mixed."""
+
+    def inputs(n=20):
+        mix = torch.randn(4, 4, dtype=torch.float64)
+        return torch.einsum("ij,nj...->ni...", mix, torch.randn(n, 4, *sizes, dtype=torch.float64)) + 2.0
+
+    return inputs
+
+
+LAYERS = {
+    "linear": (linear, linear_inputs),
+    "conv": (conv, conv_inputs),
+    "signal": (signal, array_inputs(9)),
+    "volume": (volume, array_inputs(2, 4, 3)),
+}
 
 
 def known(layer, x, second="full"):
@@ -98,3 +121,29 @@ def split(model, metric="full", mode="normalize", **options):
 
 def loss_of(model, x):
     return (model(x).sin() ** 2).mean() + model(x).mean()
+
+
+class Residual(nn.Module):
+    """x + conv(tanh(bn(conv x)))."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x):
+        return x + self.second(self.norm(self.first(x)).tanh())
+
+
+def residual_network(channels=4, blocks=2, inputs=2, size=8):
+    """A convolution, residual blocks, a linear layer."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(inputs, channels, 3, padding=1),
+        nn.BatchNorm2d(channels),
+        *(Residual(channels) for _ in range(blocks)),
+        nn.AvgPool2d(size),
+        nn.Flatten(),
+        nn.Linear(channels, 3),
+    )

@@ -125,6 +125,7 @@ def test_verdicts_page_is_what_the_registry_says():
         "figure3.md",
         "solver.md",
         "certificates.md",
+        "training-loops.md",
     ],
 )
 def test_links_lead_somewhere(page):

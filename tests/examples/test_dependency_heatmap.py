@@ -48,6 +48,6 @@ def test_page_runs_and_names_what_exists(capsys):
     state = torch.get_rng_state()
     exec(compile(code, str(page), "exec"), {})
     torch.set_rng_state(state)
-    assert len(re.findall(r"^\d with \d: \d+\.\d{3} ± 0\.\d{3}$", capsys.readouterr().out, re.MULTILINE)) == 6
+    assert len(re.findall(r"^\d with \d: \d+\.\d{3} ± 0\.\d{3}$", capsys.readouterr().out, re.MULTILINE)) == 2
     for target in re.findall(r"\]\(([^)]+)\)", text):
         assert (page.parent / target).is_file()

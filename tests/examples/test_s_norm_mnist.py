@@ -53,6 +53,6 @@ def test_page_runs_and_names_what_exists(capsys):
     state = torch.get_rng_state()
     exec(compile(code, str(page), "exec"), {})
     torch.set_rng_state(state)
-    assert re.fullmatch(r"Linear [01]\.\d\d\n", capsys.readouterr().out)
+    assert re.fullmatch(r"\{'3': 'full'\}\nLinear [01]\.\d\d\n", capsys.readouterr().out)
     for target in re.findall(r"\]\(([^)]+)\)", text):
         assert (page.parent / target).is_file()

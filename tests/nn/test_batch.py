@@ -13,7 +13,13 @@ from layers import LAYERS, data, known, linear, linear_inputs, mlp, outcome  # n
 
 
 def bn(out, kind):
-    norm = nn.BatchNorm1d(out) if kind == "linear" else nn.BatchNorm2d(out)
+    norms = {
+        "linear": nn.BatchNorm1d,
+        "signal": nn.BatchNorm1d,
+        "conv": nn.BatchNorm2d,
+        "volume": nn.BatchNorm3d,
+    }
+    norm = norms[kind](out)
     return norm.double()
 
 

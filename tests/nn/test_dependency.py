@@ -16,6 +16,7 @@ from torch.nn.utils import parametrizations  # noqa: E402
 
 from gdnp.nn import cross_dependency, matrix_layers  # noqa: E402
 from gdnp.nn.dependency import _layers  # noqa: E402
+from layers import residual_network  # noqa: E402
 
 N = 12
 
@@ -298,6 +299,145 @@ def test_single_precision_and_frozen_weights(batch):
     with torch.no_grad():
         found = cross_dependency(model, F.cross_entropy, X.float(), y, "3", probes=4)
     assert found["0"][0] == pytest.approx(expected["0"][0], rel=1e-4)
+
+
+# --- the whole matrix, over a loader, of compiled models
+
+
+def whole_matrix(model, X, y, *, directional=True):
+    """All blocks from the Hessian with respect to all weights at once, the diagonal included."""
+    weights = matrix_layers(model)
+    sizes = [weight.numel() for weight in weights.values()]
+    names = [f"{name}.weight" for name in weights]
+
+    def loss(flat):
+        pieces = [piece.view_as(w) for piece, w in zip(flat.split(sizes), weights.values(), strict=True)]
+        buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+        replaced = dict(zip(names, pieces, strict=True))
+        return F.cross_entropy(functional_call(model, {**replaced, **buffers}, (X,)), y)
+
+    H = hessian(loss, torch.cat([weight.detach().flatten() for weight in weights.values()]))
+    if directional:
+        P = torch.block_diag(*[projection(weight.detach()) for weight in weights.values()])
+        H = P @ H @ P
+    return torch.stack([torch.stack([b.norm() for b in row.split(sizes, dim=1)]) for row in H.split(sizes)])
+
+
+@pytest.mark.parametrize("directional", [True, False])
+def test_matrix_is_that_of_the_whole_hessian(batch, directional):
+    model = normalised()
+    found = cross_dependency(model, F.cross_entropy, *batch, exact=True, directional=directional)
+    expected = whole_matrix(model, *batch, directional=directional)
+    assert found.names == ("0", "3", "6")
+    torch.testing.assert_close(found.norms, expected, rtol=1e-9, atol=1e-12)
+    assert not found.errors.any()
+    sizes = torch.stack([weight.detach().norm() for weight in matrix_layers(model).values()])
+    torch.testing.assert_close(found.scaled.norms, expected * torch.outer(sizes, sizes))
+    torch.testing.assert_close(found.scaled.scaled.norms, found.scaled.norms)
+    others = expected.square().sum(1) - expected.diagonal().square()
+    torch.testing.assert_close(found.coupling, others.sqrt() / expected.diagonal())
+
+
+def test_matrix_estimates_are_within_their_errors_and_both_layers_probes_count(batch):
+    model = normalised()
+    exact = cross_dependency(model, F.cross_entropy, *batch, exact=True)
+    random = torch.Generator().manual_seed(3)
+    runs = [cross_dependency(model, F.cross_entropy, *batch, probes=8, generator=random) for _ in range(40)]
+    norms = torch.stack([run.norms for run in runs])
+    errors = torch.stack([run.errors for run in runs])
+    assert torch.equal(norms, norms.mT)
+    within = ((norms - exact.norms).abs() < 3.0 * errors).double().mean(0)
+    assert (within > 0.8).all()
+    assert ((errors.mean(0) / norms.std(0)).log().abs() < 0.5).all()
+    rows = cross_dependency(model, F.cross_entropy, *batch, "3", probes=8)
+    alone = cross_dependency(model, F.cross_entropy, *batch, "0", probes=8)["3"][0]
+    both = cross_dependency(model, F.cross_entropy, *batch, probes=8)
+    assert float(both.norms[0, 1]) == pytest.approx(math.sqrt((alone**2 + rows["0"][0] ** 2) / 2.0))
+
+
+def test_a_loader_is_the_mean_over_its_rows(batch):
+    """Without statistics of a batch that is the one large batch; batches need not have one size."""
+    X, y = batch
+    model = plain()
+    together = cross_dependency(model, F.cross_entropy, X, y)
+    pairs = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(X, y), batch_size=5)
+    apart = cross_dependency(model, F.cross_entropy, pairs)
+    torch.testing.assert_close(apart.norms, together.norms, rtol=1e-10, atol=0.0)
+    torch.testing.assert_close(apart.errors, together.errors)
+    one = cross_dependency(model, F.cross_entropy, [((X[:7],), y[:7]), (X[7:], y[7:])], layer="2")
+    assert one["0"][0] == pytest.approx(cross_dependency(model, F.cross_entropy, X, y, "2")["0"][0])
+    for loader in ([], [X], [(X, y, y)]):
+        with pytest.raises(ValueError, match="loader must yield pairs"):
+            cross_dependency(model, F.cross_entropy, loader)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_compiled_models_are_taken_out_of_it(batch):
+    model = normalised()
+    expected = cross_dependency(model, F.cross_entropy, *batch)
+    compiled = torch.compile(model, backend="aot_eager")
+    compiled(batch[0])
+    assert list(matrix_layers(compiled)) == ["0", "3", "6"]
+    model.load_state_dict(normalised().state_dict())
+    found = cross_dependency(compiled, F.cross_entropy, *batch)
+    torch.testing.assert_close(found.norms, expected.norms)
+    model.compile(backend="aot_eager")
+    torch.testing.assert_close(cross_dependency(model, F.cross_entropy, *batch).norms, expected.norms)
+
+
+def test_a_small_residual_network():
+    model = residual_network().double()
+    X, y = torch.randn(6, 2, 8, 8, dtype=torch.float64), torch.arange(6) % 3
+    found = cross_dependency(model, F.cross_entropy, X, y, probes=2)
+    assert len(found.names) == 6
+    assert (found.norms > 0.0).all()
+    k = found.names.index("2.first")
+    exact = cross_dependency(model, F.cross_entropy, X, y, "2.first", exact=True)
+    many = cross_dependency(model, F.cross_entropy, X, y, "2.first", probes=60)
+    for name, (norm, _) in exact.items():
+        assert abs(many[name][0] - norm) < 5.0 * many[name][1]
+        assert float(found.norms[k, found.names.index(name)]) == pytest.approx(norm, rel=0.8)
+
+
+def test_a_small_transformer():
+    """Its fused attention has no second derivative; the kernel that has one is chosen."""
+    torch.manual_seed(0)
+    block = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.1, batch_first=True)
+    model = nn.Sequential(nn.Embedding(11, 8), block, nn.Linear(8, 11)).train()
+    tokens = torch.arange(20).reshape(2, 10) % 11
+    found = cross_dependency(
+        model, lambda out, y: F.cross_entropy(out.mT, y), tokens, tokens.flip(1), probes=2
+    )
+    assert found.names[:3] == ("0", "1.self_attn.in_proj_weight", "1.self_attn.out_proj")
+    assert (found.norms > 0.0).all()
+    model.eval()  # where torch would take a path that hooks and gradients do not see
+    again = cross_dependency(
+        model, lambda out, y: F.cross_entropy(out.mT, y), tokens, tokens.flip(1), probes=2
+    )
+    assert (again.norms > 0.0).all()
+
+
+def test_an_operation_without_second_derivative_is_named():
+    class Once(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return 2.0 * x
+
+        @staticmethod
+        @torch.autograd.function.once_differentiable
+        def backward(ctx, slope):
+            return 2.0 * slope
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(3, 3), nn.Linear(3, 1)
+
+        def forward(self, x):
+            return Once.apply(self.b(self.a(x).tanh()))
+
+    with pytest.raises(RuntimeError, match=r"must have second derivatives.*replace it by plain operations"):
+        cross_dependency(Model(), lambda out, _: out.square().mean(), torch.randn(4, 3))
 
 
 # --- what is left as it was

@@ -124,7 +124,7 @@ def test_inputs_by_keyword_and_repeated_layers():
         (lambda m, x: fit_metric(mlp(), [x]), ValueError, "Got a model without; call s_norm"),
         (lambda m, x: fit_metric(m, []), ValueError, "at least one batch. Got none"),
         (lambda m, x: fit_metric(m, [x.numpy()]), TypeError, "must yield tensors.*Got ndarray"),
-        (lambda m, x: fit_metric(m, [{"x": x}]), TypeError, "Got dict; wrap it"),
+        (lambda m, x: fit_metric(m, [{"x": x}]), TypeError, "Got dict; say how"),
         (lambda m, x: fit_metric(m, [()]), TypeError, "Got tuple"),
         (lambda m, x: fit_metric(m, None), TypeError, "loader must yield batches.*Got NoneType"),
         (lambda m, x: fit_metric(m, [x], layers=3), TypeError, "layers must be names.*Got 3"),
@@ -171,3 +171,79 @@ def test_a_layer_that_is_not_used_is_named():
 
     with pytest.raises(ValueError, match="'spare' must be used in the forward pass"):
         fit_metric(Unused(), [data()])
+
+
+class Reader(nn.Module):
+    """Words to vectors, layers on them, and one on their mean; takes several inputs by name."""
+
+    def __init__(self):
+        super().__init__()
+        self.words = nn.Embedding(9, 6)
+        self.inner, self.head = nn.Linear(6, 5), nn.Linear(5, 2)
+
+    def forward(self, ids, weight):
+        h = self.inner(self.words(ids)).tanh()
+        return self.head((h * weight[..., None]).sum(1) / weight.sum(1, keepdim=True))
+
+
+def sentences():
+    ids = torch.tensor([[1, 2, 3, 4], [5, 6, 0, 0], [7, 0, 0, 0]])
+    return {"ids": ids, "weight": (ids != 0).double(), "name": "a batch"}
+
+
+def run(model, batch):
+    return model(batch["ids"], weight=batch["weight"])
+
+
+def kept(batch):
+    return batch["ids"] != 0
+
+
+@pytest.mark.parametrize("metric", ["full", "batch"])
+def test_dictionaries_several_inputs_and_padding(metric):
+    model, batch = Reader().double().eval(), sentences()
+    before = run(model, batch)
+    s_norm(model.inner, metric=metric)
+    s_norm(model.head)
+    fit_metric(model, [batch], forward=run, mask=kept)
+    rows = model.words(batch["ids"])[kept(batch)].detach()
+    if metric == "full":
+        torch.testing.assert_close(metric_of(model.inner).mean, rows.mean(0))
+    else:
+        out = rows @ model.inner.weight.T
+        torch.testing.assert_close(model.inner.s_norm.running_mean, out.mean(0).detach())
+    assert metric_of(model.head).mean.shape == (5,)  # of every sentence: the mask is not of its rows
+    torch.testing.assert_close(run(model, batch), before, rtol=1e-5, atol=1e-5)
+
+
+def test_a_mask_is_used_or_refused():
+    model, batch = Reader().double(), sentences()
+    s_norm(model.inner)
+    for mask, error, message in (
+        (lambda batch: batch["weight"], TypeError, "tensor of booleans. Got torch.float64"),
+        (lambda batch: None, TypeError, "tensor of booleans. Got NoneType"),
+        (lambda batch: kept(batch)[:, 0], ValueError, r"shape of a layer's inputs.*Got \(3,\), that of none"),
+    ):
+        with pytest.raises(error, match=message):
+            fit_metric(model, [batch], forward=run, mask=mask)
+    images = nn.Sequential(s_norm(nn.Conv1d(2, 3, 2)))
+    with pytest.raises(ValueError, match="patches of a convolution are padding"):
+        fit_metric(images, [torch.ones(2, 2, 4)], mask=lambda x: x[:, 0] > 0.0)
+
+
+def test_a_copy_that_is_none_is_refused():
+    model, x = mlp(), data()
+    s_norm(model[0])
+    with pytest.raises(ValueError, match=r"averaged must be copies of the model. Got one without .* '0'"):
+        fit_metric(model, [x], averaged=mlp())
+
+
+def test_unused_batch_layers_compute_what_they_did_while_others_are_fitted():
+    """In evaluation, before any statistics: the layers behind see the inputs that they will see."""
+    model, x = mlp().eval(), data()
+    before = model(x)
+    s_norm(model[0], metric="batch")
+    s_norm(model[2])
+    fit_metric(model, [x])
+    torch.testing.assert_close(model(x), before, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(metric_of(model[2]).mean, model[:2](x).mean(0).detach(), rtol=1e-4, atol=1e-4)

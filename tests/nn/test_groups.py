@@ -59,6 +59,62 @@ def test_groups_by_gradient(source, dtype):
         assert all(named[name] is p for name, p in zip(group["names"], group["params"], strict=True))
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_hides_no_invariance(dtype):
+    model = network(torch.float32)
+    with torch.autocast("cpu", dtype=dtype):
+        loss = loss_of(model)
+    groups = param_groups(model, loss)
+    assert set(groups[0]["names"]) == DIRECTION
+    assert set(groups[1]["names"]) == LENGTH
+
+
+def test_one_unit_at_its_best_length_is_no_direction():
+    """⟨w, ∇w⟩ = 0 there, and only there; the same unit before BatchNorm has it everywhere."""
+    x, y = torch.randn(50, 6, dtype=torch.float64), torch.randn(50, 1, dtype=torch.float64)
+    head = nn.Linear(6, 1, bias=False).double()
+    with torch.no_grad():
+        fitted = head(x)
+        head.weight.mul_((fitted * y).sum() / fitted.square().sum())
+    loss = (head(x) - y).square().mean()
+    (slope,) = torch.autograd.grad(loss, head.weight, retain_graph=True)
+    assert (slope * head.weight).sum().abs() < 1e-12 < slope.norm()
+    assert not param_groups(head, loss)[0]["params"]
+    head.weight.grad = slope
+    assert not param_groups(head)[0]["params"]
+    unit = nn.Sequential(nn.Linear(6, 1), nn.BatchNorm1d(1)).double()
+    assert param_groups(unit, (unit(x) - y).square().mean())[0]["names"] == ["0.weight"]
+
+
+def test_units_scaled_together_alone_are_no_directions():
+    """LayerNorm makes the whole matrix scale-invariant, and no unit of it."""
+    model = nn.Sequential(nn.Linear(6, 5, bias=False), nn.LayerNorm(5), nn.Tanh(), nn.Linear(5, 2)).double()
+    assert not param_groups(model, model(torch.randn(30, 6).double()).sin().sum())[0]["params"]
+
+
+def test_what_cannot_be_differentiated_twice_is_judged_once():
+    class Once(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return 2.0 * x
+
+        @staticmethod
+        @torch.autograd.function.once_differentiable
+        def backward(ctx, slope):
+            return 2.0 * slope
+
+    model = network()
+    x = torch.randn(40, 1, 4, 4).double()
+    groups = param_groups(model, Once.apply(model(x)).square().mean())
+    assert set(groups[0]["names"]) == DIRECTION
+
+
+def test_a_loss_that_is_not_finite_tells_nothing():
+    model = network()
+    with pytest.raises(ValueError, match="finite gradient"):
+        param_groups(model, loss_of(model) * float("inf"))
+
+
 def test_without_gradients_structure_decides():
     direction, length, _ = param_groups(network())
     assert set(direction["names"]) == DIRECTION - {"0.weight", "4.weight"}

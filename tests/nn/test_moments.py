@@ -70,6 +70,29 @@ def test_patches_are_what_the_convolution_sees(options, batched):
     torch.testing.assert_close(variance, out.var(1, correction=0))
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv1d(4, 6, 3, stride=2, dilation=2, padding=2, groups=2, bias=False),
+        nn.Conv1d(4, 6, 1, padding=1, padding_mode="replicate", bias=False),
+        nn.Conv3d(4, 6, (2, 1, 3), stride=(1, 2, 1), padding=(1, 0, 2), bias=False),
+        nn.Conv3d(4, 6, 2, dilation=(2, 1, 1), groups=2, padding="same", bias=False),
+    ],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+def test_rows_of_any_convolution_give_its_output(layer):
+    """Every output is a row of inputs times a unit's weights, in some order of the places."""
+    layer = layer.double()
+    sizes = (4, 5, 6)[: layer.weight.ndim - 2]
+    x = torch.randn(3, 4, *sizes, dtype=torch.float64)
+    (rows,) = input_rows(layer, x)
+    weight = layer.weight.detach().reshape(layer.groups, -1, layer.weight[0].numel())
+    out = (rows if layer.groups > 1 else rows[None]) @ weight.mT
+    places = layer(x).detach().movedim(1, -1).reshape(-1, 6).unflatten(1, (layer.groups, -1)).movedim(1, 0)
+    torch.testing.assert_close(out, places)
+
+
 def test_sketch_is_seeded_and_leaves_the_generator_alone():
     x = torch.randn(30, 12)
     layer = nn.Linear(12, 1)

@@ -229,7 +229,7 @@ def test_gradients_can_be_differentiated(metric, mode):
         (nn.ReLU, {}, ValueError, r"needs a layer with a parameter 'weight'\. Got ReLU"),
         (lambda: nn.Linear(6, 4), {"name": "kernel"}, ValueError, "parameter 'kernel'"),
         (lambda: nn.Linear(6, 4), {"name": "bias"}, TypeError, "Got 'bias' of Linear"),
-        (lambda: nn.LayerNorm(6), {}, TypeError, "Linear and Conv2d.*LayerNorm"),
+        (lambda: nn.LayerNorm(6), {}, TypeError, "Linear, Conv1d, Conv2d and Conv3d.*LayerNorm"),
         (lambda: nn.LazyLinear(4), {}, ValueError, "lazy LazyLinear; run a batch"),
         (lambda: s_norm(linear()), {}, ValueError, "second registration.*fit_metric, or fold"),
         (lambda: s_norm(linear(), metric="batch"), {}, ValueError, "second registration"),

@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
-from torch.optim import SGD, Adam, AdamW, Muon, RMSprop  # noqa: E402
+from torch.optim import LBFGS, SGD, Adagrad, Adam, AdamW, Muon, RMSprop  # noqa: E402
 
 from gdnp.nn import fit_metric, s_norm  # noqa: E402
 from gdnp.nn.parametrize import metric_of  # noqa: E402
@@ -117,12 +117,75 @@ def test_other_optimizers_start_afresh():
     model, x = split(mlp()), data()
     optimizer = RMSprop(model.parameters(), lr=1e-3)
     two_steps(model, [optimizer], x)
-    fit_metric(model, [x], optimizer=optimizer)
+    with pytest.warns(UserWarning, match="memory of RMSprop has no known transform"):
+        fit_metric(model, [x], optimizer=optimizer)
     g, v, c = parameters_of(model[0])
     assert not optimizer.state.get(g)
     assert not optimizer.state.get(v)
     assert optimizer.state[c]
     two_steps(model, [optimizer], x)
+
+
+def test_the_memory_of_all_parameters_together_does_not_survive():
+    """LBFGS keeps its pairs with the first parameter alone, whichever layer moves."""
+    model, x = mlp(), data()
+    s_norm(model[2])
+    optimizer = LBFGS(model.parameters(), max_iter=2)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = loss_of(model, x)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    assert optimizer.state
+    with pytest.warns(UserWarning, match="LBFGS"):
+        fit_metric(model, [x], layers="2", optimizer=optimizer)
+    assert not optimizer.state
+    optimizer.step(closure)
+
+
+def test_adagrad_starts_afresh_with_its_state():
+    model, x = split(mlp()), data()
+    optimizer = Adagrad(model.parameters(), lr=1e-3, initial_accumulator_value=0.1)
+    two_steps(model, [optimizer], x)
+    with pytest.warns(UserWarning, match="Adagrad"):
+        fit_metric(model, [x], optimizer=optimizer)
+    g, _, c = parameters_of(model[0])
+    assert float(optimizer.state[g]["sum"].max()) == pytest.approx(0.1)
+    assert float(optimizer.state[c]["step"]) == 2.0
+    two_steps(model, [optimizer], x)
+
+
+class Wrapped(torch.optim.Optimizer):
+    """As accelerate has it: an Optimizer around one, whose state and groups are its own."""
+
+    def __init__(self, optimizer):
+        self.optimizer = optimizer
+
+    state = property(lambda self: self.optimizer.state)
+    param_groups = property(lambda self: self.optimizer.param_groups)
+    defaults = property(lambda self: self.optimizer.defaults)
+
+    def step(self):
+        self.optimizer.step()
+
+    def zero_grad(self):
+        self.optimizer.zero_grad()
+
+
+def test_wrapped_optimizers_are_followed_to_the_inner_one():
+    x, models = data(), [split(mlp()) for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    optimizers = [SGD(model.parameters(), lr=0.05, momentum=0.9) for model in models]
+    wrapped = [optimizers[0], Wrapped(Wrapped(optimizers[1]))]
+    for model, optimizer in zip(models, wrapped, strict=True):
+        two_steps(model, [optimizer], x)
+        fit_metric(model, [x], optimizer=optimizer)
+        two_steps(model, [optimizer], x)
+    for p, q in zip(*(model.parameters() for model in models), strict=True):
+        torch.testing.assert_close(p, q, rtol=0.0, atol=0.0)
 
 
 def test_training_goes_on_through_a_move_of_no_distance():

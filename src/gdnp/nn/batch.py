@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.hooks import RemovableHandle
 
-from gdnp.nn.moments import InputMoments
+from gdnp.nn.moments import Convolution, InputMoments
+from gdnp.nn.state import Described
 
 __all__ = ["BATCH_EPS", "BATCH_MOMENTUM", "BatchMetric"]
 
@@ -16,7 +17,7 @@ BATCH_MOMENTUM = 0.1
 """Those of ``torch.nn.BatchNorm1d``."""
 
 
-class BatchMetric(nn.Module):
+class BatchMetric(Described, nn.Module):
     """g (V x - E[V x])/sd(V x) + c, with moments of the batch, or running ones in evaluation.
 
     The standard deviation of V x over the batch is ‖V‖_S with S that of the batch (Eq. 7), which a weight
@@ -37,11 +38,11 @@ class BatchMetric(nn.Module):
     handle: RemovableHandle
 
     def __init__(
-        self, weight: Tensor, bias: Tensor | None, trained: bool, momentum: float, eps: float
+        self, weight: Tensor, bias: Tensor | None, trained: bool, momentum: float | None, eps: float
     ) -> None:
         super().__init__()
         self.momentum, self.eps = momentum, eps
-        self.seen = False  # on the host, so that evaluation need not wait for the device
+        self.seen = False  # on the host, so that evaluation waits for the device once
         length = torch.linalg.vector_norm(weight.flatten(1), dim=1)
         self.g = nn.Parameter(length.clone(), trained)
         self.c = bias if isinstance(bias, nn.Parameter) else nn.Parameter(torch.zeros_like(length), trained)
@@ -50,7 +51,7 @@ class BatchMetric(nn.Module):
         self.register_buffer("num_batches_tracked", torch.zeros((), dtype=torch.long, device=weight.device))
 
     @classmethod
-    def attach(cls, module: nn.Module, momentum: float, eps: float) -> None:
+    def attach(cls, module: nn.Module, momentum: float | None, eps: float) -> None:
         """Put the hook on a layer and take its bias, which centring would cancel, as c."""
         weight = module.weight
         assert isinstance(weight, Tensor)
@@ -62,17 +63,36 @@ class BatchMetric(nn.Module):
 
     def forward(self, output: Tensor) -> Tensor:
         """Standardise axis 1 of an output of shape (n, out, ...)."""
+        momentum = self.momentum
         if self.training:
             self.num_batches_tracked.add_(1)
-            if not self.seen:
-                self.seen = True
+            if momentum is None:  # the mean over all batches, as in BatchNorm
+                momentum = 1.0 / float(self.num_batches_tracked)
         else:
             self.check_seen()
         statistics = (self.running_mean, self.running_var)
-        return F.batch_norm(output, *statistics, self.g, self.c, self.training, self.momentum, self.eps)
+        return F.batch_norm(output, *statistics, self.g, self.c, self.training, momentum or 0.0, self.eps)
+
+    def own_state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What has to agree when a state is loaded, and what is taken over."""
+        return {"metric": "batch", "eps": self.eps}, {"momentum": self.momentum}
+
+    def train(self, mode: bool = True) -> "BatchMetric":
+        """As any module; going to evaluation looks for statistics, which compiled code cannot."""
+        super().train(mode)
+        if not mode:
+            self._look()
+        return self
+
+    def _look(self) -> None:
+        """Statistics may have come from anywhere: batches, a state, another module's buffers."""
+        counter = self.num_batches_tracked
+        self.seen = self.seen or (not counter.is_meta and bool(counter > 0))
 
     def check_seen(self) -> None:
         """Refuse to go on without statistics."""
+        if not self.seen:
+            self._look()
         if not self.seen:
             raise RuntimeError(
                 "metric='batch' needs running statistics in evaluation. Got a layer that has seen no batch; "
@@ -87,6 +107,7 @@ class BatchMetric(nn.Module):
         in training the function does not depend on the running statistics.
         """
         variance = moments.variance * (moments.count / max(moments.count - 1, 1))
+        self._look()
         if not self.seen:
             ratio = self.g / torch.linalg.vector_norm(weight.flatten(1), dim=1)
             self.c.add_(ratio * moments.mean.to(ratio))
@@ -109,10 +130,6 @@ class BatchMetric(nn.Module):
         del layer.s_norm
         layer.register_parameter("bias", self.c)
 
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
-        self.seen = bool(self.num_batches_tracked > 0)
-
 
 def _standardise(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> Tensor:
     part = layer.s_norm
@@ -120,9 +137,10 @@ def _standardise(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> Ten
     if isinstance(layer, nn.Linear) and output.ndim > 2:  # the units are the last axis
         flat: Tensor = part(output.flatten(0, -2))
         return flat.view_as(output)
-    if isinstance(layer, nn.Conv2d) and output.ndim != 4:
+    weight = layer.weight
+    if isinstance(layer, Convolution) and output.ndim != weight.ndim:
         raise ValueError(
-            'metric="batch" needs a batch of images, shape (rows, channels, height, width). '
+            f'metric="batch" needs a batch of images or sequences, {weight.ndim} axes with channels second. '
             f"Got an output of shape {tuple(output.shape)}; add an axis of one row with x[None]."
         )
     normalised: Tensor = part(output)

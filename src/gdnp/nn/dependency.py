@@ -1,32 +1,73 @@
 """How much the direction of one layer depends on the other layers (section 5.3, Figure 3)."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-__all__ = ["cross_dependency", "matrix_layers"]
+from gdnp.nn.wrappers import eager, random_state_kept, twice_differentiable, unwrapped
+
+__all__ = ["DependencyMatrix", "cross_dependency", "effective_weight", "matrix_layers"]
 
 PARAMETRIZED = ".parametrizations."
+NO_SECOND = "the model must have second derivatives. Got {}; replace it by plain operations for this call."
+Batch = tuple[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class DependencyMatrix:
+    """Norms of the Hessian blocks between all layers of a model, as `cross_dependency` estimates them.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The m layers, in the order of the model.
+    norms, errors : Tensor of shape (m, m)
+        ‖P_i (∂²f/∂W_k∂W_i) P_k‖_F and standard errors, symmetric: an entry has the probes of both layers. On
+        the diagonal are the blocks of the layers themselves.
+    sizes : Tensor of shape (m,)
+        ‖W_i‖_F.
+    """
+
+    names: tuple[str, ...]
+    norms: Tensor
+    errors: Tensor
+    sizes: Tensor
+
+    @property
+    def scaled(self) -> DependencyMatrix:
+        """Times ‖W_k‖ ‖W_i‖, which does not depend on the scale of layers that BatchNorm follows."""
+        both = torch.outer(self.sizes, self.sizes)
+        sizes = torch.ones_like(self.sizes)
+        return DependencyMatrix(self.names, self.norms * both, self.errors * both, sizes)
+
+    @property
+    def coupling(self) -> Tensor:
+        """(Σ_{i≠k} ‖H_ik‖²)^½/‖H_kk‖ of each layer k: how far it is from a problem of its own; shape (m,)."""
+        squares = self.norms.square()
+        own = squares.diagonal()
+        return ((squares.sum(1) - own).clamp_min(0.0) / own).sqrt()
 
 
 def cross_dependency(
     model: nn.Module,
     loss_fn: Callable[[Any, Any], Tensor],
     inputs: Any,
-    targets: Any,
-    layer: str,
+    targets: Any = None,
+    layer: str | None = None,
     *,
-    probes: int = 32,
+    probes: int = 8,
     exact: bool = False,
     directional: bool = True,
     generator: torch.Generator | None = None,
-) -> dict[str, tuple[float, float]]:
-    """Frobenius norm of the Hessian block ∂²f/∂W_k∂W_i of one layer k with every other layer i.
+) -> Any:
+    """Frobenius norm of the Hessian block ∂²f/∂W_k∂W_i of one layer k with every other layer i, or of all.
 
     f(W_1, ..., W_m) = loss_fn(model(inputs), targets). What is reported by default is the *directional part*
     P_k (∂²f/∂W_k∂W_i) P_i, where P is I - wwᵀ/‖w‖² for the weights w of each unit (output channel). It is
@@ -43,17 +84,19 @@ def cross_dependency(
     model : nn.Module
         Used in the mode it is in: in training mode BatchNorm's statistics are those of `inputs` and are
         differentiated. Its buffers (running statistics), parameters, gradients, mode and the random state
-        that dropout draws from are left as they are.
+        that dropout draws from are left as they are. One in torch.compile or DistributedDataParallel is
+        taken out of it, and attention runs in the kernel that has second derivatives.
     loss_fn : callable
         (outputs, targets) -> tensor of one number, twice differentiable by autograd.
-    inputs : tensor or tuple
-        A tuple is passed on as several arguments.
+    inputs : tensor, tuple or mapping, or iterable of pairs
+        A tuple is passed on as several arguments. A loader of pairs (inputs, targets) stands for both: f is
+        then the mean over its rows, with each batch's own statistics.
     targets : object
         For `loss_fn` alone.
-    layer : str
-        The name of layer k, one of ``matrix_layers(model)``.
+    layer : str, optional
+        The name of layer k, one of ``matrix_layers(model)``; None for all of them.
     probes : int
-        Number of random v. The cost is one Hessian-vector product each.
+        Number of random v for each k. The cost is one Hessian-vector product each: about two gradients.
     exact : bool
         Use every unit vector instead: as many products as W_k has entries; for tests and small layers.
     directional : bool
@@ -63,15 +106,17 @@ def cross_dependency(
 
     Returns
     -------
-    dict
+    dict, or DependencyMatrix without a `layer`
         layer -> (norm, standard error), in the order of the model, `layer` left out. The error is 0 in exact
         mode and NaN for a single probe.
 
     Raises
     ------
     ValueError
-        For an unknown layer, a model without matrices, ``probes < 1`` and a loss that is not one number or
-        does not depend on the weights.
+        For an unknown layer, a model without matrices, ``probes < 1``, an empty loader, and a loss that is
+        not one number or does not depend on the weights.
+    RuntimeError
+        When an operation of the model has no second derivative.
 
     Notes
     -----
@@ -100,19 +145,31 @@ def cross_dependency(
     """
     if not isinstance(probes, int) or probes < 1:
         raise ValueError(f"probes must be a whole number of at least 1. Got {probes!r}.")
+    model = unwrapped(model)[0]
     layers = _layers(model)
     _check(layer, layers)
-    with torch.enable_grad(), _dropout_state_kept(layers):
-        gradient, weights = _gradient(model, loss_fn, inputs, targets, layer, layers)
-    if not directional:
-        layers = {name: replace(entry, dims=()) for name, entry in layers.items()}
-    vectors = _unit_vectors(gradient) if exact else _signs(gradient, probes, generator)
-    squares = torch.stack([_squares(gradient, weights, layers, layer, vector) for vector in vectors])
-    names = [name for name in layers if name != layer]
-    columns = dict(zip(names, squares.T, strict=True))
-    if exact:
-        return {name: (math.sqrt(float(column.sum())), 0.0) for name, column in columns.items()}
-    return {name: _estimate(column.tolist()) for name, column in columns.items()}
+    projected = layers if directional else {k: replace(entry, dims=()) for k, entry in layers.items()}
+    names = list(layers) if layer is None else [layer]
+    squares = {}
+    with torch.enable_grad(), eager(), random_state_kept(model), sdpa_kernel(SDPBackend.MATH):
+        batches = _batches(inputs, targets)
+        one = list(_graphs(model, loss_fn, batches, names, layers)) if len(batches) == 1 else None
+        for name in names:  # with several batches a graph is made again rather than kept for each
+            weight = layers[name].weight
+            vectors = _unit_vectors(weight) if exact else _signs(weight, probes, generator)
+            graphs = one or _graphs(model, loss_fn, batches, [name], layers)
+            squares[name] = _squares(graphs, projected, name, list(vectors))
+    found = {name: _norms(columns, exact) for name, columns in squares.items()}
+    if layer is not None:
+        pairs = zip(layers, *(values.tolist() for values in found[layer]), strict=True)
+        return {name: (norm, error) for name, norm, error in pairs if name != layer}
+    norms, errors = (torch.stack(rows) for rows in zip(*found.values(), strict=True))
+    mean = (0.5 * (norms.square() + norms.T.square())).sqrt()
+    both = (norms * errors).square()
+    spread = 0.5 * (both + both.T).sqrt() / mean.clamp_min(torch.finfo(mean.dtype).tiny)
+    spread.diagonal().copy_(errors.diagonal())  # which has one layer's probes alone
+    sizes = torch.stack([layers[name].weight.detach().norm().double().cpu() for name in names])
+    return DependencyMatrix(tuple(names), mean, spread, sizes)
 
 
 def matrix_layers(model: nn.Module) -> dict[str, Tensor]:
@@ -122,7 +179,14 @@ def matrix_layers(model: nn.Module) -> dict[str, Tensor]:
     it is not called weight (``"lstm.weight_hh_l0"``). Weights that are shared are listed once, biases and the
     weights of normalisations, which are vectors, not at all.
     """
-    return {name: entry.weight for name, entry in _layers(model).items()}
+    return {name: entry.weight for name, entry in _layers(unwrapped(model)[0]).items()}
+
+
+def effective_weight(model: nn.Module, layer: str) -> Tensor:
+    """W of a layer named as in `matrix_layers`: made from its parts where it is parametrised."""
+    owner, name = _owner(_layers(model)[layer].parameter)
+    weight: Tensor = getattr(model.get_submodule(owner), name)
+    return weight
 
 
 # --- layers
@@ -158,7 +222,8 @@ def _layers(model: nn.Module) -> dict[str, _Layer]:
             raise ValueError(f"{parameter} should have a shape. Got a lazy layer: run the model once first.")
         if weight.ndim < 2 or not weight.is_floating_point():
             continue
-        owner, name = _owner(parameter)
+        owner, last = _owner(parameter)
+        name = owner if last == "weight" and owner else f"{owner}.{last}".lstrip(".")
         if name in found and found[name].weight.numel() > weight.numel():
             continue
         found[name] = _Layer(parameter, weight, *_units(model.get_submodule(owner), weight))
@@ -166,13 +231,13 @@ def _layers(model: nn.Module) -> dict[str, _Layer]:
 
 
 def _owner(parameter: str) -> tuple[str, str]:
-    """The module a parameter belongs to, and the name of the layer."""
+    """The module a parameter belongs to, and its name there, that of the whole weight for parts of one."""
     before, parametrized, rest = f".{parameter}".rpartition(PARAMETRIZED)
     name, _, original = rest.partition(".")
     if parametrized and original.startswith("original"):
         parameter = f"{before}.{name}".lstrip(".")
     owner, _, last = parameter.rpartition(".")
-    return owner, (owner if last == "weight" and owner else parameter)
+    return owner, last
 
 
 def _units(module: nn.Module, weight: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -184,12 +249,12 @@ def _units(module: nn.Module, weight: Tensor) -> tuple[tuple[int, ...], tuple[in
     return (weight.shape[0], -1), (1,)
 
 
-def _check(layer: str, layers: Mapping[str, _Layer]) -> None:
+def _check(layer: str | None, layers: Mapping[str, _Layer]) -> None:
     if not layers:
         raise ValueError(
             "model should have layers with a weight of two or more dimensions. Got none: nothing to measure."
         )
-    if layer not in layers:
+    if layer is not None and layer not in layers:
         raise ValueError(
             f"layer must be one with a weight of two or more dimensions: {', '.join(layers)}. Got {layer!r}."
         )
@@ -198,15 +263,51 @@ def _check(layer: str, layers: Mapping[str, _Layer]) -> None:
 # --- derivatives
 
 
-def _gradient(
+def _batches(inputs: Any, targets: Any) -> list[Batch]:
+    """One batch, or those of a loader."""
+    if isinstance(inputs, Tensor | tuple | Mapping) or not isinstance(inputs, Iterable):
+        return [(inputs, targets)]
+    batches = list(inputs)
+    if not batches or not all(isinstance(batch, tuple | list) and len(batch) == 2 for batch in batches):
+        raise ValueError(
+            "a loader must yield pairs (inputs, targets). Got "
+            f"{'none' if not batches else type(batches[0]).__name__}; several inputs go in a tuple."
+        )
+    return [(first, second) for first, second in batches]
+
+
+def _rows(batch: Batch) -> int:
+    """How many rows a batch has, by its targets or else by its first input."""
+    parts = (batch[1], *(batch[0] if isinstance(batch[0], tuple) else (batch[0],)))
+    return next((len(part) for part in parts if isinstance(part, Tensor) and part.ndim), 1)
+
+
+Graph = tuple[dict[str, Tensor], list[Tensor]]
+"""∂f/∂W_k for some k, differentiable, and all W_i."""
+
+
+def _graphs(
+    model: nn.Module,
+    loss_fn: Callable[[Any, Any], Tensor],
+    batches: list[Batch],
+    names: list[str],
+    layers: Mapping[str, _Layer],
+) -> Iterator[tuple[float, Graph]]:
+    """Each batch's share of the rows, and its gradients."""
+    total = sum(_rows(batch) for batch in batches)
+    for batch in batches:
+        yield _rows(batch) / total, _gradients(model, loss_fn, *batch, names, layers)
+
+
+def _gradients(
     model: nn.Module,
     loss_fn: Callable[[Any, Any], Tensor],
     inputs: Any,
     targets: Any,
-    layer: str,
+    names: list[str],
     layers: Mapping[str, _Layer],
-) -> tuple[Tensor, list[Tensor]]:
-    """∂f/∂W_k, differentiable, and all W_i as leaves of their own, which carry no gradient to the model's."""
+) -> Graph:
+    """At leaves of their own, which carry no gradient to the model's."""
     weights = {entry.parameter: entry.weight.detach().requires_grad_() for entry in layers.values()}
     # A forward pass in training mode writes running statistics: into copies of the buffers.
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
@@ -220,31 +321,41 @@ def _gradient(
             "loss_fn(model(inputs), targets) should depend on the weights. Got one that autograd cannot "
             "follow to them: detach nothing on the way."
         )
-    chosen = weights[layers[layer].parameter]
-    (gradient,) = torch.autograd.grad(
-        loss.squeeze(), [chosen], create_graph=True, allow_unused=True, materialize_grads=True
-    )
-    return gradient, list(weights.values())
+    chosen = [weights[layers[name].parameter] for name in names]
+    options: dict[str, Any] = {"create_graph": True, "allow_unused": True, "materialize_grads": True}
+    found = torch.autograd.grad(loss.squeeze(), chosen, **options)
+    if not twice_differentiable(found):
+        raise RuntimeError(NO_SECOND.format("a function that is differentiable once"))
+    return dict(zip(names, found, strict=True)), list(weights.values())
 
 
 def _squares(
-    gradient: Tensor, weights: list[Tensor], layers: Mapping[str, _Layer], layer: str, vector: Tensor
+    graphs: Iterable[tuple[float, Graph]], layers: Mapping[str, _Layer], layer: str, vectors: list[Tensor]
 ) -> Tensor:
-    """‖P_i H_ik P_k v‖² for all i but k."""
-    others = {name: entry for name, entry in layers.items() if name != layer}
-    if not gradient.requires_grad:  # f is linear in W_k alone
-        return gradient.new_zeros(len(others))
-    products = torch.autograd.grad(
-        gradient,
-        weights,
-        grad_outputs=layers[layer].project(vector),
-        retain_graph=True,
-        allow_unused=True,
-        materialize_grads=True,
-    )
-    by_name = dict(zip(layers, products, strict=True))
-    norms = [torch.linalg.vector_norm(entry.project(by_name[name])) for name, entry in others.items()]
-    return torch.stack(norms).square() if norms else gradient.new_zeros(0)
+    """‖P_i H_ik P_k v‖² for each v, a row, and each i."""
+    totals = [[torch.zeros_like(entry.weight) for entry in layers.values()] for _ in vectors]
+    for share, (gradients, weights) in graphs:
+        gradient = gradients[layer]
+        if not gradient.requires_grad:  # f is linear in W_k alone
+            continue
+        for vector, total in zip(vectors, totals, strict=True):
+            products = _product(gradient, weights, layers[layer].project(vector))
+            for own, product in zip(total, products, strict=True):
+                own.add_(product, alpha=share)
+    norms = [
+        torch.stack([entry.project(own).norm() for entry, own in zip(layers.values(), total, strict=True)])
+        for total in totals
+    ]
+    return torch.stack(norms).detach().double().cpu().square()
+
+
+def _product(gradient: Tensor, weights: list[Tensor], vector: Tensor) -> tuple[Tensor, ...]:
+    """H v."""
+    options: dict[str, Any] = {"retain_graph": True, "allow_unused": True, "materialize_grads": True}
+    try:
+        return torch.autograd.grad(gradient, weights, grad_outputs=vector, **options)
+    except RuntimeError as error:
+        raise RuntimeError(NO_SECOND.format(error)) from error
 
 
 def _signs(like: Tensor, probes: int, generator: torch.Generator | None) -> Iterator[Tensor]:
@@ -263,22 +374,11 @@ def _unit_vectors(like: Tensor) -> Iterator[Tensor]:
         yield vector.reshape(like.shape)
 
 
-def _estimate(squares: list[float]) -> tuple[float, float]:
-    """The root of the mean, and its standard error by the delta method."""
-    n = len(squares)
-    mean = math.fsum(squares) / n
-    norm = math.sqrt(mean)
+def _norms(squares: Tensor, exact: bool) -> tuple[Tensor, Tensor]:
+    """The roots of the means over the rows (of the sums of exact ones), and errors by the delta method."""
+    if exact:
+        return squares.sum(0).sqrt(), torch.zeros_like(squares[0])
+    norms, n = squares.mean(0).sqrt(), len(squares)
     if n == 1:
-        return norm, math.nan
-    variance = math.fsum((square - mean) ** 2 for square in squares) / (n - 1)
-    return norm, (0.5 * math.sqrt(variance / n) / norm if norm > 0.0 else 0.0)
-
-
-def _dropout_state_kept(layers: Mapping[str, _Layer]) -> AbstractContextManager[None]:
-    """Restore the random state of every device in use."""
-    devices = {entry.weight.device for entry in layers.values()} - {torch.device("cpu")}
-    kind = next(iter(devices)).type if devices else "cuda"
-    state: AbstractContextManager[None] = torch.random.fork_rng(
-        [device for device in devices if device.type == kind], device_type=kind
-    )
-    return state
+        return norms, torch.full_like(norms, math.nan)
+    return norms, 0.5 * squares.std(0) / math.sqrt(n) / norms.clamp_min(torch.finfo(norms.dtype).tiny)

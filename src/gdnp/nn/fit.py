@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel
 
 from gdnp.nn.batch import BatchMetric
-from gdnp.nn.moments import InputMoments, input_rows
-from gdnp.nn.parametrize import SNorm, check_damping, metric_of
-from gdnp.nn.rebase import Move, parameters_of
+from gdnp.nn.moments import Convolution, InputMoments, input_rows
+from gdnp.nn.parametrize import FittedSNorm, SNorm, check_damping, metric_of
+from gdnp.nn.rebase import Move, parameters_of, restart
+from gdnp.nn.wrappers import check_plain, eager, random_state_kept, unwrapped, unwrapped_optimizers
 
 __all__ = ["fit_metric"]
 
-Fitted = SNorm | BatchMetric
+Fitted = FittedSNorm | BatchMetric
 
 
 def fit_metric(
@@ -30,17 +30,21 @@ def fit_metric(
     layers: Sequence[str] | str | None = None,
     damping: float | None = None,
     optimizer: Optimizer | Sequence[Optimizer] | None = None,
+    averaged: nn.Module | Sequence[nn.Module] = (),
+    forward: Callable[[nn.Module, Any], object] | None = None,
+    mask: Callable[[Any], Tensor] | None = None,
+    process_group: dist.ProcessGroup | None = None,
 ) -> nn.Module:
     """Give layers with ``s_norm`` the metric S of their inputs, and return the model, whose function stays.
 
     The model runs over the loader once, in the mode it is in (training or evaluation) and without gradients;
-    running statistics of its other layers are put back at the end.
+    running statistics of its other layers and the state of the random generators are put back at the end.
 
     Call it again later to move to the metric of then, with the `optimizer`, whose memory is moved too. For
     V' = V T average gradients become m T^(-T), with the terms that the new length and centre add by the chain
     rule. Adam's second moment has no exact transform and is reset, so that Adam goes on as if its average
-    gradient were the first it has seen. Of optimizers other than SGD, Adam, AdamW and Muon the state of V and
-    g is dropped. Gradients of the moved parameters are cleared.
+    gradient were the first it has seen. Other optimizers than SGD, Adam, AdamW and Muon start afresh, with a
+    warning. Gradients of the moved parameters are cleared.
 
     A layer with ``metric="batch"`` gets new running statistics and, the first time, the g and c that make it
     compute in evaluation what it did before ``s_norm``. ``metric="identity"`` needs no data.
@@ -51,8 +55,8 @@ def fit_metric(
         One in DistributedDataParallel pools the rows of all processes, each of which calls this with at least
         one batch of its own.
     loader : iterable
-        Of tensors, or of tuples or lists that begin with one: the input of the model. It is moved to the
-        device of the parameters.
+        Of tensors, or of tuples or lists that begin with one: the input of the model. Batches are moved to
+        the device of the parameters. With `forward` they may be anything.
     layers : sequence of str, optional
         Names as in ``model.named_modules()``, of layers that have ``s_norm``; all of those unless given.
         Plain layers are not taken: `gdnp.nn.s_norm` makes new parameters, which must be there before the
@@ -60,17 +64,29 @@ def fit_metric(
     damping : float, optional
         λ from now on; what the layer has unless given.
     optimizer : Optimizer or sequence of Optimizer, optional
-        Those that train the layers.
+        Those that train the layers; of a wrapper (accelerate's and others) the one inside.
+    averaged : Module or sequence of Module
+        Copies of the model that hold averages of its parameters, such as ``AveragedModel``: they take the new
+        metric too, each without changing its function. Without this their V would average directions in
+        different metrics, and they refuse to run.
+    forward : callable, optional
+        (model, batch) -> anything: runs the model on a batch, for dictionaries and several inputs.
+    mask : callable, optional
+        batch -> tensor of booleans, shape (...): where False, rows are padding and do not count in a layer
+        with inputs of shape (..., d). Layers with inputs of other shapes take all rows.
+    process_group : ProcessGroup, optional
+        Processes that train copies of the model without DistributedDataParallel, whose rows are pooled.
 
     Raises
     ------
     TypeError
-        When the loader yields something else than tensors or nothing can be read from it, and when `layers`
-        holds no names or `optimizer` is none.
+        When the loader yields something else than tensors or nothing can be read from it, when `layers`
+        holds no names or `optimizer` is none, and for parameters that are sharded.
     ValueError
-        When there is no layer with ``s_norm``, or none of a given name; when the loader is empty or a layer
-        sees no input; when S is singular or not finite; and when the optimizer does not hold a layer's
-        parameters. Nothing is changed then.
+        When there is no layer with ``s_norm``, or none of a given name. When the loader is empty, a layer
+        sees no input, or the mask fits none. When S is singular or not finite, and when the optimizer does
+        not hold a layer's parameters. When there are several processes, and neither DistributedDataParallel
+        nor `process_group` says whether they share the model. Nothing is changed then.
 
     Examples
     --------
@@ -88,26 +104,36 @@ def fit_metric(
     """
     if damping is not None:
         check_damping(damping)
-    model_inside, group = _unwrapped(model)
-    optimizers = _listed(optimizer)
+    inside, group = unwrapped(model)
+    group = _processes(group, process_group)
+    optimizers = unwrapped_optimizers(optimizer)
     if not isinstance(loader, Iterable):
         raise TypeError(
             f"loader must yield batches, as a DataLoader does. Got {type(loader).__name__}; a single batch x "
             "goes in as [x]."
         )
-    chosen = _chosen(model_inside, layers)
+    chosen = _chosen(inside, layers)
+    for name, (layer, _) in chosen.items():
+        check_plain(layer.parameters(), f"a weight of layer {name!r}")
     if optimizers:
         _check_held(chosen, optimizers)
-    found = _streamed(model_inside, loader, chosen, group)
-    moves, batches = [], []
+    averages = [averaged] if isinstance(averaged, nn.Module) else averaged
+    copies = [_same_layers(copy, chosen) for copy in averages]
+    found = _streamed(inside, loader, chosen, group, forward or _on_tensor, mask)
+    moves, moved_copies, batches = [], [], []
     for name, moments in found.items():
         layer, part = chosen[name]
         if isinstance(part, BatchMetric):
             batches.append((layer, part, moments))
-        else:
-            moves.append(_move(name, layer, part, moments, damping))
+            continue
+        moves.append(_move(name, (layer, part), moments, damping))
+        moved_copies += [_move(name, copy[name], moments, damping) for copy in copies]
     for move in moves:
         move.apply(optimizers)
+    for move in moved_copies:
+        move.apply(())
+    for one in optimizers:
+        restart(one, [p for move in moves for p in parameters_of(move.layer)[:2] if p is not None])
     for layer, part, moments in batches:
         weight = layer.weight
         assert isinstance(weight, Tensor)
@@ -115,27 +141,39 @@ def fit_metric(
     return model
 
 
-def _listed(optimizer: Optimizer | Sequence[Optimizer] | None) -> list[Optimizer]:
-    optimizers = [optimizer] if isinstance(optimizer, Optimizer) else list(optimizer or ())
-    for one in optimizers:
-        if not isinstance(one, Optimizer):
-            raise TypeError(
-                f"optimizer must be an Optimizer of PyTorch, or some of them. Got {one!r}; pass the object "
-                "that steps."
-            )
-    return optimizers
+def _processes(own: dist.ProcessGroup | None, given: dist.ProcessGroup | None) -> dist.ProcessGroup | None:
+    """Those whose rows are pooled: of DistributedDataParallel, or as given."""
+    if not (given is None or (dist.is_available() and isinstance(given, dist.ProcessGroup))):
+        raise TypeError(
+            f"process_group must be a ProcessGroup that holds this process. Got {given!r}; "
+            "torch.distributed.group.WORLD is that of all."
+        )
+    group = own if given is None else given
+    if group is None and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        raise ValueError(
+            f"fit_metric must know whether the {dist.get_world_size()} processes train one model. Got a bare "
+            "model; pass the one in DistributedDataParallel, or process_group=torch.distributed.group.WORLD, "
+            "or a group of this process alone (torch.distributed.new_group)."
+        )
+    return group
 
 
-def _unwrapped(model: nn.Module) -> tuple[nn.Module, dist.ProcessGroup | None]:
-    """The model itself, and the processes it is trained on."""
-    group = None
-    while True:
-        if isinstance(model, DistributedDataParallel):
-            group, model = model.process_group, model.module
-        elif isinstance(getattr(model, "_orig_mod", None), nn.Module):  # of torch.compile
-            model = model._orig_mod  # type: ignore[assignment]
-        else:
-            return model, group
+def _same_layers(
+    copy: nn.Module, chosen: Mapping[str, tuple[nn.Module, Fitted]]
+) -> dict[str, tuple[nn.Module, FittedSNorm]]:
+    """The same layers of a copy of the model, by name; AveragedModel keeps it as its ``module``."""
+    inside = unwrapped(copy.module if isinstance(copy, AveragedModel) else copy)[0]
+    there, found = dict(inside.named_modules()), {}
+    for name, (_, part) in chosen.items():
+        if isinstance(part, SNorm):
+            its = metric_of(there[name]) if name in there else None
+            if not isinstance(its, FittedSNorm) or type(its.factor) is not type(part.factor):
+                raise ValueError(
+                    f"averaged must be copies of the model. Got one without the s_norm of layer {name!r}; "
+                    "make it with copy.deepcopy or AveragedModel after s_norm."
+                )
+            found[name] = there[name], its
+    return found
 
 
 def _chosen(model: nn.Module, layers: Sequence[str] | str | None) -> dict[str, tuple[nn.Module, Fitted]]:
@@ -158,9 +196,12 @@ def _chosen(model: nn.Module, layers: Sequence[str] | str | None) -> dict[str, t
             f"layers must name layers with s_norm, here {', '.join(map(repr, known))}. Got {unknown[0]!r}, "
             f"{plain}; call s_norm on it before the optimizer is made."
         )
-    fitted = {name: known[name] for name in names}
-    # Weight Normalization needs no data.
-    return {n: (layer, p) for n, (layer, p) in fitted.items() if isinstance(p, BatchMetric) or p.centres}
+    found: dict[str, tuple[nn.Module, Fitted]] = {}
+    for name in names:
+        layer, part = known[name]
+        if isinstance(part, BatchMetric) or (isinstance(part, FittedSNorm) and part.centres):
+            found[name] = layer, part  # Weight Normalization needs no data
+    return found
 
 
 def _check_held(chosen: Mapping[str, tuple[nn.Module, Fitted]], optimizers: Sequence[Optimizer]) -> None:
@@ -175,9 +216,11 @@ def _check_held(chosen: Mapping[str, tuple[nn.Module, Fitted]], optimizers: Sequ
             )
 
 
-def _move(name: str, layer: nn.Module, part: SNorm, moments: InputMoments, damping: float | None) -> Move:
+def _move(
+    name: str, pair: tuple[nn.Module, FittedSNorm], moments: InputMoments, damping: float | None
+) -> Move:
     try:
-        return Move(layer, part, moments, part.damping if damping is None else damping)
+        return Move(*pair, moments, pair[1].damping if damping is None else damping)
     except ValueError as error:
         raise ValueError(f"layer {name!r}: {error}") from error
 
@@ -187,32 +230,87 @@ def _streamed(
     loader: Iterable[Any],
     chosen: Mapping[str, tuple[nn.Module, Fitted]],
     group: dist.ProcessGroup | None,
+    forward: Callable[[nn.Module, Any], object],
+    mask: Callable[[Any], Tensor] | None,
 ) -> dict[str, InputMoments]:
     """Moments of the inputs of the chosen layers (of the output without c, for the batch's metric)."""
     if not chosen:
         return {}
     found = {name: _empty(part, group) for name, (_, part) in chosen.items()}
+    rows = _Rows(mask)
+    device = next(model.parameters()).device
     with ExitStack() as stack:
-        stack.enter_context(torch.no_grad())
-        # Compiled code may skip new hooks; importing dynamo takes a second.
-        if "torch._dynamo" in sys.modules:
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
-        stack.enter_context(_statistics_kept(model))
+        for context in (torch.no_grad(), eager(), random_state_kept(model), _statistics_kept(model)):
+            stack.enter_context(context)
         for name, (layer, part) in chosen.items():
-            stack.callback(_watch(layer, part, found[name]).remove)
-        batches = 0
-        for batches, inputs in enumerate(_inputs(model, loader), start=1):  # noqa: B007
-            model(inputs)
-    if not batches:
-        raise ValueError("loader must yield at least one batch. Got none; a generator may be used up.")
+            stack.callback(_watch(layer, part, found[name], rows).remove)
+        batches = iter(loader)
+        batch = next(batches, END)
+        _agree(group, batch is not END, device, NO_BATCH)
+        while batch is not END:
+            rows.begin(batch)
+            forward(model, _on(device, batch))
+            batch = next(batches, END)
+    unseen = [name for name, moments in found.items() if moments.count == 0]
+    _agree(group, not unseen, device, NO_INPUT.format(*unseen[:1] or ("",)))
+    if mask is not None and not rows.masked:
+        raise ValueError(
+            f"mask must have the shape of a layer's inputs without the last axis. Got "
+            f"{tuple(rows.shape)}, that of none; leave it out, or return a mask of (rows, positions)."
+        )
     for name, moments in found.items():
-        if moments.count == 0:
-            raise ValueError(
-                f"layer {name!r} must be used in the forward pass. Got no input for it; leave it out."
-            )
         moments.gather()
         moments.checked(f"inputs of layer {name!r}")
     return found
+
+
+END = object()
+"""What comes after the last batch."""
+NO_BATCH = "loader must yield at least one batch. Got none; a generator may be used up."
+NO_INPUT = "layer {!r} must be used in the forward pass. Got no input for it; leave it out."
+
+
+def _agree(group: dist.ProcessGroup | None, fine: bool, device: torch.device, message: str) -> None:
+    """A ValueError in all processes where one has a reason for it: none then waits for the others."""
+    if group is not None:
+        bad = torch.tensor(float(not fine), device=device)
+        dist.all_reduce(bad, group=group)
+        if fine and bad > 0.0:
+            raise ValueError("fit_metric must go well in every process. Got one that refused; see its error.")
+    if not fine:
+        raise ValueError(message)
+
+
+class _Rows:
+    """Which rows of a layer's inputs count in the present batch."""
+
+    def __init__(self, mask: Callable[[Any], Tensor] | None) -> None:
+        self.mask_of, self.masked, self.shape = mask, False, torch.Size()
+        self.mask: Tensor | None = None
+
+    def begin(self, batch: Any) -> None:
+        """Take the mask of the next batch."""
+        if self.mask_of is None:
+            return
+        mask = self.mask_of(batch)
+        if getattr(mask, "dtype", None) != torch.bool:
+            got = getattr(mask, "dtype", type(mask).__name__)
+            raise TypeError(f"mask must return a tensor of booleans. Got {got}; compare, as in ids != pad.")
+        self.mask, self.shape = mask, mask.shape
+
+    def of(self, layer: nn.Module, values: Tensor) -> Tensor | None:
+        """The mask, where it is one of this layer's rows."""
+        if self.mask is None:
+            return None
+        if isinstance(layer, Convolution):
+            raise ValueError(
+                "mask cannot tell which patches of a convolution are padding. Got one and a layer "
+                f"{type(layer).__name__}; name the other layers in layers=."
+            )
+        if values.shape[:-1] != self.mask.shape:
+            return None
+        self.masked = True
+        return self.mask.to(values.device)
 
 
 def _empty(part: Fitted, group: dist.ProcessGroup | None) -> InputMoments:
@@ -221,41 +319,56 @@ def _empty(part: Fitted, group: dist.ProcessGroup | None) -> InputMoments:
     return part.factor.moments(group)
 
 
-def _watch(layer: nn.Module, part: Fitted, moments: InputMoments) -> Any:
+def _watch(layer: nn.Module, part: Fitted, moments: InputMoments, counted: _Rows) -> Any:
     """A hook that adds what the layer sees to its moments."""
     if isinstance(part, BatchMetric):
 
         def after(_: nn.Module, __: Any, output: Tensor) -> None:
             units = output if isinstance(layer, nn.Linear) else output.movedim(1, -1)
-            moments.update(units.reshape(-1, units.shape[-1]))
+            mask = counted.of(layer, units)
+            moments.update(units.reshape(-1, units.shape[-1]) if mask is None else units[mask])
 
         return layer.register_forward_hook(after, prepend=True)
 
     def before(_: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> None:
-        for rows in input_rows(layer, args[0] if args else kwargs["input"]):
+        values = args[0] if args else kwargs["input"]
+        for rows in input_rows(layer, values, counted.of(layer, values)):
             moments.update(rows)
 
     return layer.register_forward_pre_hook(before, with_kwargs=True)
 
 
-def _inputs(model: nn.Module, loader: Iterable[Any]) -> Iterator[Tensor]:
-    device = next(model.parameters()).device
-    for batch in loader:
-        first = batch[0] if isinstance(batch, tuple | list) and batch else batch
-        if not isinstance(first, Tensor):
-            raise TypeError(
-                "loader must yield tensors, or tuples or lists that begin with one. Got "
-                f"{type(batch).__name__}; wrap it in a generator that yields the input of the model."
-            )
-        yield first.to(device)
+def _on_tensor(model: nn.Module, batch: Any) -> object:
+    """The model on a batch that is a tensor, or begins with one."""
+    first = batch[0] if isinstance(batch, tuple | list) and batch else batch
+    if not isinstance(first, Tensor):
+        raise TypeError(
+            "loader must yield tensors, or tuples or lists that begin with one. Got "
+            f"{type(batch).__name__}; say how a model takes it: forward=lambda model, batch: model(**batch)."
+        )
+    return model(first)
+
+
+def _on(device: torch.device, batch: Any) -> Any:
+    """A batch on the device of the model."""
+    if type(batch) is dict:
+        return {name: _on(device, value) for name, value in batch.items()}
+    if type(batch) in (tuple, list):
+        return type(batch)(_on(device, value) for value in batch)
+    return batch.to(device) if hasattr(batch, "to") else batch  # tensors, and batches that know how
 
 
 @contextmanager
 def _statistics_kept(model: nn.Module) -> Iterator[None]:
-    """Running statistics as they were, whatever the mode of the model."""
+    """Running statistics as they were, whatever the mode of the model.
+
+    A batch's metric without any is, in evaluation, the layer that it was: its first statistics say so.
+    """
     skipped = {id(b) for m in model.modules() if isinstance(m, SNorm) for b in m.buffers()}
     buffers = [(b, b.clone()) for b in model.buffers() if id(b) not in skipped]
     seen = [(m, m.seen) for m in model.modules() if isinstance(m, BatchMetric)]
+    for part, _ in seen:
+        part.seen = True
     try:
         yield
     finally:

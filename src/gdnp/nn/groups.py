@@ -10,11 +10,15 @@ from torch.nn.utils import parametrizations, parametrize
 
 from gdnp.nn.batch import BatchMetric
 from gdnp.nn.parametrize import SNorm
+from gdnp.nn.wrappers import twice_differentiable
 
 __all__ = ["param_groups"]
 
 TOLERANCE = 1e-3
 """Largest |⟨w, ∇w⟩|/(‖w‖‖∇w‖) of a scale-invariant w; BatchNorm's ε and float32 leave less."""
+CHANGE = 0.1
+"""Largest ‖∇⟨w, ∇w⟩‖/‖∇w‖ of one, and cosine, where the loss is differentiated twice: bfloat16 leaves less,
+and other weights have about 1."""
 
 
 def param_groups(
@@ -30,7 +34,8 @@ def param_groups(
 
     - *direction*: V of `gdnp.nn.s_norm` and of torch's ``weight_norm``, and every weight whose units are each
       scale-invariant, such as those before BatchNorm. They are found by Euler's identity ⟨w, ∇w⟩ = 0 in the
-      gradient of the loss, row by row, which a weight without the invariance misses by far.
+      gradient of the loss, row by row, and by ∇⟨w, ∇w⟩ = 0. At one point the first can hold by chance, of a
+      single unit or at its best length, and rounding hides it in half precision.
     - *length*: g of ``s_norm`` and of ``weight_norm``, and the weight (γ) of batch and instance norms.
     - *other*: biases, and weights without the invariance.
 
@@ -40,11 +45,12 @@ def param_groups(
     loss : scalar Tensor, optional
         Of the model on a batch, in training mode, with its graph. ``.grad`` is neither used nor changed then;
         without a loss the gradients in ``.grad`` are used, where there are any, and a weight without one is
-        judged by its structure alone. The graph is kept, so that ``loss.backward()`` still works.
+        judged by its structure alone, and so is one of a single unit. The graph is kept, so that
+        ``loss.backward()`` still works.
     direction, length, other : dict, optional
         Options of the group, such as ``{"lr": 0.1}``.
     tolerance : float
-        On the cosine between w and ∇w.
+        On the cosine between w and ∇w, where there is no loss to differentiate twice.
 
     Returns
     -------
@@ -55,7 +61,7 @@ def param_groups(
     Raises
     ------
     ValueError
-        When the loss is no scalar with a graph.
+        When the loss is no scalar with a graph, or its gradient is not finite.
 
     References
     ----------
@@ -77,32 +83,66 @@ def param_groups(
     >>> optimizer = torch.optim.SGD(groups, lr=0.01)
     """
     named = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    gradients = _gradients(list(named.values()), loss)
     known = dict(_by_structure(model))
+    open_ = [p for p in named.values() if p.ndim > 1 and id(p) not in known]
+    invariant = _by_gradient(open_, tolerance) if loss is None else _by_loss(open_, loss, tolerance)
     options = {"direction": direction, "length": length, "other": other}
     groups: dict[str, dict[str, Any]] = {
         role: {"params": [], "names": [], "role": role, **(given or {})} for role, given in options.items()
     }
     for name, p in named.items():
-        role = known.get(id(p))
-        if role is None:
-            invariant = p.ndim > 1 and _is_invariant(p, gradients.get(id(p)), tolerance)
-            role = "direction" if invariant else "other"
+        role = known.get(id(p), "direction" if id(p) in invariant else "other")
         groups[role]["params"].append(p)
         groups[role]["names"].append(name)
     return list(groups.values())
 
 
-def _gradients(parameters: list[nn.Parameter], loss: Tensor | None) -> dict[int, Tensor | None]:
-    if loss is None:
-        return {id(p): p.grad for p in parameters}
+def _by_gradient(weights: list[nn.Parameter], tolerance: float) -> set[int]:
+    """Weights whose ``.grad`` says that they are scale-invariant; one unit alone could do so by chance."""
+    return {
+        id(p) for p in weights if p.grad is not None and len(p) > 1 and _is_orthogonal(p, p.grad, tolerance)
+    }
+
+
+def _by_loss(weights: list[nn.Parameter], loss: Tensor, tolerance: float) -> set[int]:
+    """Weights that are scale-invariant, by the gradient of the loss and by that of ⟨w, ∇w⟩."""
     if loss.ndim or loss.grad_fn is None:
         raise ValueError(
             f"loss must be a scalar with its graph. Got shape {tuple(loss.shape)}"
             f"{'' if loss.grad_fn else ' without a graph'}; pass loss_fn(model(inputs), targets) as it is."
         )
-    found = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
-    return {id(p): gradient for p, gradient in zip(parameters, found, strict=True)}
+    if not weights:
+        return set()
+    options: dict[str, Any] = {"retain_graph": True, "allow_unused": True}
+    slopes = torch.autograd.grad(loss, weights, create_graph=True, **options)
+    pairs = [(w, slope) for w, slope in zip(weights, slopes, strict=True) if slope is not None]
+    if not all(bool(slope.isfinite().all()) for _, slope in pairs):
+        raise ValueError("loss must have a finite gradient. Got NaN or infinity; scale it down, or train on.")
+    pairs = [(w, slope) for w, slope in pairs if _is_orthogonal(w, slope, CHANGE)]
+    try:
+        if not twice_differentiable(slope for _, slope in pairs):
+            raise RuntimeError("an operation is differentiable once")
+        if not _is_identity(pairs, options):  # of all at once; else of each by itself
+            pairs = [pair for pair in pairs if _is_identity([pair], options)]
+    except RuntimeError:  # something has no second derivative, such as a fused attention
+        pairs = [(w, slope) for w, slope in pairs if len(w) > 1 and _is_orthogonal(w, slope, tolerance)]
+    return {id(w) for w, _ in pairs}
+
+
+def _is_identity(pairs: list[tuple[nn.Parameter, Tensor]], options: dict[str, Any]) -> bool:
+    """Whether ⟨w, ∇w⟩ = 0 of each row wherever w is, and so also Σ ±⟨w, ∇w⟩ = 0 with signs for the rows."""
+    generator = torch.Generator().manual_seed(0)
+    total: Any = 0.0
+    for w, slope in pairs:
+        signs = torch.randint(2, (len(w),), generator=generator).to(slope) * 2 - 1
+        total = total + (signs * (w * slope).flatten(1).sum(1)).sum()
+    if not pairs or not total.requires_grad:
+        return not pairs
+    changes = torch.autograd.grad(total, [w for w, _ in pairs], **options)
+    return all(
+        change is not None and bool(change.norm() <= CHANGE * slope.norm())
+        for change, (_, slope) in zip(changes, pairs, strict=True)
+    )
 
 
 def _by_structure(model: nn.Module) -> Iterator[tuple[int, str]]:
@@ -121,11 +161,11 @@ def _by_structure(model: nn.Module) -> Iterator[tuple[int, str]]:
             yield id(module.weight), "direction"
 
 
-def _is_invariant(weight: Tensor, gradient: Tensor | None, tolerance: float) -> bool:
+def _is_orthogonal(weight: Tensor, gradient: Tensor, tolerance: float) -> bool:
     """Whether ⟨w, ∇w⟩ = 0 for each row w that has a gradient, and some row has one."""
-    if gradient is None:
-        return False
-    rows, slopes = weight.detach().flatten(1), gradient.detach().flatten(1)
+    wide = torch.promote_types(weight.dtype, torch.float32)
+    rows, slopes = (each.detach().flatten(1).to(wide) for each in (weight, gradient))
     size = torch.linalg.vector_norm(rows, dim=1) * torch.linalg.vector_norm(slopes, dim=1)
-    orthogonal = (rows * slopes).sum(1).abs() <= tolerance * size
+    least = 4.0 * torch.finfo(weight.dtype).eps
+    orthogonal = (rows * slopes).sum(1).abs() <= max(tolerance, least) * size
     return bool(orthogonal.all() & (size > 0.0).any())

@@ -12,11 +12,17 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from gdnp._typing import FloatArray
-from gdnp.losses import Loss
+from gdnp.losses import Loss, get_loss
 from gdnp.metric import Covariance
 from gdnp.nn.losses import TensorLoss, numpy_derivatives, tensor_derivatives, tensor_loss
 from gdnp.population.network import checked_theta
-from gdnp.problem.hidden_unit import UnitDerivatives, UnitLoss, activation_slope, unit_derivatives
+from gdnp.problem.hidden_unit import (
+    LossDerivatives,
+    UnitDerivatives,
+    UnitLoss,
+    activation_slope,
+    unit_derivatives,
+)
 from gdnp.problem.interface import Cost, Expansion, Objective, Point
 
 __all__ = ["SampleMLP"]
@@ -30,7 +36,8 @@ class SampleMLP:
 
     The rows stay where they are: a point costs a product with the n x d matrix z on its device, and d-vectors
     and scalars alone cross to the host, where the solvers keep their state. Functions of the pre-activations
-    are evaluated and averaged in float64, whatever the dtype of X.
+    are evaluated and averaged in float64, whatever the dtype of X: by the library's own formulas where ℓ has
+    a name and z is on the processor, else by autograd.
 
     Parameters
     ----------
@@ -80,7 +87,11 @@ class SampleMLP:
         self.n_units, self.n_features = self.theta.size, rows.shape[1]
         self.mean = rows.mean(0) if center else torch.zeros_like(rows[0])
         self.z: Final = -sign[:, None] * (rows - self.mean)
-        self.outer: Final = tensor_derivatives(tensor_loss(loss))
+        of_tensors = tensor_loss(loss)
+        self.xp: Any = torch  # what vectors over the rows belong to
+        self.outer: LossDerivatives = tensor_derivatives(of_tensors)
+        if isinstance(loss, str | Loss) and self.z.device.type == "cpu":
+            self.xp, self.outer, self.slope = np, get_loss(loss).derivatives, get_loss(loss).gradient
         self.cost: Final = Cost()
         self.u: Final[FloatArray] = _host(self.z.mean(0, dtype=torch.float64))
         self.covariance: Final = Covariance(_host(_second_moment(self.z)))
@@ -111,15 +122,16 @@ class SampleMLP:
         coef = np.asarray(coef, dtype=np.float64)
         return np.stack([self.unit(i, coef).at(row).gradient for i, row in enumerate(coef)])
 
-    def margins(self, w: FloatArray) -> Tensor:
+    def margins(self, w: FloatArray) -> Any:
         """The n numbers zᵀw in float64: half a pass."""
         self.cost.charge(0.5)
-        return (self.z @ torch.as_tensor(w, dtype=self.z.dtype, device=self.z.device)).double()
+        found = (self.z @ torch.as_tensor(w, dtype=self.z.dtype, device=self.z.device)).double()
+        return found.numpy() if self.xp is np else found
 
-    def pull_back(self, residual: Tensor) -> FloatArray:
+    def pull_back(self, residual: Any) -> FloatArray:
         """(1/n) zᵀ residual, shape (d,): half a pass."""
         self.cost.charge(0.5)
-        return _host((self.z.T @ residual.to(self.z.dtype)).double()) / len(self.z)
+        return _host((self.z.T @ torch.as_tensor(residual).to(self.z.dtype)).double()) / len(self.z)
 
 
 class _Unit:
@@ -138,15 +150,16 @@ class _Unit:
         self.network, self.theta = network, float(network.theta[i])
         self.n_features, self.cost = network.n_features, network.cost
         self.u, self.covariance = network.u, network.covariance
-        self.loss: Loss = UnitLoss(numpy_derivatives(network.outer), self.theta, network.reach)
-        zero = torch.zeros(len(network.z), dtype=torch.float64, device=network.z.device)
+        xp, outer = network.xp, network.outer
+        self.loss: Loss = UnitLoss(outer if xp is np else numpy_derivatives(outer), self.theta, network.reach)
+        zero = network.margins(np.zeros(network.n_features))
         self.rest, self.pull = zero, zero
         for j, row in enumerate(coef):
             if j != i and np.any(row):
                 t, theta = network.margins(row), float(network.theta[j])
                 c = float(network.u @ row) / network.r
-                self.rest = self.rest + theta * torch.tanh(t)
-                self.pull = self.pull + ((1.0 - network.r) * theta * c) * activation_slope(torch, t)
+                self.rest = self.rest + theta * xp.tanh(t)
+                self.pull = self.pull + ((1.0 - network.r) * theta * c) * activation_slope(xp, t)
         self.origin: Final = _Point(self, np.zeros(self.n_features), zero)
 
     def at(self, coef: FloatArray, intercept: float = 0.0) -> _Point:
@@ -159,8 +172,24 @@ class _Unit:
     def raw_intercept(self, coef: FloatArray, intercept: float) -> float:
         return intercept
 
-    def psi(self, t: Tensor) -> UnitDerivatives:
-        return unit_derivatives(torch, self.network.outer, self.theta, self.rest, t)
+    def mean_slope(self, t: Any, d: Any) -> float:
+        """E ψ'(t) d."""
+        network = self.network
+        if network.xp is torch:
+            return _means(self.psi(t).slope * d)[0]
+        e = np.abs(t)
+        e *= -2.0
+        np.exp(e, out=e)
+        share = np.reciprocal(1.0 + e)
+        output = np.copysign((self.theta - self.theta * e) * share, self.theta * t)
+        output += self.rest
+        e *= share
+        e *= share
+        e *= network.slope(output)
+        return float(e @ d) * 4.0 * self.theta / len(d)
+
+    def psi(self, t: Any) -> UnitDerivatives:
+        return unit_derivatives(self.network.xp, self.network.outer, self.theta, self.rest, t)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +198,7 @@ class _Point:
 
     unit: _Unit
     coef: FloatArray
-    t: Tensor
+    t: Any
 
     intercept = 0.0
     intercept_gradient = 0.0
@@ -210,15 +239,36 @@ class _Line:
 
     start: _Point
     direction: FloatArray
-    d: Tensor
+    d: Any
 
     def expansion(self, t: float, c: float = 0.0) -> Expansion:
-        psi = self.start.unit.psi(self.start.t + t * self.d)
-        value, slope, curvature = _means(psi.value, psi.slope * self.d, psi.curvature * self.d * self.d)
-        return Expansion(float(value), float(slope), 0.0, float(curvature), 0.0, 0.0)
+        if t not in self._found:  # a bisection comes to the same point again at its end
+            unit, at = self.start.unit, self.start.t + t * self.d
+            self._found[t] = _Expansion(0.0, unit.mean_slope(at, self.d), 0.0, 0.0, 0.0, 0.0).of(self, at)
+        return self._found[t]
+
+    @cached_property
+    def _found(self) -> dict[float, Expansion]:
+        return {}
 
     def point(self, t: float, c: float = 0.0) -> _Point:
         return _Point(self.start.unit, self.start.coef + t * self.direction, self.start.t + t * self.d)
+
+
+class _Expansion(Expansion):
+    """Value and curvature when they are asked for: a bisection asks for slopes alone."""
+
+    def of(self, line: _Line, at: Any) -> _Expansion:
+        self.line, self.at = line, at
+        return self
+
+    @cached_property
+    def _rest(self) -> list[float]:
+        psi, d = self.line.start.unit.psi(self.at), self.line.d
+        return _means(psi.value, psi.curvature * d * d)
+
+    value = property(lambda self: self._rest[0])
+    f_tt = property(lambda self: self._rest[1])
 
 
 def on_host(values: Tensor | ArrayLike) -> ArrayLike:
@@ -226,9 +276,11 @@ def on_host(values: Tensor | ArrayLike) -> ArrayLike:
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else values
 
 
-def _means(*columns: Tensor) -> list[float]:
-    """Averages over the rows, in one transfer."""
-    return torch.stack([column.mean() for column in columns]).tolist()
+def _means(*columns: Any) -> list[float]:
+    """Averages over the rows, of tensors in one transfer."""
+    if isinstance(columns[0], Tensor):
+        return torch.stack([column.mean() for column in columns]).tolist()
+    return [float(np.add.reduce(column)) / len(column) for column in columns]
 
 
 def _host(tensor: Tensor) -> FloatArray:

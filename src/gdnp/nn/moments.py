@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Literal
 
@@ -10,11 +11,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["InputMoments", "Second", "input_rows", "input_shape", "widest"]
+__all__ = ["Convolution", "InputMoments", "Second", "input_rows", "input_shape", "widest"]
 
 Second = Literal["none", "diagonal", "sketch", "axes", "full"]
 """How much of S is kept: nothing, its diagonal, S Ω for a thin Ω, what is along each axis, or all of it."""
 
+Convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+"""Layers whose inputs are patches."""
 BLOCK_ELEMENTS = 1 << 23
 """Patches of a convolution are unfolded for a few images at a time, so many numbers at most."""
 
@@ -27,35 +30,42 @@ def widest(device: torch.device) -> torch.dtype:
 def input_shape(layer: nn.Module) -> tuple[int, ...]:
     """(d,) for one metric, (groups, d) for a grouped convolution; d counts the inputs of one unit."""
     weight = layer.weight
-    assert isinstance(weight, Tensor)  # only Linear and Conv2d come here
+    assert isinstance(weight, Tensor)  # only Linear and convolutions come here
     d = weight[0].numel()
-    groups = layer.groups if isinstance(layer, nn.Conv2d) else 1
+    groups = layer.groups if isinstance(layer, Convolution) else 1
     return (d,) if groups == 1 else (groups, d)
 
 
-def input_rows(layer: nn.Module, inputs: Tensor) -> Iterator[Tensor]:
+def input_rows(layer: nn.Module, inputs: Tensor, mask: Tensor | None = None) -> Iterator[Tensor]:
     """The inputs of a layer as rows of shape (n, d) or (groups, n, d), in blocks.
 
-    A row of a convolution is an unfolded patch, padding included.
+    A row of a convolution is an unfolded patch, padding included. Of a Linear layer's inputs of shape
+    (..., d), those are left out where the mask of shape (...) is False.
     """
-    if not isinstance(layer, nn.Conv2d):
-        yield inputs.reshape(-1, inputs.shape[-1])
+    if not isinstance(layer, Convolution):
+        yield inputs.reshape(-1, inputs.shape[-1]) if mask is None else inputs[mask]
         return
-    images = inputs if inputs.ndim == 4 else inputs.unsqueeze(0)
+    arrays = inputs if inputs.ndim == layer.weight.ndim else inputs.unsqueeze(0)
     mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
     sides = layer._reversed_padding_repeated_twice
-    images = F.pad(images, sides, mode=mode) if any(sides) else images
-    patch = images[0].numel() * layer.kernel_size[0] * layer.kernel_size[1]
-    for block in torch.split(images, max(1, BLOCK_ELEMENTS // patch)):
+    arrays = F.pad(arrays, sides, mode=mode) if any(sides) else arrays
+    patch = arrays[0].numel() * math.prod(layer.kernel_size)
+    for block in torch.split(arrays, max(1, BLOCK_ELEMENTS // patch)):
         yield _patches(layer, block)
 
 
-def _patches(layer: nn.Conv2d, images: Tensor) -> Tensor:
-    columns = F.unfold(images, layer.kernel_size, layer.dilation, 0, layer.stride)
-    rows = columns.movedim(0, 1).flatten(1)  # (channels * kernel, images * positions), a patch a column
-    if layer.groups == 1:
-        return rows.mT
-    return rows.reshape(layer.groups, -1, rows.shape[1]).mT
+def _patches(layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, arrays: Tensor) -> Tensor:
+    """Rows of the inputs that one unit sees at one place, channels first."""
+    axes = arrays.ndim - 2
+    for k, size in enumerate(layer.kernel_size):
+        step = layer.dilation[k]
+        windows = arrays.unfold(k + 2, step * (size - 1) + 1, layer.stride[k])
+        arrays = windows[..., ::step]
+    n, channels, *places = arrays.shape[: axes + 2]
+    split = arrays.reshape(n, layer.groups, channels // layer.groups, *arrays.shape[2:])
+    order = (1, 0, *range(3, 3 + axes), 2, *range(3 + axes, 3 + 2 * axes))
+    rows = split.permute(order).reshape(layer.groups, n * math.prod(places), -1)
+    return rows[0] if layer.groups == 1 else rows
 
 
 class InputMoments:
@@ -147,10 +157,14 @@ class InputMoments:
         return self
 
     def update(self, rows: Tensor) -> None:
-        """Merge a block of rows of shape (n, d) or (groups, n, d)."""
-        n = rows.shape[-2]
-        if n == 0:
+        """Merge a block of rows of shape (n, d) or (groups, n, d), in full precision."""
+        if rows.shape[-2] == 0:
             return
+        with torch.autocast(rows.device.type, enabled=False):
+            self._update(rows)
+
+    def _update(self, rows: Tensor) -> None:
+        n = rows.shape[-2]
         rows = rows if rows.dtype in (torch.float32, torch.float64) else rows.float()
         wide = widest(rows.device)
         mean = rows.mean(-2, keepdim=True)
@@ -187,14 +201,15 @@ class InputMoments:
         return [(part.mT / part.shape[-2]) @ part for part in fibres]
 
     def _draw(self, variance: Tensor) -> Tensor:
-        """A Gaussian Ω in units of the columns' deviations; seeded, and apart from the global generator."""
+        """Random orthonormal columns, in units of the rows' deviations; seeded, so that they repeat."""
         generator = torch.Generator(variance.device).manual_seed(0)
         size = (*self.shape, min(self.columns, self.shape[-1]))
         normal = torch.randn(size, generator=generator, device=variance.device, dtype=variance.dtype)
+        basis: Tensor = torch.linalg.qr(normal)[0]
         typical = variance.mean(-1, keepdim=True)
         typical = torch.where(typical > 0.0, typical, torch.ones_like(typical))
         unit = torch.where(variance > 1e-12 * typical, variance, typical).rsqrt()
-        return normal * unit.unsqueeze(-1)
+        return basis * unit.unsqueeze(-1)
 
     def _agreed(self, values: Tensor) -> Tensor:
         """The mean over processes: each must draw the same Ω."""

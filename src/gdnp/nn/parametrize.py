@@ -1,24 +1,32 @@
 """Weights split into length and direction in the metric of the layer's inputs (Eqs. 6-9), and back."""
 
+import gc
 import math
+import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.utils import parametrize
 
 from gdnp.nn.batch import BATCH_EPS, BATCH_MOMENTUM, BatchMetric
 from gdnp.nn.copying import make_copyable
 from gdnp.nn.factor import Factor
 from gdnp.nn.factors import DEFAULT_DAMPING, FACTORS
-from gdnp.nn.lengths import with_length
 from gdnp.nn.moments import InputMoments, input_shape
+from gdnp.nn.state import Described
+from gdnp.nn.wrappers import check_plain
 
-__all__ = ["CentredBias", "SNorm", "fold", "metric_of", "s_norm"]
+__all__ = ["CentredBias", "FittedSNorm", "SNorm", "fold", "metric_of", "s_norm"]
 
 MetricName = Literal["identity", "diagonal", "low_rank", "kronecker", "full", "batch"]
 Mode = Literal["normalize", "whiten"]
+
+MIXED = 5e-4
+"""A share of another layer's count of metrics above which the layer's own parameters are mixed with its."""
 
 
 class SNorm(nn.Module):
@@ -43,8 +51,8 @@ class SNorm(nn.Module):
         super().__init__()
         self.factor, self.damping = factor, damping
         # Weight Normalization has no mean: without it, its state dict is that of PyTorch's weight_norm.
-        self.register_buffer("mean", like.new_zeros(factor.shape), persistent=self.centres)
-        self.register_buffer("centre", like.new_zeros(*factor.shape, 1), persistent=self.centres)
+        for name, shape in (("mean", factor.shape), ("centre", (*factor.shape, 1))):
+            self.register_buffer(name, like.new_zeros(shape), persistent=self.centres)
 
     @property
     def whitens(self) -> bool:
@@ -76,21 +84,24 @@ class SNorm(nn.Module):
 
     def forward(self, g: Tensor, v: Tensor) -> Tensor:
         """W."""
-        if self.whitens:
-            return self.factor.whiten(self.rows(with_length(g, v))).view_as(v)
-        rows = self.rows(v)
-        return (rows * self.ratio(g, rows)).view_as(v)
+        with _full_precision(v):
+            if self.whitens:
+                return self.factor.whiten(self.rows(v * (g / _norms(v)))).view_as(v)
+            rows = self.rows(v)
+            return (rows * self.ratio(g, rows)).view_as(v)
 
     def shift(self, g: Tensor, v: Tensor) -> Tensor:
         """W E[x] of shape (out,), without forming W."""
-        rows = self.rows(v)
-        return ((rows @ self.centre) * self.ratio(g, rows)).flatten()
+        with _full_precision(v):
+            rows = self.rows(v)
+            return ((rows @ self.centre) * self.ratio(g, rows)).flatten()
 
     def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """(g, V) with g = ‖V‖, for V = W (normalize) or W F⁻¹ (whiten); a unit W = 0 is a ValueError."""
         rows = self.rows(weight)
-        rows = self.factor.colour(rows) if self.whitens else rows
-        g = self.length(rows)
+        with _full_precision(weight):
+            rows = self.factor.colour(rows) if self.whitens else rows
+            g = self.length(rows)
         if not bool((g > 0.0).all()):
             raise ValueError(
                 "every unit needs a weight that is not zero, to have a direction. Got "
@@ -107,7 +118,67 @@ class SNorm(nn.Module):
         mean = moments.mean.to(self.mean)
         self.mean.copy_(mean)
         row = mean.unsqueeze(-2)
-        self.centre.copy_((self.factor.inputs(row) if self.whitens else row).mT)
+        with _full_precision(mean):
+            self.centre.copy_((self.factor.inputs(row) if self.whitens else row).mT)
+
+
+class FittedSNorm(Described, SNorm):
+    """An ``SNorm`` whose metric comes from data: its state says which, and how often it was fitted.
+
+    The count is held twice, on the host and in a buffer. An average of models copies or averages buffers
+    while V stays one of directions in several metrics: the two counts differ then, and the layer refuses.
+    """
+
+    fits: Tensor
+
+    def __init__(self, factor: Factor, like: Tensor, damping: float) -> None:
+        super().__init__(factor, like, damping)
+        self.register_buffer("fits", like.new_zeros(()))
+        self.count, self._version = 0.0, 0
+
+    def own_state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What has to agree when a state is loaded, and what is taken over."""
+        kind = next(name for name, cls in FACTORS.items() if isinstance(self.factor, cls))
+        own = {name: value for name in ("rank", "axes") if (value := getattr(self.factor, name, None))}
+        fixed = {"metric": kind, "mode": "whiten" if self.whitens else "normalize", **own}
+        return fixed, {"damping": self.damping, "count": self.count}
+
+    def update(self, moments: InputMoments) -> None:  # noqa: D102
+        super().update(moments)
+        self.count += 1.0
+        self.fits.fill_(self.count)
+
+    def forward(self, g: Tensor, v: Tensor) -> Tensor:
+        """W; a RuntimeError where the metric is another than the one V was made for."""
+        if not (_transformed() or self.fits.is_inference() or self.fits._version == self._version):
+            self._check()
+        return super().forward(g, v)
+
+    def _check(self) -> None:
+        if not self.fits.is_meta and abs(float(self.fits) - self.count) > MIXED:
+            raise RuntimeError(
+                "the weights of a layer must belong to its metric. Got a metric that was fitted after this "
+                "copy of the layer was made, as in an average of models (AveragedModel, EMA): pass such a "
+                "copy to fit_metric(..., averaged=copy), or make it after the last fit_metric."
+            )
+        self._version = self.fits._version
+
+
+def _transformed() -> bool:
+    """Whether torch.compile or torch.func is at work, which see no version of a buffer."""
+    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+
+
+def _norms(v: Tensor) -> Tensor:
+    """‖V‖ of each unit; torch's fused ``_weight_norm`` has a wrong second derivative, and no forward mode."""
+    norms: Tensor = torch.linalg.vector_norm(v, dim=tuple(range(1, v.ndim)), keepdim=True)
+    return norms
+
+
+def _full_precision(like: Tensor) -> AbstractContextManager[Any]:
+    """F can be far from well conditioned: W is made in the precision of V, and rounded by what uses it."""
+    kind = like.device.type
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()
 
 
 class CentredBias(nn.Module):
@@ -145,7 +216,7 @@ def s_norm(
     axes: Sequence[int] | None = None,
     S: Tensor | None = None,
     mean: Tensor | None = None,
-    momentum: float = BATCH_MOMENTUM,
+    momentum: float | None = BATCH_MOMENTUM,
     eps: float = BATCH_EPS,
 ) -> nn.Module:
     """Split the weight of a layer into length g and direction V in the metric of the layer's inputs.
@@ -174,7 +245,7 @@ def s_norm(
 
     Parameters
     ----------
-    module : Linear or Conv2d
+    module : Linear, Conv1d, Conv2d or Conv3d
         Changed in place, and returned.
     name : str
         The parameter, ``"weight"``.
@@ -188,23 +259,25 @@ def s_norm(
     rank : int, optional
         For "low_rank"; `gdnp.nn.DEFAULT_RANK`, or half of the inputs where that is fewer, unless given.
     axes : sequence of int, optional
-        For "kronecker": the shape of an input of a Linear layer before it was flattened. A Conv2d has those
-        of its kernel, (in_channels/groups, height, width).
+        For "kronecker": the shape of an input of a Linear layer before it was flattened. A convolution has
+        those of its kernel, such as (in_channels/groups, height, width).
     S : Tensor of shape (d, d) or (groups, d, d), optional
         Where it is known beforehand; its diagonal will do for "diagonal".
     mean : Tensor of shape (d,) or (groups, d), optional
         E[x], 0 unless given.
     momentum, eps : float
-        Of the running statistics and of the variance, for "batch", as in ``torch.nn.BatchNorm1d``.
+        Of the running statistics and of the variance, for "batch", as in ``torch.nn.BatchNorm1d``: a momentum
+        of None gives all batches the same weight.
 
     Raises
     ------
     TypeError
-        When the module is neither Linear nor Conv2d, or S or the mean no Tensor.
+        When the module is neither Linear nor a convolution, its weight is sharded or else no plain Parameter,
+        or S or the mean no Tensor.
     ValueError
-        When the module has no such weight or is parametrised already, when a unit's weight is zero, for an
-        unknown metric or mode or a negative damping, and for an S of the wrong size, not finite, not
-        symmetric or singular.
+        When the module has no such weight, shares it with another or is parametrised already, and when a
+        unit's weight is zero. For an unknown metric or mode, a negative damping or an option of another
+        metric, and for an S of the wrong size, not finite, not symmetric or singular.
 
     Notes
     -----
@@ -230,13 +303,15 @@ def s_norm(
     """
     weight = _weight(module, name)
     _check_options(metric, mode, damping, S, mean)
+    _check_batch(module, metric, momentum, eps)
     if metric == "batch":
         BatchMetric.attach(module, momentum, eps)
-        return module
+        return module.train(module.training)
     shape = input_shape(module)
     whitens = mode == "whiten" or metric == "identity"
     factor = FACTORS[metric](shape, weight, whitens=whitens, **_own_options(weight, metric, rank, axes))
-    split = SNorm(factor, weight.detach(), damping).to(weight.device)
+    kind = SNorm if metric == "identity" else FittedSNorm
+    split = kind(factor, weight.detach(), damping).to(weight.device)
     if S is not None:
         split.update(factor.moments().known(S, mean))
     parametrize.register_parametrization(module, name, split)
@@ -247,7 +322,7 @@ def s_norm(
     if metric == "identity":
         module.register_load_state_dict_pre_hook(_translate_state)  # type: ignore[no-untyped-call]
     make_copyable(module)
-    return module
+    return module.train(module.training)  # what is new is in the mode of the rest
 
 
 def _translate_state(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
@@ -314,17 +389,49 @@ def _weight(module: nn.Module, name: str) -> Tensor:
     if not isinstance(weight, nn.Parameter):
         raise ValueError(
             f"s_norm needs a layer with a parameter {name!r}. Got {kind}, which has none; name a Linear or a "
-            "Conv2d inside the model."
+            "convolution inside the model."
         )
-    if not isinstance(module, nn.Linear | nn.Conv2d) or name != "weight":
+    if not isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d) or name != "weight":
         raise TypeError(
-            f"s_norm works on the weight of Linear and Conv2d. Got {name!r} of {kind}; leave it as it is."
+            f"s_norm works on the weight of Linear, Conv1d, Conv2d and Conv3d. Got {name!r} of {kind}; leave "
+            "it as it is, or use torch's weight_norm."
         )
     if isinstance(weight, nn.UninitializedParameter):
         raise ValueError(
             f"s_norm needs a weight of known size. Got a lazy {kind}; run a batch through it first."
         )
-    return weight
+    own = [each for each in ("weight", "bias") if module._parameters[each] is not None]
+    check_plain((getattr(module, each) for each in own), f"the weight of {kind}")
+    del weight  # which would be a reference of its own
+    alone = _references({"weight": nn.Parameter(torch.empty(0))}, "weight")
+    for each in own:
+        if _references(module._parameters, each) > alone:  # maybe another module's: a search
+            _check_untied(module, each)
+    found = module._parameters["weight"]
+    assert found is not None
+    return found
+
+
+def _references(parameters: dict[str, Any], name: str) -> int:
+    parameter = parameters[name]
+    return sys.getrefcount(parameter)
+
+
+def _check_untied(module: nn.Module, name: str) -> None:
+    """Refuse a parameter that another module holds too: no module knows of a tie, but all can be asked."""
+    parameter = module._parameters[name]
+    for holder in gc.get_referrers(parameter):
+        if type(holder) is not dict or holder is module._parameters:
+            continue
+        owners = gc.get_referrers(holder)  # of a module's parameters: the module, or its attributes
+        for one in owners + [each for its in owners if type(its) is dict for each in gc.get_referrers(its)]:
+            if not issubclass(type(one), nn.Module) or one._parameters is not holder:
+                continue
+            raise ValueError(
+                f"s_norm needs a layer that has its {name} for itself. Got a {type(module).__name__} that "
+                f"shares it with a {type(one).__name__}, and would not any more; leave it as it is, or untie "
+                f"it: layer.{name} = torch.nn.Parameter(layer.{name}.detach().clone())."
+            )
 
 
 def _check_options(metric: str, mode: str, damping: float, S: Tensor | None, mean: Tensor | None) -> None:
@@ -352,6 +459,28 @@ def _check_options(metric: str, mode: str, damping: float, S: Tensor | None, mea
         raise ValueError("mean belongs to S. Got mean without S; give both, or use fit_metric.")
 
 
+def _check_batch(module: nn.Module, metric: str, momentum: float | None, eps: float) -> None:
+    """What Batch Normalization alone takes, and the layer that a hook cannot reach."""
+    if metric != "batch" and (momentum, eps) != (BATCH_MOMENTUM, BATCH_EPS):
+        raise ValueError(
+            "momentum and eps belong to metric='batch'. Got "
+            f"momentum={momentum!r} and eps={eps!r} with metric={metric!r}; leave them out."
+        )
+    if not (momentum is None or (_is_number(momentum) and 0.0 <= momentum <= 1.0)):
+        raise ValueError(f"momentum must be a number from 0 to 1, or None. Got {momentum!r}.")
+    if not (_is_number(eps) and 0.0 < eps < math.inf):
+        raise ValueError(f"eps must be a finite number > 0. Got {eps!r}.")
+    if metric != "identity" and isinstance(module, NonDynamicallyQuantizableLinear):
+        raise ValueError(
+            f"metric={metric!r} needs a layer that is called, to see its inputs. Got the out_proj of "
+            "MultiheadAttention, which only lends its weight; use metric='identity' or leave it as it is."
+        )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, float | int) and not isinstance(value, bool)
+
+
 def _own_options(weight: Tensor, metric: str, rank: int | None, axes: Sequence[int] | None) -> dict[str, Any]:
     """What one metric alone takes."""
     for name, value, owner in (("rank", rank, "low_rank"), ("axes", axes, "kronecker")):
@@ -374,7 +503,7 @@ def _own_options(weight: Tensor, metric: str, rank: int | None, axes: Sequence[i
 
 def check_damping(damping: float) -> None:
     """Refuse a λ that is negative or not finite."""
-    if not isinstance(damping, float | int) or not 0.0 <= damping < math.inf:
+    if not _is_number(damping) or not 0.0 <= damping < math.inf:
         raise ValueError(
             f"damping must be a finite number >= 0, in units of the mean variance. Got {damping!r}."
         )

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, Muon, Optimizer
+from torch.optim import SGD, Adagrad, Adam, Muon, Optimizer
 
 from gdnp.nn.moments import InputMoments, widest
-from gdnp.nn.parametrize import SNorm
+from gdnp.nn.parametrize import FittedSNorm, SNorm
 
-__all__ = ["Move", "parameters_of"]
+__all__ = ["Move", "parameters_of", "restart"]
+
+KNOWN = (SGD, Adam, Muon)
+"""Optimizers whose memory moves with a metric; AdamW is an Adam."""
 
 
 def parameters_of(layer: nn.Module) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -31,7 +35,7 @@ class Move:
     singular is a ValueError.
     """
 
-    def __init__(self, layer: nn.Module, split: SNorm, moments: InputMoments, damping: float) -> None:
+    def __init__(self, layer: nn.Module, split: FittedSNorm, moments: InputMoments, damping: float) -> None:
         self.layer, self.split = layer, split
         self.old, self.new = deepcopy(split), deepcopy(split)
         self.new.damping = damping
@@ -45,8 +49,9 @@ class Move:
         old, new = self.old.to(wide), deepcopy(self.new).to(wide)
         slots = [_Slot.find(optimizers, p) for p in parameters]
         averages = [None if slot is None else slot.average() for slot in slots]
-        moved = _moved(old, new, *(p.to(wide) for p in parameters))
-        pulled = _pulled_back(new, old, moved, averages)
+        with torch.autocast(parameters[0].device.type, enabled=False):
+            moved = _moved(old, new, *(p.to(wide) for p in parameters))
+            pulled = _pulled_back(new, old, moved, averages)
         for p, value in zip(parameters, moved, strict=True):
             p.copy_(value)
             p.grad = None
@@ -55,7 +60,7 @@ class Move:
                 slot.restart(average)
         for mine, its in zip(self.split.buffers(), self.new.buffers(), strict=True):
             mine.copy_(its)
-        self.split.damping = self.new.damping
+        self.split.damping, self.split.count = self.new.damping, self.new.count
 
 
 def _moved(a: SNorm, b: SNorm, g: Tensor, v: Tensor, c: Tensor | None = None) -> list[Tensor]:
@@ -97,7 +102,7 @@ class _Slot:
     def find(cls, optimizers: Sequence[Optimizer], parameter: Tensor) -> _Slot | None:
         """The slot of a parameter that some optimizer has stepped on."""
         for optimizer in optimizers:
-            for group in optimizer.param_groups:
+            for group in optimizer.param_groups if isinstance(optimizer, KNOWN) else ():
                 if any(parameter is p for p in group["params"]) and optimizer.state.get(parameter):
                     return cls(optimizer, group, parameter)
         return None
@@ -115,11 +120,9 @@ class _Slot:
             unit = self._unit()
             # Without a weight for new gradients, or for old ones to fade, the buffer is no average of them.
             return None if buffer is None or not 0.0 < unit < math.inf else buffer * unit
-        if isinstance(self.optimizer, Adam):
-            memory: Tensor = self.state["exp_avg"]
-            average: Tensor = memory / (1.0 - self.group["betas"][0] ** self.state["step"].to(memory))
-            return average
-        return None
+        memory: Tensor = self.state["exp_avg"]
+        average: Tensor = memory / (1.0 - self.group["betas"][0] ** self.state["step"].to(memory))
+        return average
 
     def _unit(self) -> float:
         """SGD sums its gradients where Muon averages them."""
@@ -133,7 +136,7 @@ class _Slot:
 
         Adam's second moment has no transform. It is reset together with the count of steps: Adam goes on as
         if the average gradient were the only one it had seen. So its next step is neither huge (a second
-        moment of zero, but corrected for many steps) nor without momentum. Other optimizers start afresh.
+        moment of zero, but corrected for many steps) nor without momentum.
         """
         state = self.state
         if average is None:
@@ -147,3 +150,26 @@ class _Slot:
                 state["max_exp_avg_sq"].zero_()
         else:
             state["momentum_buffer"].copy_(average / self._unit())
+
+
+def restart(optimizer: Optimizer, moved: Sequence[Tensor]) -> None:
+    """Let an optimizer whose memory has no known transform begin anew where parameters moved, and say so."""
+    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    mine = [p for p in moved if id(p) in held]
+    if isinstance(optimizer, KNOWN) or not mine or not optimizer.state:
+        return
+    if isinstance(optimizer, Adagrad):  # it makes its state once, when it is made
+        for group in optimizer.param_groups:
+            for p in (each for each in group["params"] if any(each is one for one in mine)):
+                optimizer.state[p]["sum"].fill_(group["initial_accumulator_value"])
+                optimizer.state[p]["step"].zero_()
+    elif all(p in optimizer.state for p in mine):
+        for p in mine:
+            optimizer.state.pop(p)
+    else:  # one memory of all parameters, as of LBFGS
+        optimizer.state.clear()
+    warnings.warn(
+        f"the memory of {type(optimizer).__name__} has no known transform to a new metric: it begins anew "
+        "for the layers that moved. SGD, Adam, AdamW and Muon go on as they were.",
+        stacklevel=3,
+    )

@@ -165,12 +165,15 @@ def _nystrom(moments: InputMoments, unit: Tensor) -> tuple[Tensor, Tensor]:
     assert moments.probe is not None  # of a sketch
     probe, triangle = torch.linalg.qr(moments.probe / unit)
     product = torch.linalg.solve_triangular(triangle, unit * moments.products[0], upper=True, left=False)
-    # A shift of the size of rounding keeps the small matrix positive; it is taken off again below.
-    shift = 10.0 * torch.finfo(product.dtype).eps * torch.linalg.matrix_norm(product, keepdim=True)
+    # A shift of the size of rounding, of the rows and of what is summed, keeps the small matrix positive; it
+    # is taken off again below. What does not stand out from it are directions in which nothing varies.
+    eps = max(moments.eps, torch.finfo(product.dtype).eps)
+    shift = 10.0 * eps * torch.linalg.matrix_norm(product, keepdim=True)
     product = product + shift * probe
     inner = probe.mT @ product
     theta, vectors = torch.linalg.eigh((inner + inner.mT) / 2.0)
-    floor = torch.maximum(theta, shift.squeeze(-1)).clamp_min(torch.finfo(theta.dtype).tiny)
-    thin = (product @ vectors) * floor.rsqrt().unsqueeze(-2)
+    seen = theta > 2.0 * shift.squeeze(-1)
+    root = torch.where(seen, theta, 1.0).rsqrt() * seen
+    thin = (product @ vectors) * root.unsqueeze(-2)
     basis, singular, _ = torch.linalg.svd(thin, full_matrices=False)
     return basis, (singular.square() - shift.squeeze(-1)).clamp_min(0.0)
