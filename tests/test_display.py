@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from gdnp import ConvergenceDisplay, GDNPClassifier, GDNPRegressor
+from gdnp import AlphaDisplay, ConvergenceDisplay, GDNPClassifier, GDNPRegressor, GDNPRegressorCV
 from problems import draw
 
 matplotlib = pytest.importorskip("matplotlib")
@@ -93,3 +93,32 @@ def test_one_of_several_targets(ax, rng):
     last = display.histories["fit"]["objective"][-1]
     assert last == pytest.approx(model.certificate_[1].objective, rel=1e-6)
     assert len(display.histories["fit"]["objective"]) == (model.history_["target"] == 1).sum()
+
+
+# Ridges
+
+
+@pytest.mark.parametrize("folds", [None, 3])
+def test_scores_have_a_mean_a_spread_and_a_choice(ax, rng, folds):
+    """The standard deviation over folds, and the standard error over rows left out one by one."""
+    X, y = draw(rng, 30, 3)
+    model = GDNPRegressorCV(alphas=[1.0, 1e-3, 1e-2], cv=folds).fit(X, y)
+    display = AlphaDisplay.from_estimator(model, ax=ax)
+    (line,) = display.lines_
+    np.testing.assert_array_equal(line.get_xdata(), [1e-3, 1e-2, 1.0])
+    order = [1, 2, 0]
+    mean, sd = model.scores_.mean(axis=0)[order], model.scores_.std(axis=0)[order]
+    np.testing.assert_allclose(line.get_ydata(), mean)
+    sd = sd if folds else sd / np.sqrt(30)
+    (area,) = display.fill_between_
+    corners = area.get_paths()[0].vertices
+    for x, low, high in zip([1e-3, 1e-2, 1.0], mean - sd, mean + sd, strict=True):
+        heights = corners[np.isclose(corners[:, 0], x), 1]
+        assert (heights.min(), heights.max()) == (pytest.approx(low), pytest.approx(high))
+    assert [list(one.get_xdata()) for one in ax.lines[1:]] == [[model.alpha_] * 2]
+    assert (ax.get_xlabel(), ax.get_ylabel(), ax.get_xscale()) == ("alpha", "score", "log")
+
+
+def test_a_picture_of_ridges_needs_scores(rng):
+    with pytest.raises(ValueError, match="must be fitted, and choose a ridge"):
+        AlphaDisplay.from_estimator(GDNPRegressor().fit(*draw(rng)))

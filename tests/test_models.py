@@ -18,7 +18,7 @@ from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 
-from gdnp import GDNPClassifier, GDNPRegressor
+from gdnp import GDNPClassifier, GDNPClassifierCV, GDNPRegressor, GDNPRegressorCV
 from gdnp.losses import LogLoss, PseudoHuber
 from gdnp.models import load_model, read_rows, save_model
 
@@ -280,7 +280,7 @@ def _write(path, text):
         ("id,b,a,y\nx,2,1,no\nz,4,3,yes\n", ["no", "yes"]),
         ("b,a\n2,1\n4,3\n", None),
         ("y,a,b\nno,1,2\nyes,3,4\n", None),
-        ("a,b,y\n1,2,\n3,4,yes\n", None),
+        ("a,b,y\n1,2,\n3,4,yes\n", ["", "yes"]),
     ],
 )
 def test_columns_are_matched_by_name(named, tmp_path, text, y):
@@ -292,14 +292,15 @@ def test_columns_are_matched_by_name(named, tmp_path, text, y):
 def test_target_by_name(named, tmp_path):
     file = _write(tmp_path / "new.csv", "y,a,b\nno,1,2\n")
     assert read_rows(named, file, target="y").y.tolist() == ["no"]
-    assert read_rows(named, file, target="absent").y is None
+    with pytest.raises(ValueError, match=r"--target must name a column.* There are y, a, b\. Got 'absent'"):
+        read_rows(named, file, target="absent")
 
 
 def test_columns_by_position(unnamed, tmp_path):
     file = _write(tmp_path / "new.tsv", "u\tv\ty\n1\t2\t0\n")
     rows = read_rows(unnamed, file)
     assert_array_equal(rows.X, [[1.0, 2.0]])
-    assert rows.y.tolist() == [0.0]
+    assert rows.y.tolist() == ["0"]
     assert_array_equal(read_rows(unnamed, file, target="u").X, [[2.0, 0.0]])
     assert read_rows(unnamed, _write(tmp_path / "two.csv", "u,v\n1,2\n")).y is None
 
@@ -307,7 +308,7 @@ def test_columns_by_position(unnamed, tmp_path):
 def test_parquet_with_gaps_of_pandas_own_types(named, tmp_path):
     frame = pandas.DataFrame({"b": pandas.array([1, None], dtype="Int64"), "a": [True, False]})
     frame.to_parquet(tmp_path / "new.parquet")
-    with pytest.raises(ValueError, match="Got 1 NaN"):
+    with pytest.raises(ValueError, match=r"Got 'nan' in row 2"):
         read_rows(named, tmp_path / "new.parquet")
     frame.fillna(7).to_parquet(tmp_path / "new.parquet")
     assert_array_equal(read_rows(named, tmp_path / "new.parquet").X, [[1.0, 1.0], [0.0, 7.0]])
@@ -332,18 +333,18 @@ def test_registered_names(model):
     ("name", "text", "message"),
     [
         ("new.csv", "a,c,y\n1,2,3\n", r"Missing: \['b'\]\."),
-        ("new.csv", "a,b\n1,x\n", r"must be numbers. Got something else in \['b'\]"),
-        ("new.csv", "a,b\n1,\n", "Got 1 NaN or infinite in X"),
+        ("new.csv", "a,b\n1,x\n", r"'b' of .* must be finite numbers.* Got 'x' in row 1"),
+        ("new.csv", "a,b\n1,\n", "Got '' in row 1: fit a table with gaps, or fill it"),
         ("new.csv", "a,b\n", "at least one row"),
         ("new.csv", "1,2\n3,4\n", r"Missing: \['a', 'b'\]"),
         ("new.csv", "a,b\n1,2,3\n", "one name a column"),
         ("new.csv", "", "empty file"),
-        ("new.pq", "text", "readable Parquet file"),
+        ("new.pq", "text", "should be a Parquet or Arrow file"),
         ("new.svm", "1 1:2 3:1\n", "should have the 2 columns of the model. Got 3"),
         ("new.svm", "1 0:2\n", "should be a LIBSVM file"),
         ("new.svm", "1 1:nan\n", "finite"),
         ("new.svm", "#\n", "at least one row"),
-        ("new.xyz", "1\n", "suffix"),
+        ("new.xyz", "hello\n", "should be a LIBSVM file"),
     ],
 )
 def test_rows_that_do_not_fit(named, tmp_path, name, text, message):
@@ -354,8 +355,8 @@ def test_rows_that_do_not_fit(named, tmp_path, name, text, message):
 def test_wrong_number_of_columns_without_names(unnamed, tmp_path):
     with pytest.raises(ValueError, match=r"should have the 2 columns of the model[.] Got 4"):
         read_rows(unnamed, _write(tmp_path / "new.csv", "a,b,c,d\n1,2,3,4\n"))
-    with pytest.raises(ValueError, match="should name the columns"):
-        read_rows(unnamed, _write(tmp_path / "new.csv", "7,8\n1,2\n"))
+    rows = read_rows(unnamed, _write(tmp_path / "new.csv", "7,9\n1,2\n"))  # no names on top: all are rows
+    assert_array_equal(rows.X, [[7.0, 9.0], [1.0, 2.0]])
 
 
 def test_data_that_is_not_there(named):
@@ -468,3 +469,16 @@ def test_a_compressed_model_and_one_with_sparse_coefficients_come_back(tmp_path)
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, contents in members.items():
                 archive.writestr(name, contents)
+
+
+@pytest.mark.parametrize("kind", [GDNPClassifierCV, GDNPRegressorCV])
+@pytest.mark.parametrize("refit", [True, False])
+def test_a_model_that_has_chosen_its_ridge_keeps_its_scores_and_certificates(tmp_path, rng, kind, refit):
+    X, y = rng.standard_normal((30, 3)), np.tile([-1.0, 1.0], 15)
+    model = kind(alphas=[1.0, 0.1], cv=3, refit=refit).fit(X, y)
+    again = load_model(save_model(model, tmp_path / "chosen.skops"))
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    np.testing.assert_array_equal(again.scores_, model.scores_)
+    assert again.certificates_.shape == model.certificates_.shape
+    assert (again.certificates_ == model.certificates_).all()
+    assert again.alpha_ == model.alpha_

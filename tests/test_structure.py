@@ -25,7 +25,7 @@ LAYERS = (
     ("theory", "population"),
     ("solvers",),
     ("newton",),
-    ("methods", "columns", "parts", "reference", "store"),
+    ("methods", "columns", "parts", "reference", "store", "tables"),
     ("estimators", "datasets"),
     ("models", "display", "diagnose", "nn", "plotting", "versions", "interactive", "explorer"),
     ("paper",),

@@ -1,8 +1,9 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and modules that may not be."""
 
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import platform
 import re
@@ -13,8 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-__all__ = ["replacing"]
+__all__ = ["existing_file", "replacing", "require"]
 
 ABANDONED = 86_400.0
 """Seconds after which what a process of another machine left unfinished is nobody's."""
@@ -89,3 +91,26 @@ def _lives(process: int) -> bool:
     except OSError:
         return True
     return True
+
+
+def require(module: str, purpose: str) -> Any:
+    """Import an optional module, or say in one sentence what to install."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise ImportError(f'{purpose} needs {module}: pip install "gdnp[cli]".', name=module) from error
+
+
+def existing_file(path: str | os.PathLike[str]) -> Path:
+    """The path, of a file that is there, may be read and holds something."""
+    file = Path(path)
+    if not file.exists():
+        raise FileNotFoundError(f"A data file was expected at {file}. Got nothing there: check the path.")
+    if not file.is_file():
+        raise ValueError(f"{file} should be one data file. Got a folder or device: pass a file in it.")
+    with file.open("rb") as opened:  # and a file one may not read is a PermissionError, not a bad format
+        if not opened.read(1):
+            raise ValueError(f"{file} should hold data. Got an empty file: write or download it again.")
+    return file

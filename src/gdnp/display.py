@@ -1,17 +1,18 @@
-"""How fits came to their ends, side by side: a Display as scikit-learn has them."""
+"""How fits came to their ends, and how well each ridge does: Displays as scikit-learn has them."""
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
 import numpy as np
+from sklearn.model_selection import ValidationCurveDisplay
 
+from gdnp._files import require
 from gdnp._typing import FloatArray
-from gdnp.datasets.files import require
 
 Axis = Literal["passes", "seconds", "iterations"]
 
-__all__ = ["ConvergenceDisplay"]
+__all__ = ["AlphaDisplay", "ConvergenceDisplay"]
 
 
 class ConvergenceDisplay:
@@ -94,6 +95,43 @@ class ConvergenceDisplay:
         ax.legend()
         self.ax_, self.figure_ = ax, ax.figure
         return self
+
+
+class AlphaDisplay(ValidationCurveDisplay):  # type: ignore[misc]
+    """Scores on rows that were held out against the ridge, their mean and spread, and the ridge of choice.
+
+    Make one with ``from_estimator``. The spread is the standard deviation over the folds; where each row is
+    one, the standard error of their mean.
+    """
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, *, ax: Any = None, **options: Any) -> AlphaDisplay:
+        """Draw a fitted ``GDNPClassifierCV`` or ``GDNPRegressorCV``.
+
+        Parameters
+        ----------
+        estimator : estimator
+        ax : matplotlib axes or None
+        **options
+            Passed to ``ValidationCurveDisplay.plot``.
+        """
+        if not hasattr(estimator, "scores_"):
+            raise ValueError("estimator must be fitted, and choose a ridge. Got one without scores_.")
+        order, scores = np.argsort(estimator.alphas_), estimator.scores_.T
+        if not hasattr(estimator, "certificates_"):
+            mean = scores.mean(axis=1, keepdims=True)
+            scores = mean + (scores - mean) / np.sqrt(scores.shape[1])
+        display = cls(
+            param_name="alpha",
+            param_range=estimator.alphas_[order],
+            train_scores=scores[order],
+            test_scores=scores[order],
+            score_name=estimator.scoring if isinstance(estimator.scoring, str) else "score",
+        )
+        display.plot(ax, **{"score_type": "test", **options})
+        display.ax_.axvline(estimator.alpha_, linestyle="--", color="grey", label=f"{estimator.alpha_:.3g}")
+        display.ax_.legend()
+        return display
 
 
 def _named(estimators: list[Any]) -> dict[str, Any]:

@@ -5,39 +5,44 @@ import io
 import json
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, csr_matrix, issparse
+from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from gdnp._files import replacing
+from gdnp._files import existing_file, replacing, require
 from gdnp._typing import FloatArray
-from gdnp.datasets import DATASETS, load, load_file
+from gdnp.datasets import DATASETS, check_there, load
 from gdnp.datasets import files as readers
-from gdnp.estimators import GDNPClassifier, GDNPRegressor
+from gdnp.datasets.files import holds_table
+from gdnp.estimators import GDNPClassifier, GDNPClassifierCV, GDNPRegressor, GDNPRegressorCV
 from gdnp.losses import LOSSES
 from gdnp.solvers import Certificate
 from gdnp.solvers.state import Status
+from gdnp.tables import DateParts, Reading, Table, TableColumns, column_of, read_table
+from gdnp.tables.columns import level
+from gdnp.tables.target import numbers_of, texts
 
-Model = GDNPClassifier | GDNPRegressor
+Model: TypeAlias = GDNPClassifier | GDNPRegressor | Pipeline
 
-__all__ = ["Model", "Rows", "load_model", "read_rows", "save_model"]
+__all__ = ["Model", "Rows", "estimator_of", "load_model", "read_rows", "save_model"]
 
 
 def _names(*kinds: type) -> frozenset[str]:
     return frozenset(f"{kind.__module__}.{kind.__qualname__}" for kind in kinds)
 
 
-MODELS = _names(GDNPClassifier, GDNPRegressor)
+MODELS = _names(GDNPClassifier, GDNPClassifierCV, GDNPRegressor, GDNPRegressorCV, Pipeline)
 TRUSTED = MODELS | _names(Certificate, Status, csr_array, csr_matrix, *map(type, LOSSES.values()))
+TRUSTED |= _names(TableColumns, DateParts, np.dtype) | {f"{level.__module__}.{level.__qualname__}"}
 """What a model may hold beyond the numbers, containers and scikit-learn types that skops trusts itself."""
-
+CERTIFICATES = frozenset({"certificate_", "certificates_"})
 
 UNPACKED, RATIO, PIECE = 1 << 26, 16, 1 << 16
 """A model may unpack to this many bytes, and to this many times its size more; so many are read at a time."""
@@ -51,8 +56,9 @@ def save_model(model: Model, path: str | os.PathLike[str], *, overwrite: bool = 
 
     Parameters
     ----------
-    model : GDNPClassifier or GDNPRegressor
-        Fitted. Its loss is a name or one of ``gdnp.losses``: a class of your own could not be loaded safely.
+    model : GDNPClassifier, GDNPRegressor or Pipeline
+        Fitted; a pipeline is a ``TableColumns`` and one of the two. Its loss is a name or one of
+        ``gdnp.losses``: a class of your own could not be loaded safely.
     path : path
         By convention ``*.skops``.
     overwrite : bool
@@ -73,9 +79,12 @@ def save_model(model: Model, path: str | os.PathLike[str], *, overwrite: bool = 
     skops = _skops()
     file = Path(path)
     # skops cannot make the members of an Enum again: the certificates are stored as plain dictionaries.
-    stored = copy.copy(model)
-    if hasattr(model, "certificate_"):
-        stored.certificate_ = _plain(model.certificate_)
+    stored = final = copy.copy(model)
+    if isinstance(model, Pipeline):
+        final = copy.copy(model[-1])
+        stored.steps = [*model.steps[:-1], (model.steps[-1][0], final)]
+    for name in CERTIFICATES & set(vars(final)):
+        setattr(final, name, _plain(getattr(final, name)))
     contents = skops.dumps(stored)
     foreign = sorted(set(skops.get_untrusted_types(data=contents)) - TRUSTED)
     if foreign:
@@ -132,18 +141,33 @@ def load_model(path: str | os.PathLike[str]) -> Model:
         raise ValueError(f"{file} should hold a GDNPClassifier or a GDNPRegressor. Got {root}.")
     try:
         model = skops.loads(contents, trusted=sorted(TRUSTED))
-        if hasattr(model, "certificate_"):
-            model.certificate_ = _restored(model.certificate_)
-        _check_shapes(model)
+        final = estimator_of(model)
+        for name in CERTIFICATES & set(vars(final)):
+            setattr(final, name, _restored(getattr(final, name)))
+        if hasattr(final, "certificates_"):
+            final.certificates_ = np.array(final.certificates_, dtype=object)
+        _check_shapes(final)
+        if final is not model and len(model[0].get_feature_names_out()) != final.n_features_in_:
+            raise ValueError("The columns of a table should make those of its model.")
     except Exception as error:
         raise ValueError(
             f"{file} is damaged, or from an incompatible version: fit and save it again."
         ) from error
-    return model  # type: ignore[no-any-return]
+    return model
+
+
+def estimator_of(model: Model) -> GDNPClassifier | GDNPRegressor:
+    """The linear model itself, without the columns of its table."""
+    if not isinstance(model, Pipeline):
+        return model
+    if len(model) != 2 or not isinstance(model[0], TableColumns) or isinstance(model[1], Pipeline):
+        raise ValueError("A pipeline should be TableColumns and a GDNPClassifier or GDNPRegressor.")
+    final: GDNPClassifier | GDNPRegressor = model[1]
+    return final
 
 
 def _skops() -> Any:
-    readers.require("skops", "Saving and loading a model")
+    require("skops", "Saving and loading a model")
     import skops.io
 
     return skops.io
@@ -245,16 +269,22 @@ class Rows:
 
     Attributes
     ----------
-    X : ndarray or CSR matrix of shape (n, d)
+    X : DataFrame, ndarray or CSR matrix of shape (n, d)
+        What the model predicts from; raw columns for a model of a table.
     y : ndarray of shape (n,) or None
-        The target, where the data has it without gaps.
+        The target as it is written, "" where a row has none; None where the data has no such column.
+    frame : DataFrame or None
+        The whole table.
     """
 
-    X: FloatArray | csr_matrix
+    X: Any
     y: NDArray[Any] | None
+    frame: Any = None
 
 
-def read_rows(model: Model, data: str | os.PathLike[str], *, target: str | None = None) -> Rows:
+def read_rows(
+    model: Model, data: str | os.PathLike[str], *, target: str | None = None, reading: Reading | None = None
+) -> Rows:
     """Read the columns a model was fitted on from a registered data set or a file.
 
     Columns are matched by name where the model and the data have names, and otherwise by position; further
@@ -262,92 +292,94 @@ def read_rows(model: Model, data: str | os.PathLike[str], *, target: str | None 
 
     Parameters
     ----------
-    model : GDNPClassifier or GDNPRegressor
+    model : GDNPClassifier, GDNPRegressor or Pipeline
         Fitted.
     data : str or path
         As for `gdnp.datasets.load`; one row is enough.
     target : str, optional
-        Column of a CSV or Parquet file that holds y, where it is there; by default the last one, unless the
-        model was fitted on it.
+        Column of a table that holds y; by default the one that the model was fitted on, if it is there, or
+        the last one where a model without names leaves it over.
+    reading : Reading, optional
+        How the text of a table is written, where that would be guessed wrong.
 
     Raises
     ------
     FileNotFoundError
         For neither a name nor a file.
     ValueError
-        For columns that are missing or too many, text or NaN in them, and what no reader understands.
+        For columns that are missing or too many, and what no reader understands.
     """
     name = os.fspath(data)
-    suffix = readers.suffix_of(name)
-    named = name not in DATASETS and suffix in readers.CSV | readers.PARQUET
-    if target is not None and not named:
-        raise ValueError(f"target names a column of a CSV or Parquet file. Got {target!r} for {name}.")
-    if name in DATASETS or not Path(name).exists():
-        known = load(name)
-        if known.feature_names is None:
-            _check_count(model, name, known.X.shape[1])
-            return Rows(known.X, known.y)
-        frame = readers.frame_of(known, "Matching columns by name")
-        return Rows(_by_name(model, Path(name), frame, None), known.y)
-    if named:
-        return _from_frame(model, Path(name), suffix in readers.PARQUET, target)
-    if suffix not in readers.LIBSVM:
-        load_file(name)  # refuses the suffix
-    return _from_libsvm(model, Path(name))
+    check_there(name)
+    raw = isinstance(model, Pipeline)
+    if name not in DATASETS and holds_table(name):
+        return _from_table(model, read_table(name, reading), target)
+    if target is not None:
+        raise ValueError(f"target names a column of a table. Got {target!r} for {name}.")
+    if raw:
+        raise ValueError(f"The model was fitted on a table: its rows must be one too. Got {name}.")
+    if name not in DATASETS:
+        return _from_libsvm(model, Path(name))
+    known = load(name)
+    if known.feature_names is None:
+        _check_count(model, name, known.X.shape[1])
+        return Rows(known.X, known.y)
+    return Rows(_by_name(model, name, readers.frame_of(known, "Matching columns by name")), known.y)
 
 
 def _from_libsvm(model: Model, path: Path) -> Rows:
-    file = readers.existing_file(path)
+    file = existing_file(path)
     X, y = readers.svmlight(file)
     if X.shape[1] > model.n_features_in_:
         _check_count(model, file, X.shape[1])
     X.resize(X.shape[0], model.n_features_in_)
     readers.check_finite(file, X.data, y)
-    _check_any(file, X)
+    _check_any(str(file), X)
     return Rows(X, y)
 
 
-def _from_frame(model: Model, path: Path, parquet: bool, target: str | None) -> Rows:
-    frame = (readers.parquet_frame if parquet else readers.csv_frame)(path).rename(columns=str)
+def _from_table(model: Model, table: Table, target: str | None) -> Rows:
+    frame = table.frame
+    _check_any(table.name, frame)
     columns = frame.columns.tolist()
-    if not parquet:
-        readers.check_header(path, columns)
-    d = model.n_features_in_
-    known = getattr(model, "feature_names_in_", None)
-    if target not in columns:
-        spare = len(columns) == d + 1 if known is None else bool(columns) and columns[-1] not in known
-        target = columns[-1] if spare else None
-    y = None
+    names = getattr(model, "feature_names_in_", None)
     if target is not None:
-        with suppress(ValueError):  # gaps, or a kind that no target is: predictions need no target
-            y = readers.labels_of(path, frame[target])
-    return Rows(_by_name(model, path, frame, target), y)
+        target = column_of(columns, target)
+    elif isinstance(model, Pipeline):
+        known = json.loads(getattr(model, "report_", "{}")).get("target")
+        target = known if known in columns else None
+    elif columns[-1] not in names if names is not None else len(columns) == model.n_features_in_ + 1:
+        target = columns[-1]
+    y = None if target is None else texts(frame[target]).to_numpy(dtype=object)
+    rest = frame if target is None else frame.drop(columns=target)
+    return Rows(rest if isinstance(model, Pipeline) else _by_name(model, table.name, rest), y, frame)
 
 
-def _by_name(model: Model, file: Path, frame: Any, target: str | None) -> FloatArray:
-    """The model's columns of a frame, in the model's order."""
+def _by_name(model: Model, file: str, frame: Any) -> FloatArray:
+    """The model's columns of a frame as numbers, in the model's order."""
     names: Sequence[str] | None = getattr(model, "feature_names_in_", None)
     if names is None:
-        names = [name for name in frame.columns if name != target]
+        names = list(frame.columns)
         _check_count(model, file, len(names))
-    names = list(names)
     missing = [name for name in names if name not in frame.columns]
     if missing:
         more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
         raise ValueError(
             f"{file} should have the columns the model was fitted on. Missing: {missing[:8]}{more}."
         )
-    chosen = frame[names]
-    _check_any(file, chosen)
-    text = [name for name, kind in chosen.dtypes.items() if kind.kind not in "biuf"]
-    if text:
-        raise ValueError(f"These columns of {file} must be numbers. Got something else in {text[:8]}.")
-    X = np.ascontiguousarray(chosen.to_numpy(dtype=np.float64, na_value=np.nan))
-    readers.check_finite(file, X, np.empty(0))
+    X = np.empty((len(frame), len(names)))
+    for j, name in enumerate(names):
+        X[:, j] = numbers_of(frame[name])
+        if not np.isfinite(X[:, j]).all():
+            row = int(np.flatnonzero(~np.isfinite(X[:, j]))[0])
+            raise ValueError(
+                f"{name!r} of {file} must be finite numbers, as the model knows no gaps. "
+                f"Got {str(frame[name].iloc[row])!r} in row {row + 1}: fit a table with gaps, or fill it."
+            )
     return X
 
 
-def _check_any(file: Path, X: Any) -> None:
+def _check_any(file: str, X: Any) -> None:
     if X.shape[0] == 0:
         raise ValueError(f"{file} should hold at least one row. Got none.")
 

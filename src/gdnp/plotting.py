@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
-from gdnp._files import replacing
+from gdnp._files import replacing, require
 from gdnp._typing import FloatArray
-from gdnp.datasets.files import require
 
 __all__ = [
     "LEVEL",

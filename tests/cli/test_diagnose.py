@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gdnp.cli import main
@@ -20,9 +21,10 @@ def test_table_for_people(capsys):
     assert main(["diagnose", "breast_cancer"]) == 0
     captured = capsys.readouterr()
     assert captured.err == ""
-    assert captured.out.startswith("Diagnosis of breast_cancer\n")
-    for words in ("κ 6.32e+11", "separable", "What this means", "Suggested solver: gdnp_metric"):
+    assert captured.out.startswith("Diagnosis of breast_cancer: 569 rows, 30 columns\n")
+    for words in ("6.32e+11", "worst area by", "What is the matter", "Suggested solver: auto"):
         assert words in captured.out
+    assert not re.search("[κμ⁻]|[Aa]ssumption", captured.out)
     assert max(map(len, captured.out.splitlines())) <= 120
     assert "\x1b" not in captured.out
 
@@ -39,18 +41,18 @@ def test_json_is_one_document(capsys, rng):
 
 def test_names_of_columns_are_no_markup(capsys, rng):
     table("data.csv", rng)
-    assert main(["diagnose", "data.csv", "--target", "label"]) == 0
+    assert main(["diagnose", "data.csv", "--target", "label", "--symbols"]) == 0
     assert re.search(r"\((age \[years\]|income)\)", capsys.readouterr().out)
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["nowhere.csv"], 3, "Data must be a file or one of"),
-        (["one.csv", "--target", "label"], 1, "exactly two classes. Got 1"),
+        (["nowhere.csv"], 3, "Data must be a file: did you mean"),
+        (["one.csv", "--target", "label"], 1, "should have two values. Got 'same' alone"),
         (["one.csv", "--target", "missing"], 1, "missing"),
         (["broken.csv"], 1, "broken.csv"),
-        (["breast_cancer", "--target", "label"], 1, "for files"),
+        (["breast_cancer", "--target", "label"], 2, "--target names a column of a table"),
         ([], 2, "DATA"),
     ],
 )
@@ -60,8 +62,8 @@ def test_what_cannot_be_audited_is_one_sentence(capsys, rng, arguments, code, me
     assert main(["diagnose", *arguments]) == code
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert re.fullmatch(r"gdnp: .+\n", captured.err)
-    assert message in captured.err
+    assert re.fullmatch(r"(gdnp: .+\n)+", captured.err)
+    assert message in captured.err.splitlines()[-1]
 
 
 def test_out_keeps_the_document_and_is_never_overwritten(capsys, tmp_path):
@@ -74,3 +76,46 @@ def test_out_keeps_the_document_and_is_never_overwritten(capsys, tmp_path):
     assert "--out should name a new file. Got" in capsys.readouterr().err
     assert out.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["audit.json"]
+
+
+def test_symbols_on_demand(capsys):
+    assert main(["diagnose", "breast_cancer", "--symbols"]) == 0
+    out = capsys.readouterr().out
+    for words in ("κ 6.32e+11", "r = uᵀS⁻¹u", "What the paper says", "Along the fitted direction z"):
+        assert words in out
+
+
+def test_several_classes_and_columns_by_name(capsys, rng):
+    pandas = pytest.importorskip("pandas")
+    n = 300
+    x = rng.standard_normal(n)
+    frame = pandas.DataFrame(
+        {"id": range(n), "x": x, "twice": 2.0 * x, "z": rng.standard_normal(n), "unit": "kg"}
+    )
+    frame["kind"] = rng.choice(["a", "b", "c"], n)
+    frame["y"] = np.array(["low", "middle", "high"])[np.digitize(x + rng.standard_normal(n), [-1.0, 1.0])]
+    frame.loc[frame["y"] == "high", "z"] += 50.0
+    frame.loc[::10, "x"] = None
+    frame.to_csv("t.csv", index=False)
+    assert main(["diagnose", "t.csv"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Rows with gaps: x (10 %)." in out
+    assert "Left out: id (id: another number in every row), unit (constant: always kg)." in out
+    assert "high against the rest" in out
+    assert "One column is enough (z)" in out
+    assert "low against the rest" not in out  # nothing is the matter there alone
+    assert "can be computed from the others" not in out  # how the kinds are coded is no news
+    assert main(["diagnose", "t.csv", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [one["class"] for one in found["classes"]] == ["high", "low", "middle"]
+    assert found["classes"][0]["separability"]["kind"] == "complete"
+    assert {column["name"] for column in found["table"]} == {"id", "x", "twice", "z", "unit", "kind"}
+
+
+def test_a_number_is_cut_at_its_median(capsys):
+    pytest.importorskip("pandas")
+    Path("t.csv").write_text("x,y\n" + "".join(f"{k % 7},{k + 0.5}\n" for k in range(40)))
+    assert main(["diagnose", "t.csv", "--json"]) == 0
+    captured = capsys.readouterr()
+    assert "the target is a number: rows above 20 are compared with those up to it." in captured.err
+    assert json.loads(captured.out)["positive"] == 0.5

@@ -177,7 +177,7 @@ def test_missing_data_offline(capsys, offline):
         ("empty.csv", "", "empty file"),
         ("broken.svm", "+1 1:x\n-1 2:1\n", "LIBSVM"),
         ("three.csv", "a,y\n1,0\n2,1\n3,2\n", "exactly two classes"),
-        ("data.xyz", "1\n", "suffix"),
+        ("data.xyz", "1\n", "at least two rows with features"),
     ],
 )
 def test_unusable_file(capsys, tmp_path, name, contents, message):

@@ -7,7 +7,6 @@ from rich.console import Console
 
 from gdnp.cli import terminal
 from gdnp.cli.terminal import Terminal, console_of, print_table
-from gdnp.paper import Table
 
 
 @pytest.fixture
@@ -27,9 +26,8 @@ def test_consoles_are_wide_where_nobody_looks(monkeypatch):
 
 def test_table_is_whole(shown):
     console, stream = shown
-    print_table(
-        console, Table("Title", ("method", "steps"), [("gd", "1,234"), ("[bold]x", "5")], "A [note].")
-    )
+    rows = [("gd", "1,234"), ("[bold]x", "5")]
+    print_table(console, "Title", ("method", "steps"), rows, "A [note].")
     lines = [line.rstrip() for line in stream.getvalue().splitlines() if line.strip()]
     assert lines[0] == "Title"
     assert lines[1].split() == ["method", "steps"]

@@ -4,21 +4,13 @@ import errno
 import math
 import os
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from sklearn.metrics import r2_score
 
 from gdnp.cli import values
 from gdnp.cli.errors import UsageError
-from gdnp.cli.values import check_out, number, plain, score, text
-
-REGRESSOR = SimpleNamespace()
-
-
-def classifier(*classes):
-    return SimpleNamespace(classes_=np.array(classes))
+from gdnp.cli.values import check_out, number, one_of, plain, text
 
 
 @pytest.mark.parametrize(
@@ -46,28 +38,13 @@ def test_json_has_no_infinity():
     assert [number(value) for value in (1.5, math.inf, -math.inf, math.nan)] == [1.5, None, None, None]
 
 
-@pytest.mark.parametrize(
-    ("classes", "predicted", "y", "share"),
-    [
-        (["a", "b"], ["a", "b", "a", "a"], ["a", "b", "b", "b"], 0.5),
-        ([0, 1], [0, 1, 1, 1], [0.0, 1.0, 1.0, 0.0], 0.75),
-        (["0", "1"], ["0", "1", "1", "1"], [0.0, 1.0, 1.0, 0.0], 0.75),  # text here, numbers there
-        ([False, True], [True, True], [True, False], 0.5),
-        ([False, True], [True, True], ["True", "False"], 0.5),
-    ],
-)
-def test_accuracy(classes, predicted, y, share):
-    found = score(classifier(*classes), np.array(predicted), np.array(y))
-    assert found == {"name": "accuracy", "value": share}
-
-
-def test_placeholders_give_no_score(rng):
-    predicted, y = rng.standard_normal((2, 9))
-    assert score(classifier("a", "b"), np.array(["a", "b"]), np.array([-9.0, -9.0])) is None
-    assert score(REGRESSOR, predicted, np.zeros(9)) is None
-    assert score(REGRESSOR, predicted[:1], y[:1]) is None
-    assert score(REGRESSOR, predicted, np.array(["x"] * 9)) is None
-    assert score(REGRESSOR, predicted, y) == {"name": "r2", "value": pytest.approx(r2_score(y, predicted))}
+def test_words_that_are_not_known_are_met_with_the_nearest():
+    one_of("--loss", None, ["huber"])
+    one_of("--loss", "huber", ["huber"])
+    with pytest.raises(UsageError, match=r"--loss is not known: did you mean huber\? Got 'hubber'"):
+        one_of("--loss", "hubber", ["huber", "sigmoid"])
+    with pytest.raises(UsageError, match="it must be one of huber, sigmoid"):
+        one_of("--loss", "x", ["huber", "sigmoid"])
 
 
 def test_out_must_be_a_file_in_a_folder(tmp_path):

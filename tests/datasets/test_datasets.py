@@ -63,7 +63,7 @@ def test_load_takes_a_path(tmp_path):
 
 
 def test_load_refuses_neither_name_nor_path_and_misplaced_options():
-    with pytest.raises(FileNotFoundError, match=r"a file or one of a9a, .*mushrooms. Got 'a9b'"):
+    with pytest.raises(FileNotFoundError, match=r"a file: did you mean a9a[?] Got 'a9b'"):
         datasets.load("a9b")
     with pytest.raises(ValueError, match=r"are for files. Got them for the data set 'gaussian'"):
         datasets.load("gaussian", n_features=3)

@@ -16,7 +16,7 @@ from gdnp.newton import solve
 
 
 def said(found):
-    return " ".join(found.findings)
+    return " ".join(found.findings + found.theory)
 
 
 # --- numbers
@@ -87,7 +87,7 @@ def test_lanczos_brackets_the_eigenvalues_where_s_is_not_formed(rng, monkeypatch
     found = diagnose(data)
     assert found.estimated
     assert found.rank is None
-    assert found.solver == "agd"
+    assert found.solver == "auto"
     assert found.raw.largest == pytest.approx(exact.raw.largest, rel=1e-6)
     assert found.raw.smallest >= exact.raw.smallest * (1.0 - 1e-6)
     assert found.r == pytest.approx(exact.r, rel=1e-5)
@@ -105,6 +105,21 @@ def test_constant_and_dependent_columns(rng):
     assert found.rank == 2
     assert "1 column never varies: drop it (c)." in said(found)
     assert "1 of the 3 columns that vary can be computed from the others" in said(found)
+    assert sorted(found.tangled) == ["a", "b", "sum"]
+    assert found.copies == ()
+
+
+def test_columns_that_make_the_condition_number_are_named(rng):
+    base = overlapping(rng, d=3)
+    a, b, c = base.X.T
+    X = np.column_stack([a * 1e6, b * 1e-4, c, 3.0 - 2.0 * c])
+    found = diagnose(Dataset("d", X, base.y, ("a", "b", "c", "twice")))
+    assert found.widest == ("a", pytest.approx(X[:, 0].std()))
+    assert found.narrowest == ("b", pytest.approx(X[:, 1].std()))
+    assert found.copies == ("twice = c",)
+    assert sorted(found.tangled) == ["c", "twice"]
+    assert "(b varies by " in said(found)
+    assert "The same but for units: twice = c. Keep one of each." in said(found)
 
 
 def test_fewer_rows_than_columns(rng):
@@ -121,7 +136,7 @@ def test_breast_cancer_is_separable_and_ill_conditioned():
     assert found.separability == Separability("complete", 569, ())
     assert found.raw.condition == pytest.approx(6.3e11, rel=0.02)
     assert found.raw.iterations.gradient > 1e12
-    assert found.solver == "gdnp_metric"
+    assert found.solver == "auto"
     assert "with a ridge (alpha > 0)" in found.advice
 
 

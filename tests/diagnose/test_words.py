@@ -27,6 +27,10 @@ PLAIN = Diagnosis(
     constant=(),
     offset=0.1,
     offset_column="a",
+    widest=("a", 2.0),
+    narrowest=("b", 1.0),
+    tangled=(),
+    copies=(),
     rank=5,
     r=0.4,
     r_squared=0.4,
@@ -38,13 +42,14 @@ PLAIN = Diagnosis(
     separability=Separability("none", 0, ()),
     fit=FIT,
     findings=(),
+    theory=(),
     solver="",
     advice="",
 )
 
 
 def said(**changes):
-    return words.findings(replace(PLAIN, **changes))
+    return words.findings(replace(PLAIN, **changes)) + words.theory(replace(PLAIN, **changes))
 
 
 def shown(**changes):
@@ -53,8 +58,9 @@ def shown(**changes):
 
 def test_data_with_nothing_the_matter():
     condition, direction, shape = said()
-    assert condition.startswith("κ is 2: gradient descent needs up to ")
+    assert condition.startswith("The columns are well conditioned (2): gradient descent needs up to ")
     assert condition.endswith("any solver will do.")
+    assert not any(symbol in condition for symbol in "κ⁻ᵀ")
     assert direction == (
         "S⁻¹u, which takes one linear solve, is 0.8° from the fitted direction: nearly the solution already, "
         "as the theory for Gaussian data has it."
@@ -72,9 +78,15 @@ def test_data_with_nothing_the_matter():
         ({"separability": Separability("partial", None, ("b",))}, "(b: there one class stops"),
         ({"separability": Separability("not decided", None, ())}, "was not decided: too many numbers"),
         ({"raw": spectrum(None)}, "beyond what double precision resolves"),
-        ({"raw": spectrum(1e6)}, "(once every column has unit variance, 10 and "),
+        ({"raw": spectrum(1e6)}, "6.9e+06 iterations, or 10 once every column has unit variance"),
+        ({"raw": spectrum(1e6), "widest": ("w", 5e3)}, "different scales (b varies by 1, w by 5e+03): the"),
+        ({"raw": spectrum(1e6), "tangled": ("p", "q")}, "p, q nearly follow from one another: the"),
+        ({"copies": ("q = p",)}, "The same but for units: q = p. Keep one of each."),
         ({"raw": spectrum(1e6), "scaled": spectrum(9e5)}, "scaling the columns does not help"),
-        ({"raw": spectrum(1e6), "estimated": True}, "κ is at least 1e+06: gradient descent needs 6.9e+06"),
+        (
+            {"raw": spectrum(1e6), "estimated": True},
+            "the condition number is at least 1e+06, and gradient descent needs 6.9e+06",
+        ),
         ({"r_squared": 5e-4}, "explains 0.05 % of the labels' variance: hardly any linear signal"),
         ({"n": 20, "r_squared": 0.3}, "of which about 26 % is what as many columns of pure noise"),
         ({"constant": ("c",), "d": 6}, "1 column never varies: drop it (c)."),
@@ -106,13 +118,18 @@ def test_findings_that_would_contradict_each_other_are_left_out():
 @pytest.mark.parametrize(
     ("changes", "passes", "solver", "why"),
     [
-        ({}, 3.0, "gdnp_metric", "may need 10 iterations; forming S once costs as much as 3 passes"),
-        ({}, 100.0, "gd", "gets there in at most 10 passes over the data; forming S costs as much as 100."),
+        ({}, 3.0, "auto", "took 4 steps; plain gradient descent may need 10 iterations."),
+        (
+            {},
+            100.0,
+            "gd",
+            "in at most 10 passes over the data; forming the covariance of the columns costs as much as 100.",
+        ),
         ({}, 8.0, "gd", "at most 10 passes"),  # S and the 4 steps after it would take 12
-        ({"raw": spectrum(None)}, 100.0, "gdnp_metric", "Plain gradient descent cannot get there"),
-        ({"estimated": True, "rank": None}, 1.0, "agd", "5 columns are too many to hold S"),
-        ({"fit": replace(FIT, converged=False)}, 3.0, "gdnp_metric", "had not quite settled after 4 steps"),
-        ({"separability": Separability("partial", 1, ())}, 3.0, "gdnp_metric", ", with a ridge (alpha > 0)."),
+        ({"raw": spectrum(None)}, 100.0, "auto", "plain gradient descent cannot get there"),
+        ({"estimated": True, "rank": None}, 1.0, "auto", "5 columns are too many to hold their covariance"),
+        ({"fit": replace(FIT, converged=False)}, 3.0, "auto", "had not quite settled after 4 steps"),
+        ({"separability": Separability("partial", 1, ())}, 3.0, "auto", ", with a ridge (alpha > 0):"),
         ({"separability": Separability("partial", 1, ())}, 1e3, "gd", ", with a ridge (alpha > 0);"),
     ],
 )
@@ -161,7 +178,7 @@ def test_separability_in_the_table(separability, text):
 
 
 @pytest.mark.parametrize(
-    ("count", "text"), [(1, "up to 1 iteration."), (2, "up to 2 iterations."), (100, "up to 100 iterations.")]
+    ("count", "text"), [(1, "up to 1 iteration,"), (2, "up to 2 iterations,"), (100, "up to 100 iterations,")]
 )
 def test_counts_in_words(count, text):
     raw = replace(PLAIN.raw, iterations=PredictedIterations(count, count, 1))

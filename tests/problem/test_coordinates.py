@@ -8,7 +8,7 @@ from designs import shrink_blocks
 from gdnp import GDNPClassifier, GDNPRegressor, Objective
 from gdnp.design import as_design
 from gdnp.losses import LOSSES, Loss
-from gdnp.problem.coordinates import Coordinates, standardise
+from gdnp.problem.coordinates import Coordinates, Gram, standardise
 from gdnp.solvers import Status
 
 LOSS = LOSSES["log_loss"]
@@ -214,3 +214,17 @@ def test_coefficients_beyond_float64_are_refused(rng, kind):
     ):
         kind(alpha=0.0).fit(X, y)
     assert np.isfinite(kind(alpha=1e-3).fit(X, y).coef_).all()
+
+
+def test_grams_add_up_and_change_their_centre_and_unit(rng):
+    """The parts of a Gram about 0 are its sum; its scatter about the mean is that of the rows."""
+    X, c, unit = rng.standard_normal((50, 3)) + 1.0, rng.random(50), np.array([1.0, 2.0, 0.5])
+
+    def of(rows):
+        return Gram(c[rows].sum(), c[rows] @ X[rows], (X[rows].T * c[rows]) @ X[rows])
+
+    found = (of(slice(0, 20)) + of(slice(20, 50))).rescaled(unit).central()
+    Z = X * unit
+    mean = c @ Z / c.sum()
+    np.testing.assert_allclose(found.mean, mean, rtol=1e-13)
+    np.testing.assert_allclose(found.scatter, ((Z - mean).T * c) @ (Z - mean), rtol=1e-11, atol=1e-11)

@@ -10,6 +10,7 @@ from designs import BACKENDS, shrink_blocks, whole_numbers
 from gdnp import Objective
 from gdnp.design import Choice, DenseDesign
 from gdnp.losses import LOSSES
+from gdnp.problem.gram import covariance
 from gdnp.problem.interface import Cost
 
 N, D = 300, 5
@@ -284,6 +285,63 @@ def test_moments_of_some_rows_are_theirs(rng):
     Z = X[index] - X[index].mean(axis=0)
     np.testing.assert_allclose(part.covariance.S, Z.T @ Z / len(index), rtol=1e-9, atol=1e-30)
     np.testing.assert_allclose(part.u, -y[index] @ Z / len(index), rtol=1e-9, atol=1e-20)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("alphas", [(0.1, 1e-5), (1e-5, 10.0), (0.1, 0.0), (0.0, 0.1)])
+def test_another_ridge_is_another_problem_on_the_same_rows(rng, form, alphas):
+    """Its standard coordinates, and what was made in them, follow without a pass where both have a ridge."""
+    X, y, _, weight = any_scale(rng)
+    options = {"fit_intercept": True, "sample_weight": weight}
+    first = Objective(FORMS[form](X), y, alpha=alphas[0], **options)
+    known = covariance(first.standardised)
+    expected = Objective(FORMS[form](X), y, alpha=alphas[1], **options)
+    passes = first.cost.passes
+    other = first.with_alpha(alphas[1])
+    np.testing.assert_array_equal(
+        other.standardised.coordinates.scale, expected.standardised.coordinates.scale
+    )
+    np.testing.assert_allclose(
+        other.standardised.coordinates.ridge, expected.standardised.coordinates.ridge, rtol=1e-13
+    )
+    if min(alphas) > 0.0:
+        assert first.cost.passes == passes
+        S = other.shared.covariance
+        assert S is not None
+        np.testing.assert_allclose(
+            S.scatter, covariance(expected.standardised).scatter, rtol=1e-9, atol=1e-14
+        )
+    x = rng.standard_normal(len(other.standardised.coordinates.scale) + 1)
+    assert other.standardised.point(x).value == pytest.approx(expected.standardised.point(x).value, rel=1e-12)
+    assert (first.alpha, other.alpha, known is first.standardised.shared.covariance) == (*alphas, True)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("loss", ["log_loss", "pseudo_huber"])
+def test_some_rows_in_coordinates_of_their_own_or_beside_all(rng, form, loss):
+    X, labels, targets, weight = any_scale(rng)
+    loss = LOSSES[loss]
+    y, index = target_of(loss, labels, targets), np.arange(0, len(labels), 2)
+    whole = Objective(FORMS[form](X), y, loss, alpha=0.1, fit_intercept=True, sample_weight=weight)
+    mass = whole.weight[index]
+    few = whole.restricted(Choice(index, len(index)), mass / mass.sum())
+    expected = Objective(
+        FORMS[form](X[index]), y[index], loss, alpha=0.1, fit_intercept=True, sample_weight=mass
+    )
+    x = rng.standard_normal(7)
+    assert few.standardised.point(x).value == pytest.approx(expected.standardised.point(x).value, rel=CLOSE)
+    standard = whole.with_alpha(0.01).standardised
+    beside = few.beside(standard, float(mass.sum()))
+    np.testing.assert_array_equal(beside.coordinates.scale, standard.coordinates.scale)
+    point, ridge = standard.point(x), standard.coordinates.ridge
+    risk = (mass / mass.sum()) @ loss.value(point.margins[index])
+    assert beside.point(x).value == pytest.approx(risk + 0.5 * ridge @ np.square(x[:-1]), rel=CLOSE)
+    coef, b = standard.raw(x)
+    np.testing.assert_allclose(beside.raw(x)[0], coef, rtol=1e-14)
+    assert beside.raw(x)[1] == pytest.approx(b)
+    Z = beside.design.block(0).dense(0, len(index)) - beside.coordinates.centre
+    spread = (mass / mass.sum()) @ np.square(Z * beside.coordinates.scale)
+    assert (spread <= beside.coordinates.variance * (1.0 + 1e-9) + 1e-25).all()
 
 
 # Moments, Eq. 1

@@ -1,25 +1,55 @@
-"""The commands; each returns what is to be done, so that nothing of it happens while words are parsed."""
+"""The commands, each loaded when it is called for: what they do needs seconds of imports, their names none.
 
-from typing import Annotated
+A command returns what is to be done, so that nothing of it happens while words are parsed.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from gdnp import __version__
-from gdnp.cli.claim import claim
-from gdnp.cli.data import data
-from gdnp.cli.diagnose import diagnose
 from gdnp.cli.errors import UsageError
-from gdnp.cli.explore import explore
-from gdnp.cli.fit import fit
-from gdnp.cli.predict import predict
-from gdnp.cli.reproduce import reproduce
 
-__all__ = ["app"]
+__all__ = ["COMMANDS", "app"]
+
+COMMANDS = {
+    "fit": "Fit a linear model to a table, say how good it is, and save it.",
+    "predict": "Predict with a saved model.",
+    "show": "Print a saved model.",
+    "diagnose": "Audit data: what is the matter, what it costs, what to do.",
+    "data": "List the data sets that are known by name.",
+    "reproduce": "Compute and draw an experiment of the paper, or all.",
+    "claim": "Print a claim about the paper, with its evidence.",
+    "explore": "Open a page to play with: lengths, directions and methods.",
+}
+"""A line for each, in the order of the help."""
+
+
+SETTINGS: dict[str, Any] = {
+    "pretty_exceptions_enable": False,
+    "rich_markup_mode": None,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+
+
+class Commands(TyperGroup):
+    """Names and lines stand here; the command itself is in the module of its name."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Load what is called for, to run it or to complete its options."""
+        name, known, rest = super().resolve_command(ctx, args)
+        if known is None or name is None:
+            return name, known, rest
+        alone = typer.Typer(add_completion=False, **SETTINGS)
+        alone.command(name)(getattr(import_module(f"gdnp.cli.{name}"), name))
+        return name, typer.main.get_command(alone), rest
 
 
 def _show_version(value: bool) -> None:
     if value:
-        print(f"gdnp {__version__}")
+        print(f"gdnp {version('gdnp')}")
         raise typer.Exit
 
 
@@ -29,18 +59,23 @@ def _root(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Length-direction decoupling: the experiments of the paper, and tools around them."""
+    """Linear models that converge on raw data, with a certificate; and the paper's experiments.
+
+    \b
+    gdnp fit churn.csv --target churned --out churn.skops
+    gdnp predict churn.skops new.csv --proba --out predictions.csv
+    gdnp --install-completion
+    """  # noqa: D301
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)
         raise typer.Exit(UsageError.code)
 
 
-app = typer.Typer(
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+def _stub() -> None:
+    """Stands for a command until that is called for."""
+
+
+app = typer.Typer(cls=Commands, **SETTINGS)
 app.callback(invoke_without_command=True)(_root)
-for command in (reproduce, claim, fit, predict, diagnose, data, explore):
-    app.command()(command)
+for name, line in COMMANDS.items():
+    app.command(name, help=line)(_stub)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from difflib import get_close_matches
 from functools import partial
 from typing import Annotated, Any
 
@@ -10,11 +9,10 @@ import typer
 
 from gdnp.cli.errors import UsageError
 from gdnp.cli.terminal import console_of, print_table
-from gdnp.cli.values import JsonOption
-from gdnp.paper import Table
+from gdnp.cli.values import JsonOption, one_of
 from gdnp.paper.claims import CLAIMS, ClaimResult, recorded_results, run_claims
 
-__all__ = ["claim", "one_of"]
+__all__ = ["claim"]
 
 DRAWN = {"figure-1": "Figure 1", "figure-2": "Figure 2", "figure-3": "Figure 3"}
 """Ids of what the paper draws: each stands for the claims about it."""
@@ -37,14 +35,6 @@ def claim(
     return partial(_claim, chosen, every, measure, as_json)
 
 
-def one_of(what: str, given: str, known: tuple[str, ...]) -> None:
-    """Refuse a word that is not known, with the nearest that is."""
-    if given not in known:
-        near = get_close_matches(given, known, 1)
-        advice = f"did you mean {near[0]}?" if near else f"it must be one of {', '.join(known)}."
-        raise UsageError(f"{what} is not known: {advice} Got {given!r}.")
-
-
 def _claim(chosen: list[str], every: bool, measure: bool, as_json: bool) -> None:
     results = run_claims(chosen) if measure else [r for r in recorded_results() if r.claim.id in chosen]
     if as_json:
@@ -59,7 +49,7 @@ def _claim(chosen: list[str], every: bool, measure: bool, as_json: bool) -> None
             (name, words, ", ".join(c.id for c in CLAIMS.values() if words in c.source))
             for name, words in DRAWN.items()
         ]
-        print_table(console, Table("Claims", ("id", "source", "verdict"), rows))
+        print_table(console, "Claims", ("id", "source", "verdict"), rows)
         return
     for result in results:
         for label, text in _plain(result).items():

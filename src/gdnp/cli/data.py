@@ -9,7 +9,6 @@ from typing import Any
 from gdnp.cli.terminal import console_of, print_table
 from gdnp.cli.values import JsonOption
 from gdnp.datasets import DATASETS, data_dir, files_of
-from gdnp.paper import Table
 
 __all__ = ["data"]
 
@@ -29,7 +28,7 @@ def _data(as_json: bool) -> None:
         (row["name"], _presence(row["files"]), str(row["path"] or "none needed")) for row in rows
     ]
     console = console_of()
-    print_table(console, Table("Data sets", ("name", "present", "file"), cells))
+    print_table(console, "Data sets", ("name", "present", "file"), cells)
     console.print("Files are looked for in GDNP_DATA where that is set, and downloaded on first use.")
 
 

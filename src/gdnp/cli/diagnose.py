@@ -1,59 +1,132 @@
 """``gdnp diagnose``."""
 
 import json
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import numpy as np
 import typer
+from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from gdnp._files import replacing
+from gdnp.cli.tables import Source, TableOptions, read_source, say, with_table_options
 from gdnp.cli.terminal import console_of
-from gdnp.cli.values import JsonOption
-from gdnp.datasets import load
+from gdnp.cli.values import DataArgument, JsonOption, TargetOption, check_out, plain, text
+from gdnp.datasets import Dataset
 from gdnp.diagnose import Diagnosis, sections
 from gdnp.diagnose import diagnose as audit
+from gdnp.tables import task_of
 
 __all__ = ["diagnose"]
 
+MOST_CLASSES = 10
+"""Classes that are audited, each against the rest."""
 
+
+@with_table_options
 def diagnose(
-    source: Annotated[str, typer.Argument(metavar="DATA", help="A file or a name of gdnp data.")],
-    target: Annotated[
-        str | None,
-        typer.Option(metavar="COLUMN", help="Of a CSV or Parquet file: the labels; by default the last."),
-    ] = None,
+    data: DataArgument,
+    target: TargetOption = None,
+    symbols: Annotated[
+        bool, typer.Option("--symbols", help="Also the numbers, in the symbols of the paper.")
+    ] = False,
+    table: Any = None,
     as_json: JsonOption = False,
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the JSON document there as well.")
     ] = None,
 ) -> Callable[[], None]:
-    """Audit data of two classes: what is the matter, what it costs, what to do."""
-    return partial(_diagnose, source, target, as_json, out)
+    """Audit data: what is the matter, what it costs, what to do.
+
+    \b
+    gdnp diagnose churn.csv --target churned
+    gdnp diagnose breast_cancer --symbols
+    """  # noqa: D301
+    return lambda: _diagnose(data, target, table, out, symbols=symbols, as_json=as_json)
 
 
-def _diagnose(source: str, target: str | None, as_json: bool, out: Path | None) -> None:
+def _diagnose(
+    data: str, target: str | None, table: TableOptions, out: Path | None, *, symbols: bool, as_json: bool
+) -> None:
+    check_out(out)
     if out is not None and out.exists():
         raise FileExistsError(f"--out should name a new file. Got {out}, which is there: delete it first.")
-    with console_of(stderr=True).status(f"Reading and auditing {source}"):  # on a terminal only
-        found = audit(load(source, target=target))
-    document = json.dumps(found.to_dict(), indent=1, allow_nan=False)
+    with console_of(stderr=True).status(f"Reading and auditing {data}"):  # on a terminal only
+        source = read_source(data, target, table)
+        found = _audits(data, source)
+    columns = source.columns.columns_ if source.columns else []
+    several = [{"class": label} | one.to_dict() for label, one in found]
+    words = _about_columns(columns, len(source.target.labels))
+    whole = several[0] if len(several) == 1 else {"name": found[0][1].name, "classes": several}
+    whole = whole | {"columns": words, "table": columns or None}
+    document = json.dumps(whole, indent=1, allow_nan=False, ensure_ascii=False)
     if out is not None:
         with replacing(out) as beside:
             beside.write_text(document + "\n", encoding="utf-8")
     if as_json:
         print(document)
         return
-    _print(found)
-
-
-def _print(found: Diagnosis) -> None:
     console = console_of()
-    console.print(Text(f"Diagnosis of {found.name}", "bold"))
+    first = found[0][1]
+    made = f", {source.raw:,} columns as {first.d:,} numbers" if source.columns else f", {first.d:,} columns"
+    console.print(Text(f"Diagnosis of {first.name}: {first.n:,} rows{made}", "bold"))
+    _points(console, words)
+    shared = set(found[0][1].findings).intersection(*(one.findings for _, one in found))
+    console.print(Text("\nWhat is the matter", "bold"))
+    _points(console, [sentence for sentence in first.findings if sentence in shared] or ["Nothing."])
+    for label, one in found:
+        own = [sentence for sentence in one.findings if sentence not in shared]
+        if len(found) > 1 and (own or symbols):
+            console.print(Text(f"\n{text(label)} against the rest", "bold"))
+            _points(console, own)
+        if symbols:
+            _numbers(console, one)
+    console.print(Text(f"\nSuggested solver: {first.solver}", "bold"))
+    console.print(Padding(Text(first.advice), (0, 0, 0, 2), expand=False))
+
+
+def _audits(data: str, source: Source) -> list[tuple[Any, Diagnosis]]:
+    """One for two classes, and for several one for each against the rest; numbers are cut at their median."""
+    y = source.target.labels
+    name = Path(data).name
+    X, names = _without_coding(source)
+    numbers = source.target.numbers
+    if numbers is not None and task_of(source.target)[0] == "regression":
+        middle = min(float(np.median(numbers)), np.unique(numbers)[-2])  # so that some are above it
+        say(f"the target is a number: rows above {middle:.4g} are compared with those up to it.")
+        y = numbers > middle
+    labels, counts = np.unique(y, return_counts=True)
+    if len(labels) <= 2:
+        return [(None, audit(Dataset(name, X, y, names)))]
+    if len(labels) > MOST_CLASSES:
+        say(f"of {len(labels)} classes the {MOST_CLASSES} with most rows are compared with the rest.")
+    chosen = labels[np.sort(np.argsort(-counts, kind="stable")[:MOST_CLASSES])]
+    return [(plain(label), audit(Dataset(name, X, y == label, names))) for label in chosen]
+
+
+def _without_coding(source: Source) -> tuple[Any, tuple[str, ...] | None]:
+    """Columns without the first level of each category, which the others give: that is no news."""
+    X: Any = np.asarray(source.X) if hasattr(source.X, "iloc") else source.X
+    if source.columns is None or source.names is None:
+        return X, source.names
+    heads = [name.rpartition(" = ")[0] for name in source.names]
+    kept = [j for j, head in enumerate(heads) if not head or heads.count(head) == 1 or head in heads[:j]]
+    return X[:, kept], tuple(source.names[j] for j in kept)
+
+
+def _about_columns(columns: Sequence[dict[str, Any]], rows: int) -> list[str]:
+    """Gaps, and what was left out, by name."""
+    gaps = [f"{c['name']} ({100.0 * c['gaps'] / rows:.2g} %)" for c in columns if c["gaps"] and c["makes"]]
+    left = [f"{c['name']} ({c['kind']}: {c['note']})" for c in columns if not c["makes"]]
+    said = [f"Rows with gaps: {', '.join(gaps)}. They become the median, or a level, with an indicator."]
+    return said * bool(gaps) + [f"Left out: {', '.join(left)}. --keep takes a column in."] * bool(left)
+
+
+def _numbers(console: Console, found: Diagnosis) -> None:
     tables = sections(found)
     width = max(len(name) for _, rows in tables for name, _ in rows)
     for title, rows in tables:
@@ -62,10 +135,12 @@ def _print(found: Diagnosis) -> None:
         for name, value in rows:
             grid.add_row(Text(name), Text(value))
         console.print(Text(f"\n{title}", "bold"), Padding(grid, (0, 0, 0, 2), expand=False), sep="\n")
-    console.print(Text("\nWhat this means", "bold"))
+    console.print(Text("\nWhat the paper says of such data", "bold"))
+    _points(console, found.theory)
+
+
+def _points(console: Console, sentences: Sequence[str]) -> None:
     points = RichTable.grid(padding=(0, 1))
-    for sentence in found.findings:
+    for sentence in sentences:
         points.add_row("-", Text(sentence))
     console.print(Padding(points, (0, 0, 0, 2), expand=False))
-    console.print(Text(f"\nSuggested solver: {found.solver}", "bold"))
-    console.print(Padding(Text(found.advice), (0, 0, 0, 2), expand=False))

@@ -5,32 +5,35 @@ import math
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
 
+from gdnp._files import require
 from gdnp.cli.errors import NotConverged, UsageError
-from gdnp.cli.fit_summary import in_words, summary_of, worst_certificate
-from gdnp.cli.values import DataArgument, JsonOption, TargetOption, check_out
-from gdnp.datasets import DATASETS, Dataset, load
-from gdnp.datasets.files import frame_of, require
-from gdnp.estimators import GDNPClassifier, GDNPRegressor
+from gdnp.cli.report import document_of, print_columns, print_report, spread_of, worst_certificate
+from gdnp.cli.scores import FEWEST, folds_of, held_out
+from gdnp.cli.tables import Source, TableOptions, read_source, say, with_table_options
+from gdnp.cli.terminal import console_of
+from gdnp.cli.values import DataArgument, JsonOption, TargetOption, check_out, one_of, plain, text
+from gdnp.estimators import GDNPClassifier, GDNPClassifierCV, GDNPRegressor, GDNPRegressorCV
 from gdnp.estimators.fitting import SOLVERS
 from gdnp.losses import LOSSES
 from gdnp.models import Model, save_model
 from gdnp.solvers.state import Status
+from gdnp.tables import task_of
+from gdnp.tables.target import numbers_of
 
 __all__ = ["fit"]
 
 TASKS = ("classification", "regression")
-MOST_CLASSES = 20
-"""Whole numbers are labels where at most this many differ, and each stands in two rows on average."""
+ALPHA = 1e-4
+"""The ridge where there are too few rows to choose one, that of the estimators."""
 
 
 def _losses() -> str:
@@ -38,22 +41,18 @@ def _losses() -> str:
     return "; ".join(f"{task}: {names[task]}" for task in TASKS) + "."
 
 
-def _check_one_of(option: str, value: str | None, allowed: Iterable[str]) -> None:
-    if value is not None and value not in allowed:
-        raise UsageError(f"{option} must be one of {', '.join(allowed)}. Got {value!r}.")
-
-
-def _delta(delta: str, loss: str | None) -> float | str:
-    robust = [name for name, known in LOSSES.items() if hasattr(known, "delta")]
-    if loss not in robust:
-        raise UsageError(f"--delta needs one of --loss {', '.join(robust)}. Got --loss {loss}.")
+def _positive(option: str, given: str | None, word: str) -> float | str | None:
+    """A number, 0 for alpha included, or a word that stands for one."""
+    if given is None or given == word:
+        return given
     try:
-        value = math.inf if delta == "auto" else float(delta)
+        value = float(given)
     except ValueError:
         value = math.nan
-    if not value > 0.0 or (delta != "auto" and value == math.inf):
-        raise UsageError(f"--delta must be a number above 0 or auto. Got {delta!r}.")
-    return delta if delta == "auto" else value
+    if not 0.0 <= value < math.inf or (option == "--delta" and value == 0.0):
+        least = "above 0" if option == "--delta" else "of at least 0"
+        raise UsageError(f"{option} must be a finite number {least} or {word}. Got {given!r}.")
+    return value
 
 
 @dataclass(frozen=True)
@@ -62,15 +61,35 @@ class FitOptions:
 
     data: str
     target: str | None
+    table: TableOptions
     task: str | None
     loss: str | None
+    test: float | None
+    folds: int | None
+    dry_run: bool
     strict: bool
     out: Path | None
     as_json: bool
     force: bool
     settings: dict[str, Any]
 
+    @property
+    def auto(self) -> bool:
+        """Whether cross-validation chooses alpha."""
+        return bool(self.settings["alpha"] == "auto")
 
+    def estimator(self, task: str, *, alpha: float | None = None) -> Any:
+        """A new one; with `alpha`, that of a choice that was made."""
+        classifies = task == "classification"
+        loss = self.loss or ("log_loss" if classifies else "squared_error")
+        if self.auto and alpha is None:
+            chosen = {name: value for name, value in self.settings.items() if name != "alpha"}
+            return (GDNPClassifierCV if classifies else GDNPRegressorCV)(loss, **chosen)
+        settings = self.settings | ({} if alpha is None else {"alpha": alpha})
+        return (GDNPClassifier if classifies else GDNPRegressor)(loss, **settings)
+
+
+@with_table_options
 def fit(
     data: DataArgument,
     target: TargetOption = None,
@@ -78,43 +97,78 @@ def fit(
         str | None,
         typer.Option(
             metavar="|".join(TASKS),
+            autocompletion=lambda: list(TASKS),
             help="By default that of --loss; else classification for text, booleans and a few whole numbers.",
         ),
     ] = None,
-    loss: Annotated[str | None, typer.Option(help=_losses())] = None,
+    loss: Annotated[
+        str | None, typer.Option(metavar="NAME", help=_losses(), autocompletion=lambda: list(LOSSES))
+    ] = None,
     delta: Annotated[
         str | None,
-        typer.Option(help="Of huber and pseudo_huber: a number in the units of the target (1), or auto."),
+        typer.Option(
+            metavar="NUMBER|auto", help="Of huber and pseudo_huber, in the units of the target; else 1."
+        ),
     ] = None,
-    alpha: Annotated[float, typer.Option(min=0.0, help="Ridge: plus alpha/2 ‖coef‖².")] = 1e-4,
-    tol: Annotated[float, typer.Option(min=0.0, help="Relative suboptimality.")] = 1e-8,
-    max_iter: Annotated[int, typer.Option(min=1, help="Iterations at most.")] = 1000,
-    solver: Annotated[str, typer.Option(help=f"One of {', '.join(SOLVERS)}.")] = "auto",
+    alpha: Annotated[
+        str, typer.Option(metavar="NUMBER|auto", help="Ridge: plus alpha/2 ‖coef‖²; auto cross-validates.")
+    ] = "auto",
+    test: Annotated[
+        float | None, typer.Option(min=0.0, max=0.9, metavar="SHARE", help="Hold out for the score.")
+    ] = None,
+    cv: Annotated[
+        int | None, typer.Option(min=0, metavar="FOLDS", help="Score by cross-validation; 0: none.")
+    ] = None,
+    table: Any = None,
+    tol: Annotated[float, typer.Option(min=0.0, metavar="NUMBER", help="Relative suboptimality.")] = 1e-8,
+    max_iter: Annotated[int, typer.Option(min=1, metavar="COUNT", help="Iterations at most.")] = 1000,
+    solver: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help=f"One of {', '.join(SOLVERS)}.", autocompletion=lambda: list(SOLVERS)
+        ),
+    ] = "auto",
     no_intercept: Annotated[bool, typer.Option("--no-intercept", help="Fit through zero.")] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 4, and save nothing, if tol is not met.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done with each column, and stop.")
     ] = False,
     out: Annotated[Path | None, typer.Option(metavar="MODEL.skops", help="Where to save the model.")] = None,
     as_json: JsonOption = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a model that is there.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="A line an iteration on stderr.")] = False,
-) -> Callable[[], None]:
-    """Fit a linear classifier or regressor, say how good it is, and save it."""
-    _check_one_of("--task", task, TASKS)
-    _check_one_of("--loss", loss, LOSSES)
-    _check_one_of("--solver", solver, SOLVERS)
+) -> Any:
+    """Fit a linear classifier or regressor, say how good it is, and save it.
+
+    \b
+    gdnp fit churn.csv --target churned --out churn.skops
+    gdnp fit prices.csv.gz --sep ';' --loss huber --delta auto
+    gdnp fit sales.parquet --drop notes --id customer --dry-run
+    """  # noqa: D301
+    one_of("--task", task, TASKS)
+    one_of("--loss", loss, LOSSES)
+    one_of("--solver", solver, SOLVERS)
     if loss is not None and task not in (None, LOSSES[loss].task):
         raise UsageError(f"--task {task} needs a loss for it. Got --loss {loss}.")
-    for name, value in (("--alpha", alpha), ("--tol", tol)):
-        if not math.isfinite(value):
-            raise UsageError(f"{name} must be a finite number. Got {value}.")
+    if not math.isfinite(tol):
+        raise UsageError(f"--tol must be a finite number. Got {tol}.")
     if force and out is None:
         raise UsageError("--force overwrites the model that --out names: it needs --out.")
-    settings = {"alpha": alpha, "fit_intercept": not no_intercept, "solver": solver, "tol": tol}
-    settings |= {"max_iter": max_iter, "verbose": int(verbose)}
+    if test is not None and cv:
+        raise UsageError("--test holds rows out once and --cv several times: give one of them. Got both.")
+    settings = {"alpha": _positive("--alpha", alpha, "auto"), "fit_intercept": not no_intercept}
+    settings |= {"solver": solver, "tol": tol, "max_iter": max_iter, "verbose": int(verbose)}
     if delta is not None:
-        settings["delta"] = _delta(delta, loss)
-    return partial(_fit, FitOptions(data, target, task, loss, strict, out, as_json, force, settings))
+        robust = [name for name, known in LOSSES.items() if hasattr(known, "delta")]
+        if loss not in robust:
+            raise UsageError(f"--delta needs one of --loss {', '.join(robust)}. Got --loss {loss}.")
+        settings["delta"] = _positive("--delta", delta, "auto")
+    options = FitOptions(
+        data, target, table, task, loss, test, cv, dry_run, strict, out, as_json, force, settings
+    )
+    return lambda: _fit(options)
 
 
 def _fit(options: FitOptions) -> None:
@@ -125,54 +179,110 @@ def _fit(options: FitOptions) -> None:
                 f"{options.out} is already there: choose another --out, or overwrite it with --force."
             )
         require("skops", "Saving and loading a model")
-    if options.target is not None and options.data in DATASETS:
-        raise UsageError(f"--target names a column of a file. Got it for the data set {options.data!r}.")
-    dataset = load(options.data, target=options.target)
-    task = _task(options, dataset.y)
-    model, said, seconds = _fitted(options, dataset, task)
-    worst = worst_certificate(model)
-    converged = worst.status is Status.CONVERGED
-    saved = None
-    if options.out is not None and (converged or not options.strict):
-        saved = save_model(model, options.out, overwrite=options.force)
+    source = read_source(options.data, options.target, options.table)
+    task, why = _task(options, source)
+    y: Any = source.target.labels if task == "classification" else source.target.numbers
+    about = {
+        "data": options.data,
+        "target": source.target.name if source.columns else None,
+        "rows": source.X.shape[0],
+        "columns": source.raw,
+        "made": source.X.shape[1],
+        "table": source.columns.columns_ if source.columns else None,
+        "task": task,
+        "why": why,
+    }
+    if options.dry_run:
+        _print_plan(options, about)
+        return
+    few = len(y) < FEWEST or folds_of(y, task == "classification") < 3  # held out, left out, and left
+    if options.auto and few:
+        say(f"too few rows, or of a class, to choose alpha by cross-validation: it is {ALPHA:g} (--alpha).")
+    alpha = ALPHA if options.auto and few else None
+    score, chosen = held_out(
+        lambda: options.estimator(task, alpha=alpha), source.X, y, options.test, options.folds
+    )
+    chosen = chosen if score is not None and score["spread"] is None else None
+    model, said, seconds = _fitted(options, source, task, y, alpha or getattr(chosen, "alpha_", None))
+    if score is not None:
+        mean = (
+            f"{float(np.mean(y)):.4g}, the mean"
+            if task == "regression"
+            else f"{_commonest(y)!r} for every row"
+        )
+        score["note"] = f"The baseline says {mean}. Below is the model of all rows."
+    about |= {"score": score, "auto": options.auto and not few, "seconds": seconds, "model": None}
     for sentence in said:
-        print(f"gdnp: {sentence}", file=sys.stderr)
-    summary = summary_of(options.data, dataset, task, model, seconds, saved)
-    print(json.dumps(summary, indent=1, allow_nan=False) if options.as_json else in_words(summary))
+        say(sentence)
+    model.sd_ = spread_of(source.X)
+    converged = worst_certificate(model).status is Status.CONVERGED
+    if options.out is not None and (converged or not options.strict):
+        about["model"] = str(options.out)
+        model.report_ = json.dumps(about)
+        save_model(model, options.out, overwrite=options.force)
+    found = document_of(model, about)
+    if options.as_json:
+        print(json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False))
+    else:
+        print_report(console_of(), found)
     if options.strict and not converged:
         sys.stdout.flush()
         unsaved = "" if options.out is None else f"; {options.out} is not written"
-        raise NotConverged(f"--strict: {worst.status.message}{unsaved}.")
+        raise NotConverged(f"--strict: {found['message']}{unsaved}.")
 
 
-def _task(options: FitOptions, y: NDArray[Any]) -> str:
-    """What is asked for, and otherwise what the target looks like."""
-    numeric = y.dtype.kind == "f"
-    whole = numeric and bool((y == np.floor(y)).all())
+def _print_plan(options: FitOptions, about: dict[str, Any]) -> None:
+    if options.as_json:
+        print(json.dumps(about, indent=1, allow_nan=False, ensure_ascii=False))
+        return
+    console = console_of()
+    if about["table"]:
+        print_columns(console, about["table"])
+    because = f", since {about['why']} (--task says another)" if about["why"] else ""
+    console.print(f"Task: {about['task']}{because}.", markup=False, soft_wrap=True)
+    console.print("Nothing was fitted.")
+
+
+def _commonest(y: NDArray[Any]) -> str:
+    labels, counts = np.unique(y, return_counts=True)
+    return text(plain(labels[counts.argmax()]))
+
+
+def _task(options: FitOptions, source: Source) -> tuple[str, str | None]:
+    """What is asked for, and otherwise what the target looks like and why."""
+    target = source.target
     asked = options.task or (LOSSES[options.loss].task if options.loss else None)
     if asked is None:
-        few = whole and len(np.unique(y)) <= min(MOST_CLASSES, len(y) / 2)
-        return "classification" if few or not numeric else "regression"
-    if asked == "regression" and not numeric:
-        raise ValueError(f"The target of a regression must be numbers. Got {str(y[0])!r}: encode it.")
-    if asked == "classification" and numeric and not whole:
+        return task_of(target)
+    if asked == "regression" and target.numbers is None:
+        row = int(np.flatnonzero(np.isnan(numbers_of(target.labels)))[0])
         raise ValueError(
-            f"The target of a classification must be labels. Got {y[y != np.floor(y)][0]:g}: "
-            "use --task regression."
+            f"The target of a regression must be numbers. Got {str(target.labels[row])!r} in row "
+            f"{np.flatnonzero(target.rows)[row] + 1} of {target.name!r}: --missing makes it a gap."
         )
-    return asked
+    if asked == "classification" and target.numbers is not None:
+        broken = target.numbers[target.numbers != np.floor(target.numbers)]
+        if len(broken):
+            raise ValueError(
+                f"The target of a classification must be labels. Got {broken[0]:g}: use --task regression."
+            )
+    return asked, None
 
 
-def _fitted(options: FitOptions, dataset: Dataset, task: str) -> tuple[Model, list[str], float]:
-    """The model, what was warned of, and the seconds of the fit."""
-    X = frame_of(dataset, "Data with names of columns")
-    kind = GDNPClassifier if task == "classification" else GDNPRegressor
-    default = "log_loss" if task == "classification" else "squared_error"
-    model = kind(options.loss or default, **options.settings)
+def _fitted(
+    options: FitOptions, source: Source, task: str, y: Any, alpha: float | None
+) -> tuple[Model, list[str], float]:
+    """The model of all rows, what was warned of, and the seconds; `alpha` is known where it was chosen."""
     begin = time.perf_counter()
+    if options.auto and alpha is None:
+        with warnings.catch_warnings():  # the fit of all rows says what there is to say
+            warnings.simplefilter("ignore")
+            alpha = float(options.estimator(task).fit(source.X, y).alpha_)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        model.fit(X, dataset.y)
+        model = options.estimator(task, alpha=alpha).fit(source.X, y)
     seconds = time.perf_counter() - begin
     model.set_params(verbose=0)
+    if source.columns is not None:
+        model = Pipeline([("columns", source.columns), ("model", model)])
     return model, [" ".join(str(warning.message).split()) for warning in caught], seconds

@@ -1,94 +1,145 @@
 """``gdnp predict``."""
 
-import csv
 import json
 import sys
 import warnings
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
 
-from gdnp._files import replacing
+from gdnp._files import replacing, require
 from gdnp.cli.errors import UsageError
-from gdnp.cli.values import SCORES, DataArgument, JsonOption, TargetOption, check_out, plain, score, text
-from gdnp.models import load_model, read_rows
+from gdnp.cli.scores import NAMES, scores_of
+from gdnp.cli.tables import TableOptions, say, with_table_options
+from gdnp.cli.values import DataArgument, JsonOption, TargetOption, check_out, number, plain, text
+from gdnp.models import Model, estimator_of, load_model, read_rows
+from gdnp.tables import column_of
+from gdnp.tables.target import numbers_of
 
 __all__ = ["predict"]
 
 
-def predict(
+def _predict_options(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model that gdnp fit saved.")],
     data: DataArgument,
     proba: Annotated[
         bool, typer.Option("--proba", help="Also the probability of each class, a column each.")
     ] = False,
     target: TargetOption = None,
+    id: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN", help="Written beside the predictions; repeatable.")
+    ] = None,
+    table: Any = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE.csv", help="Where the predictions go; else stdout.")
+        Path | None, typer.Option(metavar="FILE", help="Where to write, .parquet or CSV; else stdout.")
     ] = None,
     as_json: JsonOption = False,
-) -> Callable[[], None]:
-    """Predict with a saved model: one prediction a line, as CSV."""
-    return partial(_predict, model, data, proba, target, out, as_json)
+) -> Any:
+    """Predict with a saved model: a prediction for each row, and a score where the target is there.
+
+    \b
+    gdnp predict churn.skops new.csv --id customer_id
+    gdnp predict churn.skops new.csv --proba --out predictions.parquet
+    """  # noqa: D301
+    return lambda: _predict(model, data, target, id or [], table, proba=proba, out=out, as_json=as_json)
 
 
-def _predict(file: Path, data: str, proba: bool, target: str | None, out: Path | None, as_json: bool) -> None:
+predict = with_table_options(_predict_options, columns=False)
+
+
+def _predict(
+    file: Path,
+    data: str,
+    target: str | None,
+    ids: list[str],
+    options: TableOptions,
+    *,
+    proba: bool,
+    out: Path | None,
+    as_json: bool,
+) -> None:
     check_out(out)
     if out is not None and out.exists():
         for name, path in (("MODEL", file), ("DATA", Path(data))):
             if path.exists() and out.samefile(path):
                 raise UsageError(f"--out must not be {name} itself. Got {out}.")
     model = load_model(file)
-    classifies = hasattr(model, "classes_")
-    if proba and not classifies:
+    classes = getattr(estimator_of(model), "classes_", None)
+    if proba and classes is None:
         raise UsageError(f"--proba needs a classifier. Got a regressor in {file}.")
-    rows = read_rows(model, data, target=target)
-    with warnings.catch_warnings():
+    rows = read_rows(model, data, target=target, reading=options.reading)
+    if ids and rows.frame is None:
+        raise UsageError(f"--id names a column of a table. Got it for {data}.")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
         # The columns are matched already; scikit-learn only sees an array without names.
         warnings.filterwarnings("ignore", message="X does not have valid feature names", category=UserWarning)
-        predicted = model.predict(rows.X)
-        shares = model.predict_proba(rows.X) if proba else None
-    classes = [plain(label) for label in model.classes_] if classifies else None
-    scored = None if rows.y is None else score(model, predicted, rows.y)
-    header = ["prediction"]
+        try:
+            X = model[0].transform(rows.X) if isinstance(model, Pipeline) else rows.X
+        except ValueError as error:
+            raise ValueError(f"{data}: {error}") from error
+        linear = estimator_of(model)
+        predicted = linear.predict(X)
+        shares = linear.predict_proba(X) if proba else None
+    for warning in caught:
+        say(f"{warning.message}")
+    scored = None if rows.y is None else _scores(linear, X, rows.y)
+    columns = {
+        name: rows.frame[name].tolist() for name in (column_of(rows.frame.columns, i, "--id") for i in ids)
+    }
+    columns["prediction"] = [plain(value) for value in predicted]
     if shares is not None and classes is not None:
-        header += [f"probability_{text(label)}" for label in classes]
+        columns |= {f"probability_{text(plain(c))}": shares[:, k].tolist() for k, c in enumerate(classes)}
     if out is not None:
-        with replacing(out) as beside, beside.open("w", encoding="utf-8", newline="") as opened:
-            _write_csv(opened, header, predicted, shares)
-        print(f"gdnp: {len(predicted)} predictions are in {out}.", file=sys.stderr)
+        with replacing(out) as beside:
+            _write(columns, beside)
+        say(f"{len(predicted):,} predictions are in {out}.")
     if as_json:
         document = {
             "model": str(file),
             "data": data,
             "rows": len(predicted),
             "score": scored,
-            "classes": classes,
-            "predictions": [plain(value) for value in predicted],
+            "classes": None if classes is None else [plain(label) for label in classes],
+            "predictions": columns["prediction"],
             "probabilities": None if shares is None else shares.tolist(),
+            "ids": {name: columns[name] for name in list(columns)[: len(ids)]},
             "out": None if out is None else str(out),
         }
-        print(json.dumps(document, allow_nan=False))
+        print(json.dumps(document, allow_nan=False, ensure_ascii=False, default=str))
     elif out is None:
-        _write_csv(sys.stdout, header, predicted, shares)
+        _write(columns, sys.stdout)
     if scored is not None:
-        print(
-            f"gdnp: {SCORES[scored['name']]} {scored['value']:.4f} on {len(predicted)} rows.", file=sys.stderr
-        )
+        shown = ", ".join(f"{NAMES[name]} {value:.4f}" for name, value in scored["values"].items())
+        say(f"{shown} on {scored['rows']:,} rows.")
 
 
-def _write_csv(
-    opened: TextIO, header: list[str], predicted: NDArray[Any], shares: NDArray[np.float64] | None
-) -> None:
-    writer = csv.writer(opened, lineterminator="\n")
-    writer.writerow(header)
-    if shares is None:
-        writer.writerows([text(plain(value))] for value in predicted)
+def _scores(model: Model, X: Any, y: Any) -> dict[str, Any] | None:
+    """On the rows that have a target that the model knows; None where no row has."""
+    if hasattr(model, "classes_"):
+        known = {text(plain(label)): label for label in model.classes_}
+        found = [known.get(text(plain(value))) for value in y]
+        rows = np.array([label is not None for label in found])
+        y = np.array([label for label in found if label is not None])
     else:
-        for value, row in zip(predicted, shares.tolist(), strict=True):
-            writer.writerow([text(plain(value)), *row])
+        y = numbers_of(y)
+        rows = np.isfinite(y)
+        y = y[rows]
+        if len(y) < 2 or y.min() == y.max():
+            return None
+    if not rows.any():
+        return None
+    values = scores_of(model, X[rows], y)
+    return {"rows": int(rows.sum()), "values": {name: number(value) for name, value in values.items()}}
+
+
+def _write(columns: dict[str, list[Any]], to: Any) -> None:
+    """As Parquet where the name says so, else as CSV."""
+    frame = require("pandas", "Writing a table").DataFrame(columns)
+    if isinstance(to, Path) and to.suffix.lower() in (".parquet", ".pq"):
+        frame.to_parquet(to, index=False)
+    else:
+        frame.to_csv(to, index=False, lineterminator="\n", sep="\t" if str(to).endswith(".tsv") else ",")

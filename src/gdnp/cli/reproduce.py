@@ -9,10 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from gdnp import paper
-from gdnp.cli.claim import one_of
 from gdnp.cli.errors import ClaimFailed, UsageError
 from gdnp.cli.terminal import Terminal, console_of, print_table
-from gdnp.cli.values import JsonOption
+from gdnp.cli.values import JsonOption, one_of
 from gdnp.paper import OptionError, Options, Outcome, Store, Unavailable, redraw
 
 __all__ = ["reproduce"]
@@ -23,7 +22,12 @@ REPORT = "report.html"
 
 def reproduce(
     name: Annotated[
-        str, typer.Argument(metavar="[NAME]", help=f"One of {', '.join(paper.EXPERIMENTS)}.")
+        str,
+        typer.Argument(
+            metavar="[NAME]",
+            help=f"One of {', '.join(paper.EXPERIMENTS)}.",
+            autocompletion=lambda: list(paper.EXPERIMENTS),
+        ),
     ] = "",
     data: Annotated[
         list[str] | None,
@@ -134,7 +138,7 @@ def _print_outcomes(outcomes: dict[str, Outcome], as_json: bool, report: Path | 
     console = console_of()
     for name, outcome in outcomes.items():
         for table in _experiment(name).tables(outcome.summary):
-            print_table(console, table)
+            print_table(console, table.title, table.columns, table.rows, table.note)
         for panel in outcome.summary.get("panels", ()):
             console.print(f"[bold]{panel['label']}[/bold]")
             for sentence in panel["findings"]:

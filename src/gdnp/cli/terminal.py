@@ -1,9 +1,10 @@
 """Consoles, tables and progress: data on stdout, everything else on stderr."""
 
 import os
+import re
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -11,8 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
-
-from gdnp.paper import Table
+from rich.text import Text
 
 __all__ = ["Terminal", "console_of", "print_table"]
 
@@ -29,18 +29,19 @@ def console_of(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, highlight=False, width=width, **plain)
 
 
-def print_table(console: Console, table: Table) -> None:
-    """A table of an experiment, with its note."""
-    shown = RichTable(
-        title=table.title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False
-    )
-    for k, column in enumerate(table.columns):
-        shown.add_column(column, justify="left" if k == 0 else "right", no_wrap=k == 0)
-    for row in table.rows:
-        shown.add_row(*row)
-    console.print(shown)
-    if table.note:
-        console.print(table.note, markup=False)
+def print_table(
+    console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str = ""
+) -> None:
+    """Rows under the names of columns, the first of which names the row, and a note."""
+    shown = RichTable(box=SIMPLE_HEAD, pad_edge=False)
+    for k, column in enumerate(columns):
+        words = not all(re.fullmatch(r"[-+\d.,e± %]*", row[k]) for row in rows)
+        shown.add_column(column, justify="left" if k == 0 or words else "right", no_wrap=k == 0)
+    for row in rows:
+        shown.add_row(*map(Text, row))
+    console.print(Text(title, "bold"), shown, sep="\n")
+    if note:
+        console.print(note, markup=False)
 
 
 class Terminal:

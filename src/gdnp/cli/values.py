@@ -1,39 +1,31 @@
 """What ``gdnp fit`` and ``gdnp predict`` share: arguments, scores, labels and numbers as files have them."""
 
 import math
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Annotated, Any
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
-from sklearn.metrics import r2_score
 
 from gdnp.cli.errors import UsageError
-from gdnp.models import Model
 
-__all__ = [
-    "SCORES",
-    "DataArgument",
-    "JsonOption",
-    "TargetOption",
-    "check_out",
-    "number",
-    "plain",
-    "score",
-    "text",
-]
+__all__ = ["DataArgument", "JsonOption", "TargetOption", "check_out", "number", "one_of", "plain", "text"]
 
 DataArgument = Annotated[
-    str, typer.Argument(metavar="DATA", help="A name of gdnp data, or a LIBSVM, CSV, TSV or Parquet file.")
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="CSV, TSV, Parquet, Arrow or LIBSVM, packed or not; - is stdin; or a name of gdnp data.",
+    ),
 ]
 TargetOption = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Column with the target; by default the last of a CSV or Parquet."),
+    typer.Option(metavar="COLUMN", help="What is predicted, by name or number; by default the last column."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-SCORES = {"accuracy": "accuracy", "r2": "R²"}
 
 
 def check_out(out: Path | None) -> None:
@@ -53,18 +45,12 @@ def check_out(out: Path | None) -> None:
         ) from error
 
 
-def score(model: Model, predicted: NDArray[Any], y: NDArray[Any]) -> dict[str, Any] | None:
-    """Accuracy or R²; None where the target is a placeholder, as LIBSVM files without labels have."""
-    if hasattr(model, "classes_"):
-        classes = model.classes_
-        if {classes.dtype.kind, y.dtype.kind} not in ({"f"}, {"i", "f"}, {"b"}, {"U"}):
-            classes, predicted, y = map(_texts, (classes, predicted, y))
-        if not np.isin(y, classes).any():
-            return None
-        return {"name": "accuracy", "value": float(np.mean(predicted == y))}
-    if y.dtype.kind != "f" or len(y) < 2 or y.min() == y.max():
-        return None
-    return {"name": "r2", "value": float(r2_score(y, predicted))}
+def one_of(what: str, given: str | None, known: Iterable[str]) -> None:
+    """Refuse a word that is not known, with the nearest that is; None is no word."""
+    if given is not None and given not in known:
+        near = get_close_matches(given, known, 1)
+        advice = f"did you mean {near[0]}?" if near else f"it must be one of {', '.join(known)}."
+        raise UsageError(f"{what} is not known: {advice} Got {given!r}.")
 
 
 def plain(value: Any) -> Any:
@@ -78,10 +64,6 @@ def plain(value: Any) -> Any:
 def text(value: Any) -> str:
     """A label or number as CSV and probability columns have it."""
     return value if isinstance(value, str) else repr(value)
-
-
-def _texts(labels: NDArray[Any]) -> NDArray[np.str_]:
-    return np.array([text(plain(label)) for label in labels], dtype=np.str_)
 
 
 def number(value: float) -> float | None:

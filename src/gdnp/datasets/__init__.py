@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from gdnp.datasets.fetch import (
     fetch_file,
     fetch_mushrooms,
 )
-from gdnp.datasets.files import load_csv, load_file, load_libsvm, load_parquet
+from gdnp.datasets.files import load_file, load_libsvm, load_table
 from gdnp.datasets.gaussian import gaussian_design, gaussian_parameters
 from gdnp.datasets.images import MNIST, cifar10_batches, fetch_cifar10, fetch_mnist, load_digits
 
@@ -41,11 +42,10 @@ __all__ = [
     "gaussian_parameters",
     "load",
     "load_breast_cancer",
-    "load_csv",
     "load_digits",
     "load_file",
     "load_libsvm",
-    "load_parquet",
+    "load_table",
 ]
 
 
@@ -110,6 +110,16 @@ def load(
         if target is not None or n_features is not None:
             raise ValueError(f"target and n_features are for files. Got them for the data set {name!r}.")
         return DATASETS[name]()
-    if not Path(name).exists():
-        raise FileNotFoundError(f"Data must be a file or one of {', '.join(DATASETS)}. Got {name!r}.")
+    check_there(name)
     return load_file(name, target=target, n_features=n_features)
+
+
+def check_there(name: str) -> None:
+    """Refuse what is neither a data set nor a file, with the nearest that is."""
+    if name == "-" or name in DATASETS or Path(name).exists() or "://" in name:
+        return
+    folder = Path(name).parent
+    files = [str(folder / path.name) for path in folder.iterdir()] if folder.is_dir() else []
+    near = get_close_matches(name, [*DATASETS, *files], 1)
+    advice = f": did you mean {near[0]}?" if near else f" or one of {', '.join(DATASETS)}."
+    raise FileNotFoundError(f"Data must be a file{advice} Got {name!r}.")

@@ -6,9 +6,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from gdnp._files import replacing
+from gdnp._files import replacing, require
 from gdnp.datasets.fetch import checked, data_dir, from_mirrors, retrieve
-from gdnp.datasets.files import require
 
 __all__ = ["CIFAR10", "Archive", "fetch_member"]
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from gdnp._files import require
 from gdnp.datasets.dataset import Dataset
-from gdnp.datasets.files import load_libsvm, require
+from gdnp.datasets.files import load_libsvm
 
 __all__ = [
     "FILES",

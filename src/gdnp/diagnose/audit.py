@@ -6,13 +6,14 @@ they are and for columns of unit variance; the others (r, rank, angles, separabi
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.linalg import eigvalsh_tridiagonal
+from numpy.typing import NDArray
+from scipy.linalg import eigh, eigvalsh_tridiagonal
 from scipy.optimize import minimize as scipy_minimize
 from scipy.special import ndtr
 from scipy.stats import kurtosis, normaltest, skew
@@ -33,6 +34,8 @@ RIDGE = 1e-4
 """Ridge on columns of unit variance, where the log loss alone has no minimum or none that can be reached."""
 STEPS = 300
 LANCZOS_STEPS = 100
+HEAVY, FLAT, COPY = 0.3, 1e-2, 1e-12
+"""Share of the largest weight that counts; least eigenvalue of a tangle; 1 - |correlation| of a copy."""
 LARGEST_DEVIATION = 1e100
 """Its square still has a square in float64."""
 
@@ -60,7 +63,7 @@ def diagnose(dataset: Dataset, *, n_jobs: int | None = None) -> Diagnosis:
     >>> from gdnp.datasets import gaussian_design
     >>> found = diagnose(gaussian_design(5000, 5, kappa=10.0, seed=1))
     >>> found.separability.kind, found.solver, found.fit.angle < 3.0
-    ('none', 'gdnp_metric', True)
+    ('none', 'auto', True)
     """
     y = dataset.signs()
     X = dataset.X if sp.issparse(dataset.X) else np.asarray(dataset.X, dtype=np.float64)
@@ -80,6 +83,10 @@ def diagnose(dataset: Dataset, *, n_jobs: int | None = None) -> Diagnosis:
     S, u = objective.covariance, objective.u
     estimated = isinstance(S, OperatorCovariance)
     raw, scaled = _spectra(S, u, unit)
+    order = np.flatnonzero(varies)[np.argsort(sd[varies], kind="stable")]
+    tangled, copies = (
+        _related(S.S * np.outer(unit, unit), varies, names) if isinstance(S, Covariance) else ((), ())
+    )
     solution = S.solve(u)
     r = float(u @ solution)
     separability = separability_of(X, y, objective, varies, names)
@@ -97,6 +104,10 @@ def diagnose(dataset: Dataset, *, n_jobs: int | None = None) -> Diagnosis:
         "constant": chosen(names, ~varies),
         "offset": float(offsets.max()),
         "offset_column": names[int(offsets.argmax())],
+        "widest": (names[order[-1]], float(sd[order[-1]])),
+        "narrowest": (names[order[0]], float(sd[order[0]])),
+        "tangled": tangled,
+        "copies": copies,
         "rank": None if estimated else S.rank,
         "r": r,
         "r_squared": r / (1.0 - float(np.mean(y)) ** 2),
@@ -108,9 +119,10 @@ def diagnose(dataset: Dataset, *, n_jobs: int | None = None) -> Diagnosis:
         "separability": separability,
         "fit": fit,
     }
-    found = Diagnosis(**facts, findings=(), solver="", advice="")
+    found = Diagnosis(**facts, findings=(), theory=(), solver="", advice="")
     solver, advice = words.advice(found, objective.gram_passes)
-    return replace(found, findings=tuple(words.findings(found)), solver=solver, advice=advice)
+    said = tuple(words.findings(found)), tuple(words.theory(found))
+    return replace(found, findings=said[0], theory=said[1], solver=solver, advice=advice)
 
 
 # --- eigenvalues
@@ -157,6 +169,24 @@ def _lanczos(product: Callable[[FloatArray], FloatArray], start: FloatArray) -> 
         before, q = q, v / beta
     values = eigvalsh_tridiagonal(np.array(diagonal), np.array(beside[: len(diagonal) - 1]))
     return float(values[-1]), float(values[values > 1e-9 * values[-1]][0])
+
+
+def _related(
+    R: FloatArray, varies: NDArray[np.bool_], names: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Columns in the flattest direction of the correlation matrix R (d, d), and those that are copies."""
+    at = np.flatnonzero(varies)
+    R = R[np.ix_(at, at)]
+    values, flat = eigh(R, subset_by_index=[0, 0])
+    weight = np.abs(flat[:, 0])
+    heavy = np.flatnonzero(weight >= HEAVY * weight.max())
+    tangled = values[0] < FLAT and len(at) > 1
+    first, second = np.nonzero(np.triu(np.abs(R) > 1.0 - COPY, 1))
+    copies = {int(k): int(j) for j, k in zip(first[::-1], second[::-1], strict=True)}
+    return (
+        tuple(names[at[j]] for j in heavy[np.argsort(-weight[heavy], kind="stable")]) if tangled else (),
+        tuple(f"{names[at[k]]} = {names[at[j]]}" for k, j in sorted(copies.items())),
+    )
 
 
 # --- shape

@@ -101,6 +101,12 @@ class Diagnosis:
     offset : float
         The largest |mean|/sd of a column that varies.
     offset_column : str
+    widest, narrowest : (str, float)
+        The columns of largest and of least standard deviation among those that vary, and these.
+    tangled : tuple of str
+        Columns that nearly, or wholly, follow from one another, where that is what makes κ large.
+    copies : tuple of str
+        Columns that another one gives exactly, as "b = a": the same but for units.
     rank : int or None
         Of S; None where S is not formed.
     r : float
@@ -116,9 +122,11 @@ class Diagnosis:
     separability : Separability
     fit : Fit
     findings : tuple of str
-        What is the matter, what it costs and what to do, most important first.
+        What is the matter, what it costs and what to do, most important first, without symbols.
+    theory : tuple of str
+        What the data are to the paper: its predicted direction and its Assumption 2.
     solver : str
-        A key of ``gdnp.methods.METHODS``.
+        Of the estimators: "auto", or a simpler one that costs less here.
     advice : str
         Why that one.
     """
@@ -132,6 +140,10 @@ class Diagnosis:
     constant: tuple[str, ...]
     offset: float
     offset_column: str
+    widest: tuple[str, float]
+    narrowest: tuple[str, float]
+    tangled: tuple[str, ...]
+    copies: tuple[str, ...]
     rank: int | None
     r: float
     r_squared: float
@@ -143,6 +155,7 @@ class Diagnosis:
     separability: Separability
     fit: Fit
     findings: tuple[str, ...]
+    theory: tuple[str, ...]
     solver: str
     advice: str
 

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from gdnp.diagnose.records import EPSILON, Diagnosis, Gaussianity, Spectrum
 from gdnp.diagnose.separability import Separability
 
-__all__ = ["advice", "findings", "sections"]
+__all__ = ["advice", "findings", "sections", "theory"]
 
 FAR = 10.0
 """Standard deviations between a column and zero that are worth a sentence."""
+UNEQUAL, FEW = 100.0, 100
+"""Ratio of standard deviations that is worth one, and iterations that are not."""
 
 
 def sections(found: Diagnosis) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -55,8 +57,13 @@ def sections(found: Diagnosis) -> list[tuple[str, list[tuple[str, str]]]]:
 def findings(found: Diagnosis) -> list[str]:
     """Sentences for someone who has the data and not the paper."""
     first = (_about_separability, _about_condition, _about_signal, _about_rank)
-    then = (_about_offsets, _about_direction, _about_shape, _about_classes)
+    then = (_about_offsets, _about_classes)
     return [sentence for about in (*first, *then) if (sentence := about(found))]
+
+
+def theory(found: Diagnosis) -> list[str]:
+    """What the paper says of such data, in its symbols."""
+    return [sentence for about in (_about_direction, _about_shape) if (sentence := about(found))]
 
 
 def _about_separability(found: Diagnosis) -> str:
@@ -86,26 +93,35 @@ def _about_separability(found: Diagnosis) -> str:
 
 def _about_condition(found: Diagnosis) -> str:
     raw, scaled = found.raw, found.scaled
+    (wide, most), (narrow, least) = found.widest, found.narrowest
+    scales = (
+        f"The columns have very different scales ({narrow} varies by {least:.2g}, {wide} by {most:.2g})"
+        if most > UNEQUAL * least
+        else ""
+    )
+    tangle = f"{_listed(found.tangled)} nearly follow from one another" if found.tangled else ""
+    cause = " and ".join(filter(None, (scales, tangle))) or "Columns are correlated"
     if raw.iterations is None or scaled.iterations is None or raw.condition is None:
         return (
-            "The condition number of the columns is beyond what double precision resolves (about 1e15): "
-            "gradient descent on them will not converge. Bring the columns to one scale, or use a solver in "
-            "the metric of the data, which does not depend on their units."
+            f"{cause}: the condition number is beyond what double precision resolves (about 1e15), and "
+            "gradient descent will not converge. Steps in the metric of the data do not depend on units."
         )
-    about = "at least " if found.estimated else ""
-    up_to = "" if found.estimated else "up to "
+    about, up_to = ("at least ", "") if found.estimated else ("", "up to ")
     before, after = raw.iterations, scaled.iterations
-    text = f"κ is {about}{_shown(raw.condition)}: "
-    text += f"gradient descent needs {up_to}{_several(before.gradient, 'iteration')}"
-    if before.gradient <= 100:
-        return f"{text}. The columns are well conditioned; any solver will do."
-    text += f", conjugate gradients {up_to}{_count(before.conjugate_gradient)}"
+    if before.gradient <= FEW:
+        return (
+            f"The columns are well conditioned ({about}{_shown(raw.condition)}): gradient descent needs "
+            f"{up_to}{_several(before.gradient, 'iteration')}, and any solver will do."
+        )
+    text = (
+        f"{cause}: the condition number is {about}{_shown(raw.condition)}, and gradient descent needs "
+        f"{up_to}{_several(before.gradient, 'iteration')}"
+    )
     if after.gradient < 0.3 * before.gradient:
-        both = f"{_count(after.gradient)} and {_count(after.conjugate_gradient)}"
-        text += f" (once every column has unit variance, {both})"
+        text += f", or {_count(after.gradient)} once every column has unit variance"
     else:
-        text += "; scaling the columns does not help, since they are correlated rather than of unequal units"
-    return f"{text}. A step in the metric of the data does not depend on κ."
+        text += "; scaling the columns does not help"
+    return f"{text}. A step in the metric of the data does not depend on it."
 
 
 def _about_signal(found: Diagnosis) -> str:
@@ -133,6 +149,8 @@ def _about_rank(found: Diagnosis) -> str:
     if found.constant:
         never = "never varies: drop it" if len(found.constant) == 1 else "never vary: drop them"
         parts.append(f"{_several(len(found.constant), 'column')} {never} ({_listed(found.constant)}).")
+    if found.copies:
+        parts.append(f"The same but for units: {_listed(found.copies)}. Keep one of each.")
     if found.n <= varying:
         parts.append(
             f"There are fewer rows than columns that vary ({found.n:,} and {varying:,}), so infinitely many "
@@ -142,7 +160,7 @@ def _about_rank(found: Diagnosis) -> str:
         parts.append(
             f"{varying - found.rank:,} of the {varying:,} columns that vary can be computed from the others "
             "(dummy variables that add up to one, sums, duplicates): predictions are unique and coefficients "
-            "are not. Drop columns or add a ridge; S is treated on its range here, without jitter."
+            "are not. Drop columns or add a ridge."
         )
     return " ".join(parts)
 
@@ -151,9 +169,8 @@ def _about_offsets(found: Diagnosis) -> str:
     if found.offset <= FAR:
         return ""
     return (
-        f"{found.offset_column} lies {found.offset:.3g} standard deviations away from zero, where the paper "
-        "assumes mean zero. gdnp centres by itself; for other solvers, centre the columns first, since an "
-        "offset alone slows them down."
+        f"{found.offset_column} lies {found.offset:.3g} standard deviations away from zero. gdnp centres "
+        "by itself; for other solvers, centre the columns first, since an offset alone slows them down."
     )
 
 
@@ -200,28 +217,25 @@ def _about_classes(found: Diagnosis) -> str:
 
 
 def advice(found: Diagnosis, gram_passes: float) -> tuple[str, str]:
-    """The cheapest method by passes over the data, and why."""
+    """The default solver, or gradient descent where that takes fewer passes over the data; and why."""
     ridge = "" if found.separability.kind == "none" else ", with a ridge (alpha > 0)"
-    if found.estimated:
-        return "agd", (
-            f"{found.d:,} columns are too many to hold S. Scale the columns to unit variance (without "
-            "centring, so that sparse data stay sparse) and use an accelerated first-order method"
-            f"{ridge}."
-        )
     gradient = found.raw.iterations.gradient if found.raw.iterations else None
     steps = max(found.fit.iterations, 1)
-    if gradient is not None and gradient < gram_passes + steps:
+    if not found.estimated and gradient is not None and gradient < gram_passes + steps:
         return "gd", (
             f"Gradient descent gets there in at most {_several(gradient, 'pass')} over the data{ridge}; "
-            f"forming S costs as much as {_count(gram_passes)}. With momentum (agd) it is faster still."
+            f"forming the covariance of the columns costs as much as {_count(gram_passes)}."
         )
-    settled = "took" if found.fit.converged else "had not quite settled after"
-    seen = f"The fit above {settled} {_several(steps, 'step')} (Gaussian data: 1 for the direction)."
     rival = "cannot get there" if gradient is None else f"may need {_several(gradient, 'iteration')}"
-    return "gdnp_metric", (
-        f"Take steps in the metric of the data{ridge}. {seen} Plain gradient descent {rival}; forming S "
-        f"once costs as much as {_several(gram_passes, 'pass')} over the data. GDNPClassifier refines such "
-        "steps with the curvature of the loss, and says how close it came."
+    settled = "took" if found.fit.converged else "had not quite settled after"
+    seen = (
+        f"{found.d:,} columns are too many to hold their covariance, and it does without"
+        if found.estimated
+        else f"The fit above {settled} {_several(steps, 'step')}"
+    )
+    return "auto", (
+        f"The default{ridge}: it steps in the metric of the data, whatever the units, and says how close it "
+        f"came. {seen}; plain gradient descent {rival}."
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -26,7 +28,7 @@ from gdnp.losses import checked_loss
 from gdnp.solvers import Certificate, Progress, Status
 from gdnp.validation import NotFiniteError, checked_flag
 
-__all__ = ["LinearEstimator", "check_number"]
+__all__ = ["LinearEstimator", "Task", "check_number"]
 
 REMEDIES = {
     Status.MAX_ITER: "raise max_iter, or tol if less will do",
@@ -51,6 +53,26 @@ NAMED = 5
 """Columns that a warning names."""
 
 
+@dataclass
+class Task:
+    """What ``fit`` was given, checked.
+
+    Attributes
+    ----------
+    settings : Settings
+    X : ndarray or sparse array of shape (n, d)
+    weight : ndarray of shape (n,) or None
+        Weights of sum one; those of the classes are in them.
+    targets : list of callable
+        What the loss sees of each target; it is made when its turn comes.
+    """
+
+    settings: Settings
+    X: Any
+    weight: FloatArray | None
+    targets: list[Callable[[], FloatArray]]
+
+
 class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
     """Parameters and fitting of ``GDNPClassifier`` and ``GDNPRegressor``.
 
@@ -60,6 +82,8 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
 
     _target: ClassVar[tuple[str, str]]
     """What one of several targets is called, and several."""
+    _depth: ClassVar[int] = 3 + WRAPPERS
+    """Calls between a warning and the user's own."""
     _kind: Any
     """Of the copy: float32 where X is that, else float64."""
     _several: bool
@@ -125,43 +149,44 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
 
     # Fitting
 
-    def _fit_targets(
-        self,
-        X: Any,
-        weight: FloatArray | None,
-        settings: Settings,
-        targets: list[Callable[[], FloatArray]],
-        callbacks: Callbacks | None,
-    ) -> None:
-        """One fit for each target, which is made, and taken off the list, when its turn comes."""
+    def _fit_targets(self, task: Task, callbacks: Callbacks | None) -> None:
+        """One fit for each target, which is taken off the list when its turn comes."""
+        X, weight, settings, targets = task.X, task.weight, task.settings, task.targets
         rng = check_random_state(self.random_state) if self.n_init > 1 else None
         fits: list[Fitted] = []
         count, features = len(targets), X.shape[1]
         self._kind = np.float32 if X.dtype == np.float32 else np.float64
         starts = self._starts(count, features)
+        with self._arithmetic():
+            data = Data(X, weight, settings, self.n_jobs, count)
+            if callbacks is not None:
+                zero = np.zeros(features)
+                default = [(zero, data.constant(target())) for target in targets]
+                callbacks.begin([a or b for a, b in zip(starts, default, strict=True)], self._attributes)
+            for k, start in enumerate(starts):
+                if callbacks is not None and count > 1:
+                    callbacks.target(self._target[0])
+                monitor = self._monitor(k, count, callbacks)
+                target = targets.pop(0)()
+                mine = self._settings_of(X, target, weight, settings)
+                own = data if mine is settings else Data(X, weight, mine, self.n_jobs)
+                objective = own.objective(target)
+                del target
+                fit = fit_one(objective, mine, start=start, rng=rng, monitor=monitor)
+                fit = replace(fit, preconditioner=None)  # as large as X, of many targets
+                fits.append(fit if self._kind is np.float64 else rounded(objective, fit, mine.tol))
+                if callbacks is not None and count > 1:
+                    callbacks.target_end()
+        self._keep(fits)
+
+    @contextmanager
+    def _arithmetic(self) -> Iterator[None]:
+        """One thread of BLAS, no warnings of floating point, and columns called by their names."""
         try:
             with single_threaded_blas(), np.errstate(all="ignore"):
-                data = Data(X, weight, settings, self.n_jobs, count)
-                if callbacks is not None:
-                    zero = np.zeros(features)
-                    default = [(zero, data.constant(target())) for target in targets]
-                    callbacks.begin([a or b for a, b in zip(starts, default, strict=True)], self._attributes)
-                for k, start in enumerate(starts):
-                    if callbacks is not None and count > 1:
-                        callbacks.target(self._target[0])
-                    monitor = self._monitor(k, count, callbacks)
-                    target = targets.pop(0)()
-                    mine = self._settings_of(X, target, weight, settings)
-                    own = data if mine is settings else Data(X, weight, mine, self.n_jobs)
-                    objective = own.objective(target)
-                    del target
-                    fit = fit_one(objective, mine, start=start, rng=rng, monitor=monitor)
-                    fits.append(fit if self._kind is np.float64 else rounded(objective, fit, mine.tol))
-                    if callbacks is not None and count > 1:
-                        callbacks.target_end()
+                yield
         except NotFiniteError as error:
             raise NotFiniteError(error.columns, getattr(self, "feature_names_in_", None)) from None
-        self._keep(fits)
 
     def _settings_of(
         self, X: Any, target: FloatArray, weight: FloatArray | None, settings: Settings
@@ -229,32 +254,31 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
             delattr(self, name)
         if callbacks is not None:
             callbacks.end()
-        self._warn(settings)
+        for message in self._words(settings):
+            warnings.warn(message, ConvergenceWarning, stacklevel=self._depth)
 
-    def _warn(self, settings: Settings) -> None:
+    def _words(self, settings: Settings) -> Iterator[str]:
+        """What there is to say of a fit."""
         known = self.certificate_ if isinstance(self.certificate_, tuple) else (self.certificate_,)
         endless = [one for one in known if one.separation in ENDLESS]
         unknown = [one for one in known if one.separation == "not decided"]
         fine = (Status.CONVERGED, Status.STOPPED)
         failed = [one for one in known if one.status not in fine and one not in endless]
         if endless:
-            self._say(self._endless(endless, len(known)))
+            yield self._endless(endless, len(known))
         if unknown:
             where = self._of(unknown, len(known))
-            self._say(
+            yield (
                 f"alpha=0 may leave coefficients without a finite value{where}: whether a hyperplane "
                 "separates rows was not decided, X being too large or the rows too near to it. Set alpha > 0."
             )
         if failed:
             worst = max(failed, key=lambda certificate: certificate.gap)
             how = "proved" if worst.proved else "estimated"
-            self._say(
+            yield (
                 f"tol={settings.tol:g} was not met{self._of(failed, len(known))} (relative suboptimality "
                 f"{worst.gap:.2g}, {how}): {REASONS[worst.status]}; {REMEDIES[worst.status]}."
             )
-
-    def _say(self, message: str) -> None:
-        warnings.warn(message, ConvergenceWarning, stacklevel=5 + WRAPPERS)
 
     def _of(self, some: Sequence[Certificate], count: int) -> str:
         """Of how many targets something is said, where there are several."""

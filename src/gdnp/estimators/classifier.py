@@ -16,7 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from gdnp._typing import FloatArray
-from gdnp.estimators.base import LinearEstimator
+from gdnp.estimators.base import LinearEstimator, Task
 from gdnp.estimators.callbacks import with_callbacks
 from gdnp.losses import Loss, get_loss
 
@@ -137,19 +137,22 @@ class GDNPClassifier(ClassifierMixin, LinearEstimator):  # type: ignore[misc]
             or sum to zero.
         """
         draft = copy.copy(self)
-        settings = draft._settings("classification")
-        read, labels = draft._read(X, y)
-        weight = draft._weights(sample_weight, read)
-        classes, codes = _encode(labels)
-        weight = draft._class_weighted(weight, classes, codes)
-        draft.classes_, draft._several = classes, len(classes) > 2
-        codes_of = range(len(classes)) if draft._several else [1]
-        targets = [_one_against_rest(codes, code) for code in codes_of]
-        del codes, labels  # each target forgets them once it is made
+        task = draft._task(X, y, sample_weight)
         callbacks = self._callbacks(X, y, sample_weight)
-        draft._fit_targets(read, weight, settings, targets, callbacks)
-        self._published(draft, settings, callbacks)
+        draft._fit_targets(task, callbacks)
+        self._published(draft, task.settings, callbacks)
         return self
+
+    def _task(self, X: Any, y: Any, sample_weight: Any) -> Task:
+        settings = self._settings("classification")
+        read, labels = self._read(X, y)
+        weight = self._weights(sample_weight, read)
+        classes, codes = _encode(labels)
+        weight = self._class_weighted(weight, classes, codes)
+        self.classes_, self._several = classes, len(classes) > 2
+        codes_of = range(len(classes)) if self._several else [1]
+        # each target forgets the codes once it is made
+        return Task(settings, read, weight, [_one_against_rest(codes, code) for code in codes_of])
 
     def _class_weighted(
         self, weight: FloatArray | None, classes: NDArray[Any], codes: NDArray[Any]

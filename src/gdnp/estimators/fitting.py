@@ -16,6 +16,7 @@ from gdnp.losses import Loss
 from gdnp.methods import get_method
 from gdnp.newton import Begin, solve
 from gdnp.newton.nonconvex import turned
+from gdnp.newton.preconditioners import Preconditioner
 from gdnp.problem.objective import Objective, Shared
 from gdnp.problem.points import DataPoint
 from gdnp.problem.rank import least
@@ -55,6 +56,8 @@ class Fitted:
     history: dict[str, FloatArray]
     floor: float
     """What f is rounding below, which the gap is relative to at least."""
+    preconditioner: Preconditioner | None = None
+    """The last of the production solver, in the standard coordinates."""
 
 
 class Data:
@@ -90,15 +93,19 @@ def fit_one(
     settings: Settings,
     *,
     start: tuple[FloatArray, float] | None = None,
+    preconditioner: Preconditioner | None = None,
     rng: np.random.RandomState | None = None,
     monitor: Callable[[Progress], object] | None = None,
 ) -> Fitted:
     """Fit one target, from (coef, intercept) of raw columns where `start` is given.
 
-    `rng` draws further starts of a loss that is not convex; `monitor` sees every row of the history.
+    The production solver begins with `preconditioner` there. `rng` draws further starts of a loss that is not
+    convex; `monitor` sees every row of the history.
     """
     if settings.solver in ("auto", "newton"):
-        begin = None if start is None else Begin(objective.standardised.from_raw(*start))
+        begin = None
+        if start is not None:
+            begin = Begin(objective.standardised.from_raw(*start), None, preconditioner)
         found = _least(objective, settings, _best(objective, settings, begin, rng, monitor))
         assert found.certificate is not None
         return _fitted(found, found.certificate, found.history, found.state.floor)
@@ -145,7 +152,15 @@ def _check_finite(coef: FloatArray, intercept: float, kind: str) -> None:
 def _fitted(found: Result, certificate: Certificate, history: dict[str, FloatArray], floor: float) -> Fitted:
     _check_finite(found.coef, found.intercept, "float64")
     return Fitted(
-        found.coef, found.intercept, found.direction, found.length, certificate, found.n_iter, history, floor
+        found.coef,
+        found.intercept,
+        found.direction,
+        found.length,
+        certificate,
+        found.n_iter,
+        history,
+        floor,
+        getattr(found.state, "preconditioner", None),
     )
 
 

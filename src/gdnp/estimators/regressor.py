@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 
 from gdnp._typing import FloatArray
-from gdnp.estimators.base import LinearEstimator, check_number
+from gdnp.estimators.base import LinearEstimator, Task, check_number
 from gdnp.estimators.callbacks import WRAPPERS, with_callbacks
 from gdnp.estimators.fitting import Data, Settings, fit_one
 from gdnp.losses import Loss, SquaredError
@@ -112,11 +112,21 @@ class GDNPRegressor(RegressorMixin, LinearEstimator):  # type: ignore[misc]
             For bad parameters, NaN or infinity, wrong shapes, or weights that are negative or sum to zero.
         """
         draft = copy.copy(self)
-        settings = draft._settings("regression")
+        task = draft._task(X, y, sample_weight)
+        callbacks = self._callbacks(X, y, sample_weight)
+        draft._fit_targets(task, callbacks)
+        draft._keep_deltas()
+        self._published(draft, task.settings, callbacks)
+        if isinstance(self.loss, str) and draft._deltas and self.delta == 1.0:
+            self._warn_of_delta(task.settings.alpha)
+        return self
+
+    def _task(self, X: Any, y: Any, sample_weight: Any) -> Task:
+        settings = self._settings("regression")
         if self.class_weight is not None:
             raise ValueError(f"class_weight must be None in regression. Got {self.class_weight!r}.")
-        read, target = draft._read(X, y, y_numeric=True, multi_output=True)
-        weight = draft._weights(sample_weight, read)
+        read, target = self._read(X, y, y_numeric=True, multi_output=True)
+        weight = self._weights(sample_weight, read)
         target = np.asarray(target, dtype=np.float64)
         largest = float(np.abs(target).max())
         if largest > LARGEST_TARGET:
@@ -129,18 +139,15 @@ class GDNPRegressor(RegressorMixin, LinearEstimator):  # type: ignore[misc]
                 f"y must be 0 or at least {1.0 / LARGEST_TARGET:g} in size, so that its squares count. "
                 f"Got {largest:g} at most; multiply y by a constant."
             )
-        draft._several = target.ndim == 2
-        columns = list(np.ascontiguousarray(target.T)) if draft._several else [target]
-        callbacks = self._callbacks(X, y, sample_weight)
-        draft._deltas = []
-        draft.__dict__.pop("delta_", None)
-        draft._fit_targets(read, weight, settings, [partial(np.asarray, one) for one in columns], callbacks)
-        if draft._deltas:
-            draft.delta_ = np.array(draft._deltas) if draft._several else draft._deltas[0]
-        self._published(draft, settings, callbacks)
-        if isinstance(self.loss, str) and draft._deltas and self.delta == 1.0:
-            self._warn_of_delta(settings.alpha)
-        return self
+        self._several, self._deltas = target.ndim == 2, []
+        columns = list(np.ascontiguousarray(target.T)) if self._several else [target]
+        return Task(settings, read, weight, [partial(np.asarray, one) for one in columns])
+
+    def _keep_deltas(self) -> None:
+        """Of the copy: ``delta_``, of a loss that has δ."""
+        self.__dict__.pop("delta_", None)
+        if self._deltas:
+            self.delta_ = np.array(self._deltas) if self._several else self._deltas[0]
 
     def _settings(self, task: str) -> Settings:
         if not (isinstance(self.delta, str) and self.delta == "auto"):

@@ -15,7 +15,16 @@ from gdnp.losses import Loss
 from gdnp.metric import RANK_TOLERANCE
 from gdnp.moments import SQUARES_LOST, Moments
 
-__all__ = ["LARGEST_GRAM", "Combinations", "Coordinates", "Gram", "Shared", "Triangle", "standardise"]
+__all__ = [
+    "LARGEST_GRAM",
+    "Combinations",
+    "Coordinates",
+    "Gram",
+    "Shared",
+    "Triangle",
+    "at_unit_curvature",
+    "standardise",
+]
 
 DOUBTFUL = 1e-12
 """Standard deviation in units of the mean below which a column may be constant but for rounding."""
@@ -195,6 +204,18 @@ class Gram:
         """The Gram for curvatures that are `factor` times as large."""
         return Gram(factor * self.total, factor * self.first, factor * self.scatter)
 
+    def __add__(self, other: Gram) -> Gram:
+        """That of the rows of both, for scatters about 0."""
+        return Gram(self.total + other.total, self.first + other.first, self.scatter + other.scatter)
+
+    def rescaled(self, ratio: FloatArray) -> Gram:
+        """That of columns times `ratio`."""
+        return Gram(self.total, self.first * ratio, self.scatter * np.multiply.outer(ratio, ratio))
+
+    def central(self) -> Gram:
+        """With its scatter about the weighted mean instead of 0."""
+        return Gram(self.total, self.first, self.scatter - np.outer(self.first, self.mean))
+
 
 @dataclass
 class Shared:
@@ -254,19 +275,26 @@ def standardise(
     else:
         sd = np.hypot(np.sqrt(moments.variance), moments.mean)
         centre = np.zeros(design.n_features)
-    ridge_root = math.sqrt(alpha) * moments.scale
-    # Without a largest curvature 1 stands in: a ridge that did not count would dwarf all else.
-    curvature = loss.max_curvature if math.isfinite(loss.max_curvature) else 1.0
-    spread = np.hypot(sd, ridge_root / math.sqrt(curvature))
-    scale = np.zeros(design.n_features)
-    live = (sd > 0.0) & np.isfinite(spread)
-    scale[live] = np.ldexp(1.0, 1 - np.frexp(spread[live])[1])
-    ridge = np.where(live, np.square(ridge_root * scale), 1.0)
     if (moments.scale != raw).any():
         factor = np.where(moments.scale != 1.0, moments.scale, 1.0)
         offset = design.offset
         design = design.transformed(offset if offset.any() else None, factor)
-    return design, Coordinates(centre, scale, ridge, np.square(sd * scale))
+    return design, at_unit_curvature(centre, sd, moments.scale, loss, alpha)
+
+
+def at_unit_curvature(
+    centre: FloatArray, sd: FloatArray, factor: FloatArray, loss: Loss, alpha: float
+) -> Coordinates:
+    """The coordinates of ``standardise`` for columns that were multiplied by `factor`."""
+    ridge_root = math.sqrt(alpha) * factor
+    # Without a largest curvature 1 stands in: a ridge that did not count would dwarf all else.
+    curvature = loss.max_curvature if math.isfinite(loss.max_curvature) else 1.0
+    spread = np.hypot(sd, ridge_root / math.sqrt(curvature))
+    scale = np.zeros(len(sd))
+    live = (sd > 0.0) & np.isfinite(spread)
+    scale[live] = np.ldexp(1.0, 1 - np.frexp(spread[live])[1])
+    ridge = np.where(live, np.square(ridge_root * scale), 1.0)
+    return Coordinates(centre, scale, ridge, np.square(sd * scale))
 
 
 def _moments(design: DesignMatrix, weight: RowVector | None) -> Moments:

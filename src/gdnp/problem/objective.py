@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +15,14 @@ from gdnp.design.block import Affine
 from gdnp.losses import Loss, checked_loss
 from gdnp.metric import Covariance, OperatorCovariance
 from gdnp.moments import Moments
-from gdnp.problem.coordinates import FAR_FROM_ZERO, LARGEST_GRAM, Coordinates, Shared, standardise
+from gdnp.problem.coordinates import (
+    FAR_FROM_ZERO,
+    LARGEST_GRAM,
+    Coordinates,
+    Shared,
+    at_unit_curvature,
+    standardise,
+)
 from gdnp.problem.empirical import Empirical
 from gdnp.problem.interface import Cost, Point
 from gdnp.problem.least_squares import inner
@@ -233,6 +241,51 @@ class Objective(Empirical):
         # Coordinates of unit curvature are those of a loss: raw ones share none.
         shared = self.shared if standard else Shared(self.shared.problems)
         return self._with(self.design, self.coordinates, standard=standard, loss=loss, shared=shared)
+
+    def with_alpha(self, alpha: float) -> Objective:
+        """The same rows and ledger under another ridge; its standard coordinates take no further pass.
+
+        Those of α = 0, which may do without some columns, and of what follows it are made afresh.
+        """
+        new, known = copy.copy(self), self.shared.standard
+        new.alpha, new.shared, new._standard = alpha, Shared(self.shared.problems), None
+        for name in ("coordinates", "has_ridge"):  # the ridge is in them
+            new.__dict__.pop(name, None)
+        if known is not None and min(alpha, self.alpha) > 0.0:
+            design, old = known
+            assert old.variance is not None
+            unit = np.divide(1.0, old.scale, out=np.zeros_like(old.scale), where=old.scale > 0.0)
+            now = at_unit_curvature(old.centre, np.sqrt(old.variance) * unit, design.factor, self.loss, alpha)
+            new.shared.standard, S, K = (design, now), self.shared.covariance, self.shared.kernel
+            new.shared.covariance = None if S is None else S.rescaled(now.scale * unit)
+            if K is not None and (K[0] == old.ridge).all():
+                new.shared.kernel = now.ridge, K[1] * (self.alpha / alpha)
+        return new
+
+    def restricted(self, choice: Choice, weight: FloatArray | None) -> Objective:
+        """The problem of some rows, in memory, with weights of their own; it shares nothing."""
+        part, taken = self._given.gather(choice), self._given.rows.gather
+        new, hold = type(self).__new__(type(self)), part.rows.hold
+        new.__dict__.update(
+            {name: getattr(self, name) for name in ("alpha", "center", "fit_intercept", "loss")},
+            _given=part,
+            sigma=hold(taken(self.sigma, choice)),
+            base=None if self.base is None else hold(taken(self.base, choice)),
+            weight=None if weight is None else hold(weight),
+            cost=Cost(),
+            shared=Shared(),
+        )
+        return new
+
+    def beside(self, other: Objective, share: float) -> Objective:
+        """These rows, a `share` of those of `other`, in its standard coordinates and under its ridge."""
+        whole, known = other.design, other.coordinates
+        assert known.variance is not None
+        spread = replace(known, variance=known.variance / share)  # at most, about the centre of all rows
+        offset, factor, design = whole.offset, whole.factor, self._given
+        if offset.any() or (factor != 1.0).any():
+            design = design.transformed(offset, factor)
+        return self._with(design, spread, standard=True, alpha=other.alpha, shared=Shared(), cost=Cost())
 
     def reweighted(self, weight: RowVector) -> Objective:
         """The same rows with other weights, of sum one; its standard coordinates are its own."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any, Literal
 
 import numpy as np
@@ -219,6 +220,8 @@ def two_step() -> TwoStep:
     return TwoStep()
 
 
+ELSEWHERE = {"newton": "gdnp.newton"}
+"""Modules that register a method of their own, loaded when it is asked for."""
 METHODS: dict[str, Callable[..., Method]] = {
     preset.__name__: preset
     for preset in (
@@ -316,6 +319,8 @@ def get_method(method: Method | str) -> Method:
                 f"method must be a name or a gdnp.solvers.Method. Got {type(method).__name__}; subclass it."
             )
         return method
+    if method in ELSEWHERE:
+        import_module(ELSEWHERE[method])
     if method not in METHODS:
         raise ValueError(f"method must be one of {sorted(METHODS)} or a Method. Got {method!r}.")
     return METHODS[method]()

@@ -18,7 +18,7 @@ from string import Template
 from typing import Any
 from urllib.parse import quote
 
-from gdnp.datasets.files import require
+from gdnp._files import require
 from gdnp.interactive import Figure
 from gdnp.paper.claims import ClaimResult, Verdict
 from gdnp.paper.report.style import styled

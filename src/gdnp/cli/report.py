@@ -1,0 +1,215 @@
+"""What ``gdnp fit`` and ``gdnp show`` say of a model: a document for programs, tables for people."""
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from scipy.sparse import issparse
+
+from gdnp.cli.scores import NAMES
+from gdnp.cli.terminal import print_table
+from gdnp.cli.values import number, plain, text
+from gdnp.models import Model, estimator_of
+from gdnp.solvers import Certificate
+from gdnp.solvers.state import Status
+
+__all__ = [
+    "certificate_in_words",
+    "coefficients",
+    "document_of",
+    "print_report",
+    "spread_of",
+    "worst_certificate",
+]
+
+STRONGEST = 12
+MOST_COLUMNS = 40
+KINDS = {
+    "duality_gap": "a duality gap proves it",
+    "newton_decrement": "by the Newton decrement, an estimate",
+    "gradient_norm": "by the gradient, an estimate",
+}
+
+
+def certificates_of(model: Model) -> tuple[Certificate, ...]:
+    found = estimator_of(model).certificate_
+    return found if isinstance(found, tuple) else (found,)
+
+
+def worst_certificate(model: Model) -> Certificate:
+    """Of those that did not converge, if there are any, the one with the largest gap."""
+    certificates = certificates_of(model)
+    failed = [one for one in certificates if one.status is not Status.CONVERGED]
+    return max(failed or certificates, key=lambda one: math.inf if math.isnan(one.gap) else one.gap)
+
+
+def certificate_in_words(certificate: Certificate) -> str:
+    """What is known of how good a fit is."""
+    gap = "an unknown part" if math.isnan(certificate.gap) else f"{certificate.gap:.1g}"
+    known = KINDS[certificate.kind]
+    if certificate.status is Status.CONVERGED:
+        return f"found: no coefficients bring the objective lower by more than {gap} of itself ({known})"
+    return f"not found: {certificate.status.message}; the objective may be {gap} of itself too high ({known})"
+
+
+def spread_of(X: Any) -> Any:
+    """Standard deviation of each column of a matrix or data frame."""
+    if not issparse(X):
+        return np.asarray(X, dtype=np.float64).std(axis=0)
+    mean = np.asarray(X.mean(axis=0)).ravel()
+    return np.sqrt(np.maximum(np.asarray(X.multiply(X).mean(axis=0)).ravel() - mean**2, 0.0))
+
+
+def document_of(model: Model, about: dict[str, Any]) -> dict[str, Any]:
+    """All there is to say: `about` is of the data and the fit, the rest is read off the model."""
+    estimator, worst = estimator_of(model), worst_certificate(model)
+    every = certificates_of(model)
+    names = ("alpha", "fit_intercept", "solver", "tol", "max_iter")
+    loss = estimator.loss if isinstance(estimator.loss, str) else estimator.loss.name
+    return about | {
+        "in_words": certificate_in_words(worst),
+        "classes": [plain(label) for label in estimator.classes_] if hasattr(estimator, "classes_") else None,
+        "parameters": {name: getattr(estimator, name) for name in names} | {"loss": loss},
+        "status": worst.status.name,
+        "message": worst.status.message,
+        "converged": worst.status is Status.CONVERGED,
+        "objective": number(sum(one.objective for one in every)),
+        "certificate": {"kind": worst.kind, "proved": worst.proved, "gap": number(worst.gap)},
+        "certificates": [
+            {
+                name: number(value) if isinstance(value, float) else value
+                for name, value in asdict(one).items()
+            }
+            | {"status": one.status.name}
+            for one in every
+        ],
+        "iterations": int(estimator.n_iter_),
+        "intercept": np.ravel(estimator.intercept_).tolist(),
+        "coefficients": coefficients(model),
+    }
+
+
+def coefficients(model: Model) -> list[dict[str, Any]]:
+    """Of each column and, beyond two, class: per unit of the column and per standard deviation of it."""
+    estimator = estimator_of(model)
+    d = estimator.n_features_in_
+    counted = [f"column {j + 1}" for j in range(d)]
+    raw = estimator is not model
+    names = model[0].get_feature_names_out() if raw else getattr(estimator, "feature_names_in_", counted)
+    sd = getattr(model, "sd_", None)
+    coef = estimator.coef_.toarray() if issparse(estimator.coef_) else estimator.coef_
+    rows = np.asarray(coef, dtype=np.float64).reshape(-1, d)
+    classes = getattr(estimator, "classes_", [])
+    return [
+        {"column": str(names[j])}
+        | ({"class": plain(classes[k])} if len(rows) > 1 and len(classes) else {})
+        | {"coefficient": float(row[j])}
+        | ({} if sd is None else {"per_sd": float(row[j] * sd[j]), "sd": float(sd[j])})
+        for k, row in enumerate(rows)
+        for j in range(d)
+    ]
+
+
+# --- for people
+
+
+def print_report(console: Console, found: dict[str, Any]) -> None:
+    """The data, the columns, the score, the optimum and the strongest coefficients."""
+    classes, task = (
+        found["classes"],
+        found.get("task") or ("classification" if found["classes"] else "regression"),
+    )
+    what = "GDNPClassifier" if classes else "GDNPRegressor"
+    of = f" of {found['target']!r}" if found.get("target") else ""
+    made = f" as {found['made']:,} numbers" if found.get("table") else ""
+    size = f": {found['rows']:,} rows, {found['columns']:,} columns{made}" if "rows" in found else ""
+    console.print(
+        f"{what}{of} on {found.get('data', 'unknown data')}{size}", markup=False, style="bold", soft_wrap=True
+    )
+    many = len(found["certificates"])
+    because = f", since {found['why']} (guessed; --task says another)" if found.get("why") else ""
+    lines = {"task": task + because}
+    if classes:
+        shown = ", ".join(text(label) for label in classes[:8]) + (", ..." if len(classes) > 8 else "")
+        lines["classes"] = shown + (
+            f"; coefficients above 0 speak for {text(classes[1])}" if len(classes) == 2 else ""
+        )
+    alpha = ", chosen by cross-validation" if found.get("auto") else ""
+    lines["loss"] = f"{found['parameters']['loss']}, alpha {found['parameters']['alpha']:.4g}{alpha}"
+    lines["optimum"] = found["in_words"] + (", of the worst class" if many > 1 else "")
+    objective = "unknown" if found["objective"] is None else f"{found['objective']:.10g}"
+    lines["objective"] = objective + (f", the sum over {many} classes" if many > 1 else "")
+    lines["iterations"] = str(found["iterations"]) + (", of the slowest class" if many > 1 else "")
+    if found.get("seconds") is not None:
+        lines["seconds"] = f"{found['seconds']:.3g}"
+    for name, value in lines.items():
+        console.print(f"  {name:<11} {value}", markup=False, soft_wrap=True)
+    console.print()
+    if found.get("table"):
+        print_columns(console, found["table"])
+    _print_score(console, found.get("score"))
+    _print_coefficients(console, found)
+    saved = found.get("model")
+    console.print(
+        f"\nModel: {saved}" if saved else "\nThe model is not saved: --out MODEL.skops saves it.",
+        markup=False,
+    )
+
+
+def print_columns(console: Console, columns: list[dict[str, Any]]) -> None:
+    """What was done with each column of a table."""
+    rows = [
+        (
+            column["name"],
+            column["kind"] if column["makes"] else f"left out: {column['kind']}",
+            f"{column['gaps']:,}" if column["gaps"] else "",
+            f"{column['makes']}" if column["makes"] else "",
+            column["note"],
+        )
+        for column in columns[:MOST_COLUMNS]
+    ]
+    more = len(columns) - MOST_COLUMNS
+    note = f"{more:,} more columns: --json has all." if more > 0 else ""
+    print_table(
+        console, "What was done with each column", ("column", "as", "gaps", "numbers", "note"), rows, note
+    )
+
+
+def _print_score(console: Console, score: dict[str, Any] | None) -> None:
+    if score is None:
+        console.print("No score: no rows were held out (--test .2 or --cv 5 does it).\n", markup=False)
+        return
+    spread = score["spread"] or {}
+    rows = [
+        (
+            NAMES[name],
+            f"{value:.4g}" + (f" ± {spread[name]:.2g}" if name in spread else ""),
+            f"{score['baseline'][name]:.4g}",
+        )
+        for name, value in score["values"].items()
+    ]
+    print_table(console, f"Score: {score['method']}", ("", "this model", "baseline"), rows, score["note"])
+    console.print()
+
+
+def _print_coefficients(console: Console, found: dict[str, Any]) -> None:
+    every = found["coefficients"]
+    key = "per_sd" if every and "per_sd" in every[0] else "coefficient"
+    strongest = sorted(every, key=lambda one: -abs(one[key]))[:STRONGEST]
+    heads = [
+        ("column", "column"),
+        ("class", "class"),
+        ("coefficient", "per unit"),
+        ("per_sd", "per sd"),
+        ("sd", "sd"),
+    ]
+    heads = [(name, head) for name, head in heads if every and name in every[0]]
+    rows = [
+        tuple(f"{one[name]:.4g}" if isinstance(one[name], float) else text(one[name]) for name, _ in heads)
+        for one in strongest
+    ]
+    unit = "log odds" if found["parameters"]["loss"] == "log_loss" and found["classes"] else ""
+    title = f"Strongest of {len(every):,} coefficients{f', in {unit}' if unit else ''}"
+    print_table(console, title, tuple(head for _, head in heads), rows, "")

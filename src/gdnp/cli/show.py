@@ -1,0 +1,37 @@
+"""``gdnp show``."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gdnp.cli.report import document_of, print_report
+from gdnp.cli.terminal import console_of
+from gdnp.cli.values import JsonOption
+from gdnp.models import load_model
+
+__all__ = ["show"]
+
+
+def show(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model that gdnp fit saved.")],
+    as_json: JsonOption = False,
+) -> Callable[[], None]:
+    """Print what gdnp fit said of a saved model, and all its coefficients with --json.
+
+    \b
+    gdnp show churn.skops
+    """  # noqa: D301
+
+    def done() -> None:
+        loaded = load_model(model)
+        about = json.loads(getattr(loaded, "report_", "{}"))
+        found = document_of(loaded, about | {"model": str(model)})
+        if as_json:
+            print(json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False))
+        else:
+            print_report(console_of(), found)
+
+    return done

@@ -1,0 +1,319 @@
+"""Raw columns as numbers: what each one holds is found, said and kept."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix, issparse
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.preprocessing import OneHotEncoder
+from sklearn.utils.validation import check_is_fitted
+
+from gdnp._files import require
+from gdnp.tables.dates import DateParts
+from gdnp.tables.target import GAPS, as_numbers, column_of, is_text, numbers_of, texts
+
+__all__ = ["Column", "TableColumns", "level"]
+
+USED = ("number", "date", "category")
+"""Kinds of columns that numbers are made of."""
+GAP, RARE = "(gap)", "(rare)"
+DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d", "%d %b %Y", "%b %d %Y", "%b %d, %Y")
+FORMATS = ("ISO8601", *(f"{day}{time}" for day in DAYS for time in ("", " %H:%M", " %H:%M:%S")))
+MOST_LEVELS, RARE_ROWS, RARE_SHARE = 100, 10, 0.01
+"""A level is rare in fewer rows than this, or than this share of a short table, or beyond so many levels."""
+ODD_WORDS, ODD_SHARE = 3, 0.2
+"""Numbers may have so many different words among them, in this share of the rows."""
+LOOK = 50
+"""Rows whose values decide whether a column is worth a closer look."""
+DISTINCT = 0.5
+"""Texts of which more than this share are different are no categories."""
+IDENTIFIER = re.compile(r"(?i:(.*[^a-z])?(ids?|uuid|guid|rownames?|row ?names?|index))|.*[a-z](ID|Id)")
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a column holds: a kind that is used, or the word for why it is left out.
+
+    `makes` counts the columns of numbers that it becomes, `format` is that of dates.
+    """
+
+    name: str
+    kind: str
+    note: str = ""
+    gaps: int = 0
+    format: str = ""
+    makes: int = 0
+
+
+def level(name: str, value: str) -> str:
+    """The name of an indicator; scikit-learn has a word of its own for what is rare."""
+    return f"{name} = {RARE if value == 'infrequent_sklearn' else value}"
+
+
+class TableColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """A data frame as numbers: numbers as they are, categories one by one, dates as days and parts.
+
+    Gaps in numbers become the median, with an indicator; in categories they are a level. Levels that are
+    rare are one, and levels that were not seen belong to it. Ids, free text, constants and copies are left
+    out. What cannot be read in later rows is a gap, with a warning that counts it.
+
+    Parameters
+    ----------
+    drop, keep, ids : sequence of str
+        Columns to leave out, to take in whatever they look like, and that only name rows.
+    category : sequence of str
+        Columns of numbers that are codes.
+    date_format : str, optional
+        As for ``strptime``, where it would be guessed wrong.
+
+    Attributes
+    ----------
+    columns_ : list of dict
+        What was done with each column: the fields of ``Column``.
+    transformer_ : ColumnTransformer
+
+    Examples
+    --------
+    >>> import pandas
+    >>> frame = pandas.DataFrame({"age": [31, None, 45, 28], "plan": ["a", "b", "a", "a"]})
+    >>> TableColumns().fit(frame).get_feature_names_out().tolist()
+    ['age', 'age: gap', 'plan = b']
+    """
+
+    def __init__(
+        self,
+        *,
+        drop: Sequence[str] = (),
+        keep: Sequence[str] = (),
+        ids: Sequence[str] = (),
+        category: Sequence[str] = (),
+        date_format: str | None = None,
+    ) -> None:
+        self.drop = drop
+        self.keep = keep
+        self.ids = ids
+        self.category = category
+        self.date_format = date_format
+
+    def fit(self, X: Any, y: Any = None) -> TableColumns:
+        """Find what each column holds."""
+        self.fit_transform(X)
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None, **_: Any) -> Any:
+        """The same, and the numbers."""
+        if not hasattr(X, "columns"):
+            raise TypeError(
+                f"TableColumns takes a data frame, whose columns have names. Got {type(X).__name__}."
+            )
+        asked = {
+            what: {column_of(X.columns, name, f"--{option}") for name in getattr(self, what)}
+            for what, option in (("drop", "drop"), ("keep", "keep"), ("ids", "id"), ("category", "category"))
+        }
+        found = [self._decided(name, X[name], asked) for name in X.columns]
+        frame = _converted(X, [column for column in found if column.kind in USED])
+        found = _without_copies(found, frame, asked["keep"])
+        groups = {kind: [column.name for column in found if column.kind == kind] for kind in USED}
+        if not any(groups.values()):
+            left = "; ".join(f"{column.name} ({column.kind})" for column in found[:8])
+            raise ValueError(f"A table should have columns to predict from. Got {left}: --keep takes one in.")
+        encoder = OneHotEncoder(
+            drop="if_binary",
+            handle_unknown="infrequent_if_exist",
+            min_frequency=max(1, min(RARE_ROWS, int(RARE_SHARE * len(X)))),
+            max_categories=MOST_LEVELS,
+            feature_name_combiner=level,
+        )
+        imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
+        steps = zip(USED, (imputer, DateParts(), encoder), strict=True)
+        self.transformer_ = ColumnTransformer(
+            [(kind, step, groups[kind]) for kind, step in steps if groups[kind]],
+            verbose_feature_names_out=False,
+        )
+        made = _ordered(self.transformer_.fit_transform(frame))
+        makes = self._makes()
+        self.columns_ = [asdict(replace(column, makes=makes.get(column.name, 0))) for column in found]
+        return made
+
+    def transform(self, X: Any) -> Any:
+        """Numbers of the columns that are used, found by name: dense, or CSR where most are zero."""
+        check_is_fitted(self, "transformer_")
+        used = [Column(**column) for column in self.columns_ if column["kind"] in USED]
+        missing = [column.name for column in used if column.name not in X.columns]
+        if missing:
+            more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
+            raise ValueError(f"The table should have the columns of the model. Missing: {missing[:8]}{more}.")
+        encoder = self._step("category")
+        levels = dict(zip(encoder.feature_names_in_, encoder.categories_, strict=True)) if encoder else {}
+        with warnings.catch_warnings():  # of unknown levels, which are counted here
+            warnings.filterwarnings("ignore", message="Found unknown categories", category=UserWarning)
+            return _ordered(self.transformer_.transform(_converted(X, used, levels)))
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:
+        """As "age", "age: gap", "plan = b", "signup: month = Mar"."""
+        names = self.transformer_.get_feature_names_out()
+        imputer = self._step("number")
+        if imputer:
+            at = self.transformer_.output_indices_["number"].start + len(imputer.statistics_)
+            for k, column in enumerate(self._gaps(imputer)):
+                names[at + k] = f"{column}: gap"
+        return names
+
+    def _step(self, kind: str) -> Any:
+        return self.transformer_.named_transformers_.get(kind)
+
+    def _gaps(self, imputer: Any) -> list[str]:
+        found = [] if imputer.indicator_ is None else imputer.indicator_.features_
+        return [imputer.feature_names_in_[k] for k in found]
+
+    def _makes(self) -> dict[str, int]:
+        """How many columns of numbers each column becomes."""
+        found: dict[str, int] = {}
+        imputer, dates, encoder = map(self._step, USED)
+        if imputer:
+            found |= dict.fromkeys(imputer.feature_names_in_, 1) | dict.fromkeys(self._gaps(imputer), 2)
+        if dates:
+            found |= {name: len(parts) for name, parts in dates.parts_}
+        if encoder:
+            rare = encoder.infrequent_categories_
+            for k, name in enumerate(encoder.feature_names_in_):
+                few = 0 if rare[k] is None else len(rare[k]) - 1
+                found[name] = len(encoder.categories_[k]) - few - (encoder.drop_idx_[k] is not None)
+        return found
+
+    # --- what a column holds
+
+    def _decided(self, name: str, values: Any, asked: Mapping[str, set[str]]) -> Column:
+        """By its options, its type and its values."""
+        kept = name in asked["keep"] or name in asked["category"]
+        if name in asked["drop"] or (name in asked["ids"] and not kept):
+            return Column(name, "dropped" if name in asked["drop"] else "id", "as asked for")
+        pandas = require("pandas", "Reading a table")
+        categorical = isinstance(values.dtype, pandas.CategoricalDtype) or name in asked["category"]
+        typed = not categorical and not is_text(values)
+        text = values if typed else _levels_of(values)
+        gaps = values.isna() if typed else text.isin(GAPS)
+        known, count = text[~gaps], int(gaps.sum())
+        if known.empty:
+            return Column(name, "empty", "nothing but gaps", count)
+        distinct = known.nunique()
+        if distinct == 1 and not count and not kept:
+            return Column(name, "constant", f"always {known.iloc[0]}")
+        if pandas.api.types.is_datetime64_any_dtype(values) or pandas.api.types.infer_dtype(values) == "date":
+            return Column(name, "date", "", count, "ISO8601")
+        if not categorical and (found := _numeric(known, typed)):
+            whole, said, odd = found
+            if whole and len(known) == len(values) and not kept and IDENTIFIER.fullmatch(name):
+                return Column(name, "id", "another number in every row")
+            return Column(name, "number", said, count + odd)
+        form = None if categorical else _format_of(known, self.date_format)
+        if form:
+            swapped = form.replace("%d/%m", "%m/%d")
+            both = form != swapped and _dates(known, swapped).notna().all()
+            note = "day before month; if not, --date-format" if both else ""
+            return Column(name, "date", note, count, form)
+        if not kept and distinct > max(MOST_LEVELS / ODD_WORDS, DISTINCT * len(known)):
+            kind = "free text" if known.iloc[:1000].str.count(r"\s").mean() > 1.0 else "id"
+            return Column(name, kind, f"{distinct} different texts", count)
+        return Column(name, "category", f"{distinct} level{'s' * (distinct > 1)}", count)
+
+
+def _numeric(known: Any, typed: bool) -> tuple[bool, str, int] | None:
+    """Whether a column of numbers counts its rows, the words among them in words, and in how many rows."""
+    if not typed and as_numbers(known.iloc[:LOOK]).isna().all():
+        return None
+    numbers = known if typed else as_numbers(known)
+    odd = known[numbers.isna()]
+    words = odd.unique()
+    few = len(words) <= ODD_WORDS < numbers.nunique() and len(odd) < ODD_SHARE * len(known)
+    if (len(words) > 0 and not few) or (not typed and known.str.fullmatch(r"0\d+").any()):
+        return None
+    whole = numbers.dtype.kind in "iuf" and (numbers == numbers.round()).all()
+    counts = bool(numbers.is_unique and whole)
+    return counts, f"{' and '.join(map(repr, words))} read as gaps" if len(words) else "", len(odd)
+
+
+def _levels_of(values: Any) -> Any:
+    """A column as text; whole numbers without a point, as they are written."""
+    types = require("pandas", "Reading a table").api.types
+    if types.is_float_dtype(values) and bool((values.dropna() == values.dropna().round()).all()):
+        values = values.astype("Int64")
+    return texts(values)
+
+
+def _format_of(known: Any, given: str | None) -> str | None:
+    """The first format in which all of a column are dates; what has no digits has none."""
+    head = known.iloc[:LOOK]
+    if not head.str.contains(r"\d").all():
+        return None
+    for form in [given] if given else FORMATS:
+        if _dates(head, form).notna().all() and _dates(known, form).notna().all():
+            return form
+    return None
+
+
+def _dates(values: Any, form: str) -> Any:
+    """datetime64 without a time zone; NaT for what is none."""
+    found = require("pandas", "Reading a table").to_datetime(values, format=form, errors="coerce", utc=True)
+    return found.dt.tz_localize(None)
+
+
+def _converted(X: Any, used: Sequence[Column], levels: Mapping[str, Any] | None = None) -> Any:
+    """The columns that are used in their types; with the levels that are known, what is new is counted."""
+    made, said = {}, []
+    for column in used:
+        values, name = X[column.name], column.name
+        if column.kind == "category":
+            text = _levels_of(values)
+            made[name] = text.where(~text.isin(GAPS), GAP).astype(object)
+            unread = int((~made[name].isin(levels[name])).sum()) if levels is not None else 0
+            if unread:
+                said.append(f"{name}: {unread} rows with a level that was not seen before")
+            continue
+        text = texts(values) if is_text(values) else None
+        if column.kind == "date":
+            made[name] = _dates(values if text is None else text, column.format)
+        else:
+            made[name] = numbers_of(values if text is None else text)
+        if column.kind == "number" and np.isinf(made[name]).any():
+            at = int(np.flatnonzero(np.isinf(made[name]))[0])
+            row = 1 + (int(X.index[at]) if X.index.dtype.kind in "iu" else at)
+            raise ValueError(f"{name!r} should be finite. Got infinity in row {row}: --drop leaves it out.")
+        if levels is not None:
+            words = re.findall(r"'([^']*)'", column.note)  # that stood for gaps already
+            gaps = values.isna() if text is None else text.isin((*GAPS, *words))
+            unread = int(np.isnan(made[name]).sum() if column.kind == "number" else made[name].isna().sum())
+            if unread > gaps.sum():
+                said.append(f"{name}: {unread - gaps.sum()} values are no {column.kind} and taken as gaps")
+            if gaps.any() and not column.gaps:
+                said.append(f"{name}: {gaps.sum()} gaps, where the model has seen none, are the median")
+    if said:
+        warnings.warn(f"{'; '.join(said)}.", UserWarning, stacklevel=3)
+    return require("pandas", "Reading a table").DataFrame(made, index=X.index)
+
+
+def _without_copies(found: Sequence[Column], frame: Any, keep: set[str]) -> list[Column]:
+    """Of columns that hold the same, by other names for it too, the first is used."""
+    first: dict[bytes, str] = {}
+    kept = []
+    for column in found:
+        if column.kind in USED and column.name not in keep:
+            values = frame[column.name]
+            same = values.factorize()[0] if column.kind == "category" else values.to_numpy()
+            original = first.setdefault(same.tobytes() + column.kind.encode(), column.name)
+            if original != column.name:
+                column = Column(column.name, "copy", f"says the same as {original!r}")
+        kept.append(column)
+    return kept
+
+
+def _ordered(X: Any) -> Any:
+    return csr_matrix(X) if issparse(X) else np.ascontiguousarray(X, dtype=np.float64)

@@ -1,0 +1,373 @@
+"""Files of tables: what packs them, and how a text is written, found by looking at it and said."""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import lzma
+import os
+import re
+import sys
+import warnings
+import zipfile
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gdnp._files import existing_file, require
+
+__all__ = ["Reading", "Table", "first_line", "is_table", "read_table"]
+
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", r"\s+": "blanks"}
+"""What may keep fields apart, the likeliest first."""
+PACKED: dict[bytes, tuple[Any, Any]] = {
+    b"\x1f\x8b": (gzip.decompress, gzip.open),
+    b"BZh": (bz2.decompress, bz2.open),
+    b"\xfd7zXZ": (lzma.decompress, lzma.open),
+}
+OTHERS = {"xl/workbook.xml": "an Excel workbook: save the sheet as CSV"}
+OTHERS |= {"schema.json": "a saved model, which gdnp show prints"}
+"""Archives that hold something else, by a member of theirs."""
+ARROW = (b"PAR1", b"ARROW1", b"\xff\xff\xff\xff")
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    OverflowError,
+    EOFError,
+    OSError,
+    zlib.error,
+    lzma.LZMAError,
+)
+"""What parsers raise on bytes that are not theirs (pandas' and Arrow's own derive from these)."""
+SAMPLE, LINES = 1 << 18, 200
+"""Bytes and lines that are looked at to find how a text is written."""
+LIBSVM = re.compile(r"[^\s,;]+(\s+(qid:)?\d+:\S+)*\s*(#.*)?")
+THOUSANDS = r"[-+]?\d{1,3}(\.\d{3})+"
+COMMA = rf"([-+]?\d*|{THOUSANDS}),\d+([eE][-+]?\d+)?"
+"""A number with a decimal comma, and perhaps points between thousands."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a text is written. What is None is found, and said.
+
+    Attributes
+    ----------
+    separator : str, optional
+        Between fields; a regular expression where it has more than one character.
+    encoding : str, optional
+    decimal : {".", ","}, optional
+    header : bool, optional
+        Whether the first line names the columns.
+    missing : tuple of str
+        What stands for a gap beside nothing, NA, NaN, null and the like.
+    """
+
+    separator: str | None = None
+    encoding: str | None = None
+    decimal: str | None = None
+    header: bool | None = None
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A data frame with names of text.
+
+    Attributes
+    ----------
+    name : str
+        What messages call it.
+    frame : DataFrame
+        Of text, as it is written but for decimal commas, or of the types that Parquet and Arrow have.
+    notes : tuple of str
+        What had to be found out.
+    row_names : tuple of str
+        Columns that only name or number the rows.
+    """
+
+    name: str
+    frame: Any
+    notes: tuple[str, ...] = ()
+    row_names: tuple[str, ...] = ()
+
+
+def read_table(source: str | os.PathLike[str], reading: Reading | None = None) -> Table:
+    """Read CSV, TSV, Parquet or Arrow, packed by gzip, bzip2, xz or zip, or not at all.
+
+    Parameters
+    ----------
+    source : str or path
+        A file, or "-" for what comes on the standard input.
+    reading : Reading, optional
+        Overrules what would be found.
+
+    Raises
+    ------
+    FileNotFoundError
+        For a missing file.
+    ImportError
+        Without pandas, or without pyarrow where that is needed.
+    ValueError
+        For what is no table, in one sentence.
+    """
+    name = os.fspath(source)
+    if re.match(r"\w{2,}://", name):
+        raise ValueError(f"Data must be a file on this machine. Got the address {name}: download it first.")
+    contents = sys.stdin.buffer.read() if name == "-" else existing_file(source).read_bytes()
+    name = "standard input" if name == "-" else name
+    contents = _unpacked(name, contents)
+    if contents.startswith(ARROW):
+        return _from_arrow(name, contents)
+    if Path(name).suffix.lower() in (".parquet", ".pq", ".arrow", ".feather"):
+        raise ValueError(f"{name} should be a Parquet or Arrow file. Got other bytes: is its name right?")
+    return _from_text(name, contents, reading or Reading())
+
+
+def is_table(path: str | os.PathLike[str]) -> bool:
+    """Whether a file begins like a table, rather than with LIBSVM's "label index:value" on a line."""
+    with existing_file(path).open("rb") as opened:
+        head = opened.read(SAMPLE)
+    for magic, (_, open_) in PACKED.items():
+        if head.startswith(magic):
+            try:
+                with open_(path) as opened:
+                    head = opened.read(SAMPLE)
+            except UNREADABLE:  # the reader says what is wrong
+                return False
+    if head.startswith((b"PK\x03\x04", *ARROW)):
+        return True
+    lines = _lines(head.decode("latin-1"))
+    like = all(map(LIBSVM.fullmatch, lines)) and any(":" in line for line in lines)
+    blanks = {len(line.split()) for line in lines}
+    even = len(lines) > 1 and len(blanks) == 1 and blanks != {1} and ":" not in "".join(lines)
+    return not like and (even or any(re.search(r"[,;\t|]", line) for line in lines))
+
+
+def _lines(head: str) -> list[str]:
+    """The first lines that hold something; where there are more, the last may be cut off."""
+    lines = [line for line in head.splitlines()[: LINES + 1] if line.strip()]
+    return lines[:-1] if len(head) >= SAMPLE or len(lines) > LINES else lines
+
+
+def first_line(error: BaseException) -> str:
+    """What a parser says, without the lines that quote the file."""
+    return str(error).strip().split("\n")[0].rstrip(".")
+
+
+def _unpacked(name: str, contents: bytes) -> bytes:
+    """What a packed file holds, by its first bytes and not by its name."""
+    for magic, (unpack, _) in PACKED.items():
+        if contents.startswith(magic):
+            try:
+                contents = unpack(contents)
+            except UNREADABLE as error:
+                raise ValueError(f"{name} is cut off or damaged: {first_line(error)}.") from error
+            break
+    if contents.startswith(b"PK\x03\x04"):
+        contents = _only_member(name, contents)
+    if not contents.strip():
+        raise ValueError(f"{name} should hold data. Got an empty file: write or download it again.")
+    return contents
+
+
+def _only_member(name: str, contents: bytes) -> bytes:
+    try:
+        with zipfile.ZipFile(io.BytesIO(contents)) as archive:
+            members = [m for m in archive.namelist() if not m.endswith("/") and not m.startswith("__MACOSX")]
+            if len(members) == 1:
+                return archive.read(members[0])
+    except (*UNREADABLE, zipfile.BadZipFile, RuntimeError) as error:  # RuntimeError: a password
+        raise ValueError(f"{name} cannot be unpacked: {first_line(error)}.") from error
+    for member, what in OTHERS.items():
+        if member in members:
+            raise ValueError(f"{name} should be a table. Got {what}.")
+    listed = ", ".join(members[:4])
+    raise ValueError(f"{name} should hold one file. Got {len(members)} ({listed}): unpack the one you mean.")
+
+
+# --- Parquet and Arrow
+
+
+def _from_arrow(name: str, contents: bytes) -> Table:
+    require("pandas", "Reading a table")
+    arrow = require("pyarrow", "Reading a Parquet or Arrow file")
+    buffer = arrow.BufferReader(contents)
+    try:
+        if contents.startswith(ARROW[0]):
+            found = require("pyarrow.parquet", "Reading a Parquet file").ParquetFile(buffer).read()
+        else:
+            open_ = arrow.ipc.open_file if contents.startswith(ARROW[1]) else arrow.ipc.open_stream
+            found = open_(buffer).read_all()
+        described = (found.schema.pandas_metadata or {}).get("index_columns", [])
+        names, notes = _distinct([str(column) for column in found.column_names])
+        frame = found.replace_schema_metadata().rename_columns(names).to_pandas()
+    except UNREADABLE as error:
+        kind = "Parquet" if contents.startswith(ARROW[0]) else "Arrow"
+        raise ValueError(f"{name} should be a readable {kind} file. Got: {first_line(error)}.") from error
+    index = tuple(column for column in described if isinstance(column, str) and column in names)
+    return Table(name, frame, (*notes, *_left(index)), index)
+
+
+# --- text
+
+
+def _from_text(name: str, contents: bytes, reading: Reading) -> Table:
+    pandas = require("pandas", "Reading a table")
+    encoding, notes = _encoding(name, contents, reading.encoding)
+    lines = _lines(contents[:SAMPLE].decode(encoding, "replace"))
+    separator, said = _separator(name, lines, reading.separator)
+    notes += said
+    rows = _rows(lines, separator)
+    decimal = reading.decimal or _decimal(rows[1:], separator)
+    header = _has_names(rows) if reading.header is None else reading.header
+    if decimal == "," and reading.decimal is None:
+        notes += ("numbers have a decimal comma (--decimal says another mark)",)
+    if not header and reading.header is None:
+        notes += ("the first line holds data, so the columns are called 'column 1' and so on (--header)",)
+    names, said = _distinct(rows[0] if header else [f"column {k + 1}" for k in range(max(map(len, rows)))])
+    notes += said
+    ends = [len(row) == len(names) + 1 and not row[-1] for row in rows[1:]]
+    empty = bool(ends) and all(ends)  # a separator at the end of each line, but of the names
+    try:
+        with warnings.catch_warnings():  # by default pandas makes a field too many the name of its row
+            warnings.simplefilter("error", pandas.errors.ParserWarning)
+            frame = pandas.read_csv(
+                io.BytesIO(contents),
+                sep=separator,
+                encoding=encoding,
+                header=0 if header else None,
+                names=names,
+                index_col=False,
+                dtype=str,
+                keep_default_na=False,
+                usecols=range(len(names)) if empty else None,
+                skipinitialspace=True,
+                engine="c" if len(separator) == 1 or separator == r"\s+" else "python",
+            )
+    except pandas.errors.ParserWarning as error:
+        raise ValueError(f"{name} should have one name a column. Got rows with more fields.") from error
+    except UNREADABLE as error:
+        words = first_line(error)
+        if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", words):
+            words = f"{found[3]} fields on line {found[2]}, where {found[1]} are expected"
+        raise ValueError(f"{name} should be a table of text. Got: {words}.") from error
+    short = [k + 1 for k, row in enumerate(rows) if len(row) < len(names)]
+    if short:
+        notes += (f"some lines end early, the first being line {short[0]}: what they lack is a gap",)
+    if reading.missing:
+        frame = frame.mask(frame.isin(reading.missing), "")
+    if decimal == ",":
+        for column in frame.columns:
+            texts = frame[column].str.strip()
+            written = texts.str.fullmatch(f"{COMMA}|{THOUSANDS}")
+            if written.any():
+                points = texts.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
+                frame[column] = texts.where(~written, points)
+    unnamed = tuple(new for new, old in zip(names, rows[0], strict=False) if header and not _named(old))
+    return Table(name, frame, (*notes, *_left(unnamed)), unnamed)
+
+
+def _encoding(name: str, contents: bytes, given: str | None) -> tuple[str, tuple[str, ...]]:
+    """UTF-8, or UTF-16 with its mark, or else Windows's letters of western Europe."""
+    marked = contents.startswith((b"\xff\xfe", b"\xfe\xff"))
+    for encoding in [given] if given else ["utf-16"] if marked else ["utf-8-sig", "cp1252", "latin-1"]:
+        if b"\x00" in contents[:SAMPLE] and not encoding.lower().startswith("utf-16"):
+            raise ValueError(f"{name} should be a table. Got a binary file of another kind.")
+        try:
+            contents.decode(encoding)
+        except LookupError as error:
+            raise ValueError(f"--encoding must be one that Python knows. Got {given!r}.") from error
+        except UnicodeDecodeError as error:
+            if given or marked:
+                line = contents.count(b"\n", 0, error.start) + 1
+                raise ValueError(
+                    f"{name} should be in {encoding}. Got other bytes on line {line}."
+                ) from error
+            continue
+        break
+    said = (f"read as {encoding}, since it is not UTF-8 (--encoding)",)
+    return str(encoding), () if given or encoding == "utf-8-sig" else said
+
+
+def _rows(lines: list[str], separator: str) -> list[list[str]]:
+    if len(separator) == 1:
+        return [[field.strip() for field in row] for row in csv.reader(lines, delimiter=separator) if row]
+    return [re.split(separator, line.strip()) for line in lines]
+
+
+def _separator(name: str, lines: list[str], given: str | None) -> tuple[str, tuple[str, ...]]:
+    """The one that gives nearly all lines the same number of fields, and most of them."""
+    if given is not None:
+        given = given.encode().decode("unicode_escape") if given.isascii() else given
+        return ({"tab": "\t", "space": r"\s+", " ": r"\s+"}.get(given, given)), ()
+    best, most = ",", 1.0
+    for separator in SEPARATORS:
+        try:
+            counts = Counter(map(len, _rows(lines, separator)))
+        except csv.Error as error:
+            raise ValueError(f"{name} should be a table of text. Got: {first_line(error)}.") from error
+        count, times = counts.most_common(1)[0]
+        weight = count * (times / len(lines)) ** 4
+        if count > 1 and weight > most * (1.5 if separator == r"\s+" else 1.0):
+            best, most = separator, weight
+    expected = "\t" if ".tsv" in map(str.lower, Path(name).suffixes) else ","
+    said = f"fields are kept apart by {SEPARATORS[best]} (--sep says another)"
+    return best, () if best == expected else (said,)
+
+
+def _decimal(rows: list[list[str]], separator: str) -> str:
+    """A comma where more numbers have one than have a point, and it is not between thousands alone."""
+    fields = [field for row in rows for field in row]
+    commas = [field for field in fields if re.fullmatch(COMMA, field)]
+    points = [field for field in fields if re.fullmatch(r"[-+]?\d*\.\d+([eE][-+]?\d+)?", field)]
+    points = [field for field in points if not re.fullmatch(THOUSANDS, field)]
+    thousands = all(re.fullmatch(r"[-+]?\d{1,3},\d{3}", field) for field in commas)
+    return "," if separator != "," and len(commas) > len(points) and not thousands else "."
+
+
+def _has_names(rows: list[list[str]]) -> bool:
+    """Whether the first line names the columns: it has no number, or nothing but a run of them."""
+    numbers = [field for field in rows[0] if _number(field)]
+    if numbers:
+        start = int(numbers[0]) if numbers[0].isdigit() else -1
+        return len(numbers) > 1 and numbers == [str(start + k) for k in range(len(numbers))]
+    even = [row for row in rows if len(row) == len(rows[0])]
+    return len(even) < 2 or not all(column[0] in column[1:] for column in zip(*even, strict=True))
+
+
+def _number(text: str) -> bool:
+    try:
+        float(text.replace(",", "."))
+    except ValueError:
+        return False
+    return text.strip().lower() not in ("nan", "inf", "infinity")
+
+
+def _left(names: tuple[str, ...]) -> list[str]:
+    return [f"{name!r} only names the rows and is left out (--keep takes it in)" for name in names]
+
+
+def _named(text: str) -> bool:
+    return bool(text.strip()) and not re.fullmatch(r"Unnamed: \d+", text)
+
+
+def _distinct(names: list[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Every column with a name of its own."""
+    found: list[str] = []
+    notes = []
+    for k, name in enumerate(names):
+        new = name if _named(name) else f"column {k + 1}"
+        copies = 1
+        while new in found:
+            copies += 1
+            new = f"{name}.{copies}"
+        if copies > 1:
+            notes.append(f"two columns are called {name!r}: the later one is {new!r} here")
+        found.append(new)
+    return found, tuple(notes)

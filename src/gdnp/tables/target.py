@@ -1,0 +1,165 @@
+"""The column that is to be predicted: found by name or number, taken as it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdnp._files import require
+from gdnp._typing import FloatArray
+from gdnp.tables.reading import Table
+
+__all__ = ["GAPS", "Target", "as_numbers", "column_of", "is_text", "numbers_of", "taken", "task_of", "texts"]
+
+GAPS = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None", "none", "NaT")
+MARKED = r"[$€£]?\s?[-+]?\d{1,3}(?:,?\d{3})*(?:\.\d+)?\s?[%€$£]?"
+"""A number with marks of money, per cent or thousands."""
+MOST_CLASSES = 20
+"""Whole numbers are labels where at most this many differ, and each stands in two rows on average."""
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What is to be predicted, of the rows that have it.
+
+    Attributes
+    ----------
+    name : str
+    labels : ndarray of shape (n,)
+        Text as written; numbers and booleans of files that have types.
+    numbers : ndarray of shape (n,) or None
+        The same as float64, where all of it is numbers.
+    rows : ndarray of shape (rows of the table,)
+        Which have a target.
+    notes : tuple of str
+    """
+
+    name: str
+    labels: NDArray[Any]
+    numbers: FloatArray | None
+    rows: NDArray[np.bool_]
+    notes: tuple[str, ...] = ()
+
+
+def column_of(columns: Sequence[str], given: str, option: str = "--target") -> str:
+    """The column of a name, or of a number that counts from 1; else a refusal with the nearest name."""
+    names = list(columns)
+    if given in names:
+        return given
+    if given.isdigit() and 0 < int(given) <= len(names):
+        return names[int(given) - 1]
+    lower = {name.lower(): name for name in names}
+    near = get_close_matches(given.lower(), lower, 1, 0.5)
+    listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
+    advice = f"did you mean {lower[near[0]]!r}? " if near else ""
+    raise ValueError(f"{option} must name a column, or count it: {advice}There are {listed}. Got {given!r}.")
+
+
+def taken(table: Table, given: str | None = None) -> Target:
+    """The target of a table, by default its last column; rows without it are left out, and counted.
+
+    Raises
+    ------
+    ValueError
+        For a column that is not there, that is no label or number, or that has none.
+    """
+    frame = table.frame
+    if frame.shape[1] < 2:
+        raise ValueError(
+            f"{table.name} should have a target and at least one feature. Got {frame.shape[1]} column: "
+            "--sep says what keeps columns apart."
+        )
+    name = frame.columns[-1] if given is None else column_of(frame.columns, given)
+    values, notes = frame[name], []
+    if given is None:
+        notes.append(f"the target is the last column, {name!r} (--target names another)")
+    types = require("pandas", "Reading a table").api.types
+    if isinstance(values.dtype, require("pandas", "").CategoricalDtype):
+        values = values.astype(values.cat.categories.dtype)
+    if types.is_bool_dtype(values) or types.is_numeric_dtype(values):
+        rows = values.notna().to_numpy()
+        labels = np.array(values[rows].tolist())  # without pandas' own types
+        numbers: FloatArray | None = labels.astype(np.float64)
+    elif types.is_datetime64_any_dtype(values):
+        raise ValueError(f"The target of {table.name} must be numbers or labels. Got dates in {name!r}.")
+    else:
+        text = texts(values)
+        found = as_numbers(text)
+        empty = text.eq("")
+        spelled = text.isin(GAPS) & ~empty
+        if spelled.any() and found[~empty & ~spelled].notna().all():
+            empty |= spelled
+        elif spelled.any():
+            count, word = int(spelled.sum()), text[spelled].iloc[0]
+            notes.append(f"{word!r} is a label ({count} rows); --missing {word} makes it a gap")
+        rows = ~empty.to_numpy()
+        labels = text[rows].to_numpy(dtype=object).astype(np.str_)
+        numbers = found[rows].to_numpy(dtype=np.float64) if found[rows].notna().all() else None
+    left = int((~rows).sum())
+    if left:
+        notes.append(f"{left:,} of {len(rows):,} rows have no {name!r} and are left out")
+    if not rows.any():
+        raise ValueError(f"The target {name!r} of {table.name} should have values. Got nothing but gaps.")
+    if numbers is not None and not np.isfinite(numbers).all():
+        row = int(np.flatnonzero(rows)[np.flatnonzero(~np.isfinite(numbers))[0]]) + 1
+        raise ValueError(f"The target {name!r} of {table.name} should be finite. Got infinity in row {row}.")
+    if len(table.frame) > 1 and (labels == labels[0]).all():
+        raise ValueError(
+            f"The target {name!r} of {table.name} should have two values. Got {str(labels[0])!r} alone."
+        )
+    return Target(name, labels, numbers, rows, tuple(notes))
+
+
+def task_of(target: Target) -> tuple[str, str]:
+    """What a target looks like, and why."""
+    if target.numbers is None:
+        return "classification", "the target holds words"
+    if target.labels.dtype.kind == "b":
+        return "classification", "the target is true or false"
+    whole = bool((target.numbers == np.floor(target.numbers)).all())
+    count = len(np.unique(target.numbers))
+    if not whole:
+        return "regression", "the target holds numbers with fractions"
+    if count <= min(MOST_CLASSES, len(target.numbers) / 2):
+        return "classification", f"the target holds {count} different whole numbers"
+    return "regression", f"the target holds {count} different numbers in {len(target.numbers)} rows"
+
+
+def as_numbers(text: Any) -> Any:
+    """Text as float64, with NaN where it is no number; marks of money and of thousands are taken off."""
+    to_numeric = require("pandas", "Reading a table").to_numeric
+    found = to_numeric(text, errors="coerce").astype(np.float64)
+    other = text[found.isna()]
+    if len(other) and (marked := other.str.fullmatch(MARKED)).any():
+        found = found.fillna(
+            to_numeric(other[marked].str.replace(r"[^\d.+-]", "", regex=True), errors="coerce")
+        )
+    return found
+
+
+def texts(values: Any) -> Any:
+    """Text without blanks around it; a gap is empty."""
+    if values.dtype == "str":
+        return values.fillna("").str.strip()
+    return values.astype(object).where(values.notna(), "").astype(str).str.strip()
+
+
+def numbers_of(values: Any) -> FloatArray:
+    """A column of any type, or an array, as float64; NaN for what is no number, 1 for true."""
+    values = require("pandas", "Reading a table").Series(values)
+    if values.dtype.kind == "m":
+        return np.asarray(values.dt.total_seconds() / 86_400.0)
+    if is_text(values):
+        return np.asarray(as_numbers(texts(values).replace({"True": "1", "False": "0"})))
+    return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))
+
+
+def is_text(values: Any) -> bool:
+    """Whether a column has no type of its own: text, and objects."""
+    types = require("pandas", "Reading a table").api.types
+    return bool(types.is_string_dtype(values) or types.is_object_dtype(values))

@@ -1,0 +1,5 @@
+"""Tables need pandas."""
+
+import pytest
+
+pytest.importorskip("pandas")
