@@ -130,7 +130,7 @@ def read_table(source: str | os.PathLike[str], reading: Reading | None = None) -
 
 
 def is_table(path: str | os.PathLike[str]) -> bool:
-    """Whether a file begins like a table, rather than with LIBSVM's "label index:value" on a line."""
+    """Whether the file at `path` begins like a table, rather than with LIBSVM's "label index:value"."""
     with existing_file(path).open("rb") as opened:
         head = opened.read(SAMPLE)
     for magic, (_, open_) in PACKED.items():
