@@ -139,10 +139,10 @@ GUARDS = {
     "tests/problem/test_objective.py.",
     "problem.objective.ROWS_THAT_BEND": "Against a bounded loss whose gradient is noise of a few rows, in "
     "methods of the paper; tests/problem/test_objective.py.",
-    "solvers.certificates.LAST_DIGITS": "Against a gap below the rounding of f; "
+    "solvers.rounding.LAST_DIGITS": "Against a gap below the rounding of f; "
     "tests/newton/test_closing.py at a tolerance below rounding.",
-    "solvers.certificates.CURVATURE_ROUNDING": "Against calling an eigenvalue negative that is rounding; "
-    "tests/solvers/test_certificates.py at a flat minimum.",
+    "solvers.curvature.CURVATURE_ROUNDING": "Against calling an eigenvalue negative that is rounding; "
+    "tests/solvers/test_curvature.py at a flat minimum.",
     "solvers.lengths.SMALLEST_STEP": "Against steps on the length, and halvings of them, that are rounding; "
     "tests/solvers/test_lengths.py.",
     "solvers.lengths.FLAT": "Against a search along the length for a minimum that is not there: a long step "

@@ -48,6 +48,7 @@ class Exact:
 
     def __init__(self, X, y, weight, loss, alpha, fit_intercept, many):
         self.many, self.loss, self.fit_intercept = many, loss, fit_intercept
+        self.about, self.barrier = None, 0
         self.given = (X, y, weight, loss, alpha, fit_intercept)
         self.unit = 10.0 ** (5 - DIGITS) if many else float(np.finfo(np.longdouble).eps)
         X, y = self._array(X), self._array(y)
@@ -68,9 +69,9 @@ class Exact:
         self.classify = loss in ("log_loss", "sigmoid", "probit")
         self.base, self.sigma = (0.0 * y, -y) if self.classify else (y, -self._array(np.ones(len(y))))
         if many:
-            self.exp, self.sqrt = _each(mpmath.exp), _each(mpmath.sqrt)
+            self.exp, self.sqrt, self.log = _each(mpmath.exp), _each(mpmath.sqrt), _each(mpmath.log)
         else:
-            self.exp, self.sqrt = np.exp, np.sqrt
+            self.exp, self.sqrt, self.log = np.exp, np.sqrt, np.log
 
     def _array(self, values):
         values = np.asarray(values, dtype=np.float64)
@@ -101,8 +102,13 @@ class Exact:
         return self.base + self.sigma * (self.Z @ x)
 
     def value(self, x):
-        """f."""
-        return self.s @ self.phi(self.margins(x)) + (self.ridge @ x**2) / 2
+        """f, and the barrier of ``nearby`` where one is up."""
+        t = self.margins(x)
+        f = self.s @ self.phi(t) + (self.ridge @ x**2) / 2
+        if self.about is None:
+            return f
+        room = 1 - (t - self.about) ** 2
+        return f - self.barrier * sum(self.log(room)) if (room > 0).all() else np.inf
 
     def phi(self, t):
         """φ(t)."""
@@ -141,13 +147,17 @@ class Exact:
         r, c = self.slopes(t)
         if majorised:
             c = 1 / self.sqrt(1 + t * t)
-        c = self.s * c
+        r, c = self.s * r, self.s * c
+        if self.about is not None:
+            q = t - self.about
+            r = r + self.barrier * 2 * q / (1 - q * q)
+            c = c + self.barrier * 2 * (1 + q * q) / (1 - q * q) ** 2
         H = (self.Z * c[:, None]).T @ self.Z
         for j in range(len(x)):
             H[j, j] = H[j, j] + self.ridge[j]
             if H[j, j] == 0:
                 H[j, j] = 1 + 0 * H[j, j]
-        return self.Z.T @ (self.s * r * self.sigma) + self.ridge * x, H
+        return self.Z.T @ (r * self.sigma) + self.ridge * x, H
 
     # Minimum
 
@@ -168,7 +178,10 @@ class Exact:
         kinds = (False, True) if self.loss == "pseudo_huber" else (False,)
         for majorised in kinds:
             g, H = self.parts(x, majorised)
-            step = self._solved(H, g)
+            step, power = self._solved(H, g), -30
+            while step is None and self.about is not None and power < 0:  # where f bends down
+                shift = 10.0**power * max(abs(np.diagonal(H)))
+                step, power = self._solved(H + shift * np.eye(len(g)), g), power + 3
             if step is None:
                 continue
             length, lowest = 1, None
@@ -185,6 +198,17 @@ class Exact:
             if lowest is not None:
                 return lowest
         return None
+
+    def nearby(self, x):
+        """(x, f) where f is least while no margin moves by more than 1, by a barrier that comes down."""
+        near = copy.copy(self)
+        near.about, near.barrier = self.margins(x), self.value(x)
+        lowest = x, self.value(x)
+        for _ in range(4):
+            near.barrier = near.barrier / 10000
+            x, _ = near.least(x, 12)
+            lowest = min(lowest, (x, self.value(x)), key=lambda found: found[1])
+        return lowest
 
     def _solved(self, H, g):
         """(H + a rounding error of the columns)⁻¹ g by Cholesky; None where H is not positive definite."""
@@ -288,15 +312,18 @@ class Exact:
         return False if -found.fun < 1e-9 else True if -found.fun > 1e-6 else None
 
 
-def attainable(exact, x):
-    """f at x once its coefficients are double precision."""
+def attainable(exact, x, kind=np.float64):
+    """f at x once its coefficients are of that type."""
     coef = x[:-1] * exact.per
     b = x[-1] - exact.centre @ coef
-    return exact.value(exact.inside([float(v) for v in coef], float(b)))
+    return exact.value(exact.inside([float(kind(float(v))) for v in coef], float(kind(float(b)))))
 
 
 def least_value(exact, coef, intercept, rounding=UNIT):
-    """(f at the coefficients, least f found, x there, rounding of the difference)."""
+    """(f at the coefficients, least f found, x there, rounding of the difference, least f farther off).
+
+    Of a bounded loss x is found where no margin moves by more than 1 from those of the coefficients.
+    """
     at = exact.inside(coef, intercept)
     value, error = exact.value(at), exact.error(at)
     start, given = at, exact
@@ -304,8 +331,10 @@ def least_value(exact, coef, intercept, rounding=UNIT):
         exact, moved = exact.without_combinations(rounding)
         start = moved(at)
     if exact.loss in ("sigmoid", "probit"):
-        x, best = exact.least(start, 12)
-        return value, best, x, error
+        x, far = exact.least(start, 12)
+        moved = abs(exact.margins(x) - exact.margins(start)) > 1
+        x, best = exact.nearby(start) if moved.any() else (x, far)
+        return value, best, x, error, far
     constant = exact.constant()
     if exact.value(constant) < exact.value(start):
         start = constant
@@ -318,4 +347,4 @@ def least_value(exact, coef, intercept, rounding=UNIT):
         if exact.value(near) < exact.value(start):
             start = near
     x, best = exact.least(start, 30 if exact.many else 200)
-    return value, best, x, error + exact.error(x)
+    return value, best, x, error + exact.error(x), best

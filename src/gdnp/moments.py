@@ -13,7 +13,7 @@ from gdnp.design import DesignMatrix, RowVector
 from gdnp.design.block import Second, Spread
 from gdnp.validation import NotFiniteError
 
-__all__ = ["Moments"]
+__all__ = ["Moments", "check_finite"]
 
 SQUARES_LOST = (1e-250, 1e250)
 """Second moments outside this range have lost digits to underflow, or overflowed, in float64."""
@@ -163,12 +163,18 @@ class Moments:
         return difference
 
 
-def _power_of_two_scale(design: DesignMatrix, lost: NDArray[np.bool_]) -> FloatArray | None:
-    """Scales that bring the `lost` columns near 1; None where their size is not what lost their digits."""
-    largest = design.map("column_max", merge=np.maximum)
+def check_finite(design: DesignMatrix) -> FloatArray:
+    """The largest size in each column, shape (d,); raises ``NotFiniteError`` where one is no number."""
+    largest: FloatArray = design.map("column_max", merge=np.maximum)
     bad = np.flatnonzero(~np.isfinite(largest))
     if bad.size:
         raise NotFiniteError(bad)
+    return largest
+
+
+def _power_of_two_scale(design: DesignMatrix, lost: NDArray[np.bool_]) -> FloatArray | None:
+    """Scales that bring the `lost` columns near 1; None where their size is not what lost their digits."""
+    largest = check_finite(design)
     exponent = np.frexp(largest)[1]
     extreme = lost & (largest > 0.0) & (np.abs(exponent) > 100)
     power = np.minimum(-exponent, np.finfo(np.float64).maxexp - 1)  # of subnormal entries

@@ -38,6 +38,12 @@ def test_no_claim_is_below_the_truth(truth, sample):
     assert not false
 
 
+@pytest.mark.parametrize("number", [11757, 16569, 17047, 17881])
+def test_claims_that_were_false(truth, number):
+    """Rows in another order, offsets and columns that are combinations but for rounding."""
+    assert not truth.is_below(truth.judged(number))
+
+
 def test_most_claims_are_tight(sample):
     """A claim of infinity would never be false."""
     eps = np.finfo(float).eps
@@ -62,9 +68,22 @@ def test_the_reference_knows_the_ridge(truth, rng, many):
         rng.random(12),
     )
     problem = exact.Exact(X, y, None, "squared_error", 0.25, True, many)
-    _, best, _, error = exact.least_value(problem, np.zeros(5), 0.0)
+    _, best, _, error, _ = exact.least_value(problem, np.zeros(5), 0.0)
     assert float(best) == pytest.approx(exact_ridge_minimum(X, y, 0.25), rel=1e-14)
     assert error < 1e-16
+
+
+def test_the_reference_of_a_bounded_loss_stays_near_by(truth, rng):
+    """From a row deep on the wrong side f falls far off; near by it falls to the edge, and no lower."""
+    exact = sys.modules["exact"]
+    problem = exact.Exact(np.array([[1.0], [-1.0]]), np.array([1.0, 1.0]), None, "sigmoid", 0.0, False, True)
+    start = problem.inside([0.0], 0.0)
+    _, best = problem.nearby(start)
+    assert float(best) == pytest.approx(0.5, rel=1e-12)  # a row goes up as the other goes down
+    problem = exact.Exact(np.array([[1.0]]), np.array([1.0]), None, "sigmoid", 0.0, False, True)
+    value, best, _, _, far = exact.least_value(problem, np.array([2.0]), 0.0)
+    assert float(best) == pytest.approx(1.0 / (1.0 + np.exp(3.0)), rel=1e-6)
+    assert far < 0.1 * best < value
 
 
 def test_the_reference_tells_separable_data(truth, rng):

@@ -11,6 +11,17 @@ from gdnp import GDNPClassifier
 from gdnp.design import SparseDesign, as_design
 
 
+def test_columns_in_any_order_stay_what_they_are(rng):
+    """SciPy sorts the indices of a matrix where it takes absolute values: blocks share them with others."""
+    X = sp.random_array((50, 7), density=0.6, rng=rng, format="csr")
+    order = np.array([5, 0, 6, 2])
+    few = as_design(X).columns(order)
+    scaled = few.transformed(None, np.array([2.0, 1.0, 4.0, 1.0]))
+    largest = scaled.map("column_max", merge=np.maximum)
+    np.testing.assert_array_equal(largest, [2.0, 1.0, 4.0, 1.0] * abs(X.toarray()[:, order]).max(axis=0))
+    np.testing.assert_array_equal(few.block(0).dense(0, 50), X.toarray()[:, order])
+
+
 @pytest.mark.parametrize("density", [0.02, 0.6])
 @pytest.mark.parametrize("centred", [False, True])
 def test_both_sparse_gram_methods_agree(rng, density, centred):

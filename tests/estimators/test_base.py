@@ -1,6 +1,7 @@
 """The estimators keep scikit-learn's contract, and refuse bad input in one sentence."""
 
 import pickle
+import re
 import subprocess
 import sys
 
@@ -183,13 +184,49 @@ def rare_codes(rng):
     return X, y
 
 
+def test_classes_of_each_kind_of_separation_are_named(rng):
+    """One class is a half-plane of its own, another has a rare code; the third has neither for itself."""
+    X, y = rng.standard_normal((300, 3)), rng.integers(0, 2, 300)
+    X[:, 2], X[:4, 0], y[:4] = np.arange(300) < 4, 0.0, 1
+    y[X[:, 0] > 1.0] = 2
+    X[y == 2, 0] += 9.0
+    with pytest.warns(UserWarning, match="without a finite value") as seen:
+        GDNPClassifier(alpha=0.0).fit(X, np.array(["low", "high", "far"])[y])
+    messages = [str(warning.message) for warning in seen]
+    assert len(messages) == 2
+    assert "for 1 of 3 classes (far)" in messages[0]
+    assert "the data is separable, a hyperplane" in messages[0]
+    assert "for 2 of 3 classes (high, low)" in messages[1]
+    assert "separable in part" in messages[1]
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array, sp.csc_array])
+@pytest.mark.parametrize("loss", ["log_loss", "squared_error", "huber", "sigmoid"])
+def test_rows_of_weight_0_hold_what_they_like(rng, form, loss):
+    X, y = rng.standard_normal((60, 3)), rng.standard_normal(60)
+    y = y if loss in ("squared_error", "huber") else np.sign(y + X[:, 0])
+    weight, wild = rng.integers(1, 3, 60).astype(float), X.copy()
+    weight[:3], wild[0, 1], wild[1, 2], wild[2] = 0.0, 1e200, np.finfo(float).max, -1e9
+    for alpha in (0.0, 1e-2):
+        model = (GDNPRegressor if loss in ("squared_error", "huber") else GDNPClassifier)(loss, alpha=alpha)
+        without = clone(model).fit(form(X[3:]), y[3:], weight[3:])
+        model.fit(form(wild), y, weight)
+        np.testing.assert_array_equal(model.coef_, without.coef_)
+        assert model.certificate_ == without.certificate_
+    wild[0, 1] = np.inf
+    with pytest.raises(ValueError, match=r"NaN or infinity in 1 column\(s\), the first being \[1\]"):
+        model.fit(form(wild), y, weight)
+
+
 def test_columns_without_a_finite_coefficient_are_named(rng):
     pd = pytest.importorskip("pandas")
     X, y = rare_codes(rng)
     frame = pd.DataFrame(X, columns=["age", "height", "rare"])
     model = GDNPClassifier(alpha=0.0)
-    expected = "without a finite value for 3 of 3 classes, those of rare: the data is separable in part"
-    with pytest.warns(UserWarning, match=expected) as seen:
+    expected = (
+        "without a finite value for 3 of 3 classes (0, 1, 2), those of rare: the data is separable in part"
+    )
+    with pytest.warns(UserWarning, match=re.escape(expected)) as seen:
         model.fit(frame, y)
     assert [warning.filename for warning in seen] == [__file__]
     assert [one.diverging for one in model.certificate_] == [(2,)] * 3

@@ -149,6 +149,14 @@ def test_class_weight_is_sample_weight(data):
     assert GDNPClassifier(class_weight="balanced").fit(X, y).certificate_.status is Status.CONVERGED
 
 
+def test_balanced_weights_count_the_classes_that_have_rows(rng):
+    X, y = rng.standard_normal((90, 2)), np.arange(90) % 3
+    weight = (y != 2) * rng.integers(1, 3, 90).astype(float)
+    model = GDNPClassifier(class_weight="balanced", alpha=0.1).fit(X, y, weight)
+    two = GDNPClassifier(class_weight="balanced", alpha=0.1).fit(X[y != 2], y[y != 2], weight[y != 2])
+    np.testing.assert_allclose(model.coef_[1], two.coef_[0], rtol=1e-6)
+
+
 @pytest.mark.parametrize("weights", [{0: 1e308, 1: 1e308}, {0: 1e-308, 1: 1e-308}])
 def test_class_weights_of_any_size(rng, weights):
     X, y = rng.standard_normal((60, 3)), rng.integers(0, 2, 60)

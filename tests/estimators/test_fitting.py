@@ -77,6 +77,24 @@ def test_a_warm_fit_at_the_optimum_stays_there(rng, loss, alpha, solver):
     assert warm.history_["objective"][0] == pytest.approx(best.certificate_[0].objective, rel=1e-9)
 
 
+@pytest.mark.parametrize("solver", ["gd", "agd"])
+def test_a_gradient_that_is_small_enough_is_not_the_end(solver):
+    """Columns of unlike spread: f is further off than the gradient says, and iterations are left."""
+    rng = np.random.default_rng(2)
+    X = rng.standard_normal((150, 3)) * [1.0, 0.2, 5.0]
+    y = X @ [1.0, 3.0, 0.2] + rng.standard_normal(150)
+    for tol in (1e-2, 1e-4, 1e-10):
+        model = GDNPRegressor(alpha=1e-3, solver=solver, tol=tol, max_iter=20_000).fit(X, y)
+        assert model.certificate_.status is Status.CONVERGED
+        assert model.certificate_.gap <= tol
+        assert len(model.history_["passes"]) == model.n_iter_ + 2
+        assert (np.diff(model.history_["passes"]) > 0.0).all()
+        assert (np.diff(model.history_["seconds"]) >= 0.0).all()
+    with pytest.warns(ConvergenceWarning, match="raise max_iter"):
+        few = GDNPRegressor(alpha=1e-3, solver=solver, tol=1e-10, max_iter=2).fit(X, y)
+    assert few.certificate_.status is Status.MAX_ITER
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_no_tolerance_at_all_goes_as_far_as_rounding_lets():
     X, y = load_breast_cancer(return_X_y=True)

@@ -9,6 +9,7 @@ from sklearn.linear_model import HuberRegressor, LinearRegression
 
 from gdnp import GDNPRegressor
 from gdnp.losses import LOSSES, Huber, PseudoHuber
+from gdnp.solvers import Status
 from problems import draw
 
 
@@ -59,6 +60,30 @@ def test_the_message_of_several_targets_counts_them(rng):
     X, y = draw(rng, loss=LOSSES["pseudo_huber"])
     with pytest.warns(ConvergenceWarning, match=r"for 2 of 2 targets .*raise max_iter"):
         GDNPRegressor("pseudo_huber", max_iter=1).fit(X, np.column_stack([y, y + X[:, 0] ** 2]))
+
+
+def test_each_of_several_targets_has_the_digits_of_its_own_fit(rng):
+    """Without a ridge, also where their units are far apart, of few rows and of many."""
+    for n in (40, 3000):
+        X = np.vander(np.linspace(1.0, 3.0, n), 7)[:, :-1]
+        Y = np.column_stack((1e8 * rng.standard_normal(n), 1e-3 * np.sin(5.0 * X[:, -1]), X @ np.ones(6)))
+        both = GDNPRegressor(alpha=0.0).fit(X, Y)
+        for k in range(3):
+            single = GDNPRegressor(alpha=0.0).fit(X, Y[:, k])
+            np.testing.assert_allclose(both.coef_[k], single.coef_, rtol=1e-15 if n == 40 else 1e-6)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+def test_an_automatic_delta_takes_rounding_for_nothing(rng, unit):
+    X = rng.standard_normal((80, 3)) + 100.0
+    y = unit * (X @ [1.0, -2.0, 3.0] + 5.0)
+    model = GDNPRegressor("huber", delta="auto", alpha=0.0).fit(X, y)
+    assert model.delta_ == pytest.approx(1.345 * y.std())
+    np.testing.assert_allclose(model.coef_, unit * np.array([1.0, -2.0, 3.0]), rtol=1e-6)
+    y[:8] += unit * rng.standard_normal(8)
+    model.fit(X, y)
+    assert 1e-3 * unit < model.delta_ < unit
+    assert model.certificate_.status is Status.CONVERGED
 
 
 def test_regressor_has_no_class_weight(rng):

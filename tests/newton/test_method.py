@@ -67,6 +67,17 @@ def test_fewer_rows_than_columns(rng, loss, shape):
     assert value_of(model, X, y, 0.1) <= best * (1.0 + 1e-8)
 
 
+@pytest.mark.parametrize("seed", [3, 9])
+def test_a_matrix_that_rounding_keeps_from_the_hessian_is_left_alone(seed):
+    """Columns far from zero, without an intercept: a matrix of their squares has no digit of their spread."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((12, 16)) + 10.0 ** rng.uniform(0, 8, 16)
+    y = rng.random(12) < 0.5
+    model = GDNPClassifier(alpha=1e-10, fit_intercept=False).fit(X, y)
+    assert model.certificate_.status is Status.CONVERGED
+    assert model.n_iter_ < 100
+
+
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_array, sp.csc_array])
 def test_far_fewer_rows_than_columns(rng, form):
     X = rng.standard_normal((60, 4000))

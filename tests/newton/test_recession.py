@@ -46,7 +46,8 @@ def test_two_rows_on_the_hyperplane(form, loss):
     assert (certificate.separation, certificate.diverging) == ("partial", (0,))
     least = 0.5 * float(loss.value(np.zeros(1))[0])
     assert 0.0 <= result.objective - least <= 1.001 * certificate.gap * least
-    assert certificate.gap <= 1.01e-8
+    rounding = np.finfo(float).eps * abs(result.coef[0])  # of margins as long as a slow tail makes them
+    assert certificate.gap <= 1.01e-8 + 10.0 * rounding
     assert result.coef[0] > 1.0
     assert result.intercept == 0.0
 
@@ -204,6 +205,6 @@ def test_columns_are_those_that_move_most_first():
 
 def test_where_the_intercept_alone_diverges_no_column_is_named(rng):
     X, y = rng.standard_normal((90, 2)), np.arange(90) % 3
-    with pytest.warns(UserWarning, match="for 1 of 3 classes, those of the intercept"):
+    with pytest.warns(UserWarning, match=r"for 1 of 3 classes \(2\), those of the intercept"):
         model = GDNPClassifier(alpha=0.0).fit(X, y, sample_weight=(y != 2).astype(float))
     assert model.certificate_[2].diverging == ()

@@ -1,27 +1,16 @@
 """A certificate never claims more than is true, however early or late it is asked for."""
 
-from fractions import Fraction
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gdnp import GDNPClassifier
-from gdnp.design.block import EPS
-from gdnp.losses import LogLoss, Loss, PseudoHuber, Sigmoid, SquaredError
+from gdnp.losses import LogLoss, Loss, PseudoHuber, SquaredError
 from gdnp.newton import solve
-from gdnp.newton.preconditioners import Facts, first_stage, made
 from gdnp.problem.gram import hessian
 from gdnp.solvers import Status
-from gdnp.solvers.certificates import (
-    certified,
-    duality_gap,
-    estimated_gap,
-    margin_error,
-    provable,
-    smallest_curvature,
-)
+from gdnp.solvers.certificates import certified, duality_gap, estimated_gap, provable
 from gdnp.solvers.conjugate import newton_step, still
 from problems import CONVEX, draw, estimator, problem_of
 from reference import reference
@@ -115,7 +104,8 @@ def test_a_status_is_never_believed(rng):
     problem = problem_of(X, y, LogLoss(), 1e-3)
     known = solve(problem).certificate
     far = certified(problem.point(np.zeros(9)), known, Status.CONVERGED, 1e-8)
-    assert far.status is Status.MAX_ITER
+    assert far.status is Status.STALLED
+    assert certified(problem.point(np.zeros(9)), known, Status.MAX_ITER, 1e-8).status is Status.MAX_ITER
     best = reference(LogLoss(), X, y, 1e-3)[2]
     assert far.gap == pytest.approx(far.objective / best - 1.0, rel=1e-7)
 
@@ -128,26 +118,6 @@ def test_a_point_far_off_does_not_lift_the_bound(rng):
     far = problem.point(1e10 * np.ones(9))
     claimed = certified(far, known, Status.MAX_ITER, 1e-8, 0.0, 1e-12)
     assert claimed.gap >= far.value / reference(SquaredError(), X, y, 1e-3)[2] * (1.0 - 1e-9)
-
-
-@pytest.mark.parametrize("offset", [0.0, 1e6, 1e12])
-def test_the_error_of_margins_is_a_bound(rng, offset):
-    """Against exact arithmetic on the coefficients that are returned."""
-    X = rng.standard_normal((50, 4)) * [1.0, 1e-6, 1e6, 1.0]
-    X[:, 0] += offset
-    problem = problem_of(X, rng.standard_normal(50), SquaredError(), 1e-3)
-    for size in 1.0, 1e8:
-        x = size * rng.standard_normal(5)
-        coef, b = problem.raw(x)
-        w = [Fraction(c) for c in coef]
-        eta = [sum(Fraction(v) * c for v, c in zip(row, w, strict=True)) + Fraction(b) for row in X]
-        exact = np.array([float(Fraction(y) - e) for y, e in zip(problem.base, eta, strict=True)])
-        off = np.sqrt(np.mean((problem.point(x).margins - exact) ** 2))
-        bound = margin_error(problem, x, coef, b) + EPS * np.sqrt(np.mean(exact**2))
-        assert off <= bound < 1e3 * off + 1e-13 * size
-        back = problem.returned(x)
-        off = np.sqrt(np.mean((problem.point(back).margins - exact) ** 2))
-        assert off <= margin_error(problem, back, coef, b) + EPS * np.sqrt(np.mean(exact**2))
 
 
 def test_long_doubles_prove_what_doubles_cannot(rng):
@@ -188,62 +158,3 @@ def test_an_estimate_allows_for_curvature_that_is_not_in_the_preconditioner(rng)
         moved = problem.point(point.x + newton.step)
         gap = estimated_gap(problem, moved, newton, lambda g, scale=scale: g / scale)
         assert moved.value - best <= gap
-
-
-def test_a_hessian_of_zero_has_no_negative_curvature(rng):
-    X, y = rng.standard_normal((4, 20)), np.array([1.0, 1.0, -1.0, -1.0])
-    problem = problem_of(X, y, Sigmoid(), 0.0, fit_intercept=False)
-    point = problem.point(problem.from_raw(1e6 * np.linalg.lstsq(X, y, rcond=None)[0], 0.0))
-    assert smallest_curvature(problem, point)[0] == 0.0
-    assert smallest_curvature(problem, point, np.copy)[0] == pytest.approx(0.0, abs=1e-9)
-
-
-@pytest.mark.parametrize("fit_intercept", [True, False])
-@pytest.mark.parametrize(("n", "d"), [(30, 100), (200, 20)])
-def test_a_search_finds_the_smallest_curvature_of_the_matrix(rng, n, d, fit_intercept):
-    X = rng.standard_normal((n, d)) * np.logspace(-3, 3, d)
-    problem = problem_of(X, np.sign(rng.standard_normal(n)), Sigmoid(), 1e-3, fit_intercept)
-    for size in 0.1, 0.5:
-        point = problem.point(size * np.append(rng.standard_normal(d), float(fit_intercept)))
-        preconditioner = made(problem, first_stage(Facts.of(problem)), point.margins)
-        known, _ = smallest_curvature(problem, point)
-        found, direction = smallest_curvature(problem, point, preconditioner.solve)
-        if fit_intercept:
-            product = problem.hessian_product(problem.curvature(point.margins), direction, np.empty(n))
-            assert direction @ product / (direction @ direction) == pytest.approx(found, abs=1e-9)
-        assert known - 1e-9 < found < known + 0.05 * abs(known)
-
-
-def test_a_search_that_breaks_down_gives_the_quotient_it_has(rng):
-    X, y = draw(rng, n=50)
-    problem = problem_of(X, y, Sigmoid(), 1e-3)
-    point = problem.point(0.1 * rng.standard_normal(9))
-    found, direction = smallest_curvature(problem, point, lambda g: np.full_like(g, np.nan))
-    product = problem.hessian_product(problem.curvature(point.margins), direction, np.empty(50))
-    assert direction @ product / (direction @ direction) == pytest.approx(found)
-
-
-@pytest.mark.parametrize("fit_intercept", [False, True])
-@pytest.mark.parametrize("length", [0.1, 3.0])
-def test_the_smallest_curvature_of_many_columns_is_that_of_the_matrix(rng, length, fit_intercept):
-    """With a Cholesky factor, and without one."""
-    X, y = draw(rng, n=400, d=80)
-    problem = problem_of(X, y, Sigmoid(), 0.04 if length < 1.0 else 1e-4, fit_intercept=fit_intercept)
-    point = problem.point(length * np.append(rng.standard_normal(80), 0.0))
-    found, vector = smallest_curvature(problem, point)
-    matrix = hessian(problem, problem.curvature(point.margins))
-    smallest = np.linalg.eigvalsh(matrix)[0]
-    assert found == pytest.approx(smallest, rel=1e-6)
-    assert vector @ matrix @ vector / (vector @ vector) == pytest.approx(found, rel=1e-9)
-
-
-def test_a_positive_definite_matrix_is_not_decomposed(rng, monkeypatch):
-    """A factor and a few solutions say as much in a fraction of the time."""
-
-    def refused(*args, **options):
-        raise AssertionError
-
-    monkeypatch.setattr("gdnp.solvers.certificates.eigh", refused)
-    X, y = draw(rng, n=600, d=80)
-    model = GDNPClassifier("sigmoid", alpha=1e-2).fit(X, y)
-    assert model.certificate_.smallest_curvature > 0.0

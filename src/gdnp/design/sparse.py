@@ -211,7 +211,9 @@ class SparseDesign(DesignMatrix):
 
     def columns(self, index: NDArray[np.intp]) -> SparseDesign:  # noqa: D102
         offset, factor = self._transformation_of(index)
-        return SparseDesign(self._X[:, index], self._threads.asked, offset=offset, factor=factor)
+        few = self._X[:, index]
+        few.sort_indices()  # SciPy would do so on its own, in arrays that blocks share
+        return SparseDesign(few, self._threads.asked, offset=offset, factor=factor)
 
     @property
     def n_entries(self) -> int:  # noqa: D102

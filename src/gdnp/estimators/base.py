@@ -21,11 +21,13 @@ from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from gdnp._typing import FloatArray
+from gdnp.design import as_design
 from gdnp.design.threads import single_threaded_blas
 from gdnp.estimators.callbacks import WRAPPERS, Callbacks, CallbackSupportMixin
 from gdnp.estimators.fitting import COLUMNS, SOLVERS, Data, Fitted, Settings, fit_one, rounded
 from gdnp.losses import checked_loss
-from gdnp.solvers import Certificate, Progress, Status
+from gdnp.moments import check_finite
+from gdnp.solvers import Progress, Status
 from gdnp.validation import NotFiniteError, checked_flag
 
 __all__ = ["LinearEstimator", "Task", "check_number"]
@@ -42,15 +44,19 @@ REASONS = {
     Status.NON_FINITE: "a step gave NaN or infinity and was undone",
     Status.LENGTH_DIVERGES: "the data is separable, or the loss bounded, and no ridge bounds the length",
 }
+LEFT = "alpha=0 leaves coefficients without a finite value{of}, those of {columns}: the data is separable"
+DROP = "Set alpha > 0, or drop the column if it gives the label away."
 ENDLESS = {
-    "complete": "the data is separable, a hyperplane has all rows on their sides, so the loss falls for ever "
-    "along it; the direction stands.",
-    "partial": "the data is separable in part, some rows can be pushed to their sides for ever without a "
-    "change of the others; the other coefficients stand.",
+    "complete": f"{LEFT}, a hyperplane has all rows on their sides, so the loss falls for ever along it; the "
+    f"direction stands. {DROP}",
+    "partial": f"{LEFT} in part, some rows can be pushed to their sides for ever without a change of the "
+    f"others; the other coefficients stand. {DROP}",
+    "not decided": "alpha=0 may leave coefficients without a finite value{of}: whether a hyperplane "
+    "separates rows was not decided, X being too large or the rows too near to it. Set alpha > 0.",
 }
-"""What the two kinds of separation mean for the coefficients."""
+"""What the kinds of separation mean for the coefficients."""
 NAMED = 5
-"""Columns that a warning names."""
+"""Columns or classes that a warning names."""
 
 
 @dataclass
@@ -158,6 +164,8 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         self._kind = np.float32 if X.dtype == np.float32 else np.float64
         starts = self._starts(count, features)
         with self._arithmetic():
+            if weight is not None and not weight.all():
+                X, weight, targets = _counting(X, weight, targets)
             data = Data(X, weight, settings, self.n_jobs, count)
             if callbacks is not None:
                 zero = np.zeros(features)
@@ -260,42 +268,28 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
     def _words(self, settings: Settings) -> Iterator[str]:
         """What there is to say of a fit."""
         known = self.certificate_ if isinstance(self.certificate_, tuple) else (self.certificate_,)
-        endless = [one for one in known if one.separation in ENDLESS]
-        unknown = [one for one in known if one.separation == "not decided"]
-        fine = (Status.CONVERGED, Status.STOPPED)
-        failed = [one for one in known if one.status not in fine and one not in endless]
-        if endless:
-            yield self._endless(endless, len(known))
-        if unknown:
-            where = self._of(unknown, len(known))
-            yield (
-                f"alpha=0 may leave coefficients without a finite value{where}: whether a hyperplane "
-                "separates rows was not decided, X being too large or the rows too near to it. Set alpha > 0."
-            )
+        names = getattr(self, "feature_names_in_", None)
+        fine, told = (Status.CONVERGED, Status.STOPPED), ("complete", "partial")
+        failed = [k for k, one in enumerate(known) if not (one.status in fine or one.separation in told)]
+        for kind, words in ENDLESS.items():
+            some = [k for k, one in enumerate(known) if one.separation == kind]
+            columns = dict.fromkeys(j for k in some for j in known[k].diverging)
+            called = _listed([f"column {j}" if names is None else str(names[j]) for j in columns])
+            if some:
+                yield words.format(of=self._of(some, len(known)), columns=called or "the intercept")
         if failed:
-            worst = max(failed, key=lambda certificate: certificate.gap)
+            worst = max((known[k] for k in failed), key=lambda certificate: certificate.gap)
             how = "proved" if worst.proved else "estimated"
             yield (
                 f"tol={settings.tol:g} was not met{self._of(failed, len(known))} (relative suboptimality "
                 f"{worst.gap:.2g}, {how}): {REASONS[worst.status]}; {REMEDIES[worst.status]}."
             )
 
-    def _of(self, some: Sequence[Certificate], count: int) -> str:
-        """Of how many targets something is said, where there are several."""
-        return f" for {len(some)} of {count} {self._target[1]}" if count > 1 else ""
-
-    def _endless(self, certificates: Sequence[Certificate], count: int) -> str:
-        """That coefficients have no finite value, which ones, and what stands in their place."""
-        columns = list(dict.fromkeys(j for one in certificates for j in one.diverging))
-        names = getattr(self, "feature_names_in_", None)
-        shown = [f"column {j}" if names is None else str(names[j]) for j in columns[:NAMED]]
-        more = f" and {len(columns) - NAMED} more" if len(columns) > NAMED else ""
-        kind = "partial" if any(one.separation == "partial" for one in certificates) else "complete"
-        return (
-            f"alpha=0 leaves coefficients without a finite value{self._of(certificates, count)}, those of "
-            f"{', '.join(shown) or 'the intercept'}{more}: {ENDLESS[kind]} Set alpha > 0, or drop the "
-            "column if it gives the label away."
-        )
+    def _of(self, some: Sequence[int], count: int) -> str:
+        """Which targets something is said of, where there are several."""
+        labels = getattr(self, "classes_", range(count))
+        which = _listed([str(labels[k]) for k in some])
+        return f" for {len(some)} of {count} {self._target[1]} ({which})" if count > 1 else ""
 
     # Prediction
 
@@ -320,6 +314,21 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         bad = np.flatnonzero(~np.isfinite(X).all(axis=0))
         if bad.size:
             raise NotFiniteError(bad, names)
+
+
+def _listed(names: list[str]) -> str:
+    """A few names, and how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
+def _counting(
+    X: Any, weight: FloatArray, targets: list[Callable[[], FloatArray]]
+) -> tuple[Any, FloatArray, list[Callable[[], FloatArray]]]:
+    """The rows that count, copied, so that others may hold what they like; but no NaN, and no infinity."""
+    counts = weight > 0.0
+    check_finite(as_design(X[~counts]))
+    return X[counts], weight[counts], [lambda whole=whole: whole()[counts] for whole in targets]  # type: ignore[misc]
 
 
 def _is_fitted_name(name: str) -> bool:

@@ -160,9 +160,12 @@ class GDNPClassifier(ClassifierMixin, LinearEstimator):  # type: ignore[misc]
         _check_present(classes, codes, weight)
         if self.class_weight is None:
             return weight
-        factor = compute_class_weight(
-            self.class_weight, classes=classes, y=classes[codes], sample_weight=weight
-        )
+        with np.errstate(divide="ignore"):
+            factor = compute_class_weight(
+                self.class_weight, classes=classes, y=classes[codes], sample_weight=weight
+            )
+        if weight is not None:  # "balanced" divides by what a class weighs
+            factor[np.bincount(codes, weight, minlength=len(classes)) == 0.0] = 0.0
         if not ((factor >= 0.0).all() and np.isfinite(factor).all()):
             raise ValueError(f"class_weight must be finite and non-negative. Got {self.class_weight!r}.")
         factor /= max(factor.max(), 1e-300)

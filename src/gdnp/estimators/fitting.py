@@ -12,16 +12,17 @@ import numpy as np
 
 from gdnp._typing import FloatArray
 from gdnp.design import DesignMatrix, as_design
+from gdnp.design.block import EPS
 from gdnp.losses import Loss
 from gdnp.methods import get_method
 from gdnp.newton import Begin, solve
 from gdnp.newton.nonconvex import turned
 from gdnp.newton.preconditioners import Preconditioner
 from gdnp.problem.objective import Objective, Shared
-from gdnp.problem.points import DataPoint
 from gdnp.problem.rank import least
 from gdnp.solvers import Certificate, Progress, Result, Status, run
-from gdnp.solvers.certificates import certified, margin_error
+from gdnp.solvers.certificates import certified
+from gdnp.solvers.rounding import margin_error
 
 __all__ = ["COLUMNS", "SOLVERS", "Data", "Fitted", "Settings", "fit_one", "rounded"]
 
@@ -113,17 +114,25 @@ def fit_one(
     if start is not None:
         b = start[1] - objective.raw_intercept(start[0], 0.0) if settings.fit_intercept else 0.0
         at = np.append(start[0], b)
+    method = get_method(settings.solver)
+
+    def gone_on(at: FloatArray | None, tol: float, most: int) -> Result:
+        return run(objective, method, at, max_iter=most, tol=tol, callback=monitor, lengths=False)
+
     # The loop stops on the gradient norm, whose square goes with the suboptimality that `tol` is about.
-    found = run(
-        objective,
-        get_method(settings.solver),
-        at,
-        max_iter=settings.max_iter,
-        tol=0.1 * settings.tol**0.5,
-        callback=monitor,
-        lengths=False,
-    )
-    return _judged(objective, settings, found)
+    tol = 0.1 * settings.tol**0.5
+    found, passes = gone_on(at, tol, settings.max_iter), objective.cost.passes
+    bound = solve(objective, tol=settings.tol)
+    fit = _judged(objective, settings, found, bound)
+    passes = objective.cost.passes - passes
+    while found.status is Status.CONVERGED and fit.certificate.status is Status.STALLED and tol > EPS:
+        tol *= 0.1  # the gradient was small enough, and f is not
+        at = np.append(found.coef, found.intercept - objective.raw_intercept(found.coef, 0.0))
+        found = _joined(found, gone_on(at, tol, settings.max_iter - found.n_iter))
+        fit = _judged(objective, settings, found, bound)
+    spent = {"passes": passes, "seconds": float(bound.history["seconds"][-1])}
+    last = {name: np.append(row, row[-1] + spent.get(name, 0.0)) for name, row in found.history.items()}
+    return replace(fit, history=last)
 
 
 def rounded(objective: Objective, fit: Fitted, tol: float) -> Fitted:
@@ -132,9 +141,6 @@ def rounded(objective: Objective, fit: Fitted, tol: float) -> Fitted:
         coef, intercept = fit.coef.astype(np.float32).astype(np.float64), float(np.float32(fit.intercept))
     _check_finite(coef, intercept, "float32")
     there = _certified(objective, tol, (coef, intercept), fit.certificate, fit.floor)
-    if there.status is Status.MAX_ITER:  # what is missing is rounding, not iterations
-        was = fit.certificate.status
-        there = replace(there, status=Status.STALLED if was is Status.CONVERGED else was)
     return replace(fit, coef=coef, intercept=intercept, certificate=there)
 
 
@@ -178,28 +184,24 @@ def _least(objective: Objective, settings: Settings, found: Result) -> Result:
 
 
 def _certified(
-    objective: Objective,
-    tol: float,
-    solution: tuple[FloatArray, float],
-    known: Certificate,
-    floor: float,
-    point: DataPoint | None = None,
+    objective: Objective, tol: float, solution: tuple[FloatArray, float], known: Certificate, floor: float
 ) -> Certificate:
-    """The certificate of raw coefficients, by the bound that the one `known` of others has; one pass.
-
-    `point` is theirs in standard coordinates, where it is known.
-    """
-    whole = objective.whole or objective.standardised
-    if point is None or objective.whole is not None:
-        point = whole.point(whole.from_raw(*solution))
-    wrong = margin_error(whole, point.x, *solution)
+    """The certificate of raw coefficients, by the bound that the one `known` of others has; one pass."""
+    point = objective.on_all_columns(*solution)
+    wrong = margin_error(objective.whole or objective.standardised, point.x, *solution)
     return certified(point, known, known.status, tol, floor, wrong)
 
 
-def _judged(objective: Objective, settings: Settings, found: Result) -> Fitted:
-    """A fit of a method that does not know how good it is, with a certificate; the last row has its cost."""
-    passes, begin = objective.cost.passes, time.perf_counter()
-    bound = solve(objective, tol=settings.tol)
+def _joined(first: Result, more: Result) -> Result:
+    """A run and the one that went on from its end, as one."""
+    history = {name: np.append(rows, more.history[name][1:]) for name, rows in first.history.items()}
+    for name in ("passes", "seconds"):
+        history[name][first.n_iter + 1 :] += first.history[name][-1]
+    return replace(more, n_iter=first.n_iter + more.n_iter, history=history)
+
+
+def _judged(objective: Objective, settings: Settings, found: Result, bound: Result) -> Fitted:
+    """A fit of a method that does not know how good it is, certified against one that does."""
     standard = objective.standardised
     point = standard.point(standard.from_raw(found.coef, found.intercept))
     if standard.coordinates.combinations is not None:  # of all that predict the same, the least
@@ -209,16 +211,11 @@ def _judged(objective: Objective, settings: Settings, found: Result) -> Fitted:
     assert bound.certificate is not None
     floor, solution = bound.state.floor, (found.coef, found.intercept)
     known = replace(bound.certificate, status=found.status)
-    certificate = _certified(objective, settings.tol, solution, known, floor, point)
+    certificate = _certified(objective, settings.tol, solution, known, floor)
     gradient = point.x_gradient
     square = float(gradient @ bound.state.preconditioner.solve(gradient))
     certificate = replace(certificate, gradient_norm=math.sqrt(max(square, 0.0)))
-    spent = {"passes": objective.cost.passes - passes, "seconds": time.perf_counter() - begin}
-    history = {
-        name: np.append(found.history[name], found.history[name][-1] + spent.get(name, 0.0))
-        for name in COLUMNS
-    }
-    return _fitted(found, certificate, history, floor)
+    return _fitted(found, certificate, found.history, floor)
 
 
 def _best(

@@ -17,6 +17,7 @@ from gdnp.estimators.base import LinearEstimator, Task, check_number
 from gdnp.estimators.callbacks import WRAPPERS, with_callbacks
 from gdnp.estimators.fitting import Data, Settings, fit_one
 from gdnp.losses import Loss, SquaredError
+from gdnp.solvers.state import ROUNDING
 
 __all__ = ["GDNPRegressor"]
 
@@ -45,7 +46,8 @@ class GDNPRegressor(RegressorMixin, LinearEstimator):  # type: ignore[misc]
     delta : float or "auto"
         δ > 0 of "huber" and "pseudo_huber", in the units of y: residuals are squared up to about δ, and count
         by their size beyond. "auto" is 1.345 times the scale of the residuals of least squares with this
-        alpha, which is 1.4826 times their median absolute deviation. A ``Loss`` brings its own.
+        alpha, which is 1.4826 times their median absolute deviation; that of y where they are nothing but
+        rounding. A ``Loss`` brings its own.
     alpha, fit_intercept, solver, tol, max_iter, warm_start, n_init, n_jobs, random_state, verbose
         See ``GDNPClassifier``.
     class_weight : None
@@ -172,7 +174,8 @@ class GDNPRegressor(RegressorMixin, LinearEstimator):  # type: ignore[misc]
     ) -> Settings:
         """With δ in the loss; "auto" is 1.345 times the scale of least squares' residuals.
 
-        Where most residuals are 0 their mean size stands in.
+        Where most residuals are 0 but for rounding their mean size stands in, or if all are the
+        standard deviation of the targets.
         """
         if not hasattr(settings.loss, "delta"):
             return settings
@@ -188,7 +191,8 @@ class GDNPRegressor(RegressorMixin, LinearEstimator):  # type: ignore[misc]
         found = fit_one(Data(X, weight, squares, self.n_jobs).objective(target), squares)
         residuals = target - (X @ found.coef + found.intercept)
         size = np.abs(residuals - _median(residuals, weight))
-        scale = NORMAL_MAD * _median(size, weight) or float(np.average(size, weights=weight))
+        size[size <= ROUNDING * (np.abs(target).max() + abs(found.intercept))] = 0.0
+        scale = NORMAL_MAD * _median(size, weight) or float(np.average(size, weights=weight) or target.std())
         return EFFICIENT * scale or 1.0
 
     def _attributes(self, coefs: list[FloatArray], intercepts: list[float]) -> dict[str, Any]:

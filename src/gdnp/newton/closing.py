@@ -9,21 +9,13 @@ import numpy as np
 
 from gdnp.newton.preconditioners import Event, Seen, cost_of_matrix, cost_of_sharper, next_stage
 from gdnp.newton.primal_dual import is_bounded_in_slope, iterated, left_after
-from gdnp.newton.search import downhill, step_along
+from gdnp.newton.search import LITTLE, downhill, step_along
 from gdnp.newton.state import NewtonState, renewed
 from gdnp.problem.points import DataPoint, Direction
-from gdnp.solvers.certificates import (
-    CURVATURE_ROUNDING,
-    duality_gap,
-    estimated_gap,
-    hessian_fits,
-    margin_error,
-    margin_rounding,
-    provable,
-    risen,
-    smallest_curvature,
-)
+from gdnp.solvers.certificates import duality_gap, estimated_gap, provable
 from gdnp.solvers.conjugate import NewtonStep, advanced, newton_step, still
+from gdnp.solvers.curvature import CURVATURE_ROUNDING, hessian_fits, smallest_curvature
+from gdnp.solvers.rounding import margin_rounding, risen, value_above
 from gdnp.solvers.separation import leaves_open
 from gdnp.solvers.state import ROUNDING, GapKind, Status
 
@@ -80,14 +72,20 @@ def closed(state: NewtonState, tol: float, newton: NewtonStep | None = None) -> 
     """
     before, before_solve = state.point, state.memory.solve
     last = _last(state, tol, newton)
+    gained = last.newton.ended and last.point.value <= before.value
+    if gained and last.gap == last.newton.decrement and not state.within(last.gap, tol):
+        state = replace(state, point=last.point)  # what the next step gains is less, and H serves for it too
+        last = _last(state, tol)
     state = replace(_unless_solved(state, last.newton), open=_open(state, last.newton))
     if last.newton.escape is not None:
         lower = downhill(state.problem, state.point, last.newton.escape)
         if lower is not None:
             return _again(replace(state, point=lower), before)
     tired = state.attempts > 2  # an estimate will do then
-    stuck = state.stuck or (tired and last.point.value >= state.lowest - _noise(last.point))
-    rounded = abs(float(last.point.x[-1] - before.x[-1] - last.newton.step[-1]))  # see Objective.returned
+    # A step towards a gap of `tol` gains more than a little of that; an estimate may be far from the gap.
+    little = LITTLE * tol * state.scale(last.point.value) if last.kind == "duality_gap" else 0.0
+    stuck = state.stuck or (tired and last.point.value >= state.lowest - max(little, _noise(last.point)))
+    rounded = abs(float((last.point.x - state.point.x - last.newton.step)[-1]))  # see Objective.returned
     state, stuck = _taken(state, last, _noise(before, rounded), stuck)
     state = replace(state, lowest=min(state.lowest, last.point.value))
     # Whatever rounding says of its f, it is the point that the gap is known of.
@@ -129,11 +127,9 @@ def stopped(state: NewtonState, tol: float) -> NewtonState:
 
 def _gap_at(state: NewtonState, last: Last) -> float:
     """The gap at the state's point, by the bound that the last step has."""
-    point, problem = state.point, state.problem
-    if point is last.point:
+    if state.point is last.point:
         return last.gap
-    wrong = margin_error(problem, point.x, *problem.raw(point.x))
-    return max(last.gap, risen(point, wrong) - (last.point.value - last.gap))
+    return max(last.gap, value_above(state.point, last.point.value - last.gap))
 
 
 def _enough(state: NewtonState, tol: float) -> Callable[[NewtonStep], bool]:
@@ -221,8 +217,8 @@ def _converged(state: NewtonState, tol: float, last: Last) -> NewtonState:
         refuted = again.newton.decrement > gap  # the step leads further down than there was said to be left
         if (refuted or again.gap <= gap) and _no_higher(again.point, state.point, _noise(state.point)):
             state, gap = replace(polished, point=again.point, open=state.open), again.gap
-        elif refuted:
-            gap = again.newton.decrement
+        elif refuted:  # what the step gains, and what is left after it
+            gap = again.newton.decrement + again.gap
         if not state.within(gap, tol):
             return state
     if problem.loss.convex:

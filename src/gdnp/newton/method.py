@@ -51,8 +51,9 @@ from gdnp.newton.state import Begin, NewtonState, renewed
 from gdnp.problem.interface import Objective as AnyObjective
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint, Direction, length_direction
-from gdnp.solvers.certificates import margin_error, risen
+from gdnp.problem.rank import least_squares
 from gdnp.solvers.loop import Progress, Result, run
+from gdnp.solvers.rounding import margin_error, value_above
 from gdnp.solvers.separation import all_apart
 from gdnp.solvers.state import ROUNDING, Certificate, Measured, Method, Status, parted
 
@@ -138,6 +139,7 @@ class Newton(Method):
         """Where to begin, H if one was made, and the stage that it was made at."""
         triangle = problem.shared.triangle
         if triangle is not None and problem.loss.quadratic:
+            problem.shared.triangle = triangle = least_squares(problem, triangle)
             return problem.point(triangle.x), TrianglePreconditioner(triangle), stage
         if begin is not None:
             known = begin.margins
@@ -162,7 +164,7 @@ class Newton(Method):
             return state
         problem, x = state.problem, state.point.x
         moved_by = math.sqrt(problem.loss.max_curvature) * margin_error(problem, x, *problem.raw(x))
-        gap = 0.5 * (math.sqrt(2.0 * state.decrement) + moved_by) ** 2
+        gap = float(0.5 * np.square(math.sqrt(2.0 * state.decrement) + moved_by))
         within = state.within(gap, self.tol)
         return state.ended(Status.CONVERGED, gap, "newton_decrement") if within else state
 
@@ -198,6 +200,8 @@ class Newton(Method):
                 return iterated(begun(state, width_of(state.point)), self.tol)
             return closed(state, self.tol)
         seen = (*state.decrements, state.decrement)
+        if self.prove and _is_astray(state, seen):
+            return closed(replace(state, decrements=seen), self.tol)
         if self._stale(state, seen, target):
             new = renewed(state, Event.STALE)
             if new is not None:
@@ -223,9 +227,8 @@ class Newton(Method):
         problem = state.problem
         if problem.loss.increasing and not problem.has_ridge and state.point.separates:
             if not problem.loss.convex:
-                x = state.point.x
-                value = risen(state.point, margin_error(problem, x, *problem.raw(x)))
-                return state.ended(Status.LENGTH_DIVERGES, value, "newton_decrement")  # as inf f = 0
+                gap = value_above(state.point)  # as inf f = 0
+                return state.ended(Status.LENGTH_DIVERGES, gap, "newton_decrement")
             if all_apart(problem, state.point):
                 columns = columns_of(problem, state.point.x)
                 return without_minimiser(state, "complete", math.inf, columns)
@@ -315,6 +318,15 @@ class Newton(Method):
     def certificate(self, state: NewtonState) -> Certificate | None:
         """That of the last state."""
         return state.known
+
+
+def _is_astray(state: NewtonState, seen: tuple[float, ...]) -> bool:
+    """Whether a first step in H has left as much to be gained, and the next H would be of the same kind.
+
+    Then rounding keeps H from ∇²f, and Newton's equations take products with ∇²f itself.
+    """
+    last = state.stage.renewed and len(state.stage.kinds) == 1
+    return last and len(seen) == 2 and seen[1] >= seen[0]
 
 
 def _rounding_of_targets(problem: Objective) -> float:

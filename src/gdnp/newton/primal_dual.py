@@ -32,6 +32,7 @@ from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint, Direction, Mean
 from gdnp.solvers.certificates import scaled_gap
 from gdnp.solvers.conjugate import NewtonStep, newton_step
+from gdnp.solvers.rounding import LAST_DIGITS
 from gdnp.solvers.state import ROUNDING, TRIALS, Status
 
 __all__ = [
@@ -129,11 +130,12 @@ def softened(problem: Objective, width: float) -> Objective:
 
 
 def begun(state: NewtonState, width: float) -> NewtonState:
-    """The state with slopes near those of k φ(t/k), every one of them with room to move."""
+    """The state with slopes near those of k φ(t/k), every one of them with room to move; H is tried first."""
     rows, loss = state.problem.design.rows, softened(state.problem, width).loss
     dual = rows.empty()
     rows.total(Slopes(loss, 1.0 - LITTLE * LITTLE), state.point.margins, writes=(dual,))
-    return replace(state, dual=dual, width=width, decrements=(), attempts=0, stuck=False)
+    spare = state.problem.design.gram_passes
+    return replace(state, dual=dual, width=width, spare=spare, decrements=(), attempts=0, stuck=False)
 
 
 @dataclass(frozen=True)
@@ -151,15 +153,45 @@ class Slopes:
 
 def iterated(state: NewtonState, tol: float, *, last: bool = False) -> NewtonState:
     """One step of a and x, and the state with a certificate where its gap is within `tol`, or `last`."""
-    problem, point = state.problem, state.point
-    smooth = softened(problem, state.width)
+    point, width, stage = state.point, state.width, state.stage
+    smooth = softened(state.problem, width)
     at = smooth.known(point.x, point.margins)
-    rows, dual = problem.design.rows, state.dual
-    assert dual is not None
-    curvature, whole, used = rows.empty(), rows.empty(), rows.empty()
-    rows.total(Bent(smooth.loss, problem.share), point.margins, dual, problem.weight, writes=(curvature,))
+    try:
+        prepared, newton, curvature = _solved(state, smooth, at)
+    except FloatingPointError:
+        return state.ended(Status.STALLED, math.inf, "duality_gap")
+    moved, dual, aim = _moved(prepared, at, newton)
+    gained = moved.point.value < point.value - max(LITTLE * tol, ROUNDING) * state.scale(point.value)
+    same = moved.width == width and moved.stage == stage
+    idle = same and not gained and not 2.0 * moved.gap < state.gap
+    settled, moved = idle and state.stuck, replace(moved, stuck=idle)
+    if not (last or settled or max(moved.gap, LAST_DIGITS) <= tol):
+        return moved
+    solve = moved.preconditioner.solve
+    proved, gap = scaled_gap(state.problem, moved.point.x, dual, aim, (curvature, solve))
+    moved = replace(moved, point=proved, attempts=state.attempts + 1)
+    if moved.within(gap, tol):
+        return moved.ended(Status.CONVERGED, gap, "duality_gap")
+    if last:
+        return moved.ended(Status.MAX_ITER, gap, "duality_gap")
+    if not settled and not (same and moved.attempts > 2):
+        return moved
+    if dual[1] < 1.0 or moved.width > 1.0:
+        return moved.ended(Status.STALLED, gap, "duality_gap")
+    # The dual point of the whole step is feasible: rounding alone hides the gap, and an estimate can be had.
+    memory = state.memory.about(solve)
+    return replace(moved, dual=None, stuck=True, attempts=3, decrements=(), memory=memory)
+
+
+def _solved(
+    state: NewtonState, smooth: Objective, at: DataPoint
+) -> tuple[NewtonState, NewtonStep, RowVector]:
+    """δ in the last H where that is worth a try, else in one made here; the state with that H, and s C."""
+    rows, solve, spare = smooth.design.rows, state.preconditioner, state.spare
+    curvature, stage = rows.empty(), state.stage
+    bent = Bent(smooth.loss, smooth.share)
+    rows.total(bent, at.margins, state.dual, smooth.weight, writes=(curvature,))
     exact = max(ROUNDING, min(LITTLE, state.gap**1.5))
-    solve, spare = state.preconditioner, state.spare
 
     def enough(newton: NewtonStep) -> bool:
         left = newton.residual @ solve.solve(newton.residual)
@@ -167,15 +199,26 @@ def iterated(state: NewtonState, tol: float, *, last: bool = False) -> NewtonSta
 
     newton = newton_step(smooth, at, curvature, solve.solve, enough, int(spare)) if spare > 0.0 else None
     if newton is None or not newton.ended:
-        spent = problem.cost.passes
-        try:
-            solve = made(smooth, state.stage, point.margins, previous=solve, curvature=curvature)
-        except FloatingPointError:
-            return state.ended(Status.STALLED, math.inf, "duality_gap")
-        spare = problem.cost.passes - spent
+        spent = smooth.cost.passes
+        solve = made(smooth, stage, at.margins, previous=solve, curvature=curvature)
+        spare = smooth.cost.passes - spent
         newton = newton_step(smooth, at, curvature, solve.solve, enough, TRIALS)
+    if not newton.ended:
+        stage = _sharper(state, solve)
+    again = 2 * newton.iterations  # or so of the next step in it
+    spare = spare if 2 * again <= spare else 0.0
+    return replace(state, preconditioner=solve, stage=stage, spare=spare), newton, curvature
+
+
+def _moved(
+    state: NewtonState, at: DataPoint, newton: NewtonStep
+) -> tuple[NewtonState, tuple[RowVector, float], FloatArray]:
+    """The state a step on; a⁺ and κ, whose gap it has, and the (v̂, γ) that they are the dual point of."""
+    problem, point, dual, rows = state.problem, state.point, state.dual, state.problem.design.rows
+    assert dual is not None
+    whole, used = rows.empty(), rows.empty()
     slope = rows.hold(np.broadcast_to(0.0, rows.n)) if newton.slope is None else newton.slope
-    rows.total(Moved(smooth.loss), point.margins, slope, dual, writes=(whole, used))
+    rows.total(Moved(at.objective.loss), at.margins, slope, dual, writes=(whole, used))
     pace = min(1.0, (1.0 - LITTLE * LITTLE) / max(float(rows.extremes(used)[0, 2]), ROUNDING))
     lower = step_along(at, Direction(newton.step, slope), float(newton.step @ at.x_gradient))
     new = point if lower is None else problem.known(lower.x, lower.margins)
@@ -185,34 +228,12 @@ def iterated(state: NewtonState, tol: float, *, last: bool = False) -> NewtonSta
     moved = replace(
         state,
         point=new,
-        preconditioner=solve,
-        # H that took many more passes than its products is worth keeping
-        spare=spare if newton.iterations <= LITTLE * spare else 0.0,
-        stage=state.stage if newton.ended else _sharper(state, solve),
         dual=rows.combine((1.0 - pace, dual), (pace, whole)),
         width=max(1.0, state.width * max(LITTLE, 1.0 - pace)),
         decrements=(newton.decrement,),
         gap=gap / max(state.scale(new.value - gap), 1e-300),
     )
-    gained = new.value < point.value - max(LITTLE * tol, ROUNDING) * state.scale(point.value)
-    same = moved.width == state.width and moved.stage == state.stage
-    idle = same and not gained and not 2.0 * moved.gap < state.gap
-    settled, moved = idle and state.stuck, replace(moved, stuck=idle)
-    if not (last or settled or moved.within(gap, tol)):
-        return moved
-    proved, gap = scaled_gap(problem, new.x, (whole, scale), aim, (curvature, solve.solve))
-    moved = replace(moved, point=proved, attempts=state.attempts + 1)
-    if moved.within(gap, tol):
-        return moved.ended(Status.CONVERGED, gap, "duality_gap")
-    if last:
-        return moved.ended(Status.MAX_ITER, gap, "duality_gap")
-    if not settled and not (same and moved.attempts > 2):
-        return moved
-    if scale < 1.0 or moved.width > 1.0:
-        return moved.ended(Status.STALLED, gap, "duality_gap")
-    # The dual point of the whole step is feasible: rounding alone hides the gap, and an estimate can be had.
-    memory = state.memory.about(solve.solve)
-    return replace(moved, dual=None, stuck=True, attempts=3, decrements=(), memory=memory)
+    return moved, (whole, scale), aim
 
 
 def _scaled(problem: Objective, dual: RowVector, at: DataPoint) -> tuple[float, float]:

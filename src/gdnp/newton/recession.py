@@ -20,6 +20,7 @@ from gdnp.newton.state import NewtonState
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import Direction
 from gdnp.solvers.loop import Result
+from gdnp.solvers.rounding import value_above
 from gdnp.solvers.separation import separation, shortest
 from gdnp.solvers.state import ROUNDING, Status
 
@@ -63,7 +64,7 @@ def with_separation(state: NewtonState, tol: float, solve: Callable[[Objective],
     while line.expansion(c).value > beyond + (1.0 + relative) * ceiling and c * ROUNDING < 1.0:
         c *= 2.0
     point = problem.point(x + c * p)
-    gap = math.inf if kind == "complete" else max(point.value - beyond - lowest, ROUNDING * point.value)
+    gap = math.inf if kind == "complete" else max(value_above(point, beyond + lowest), ROUNDING * point.value)
     return without_minimiser(replace(state, point=point), kind, gap, columns)
 
 

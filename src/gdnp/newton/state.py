@@ -10,12 +10,13 @@ import numpy as np
 
 from gdnp._typing import FloatArray
 from gdnp.design import RowVector
+from gdnp.design.block import EPS
 from gdnp.newton.lbfgs import Memory
 from gdnp.newton.preconditioners import Event, Facts, Preconditioner, Seen, Stage, made, next_stage, seen_of
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint
-from gdnp.solvers.certificates import LAST_DIGITS
 from gdnp.solvers.conjugate import NewtonStep
+from gdnp.solvers.rounding import LAST_DIGITS, margin_rounding
 from gdnp.solvers.state import Certificate, GapKind, State, Status
 
 __all__ = ["Begin", "NewtonState", "renewed"]
@@ -148,10 +149,12 @@ class NewtonState(State):
         if not np.array_equal(x, point.x):
             before, point = point.value, self.problem.point(x)
             gap += max(point.value - before, 0.0)
-        f, whole = point.value, self.problem.whole
-        if whole is not None:  # columns that others make up, but for rounding, change f in the first order
-            f = whole.point(whole.from_raw(*self.problem.raw(point.x))).value
-            gap += 2.0 * abs(f - point.value) + LAST_DIGITS * f  # once for f, once for the best
+        f = point.value
+        if self.problem.coordinates.combinations is not None:
+            # Columns that others make up, but for rounding, change f, and the best, in the first order.
+            there = self.problem.on_all_columns(*self.problem.raw(point.x))
+            rounding, f = margin_rounding(there.objective, there.x, EPS / len(x)), there.value
+            gap += 2.0 * abs(f - point.value) + there.steepness * rounding + LAST_DIGITS * f
         gap = self.known_gap(gap)
         g = point.x_gradient
         square = float(g @ self.preconditioner.solve(g))

@@ -11,10 +11,10 @@ import numpy as np
 
 from gdnp._typing import FloatArray
 from gdnp.design import Choice, DenseDesign, DesignMatrix, RowVector, as_design
-from gdnp.design.block import Affine
+from gdnp.design.block import EPS, Affine
 from gdnp.losses import Loss, checked_loss
 from gdnp.metric import Covariance, OperatorCovariance
-from gdnp.moments import Moments
+from gdnp.moments import Moments, check_finite
 from gdnp.problem.coordinates import (
     FAR_FROM_ZERO,
     LARGEST_GRAM,
@@ -76,7 +76,7 @@ class Objective(Empirical):
     center : bool
         Whether x stands for x - E[x] (Assumption 1).
     sample_weight : array_like of shape (n,) or None
-        Non-negative with a positive sum.
+        Non-negative with a positive sum. Rows of weight 0 with entries beyond 1e31 are left out of arrays.
     n_jobs : int or None
         Threads of a pass; None means all cores.
 
@@ -113,6 +113,10 @@ class Objective(Empirical):
             "fit_intercept": checked_flag("fit_intercept", fit_intercept),
             "center": checked_flag("center", center),
         }
+        if weight is not None and not weight.all() and not isinstance(X, DesignMatrix):
+            counts, out = np.flatnonzero(weight), np.flatnonzero(weight == 0.0)
+            if check_finite(design.gather(Choice(out, len(out)))).max() > EPS**-2:
+                design, y, weight = design.gather(Choice(counts, len(counts))), y[counts], weight[counts]
         self._set(design, y, weight, loss=loss, alpha=alpha, cost=Cost(), shared=Shared(), **options)
         _ = self.moments  # finds NaN and infinity
 
@@ -234,6 +238,11 @@ class Objective(Empirical):
         """The standardised problem with the columns that it does without; None where there are none."""
         parts = self.shared.whole
         return None if parts is None else self._with(*parts, standard=True)
+
+    def on_all_columns(self, coef: FloatArray, intercept: float) -> DataPoint:
+        """The point of raw coefficients in standard coordinates, with the columns that others make up."""
+        whole = self.whole or self.standardised
+        return whole.point(whole.from_raw(coef, intercept))
 
     def with_loss(self, loss: Loss) -> Objective:
         """The same data, coordinates and ledger under another loss."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +31,10 @@ class Mean:
     def __call__(self, t: FloatArray, s: FloatArray | None) -> list[Any]:
         """See ``Rows.total``."""
         return [total(self.function(t), s)]
+
+
+def _square_of_slope(loss: Loss, t: FloatArray) -> FloatArray:
+    return np.square(loss.gradient(t))
 
 
 @dataclass(frozen=True)
@@ -163,6 +167,11 @@ class DataPoint:
     def mean_gradient(self) -> float:
         """E φ'."""
         return self._mean(self.objective.loss.gradient)
+
+    @cached_property
+    def steepness(self) -> float:
+        """√E φ'²."""
+        return math.sqrt(self._mean(partial(_square_of_slope, self.objective.loss)))
 
     @cached_property
     def mean_curvature(self) -> float:

@@ -25,7 +25,7 @@ from gdnp.problem.empirical import Empirical
 from gdnp.problem.gram import covariance, gram, gram_product
 from gdnp.problem.least_squares import refined
 
-__all__ = ["independent", "least"]
+__all__ = ["independent", "least", "least_squares"]
 
 
 @dataclass(frozen=True)
@@ -192,23 +192,28 @@ def _by_reflections(problem: Empirical, live: NDArray[np.intp], noise: FloatArra
         coef = solve_triangular(root, right, check_finite=False)
         constant = whole[0, -1] / whole[0, 0] if first else 0.0
         triangle = Triangle(root, mean, np.append(coef, constant - mean @ coef), kept)
-        if problem.n_samples * rank <= 2 * LARGEST_GRAM:
-            triangle = _refined(problem, live[kept], triangle)
     return _Found(kept, order[rank:], mixture, triangle)
 
 
-def _refined(problem: Empirical, columns: NDArray[np.intp], triangle: Triangle) -> Triangle:
-    """With the minimiser to the last digits, and its intercept for raw columns."""
-    rows, design, coordinates = problem.design.rows, problem.design, problem.coordinates
+def least_squares(problem: Empirical, triangle: Triangle) -> Triangle:
+    """The triangle with the minimiser for the targets of this problem to the last digits, where X is small.
+
+    With it comes the intercept for raw columns. Of a large X the minimiser is that of the first targets.
+    """
+    design, coordinates, columns = problem.design, problem.coordinates, triangle.order
+    if problem.n_samples * len(columns) > 2 * LARGEST_GRAM:
+        return triangle
     raw = design.transformed(None, None)
     X = np.vstack([raw.block(k).dense(0, high - low) for k, (low, high) in enumerate(raw.bounds)])
     factor, scale = design.factor[columns], coordinates.scale[columns]
-    weight = None if problem.weight is None else rows.gather(problem.weight)
+    gather, fit_intercept = design.rows.gather, problem.fit_intercept
+    weight = None if problem.weight is None else gather(problem.weight)
     assert problem.base is not None
-    y, fit_intercept = rows.gather(problem.base), problem.fit_intercept
+    y = gather(problem.base)
     v, b = refined(X[:, columns] * factor * scale, y, weight, fit_intercept=fit_intercept)
-    shift = (coordinates.centre + design.offset * design.factor)[columns]
-    return replace(triangle, x=np.append(v, b + shift @ (scale * v) if fit_intercept else 0.0), intercept=b)
+    x, shift = np.zeros_like(triangle.x), (coordinates.centre + design.offset * design.factor)[columns]
+    x[columns], x[-1] = v, b + shift @ (scale * v) if fit_intercept else 0.0
+    return replace(triangle, x=x, intercept=b)
 
 
 def _triangle(

@@ -13,45 +13,22 @@ step: then the second term is the residual of Newton's equations, and the first 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.linalg import LinAlgError, eigh, lapack
-from scipy.sparse.linalg import LinearOperator, lobpcg
 
 from gdnp._typing import FloatArray
 from gdnp.design import RowVector
 from gdnp.design.block import EPS, LONG, STRIP, Dual, weighted
 from gdnp.losses import Loss
-from gdnp.problem.empirical import Empirical
-from gdnp.problem.gram import hessian
-from gdnp.problem.objective import LARGEST_GRAM, Objective
+from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint, Direction
-from gdnp.solvers.conjugate import NewtonStep, advanced
+from gdnp.solvers.conjugate import NewtonStep, Solve, advanced
+from gdnp.solvers.rounding import LAST_DIGITS, largest_bend, margin_error, risen, spread
 from gdnp.solvers.state import TRIALS, Certificate, Status
 
-__all__ = [
-    "LAST_DIGITS",
-    "certified",
-    "duality_gap",
-    "estimated_gap",
-    "margin_error",
-    "margin_rounding",
-    "provable",
-    "risen",
-    "scaled_gap",
-    "smallest_curvature",
-]
-
-Solve = Callable[[FloatArray], FloatArray]
-
-CURVATURE_ROUNDING = 1e-9
-"""An eigenvalue this far below zero, where columns have unit variance, is not called negative."""
-LAST_DIGITS = 4 * EPS
-"""Relative difference of two values of f that nobody can tell from rounding."""
+__all__ = ["certified", "duality_gap", "estimated_gap", "provable", "scaled_gap"]
 
 
 def provable(problem: Objective) -> bool:
@@ -153,57 +130,17 @@ def _proof(problem: Objective, point: DataPoint, newton: NewtonStep, careful: bo
     )
     centre = np.abs(problem.coordinates.centre) * problem.coordinates.scale
     ridge = problem.coordinates.ridge
-    noise = (terms * unit + lacking) * math.sqrt(square) * (_spread(problem) + centre) + EPS * ridge * np.abs(
+    noise = (terms * unit + lacking) * math.sqrt(square) * (spread(problem) + centre) + EPS * ridge * np.abs(
         x[:-1]
     )
     norm, noise_norm = (math.sqrt(0.5 * float(v @ (v / ridge))) for v in (residual, noise))
     # e(t + ε) <= e + e'ε + Lε²/2 with e'² <= 2 L e, as e is convex, not negative, and bends by L at most.
     moved_by = math.sqrt(0.5 * loss.max_curvature) * wrong
-    gap = (math.sqrt(excess) + moved_by) ** 2 + (norm + noise_norm) ** 2
+    gap = float(np.square(math.sqrt(excess) + moved_by) + np.square(norm + noise_norm))
     return Proof(here, gap if math.isfinite(gap) else math.inf, excess + norm * norm)
 
 
-def _spread(problem: Empirical) -> FloatArray:
-    """The root mean square of the columns as they are read, times their scale, shape (d,)."""
-    coordinates = problem.coordinates
-    variance = 4.0 if coordinates.variance is None else coordinates.variance  # the largest that there is
-    return np.sqrt(variance + np.square(coordinates.centre * coordinates.scale))
-
-
-def margin_error(
-    problem: Objective, x: FloatArray, coef: FloatArray, intercept: float, careful: bool = False
-) -> float:
-    """A bound of the root mean square of margins at x less those of (coef, intercept) in exact arithmetic.
-
-    The rounding of a margin itself is left out.
-
-    Parameters
-    ----------
-    problem : Objective
-    x : ndarray of shape (d + 1,)
-    coef : ndarray of shape (d,)
-    intercept : float
-        Of the raw columns.
-    careful : bool
-        Whether margins come from long doubles, and from the b that is returned.
-    """
-    change, spread = np.abs(problem.from_raw(coef, intercept) - x), _spread(problem)
-    far = float(np.abs(problem.design.offset) @ np.abs(problem.outward(x)[0] * problem.design.factor))
-    wrong = float(change[:-1] @ spread) + LONG * len(x) * far + (0.0 if careful else float(change[-1]))
-    if far > 0.0:
-        wrong += EPS * float(np.abs(x[:-1]) @ spread)  # x - offset is rounded once
-    return wrong + margin_rounding(problem, x, LONG if careful else EPS)
-
-
-def margin_rounding(problem: Empirical, x: FloatArray, unit: float = EPS) -> float:
-    """A bound of the root mean square of what rounding does to margins that are computed at x."""
-    products = len(x) * float(np.abs(x[:-1]) @ _spread(problem))
-    return float(unit * (products + 2.0 * abs(problem.outward(x)[1])))
-
-
-def estimated_gap(
-    problem: Objective, point: DataPoint, newton: NewtonStep, precondition: Callable[[FloatArray], FloatArray]
-) -> float:
+def estimated_gap(problem: Objective, point: DataPoint, newton: NewtonStep, precondition: Solve) -> float:
     """An estimate of f - min f one Newton step on, from the gradient there; no pass.
 
     ½ ∇fᵀ(∇²f)⁻¹∇f with H in the place of ∇²f, made up for how much less ∇²f may be. Along the directions of
@@ -228,23 +165,9 @@ def estimated_gap(
     square *= 2.0 / min(newton.least, 1.0)
     square *= lost * lost * lost * lost  # a power would raise where it overflows
     square = square if gradient.any() else 0.0  # H of nothing makes NaN of 0
-    gap = 0.5 * (math.sqrt(square) + math.sqrt(_bend(point)) * wrong) ** 2
+    reach = math.sqrt(square) + math.sqrt(largest_bend(point)) * wrong
+    gap = 0.5 * reach * reach
     return gap if math.isfinite(gap) else math.inf
-
-
-def risen(point: DataPoint, wrong: float, value: float | None = None) -> float:
-    """What f, or another `value` of it, may be where margins are `wrong`.
-
-    |φ'|² <= 2 L φ for φ >= 0 that bends by L at most.
-    """
-    value, moved_by = point.value if value is None else value, math.sqrt(0.5 * _bend(point)) * wrong
-    return value + (2.0 * math.sqrt(max(value, 0.0)) + moved_by) * moved_by
-
-
-def _bend(point: DataPoint) -> float:
-    """The largest φ'', or where there is none the mean."""
-    most = point.objective.loss.max_curvature
-    return most if math.isfinite(most) else abs(point.mean_curvature)
 
 
 @dataclass(frozen=True)
@@ -304,7 +227,7 @@ def scaled_gap(
     point = DataPoint(problem, x, moved, [sums[0], sums[2].astype(np.float64), sums[4]])
     left = problem.with_ridge(problem.pulled_back(product, float(rest)), aim)
     moved_by = math.sqrt(0.5 * problem.loss.max_curvature) * margin_error(problem, x, *problem.raw(x))
-    excess = (math.sqrt(excess + LAST_DIGITS * (point.value + size)) + moved_by) ** 2
+    excess = np.square(math.sqrt(excess + LAST_DIGITS * (point.value + size)) + moved_by)
     gap = float(excess + problem.penalty(x - aim)) + _of_rounding(point, left, curvature, solve)
     return point, gap if gap >= 0.0 else math.inf
 
@@ -348,8 +271,8 @@ def certified(
     """The certificate of a point that some solver came to, against the bound of another's certificate.
 
     Where there is a minimiser its status is CONVERGED if and only if the gap is within `tol`, whatever
-    `status` was said; else LENGTH_DIVERGES. The gap of `known` is relative to `floor` at least, and margins
-    may be `wrong` by so much, as ``margin_error`` says.
+    `status` was said, and STALLED where that was said in vain; else LENGTH_DIVERGES. The gap of `known` is
+    relative to `floor` at least, and margins may be `wrong` by so much, as ``margin_error`` says.
     """
     lower = 0.0
     if math.isfinite(known.gap):
@@ -361,69 +284,7 @@ def certified(
     if gap <= tol:
         status = Status.CONVERGED
     elif status is Status.CONVERGED:
-        status = Status.MAX_ITER
+        status = Status.STALLED
     if known.separation in ("complete", "partial"):
         status, gap = Status.LENGTH_DIVERGES, math.inf if known.separation == "complete" else gap
     return replace(known, status=status, gap=gap, objective=point.value)
-
-
-def hessian_fits(problem: Objective) -> bool:
-    """Whether ∇²f is small enough, and cheap enough beside products with it, to be held as a matrix."""
-    return problem.n_features <= min(LARGEST_GRAM, 2 * problem.n_samples)
-
-
-def smallest_curvature(
-    problem: Objective, point: DataPoint, precondition: Solve | None = None
-) -> tuple[float, FloatArray]:
-    """The smallest eigenvalue of ∇²f in the problem's coordinates from above, and a vector that has it.
-
-    What is found is the Rayleigh quotient of a vector, an upper bound. Where a matrix of many columns has a
-    Cholesky factor, that is the preconditioner of the search, and says that the eigenvalue is at least -1e-9.
-
-    Parameters
-    ----------
-    problem : Objective
-    point : DataPoint
-    precondition : callable or None
-        g -> H⁻¹ g for a positive definite H near ∇²f, to search with products, a pass over X each. None takes
-        the matrix.
-    """
-    c = problem.curvature(point.margins)
-    if precondition is None:
-        matrix = hessian(problem, c)
-        shifted = matrix + CURVATURE_ROUNDING * np.eye(len(matrix))
-        factor, info = lapack.dpotrf(shifted, lower=1, overwrite_a=1)
-        if info != 0 or len(matrix) <= TRIALS:  # for few columns a decomposition is no dearer
-            values, vectors = eigh(matrix, subset_by_index=(0, 0))
-            return float(values[0]), vectors[:, 0]
-        return _lowest(matrix.__matmul__, lambda g: lapack.dpotrs(factor, g, lower=1)[0], len(matrix))
-    buffer = problem.design.rows.empty()
-
-    def product(p: FloatArray) -> FloatArray:
-        if problem.fit_intercept:
-            return problem.hessian_product(c, p, buffer)
-        out = problem.hessian_product(c, np.append(p[:-1], 0.0), buffer)
-        out[-1] = p[-1]  # as in ``hessian``
-        return out
-
-    return _lowest(product, precondition, problem.n_features + 1)
-
-
-def _lowest(product: Solve, precondition: Solve, size: int) -> tuple[float, FloatArray]:
-    """The least Rayleigh quotient that locally optimal conjugate gradients find, and its vector."""
-    start = np.random.default_rng(0).standard_normal((size, 1))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of accuracy not reached: a quotient is a bound anyway
-        try:
-            values, vectors = lobpcg(
-                LinearOperator((size, size), matvec=lambda p: product(np.ravel(p)), dtype=np.float64),
-                start,
-                M=LinearOperator((size, size), matvec=lambda g: precondition(np.ravel(g)), dtype=np.float64),
-                largest=False,
-                maxiter=TRIALS,
-                tol=CURVATURE_ROUNDING,
-            )
-        except (ValueError, LinAlgError):  # where ∇²f or H is next to nothing
-            v = start[:, 0]
-            return float(v @ product(v)) / float(v @ v), v
-    return float(values[0]), vectors[:, 0]

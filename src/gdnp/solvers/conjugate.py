@@ -15,7 +15,7 @@ from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint
 from gdnp.solvers.state import ROUNDING
 
-__all__ = ["NewtonStep", "advanced", "newton_step", "still"]
+__all__ = ["NewtonStep", "Solve", "advanced", "newton_step", "still"]
 
 Solve = Callable[[FloatArray], FloatArray]
 

@@ -96,7 +96,8 @@ class Certificate:
     gap : float
         Bound or estimate of (f - min f)/min f, never below the rounding of f. Near interpolation it is
         relative to what is rounding of the targets: 1e-15 of f at the constant prediction c, or where that is
-        more φ(3.7e-11 c), in classification the largest φ'' times (3.7e-11 c)²/2.
+        more φ(3.7e-11 c), in classification the largest φ'' times (3.7e-11 c)²/2. Of a bounded loss min f is
+        the least that is had without moving a margin by more than 1.
     gradient_norm : float
         ‖∇f‖ in the inverse of the metric the solver ended with.
     kind : {"duality_gap", "newton_decrement"}

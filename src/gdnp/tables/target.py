@@ -47,7 +47,7 @@ class Target:
 
 
 def column_of(columns: Sequence[str], given: str, option: str = "--target") -> str:
-    """Which of `columns` is `given`, by name or by a number from 1; else `option` is refused, with what is near."""
+    """Which of `columns` is `given`, by name or number from 1; else `option` is refused, with what is near."""
     names = list(columns)
     if given in names:
         return given
@@ -61,7 +61,7 @@ def column_of(columns: Sequence[str], given: str, option: str = "--target") -> s
 
 
 def taken(table: Table, given: str | None = None) -> Target:
-    """The column `given` of a table, by default its last, as target; rows without it are left out, and counted.
+    """The column `given` of a table, by default its last, as target; rows without it are left out.
 
     Raises
     ------
