@@ -81,7 +81,6 @@ THRESHOLDS: dict[str, tuple[float, ...]] = {
     "newton.lbfgs.MOST_PAIRS": (0.2, 3.0),
     "newton.method.BASIN": (0.0, 0.1, 10.0),
     "newton.method.FAR": (0.0, 0.1, 10.0),
-    "newton.method.PAID": (0.0, 4.0),
     "newton.nonconvex.PATH": (0.5, 1.6),
     "newton.nonconvex.ROUGH": (0.1, 10.0),
     f"{CHOICE}.AT_ONCE": (0.1, 10.0),

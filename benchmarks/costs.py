@@ -20,7 +20,10 @@ SERIAL_WORK
     Entries at which a pass on two threads takes as long as on one, between the two sizes that enclose it.
     Infinite where two threads never pay, as on one core.
 OVERHEAD
-    The verb ``value`` on a single entry, in units.
+    A step of the production solver on a few rows, in units: next to nothing of it is a pass.
+DRAWING, DRAWING_A_ROW
+    A Gram of rows that are drawn less one of as many rows that are all, in units: among few rows, and what
+    it grows by with each row that they are drawn from.
 SPARSE_PRODUCT
     A weighted Gram of thin rows as a product of sparse matrices, for each of the Σ nnz² multiplications, over
     the same through dense pieces, for each of the n d².
@@ -40,7 +43,7 @@ import argparse
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 from unittest.mock import patch
@@ -54,6 +57,7 @@ from gdnp.design import DenseDesign, DesignMatrix, as_design, costs
 from gdnp.design.block import Affine, Block, Scatter, Valued
 from gdnp.design.threads import available_cores, ordered_sum, single_threaded_blas
 from gdnp.losses import LogLoss
+from gdnp.methods import newton
 from gdnp.problem.gram import kernel_matrix
 from gdnp.problem.points import Mean
 
@@ -178,10 +182,32 @@ def kernel(design: DesignMatrix) -> Callable[[], object]:
     return lambda: kernel_matrix(problem, ones)
 
 
+def small_step() -> Callable[[], object]:
+    """A step on a few rows, from the start."""
+    X = np.random.default_rng(0).standard_normal((64, 4))
+    objective = Objective(X, np.where(np.arange(64) % 3, 1.0, -1.0), alpha=1e-3, fit_intercept=True)
+    method = newton()
+    state = method.init(objective, None)
+    return lambda: method.step(objective, replace(state)).point.gradient  # a copy has no direction yet
+
+
+def drawn(n: int, d: int, rows: int, n_jobs: int) -> tuple[Callable[[], object], Callable[[], object]]:
+    """A Gram of rows that are drawn from n, and one of as many that are all."""
+    design, whole, c = dense(n, d, n_jobs), dense(rows, d, n_jobs), np.full(n, 1.0 / n)
+
+    def draw() -> object:
+        choice = design.rows.sample(c, rows, level=0.0)
+        at = Scatter(np.zeros(d), choice.mass)
+        return design.map("gram", at, reads=(None,), partial_size=d * d, chosen=choice)
+
+    return draw, gram(whole)
+
+
 def of_reading(sizes: Sizes, clock: Clock, n_jobs: int) -> list[Measured]:
     """What a pass, its rows and nothing at all take in units of reading an entry."""
     d, n = max(sizes.columns), sizes.rows
-    wide, narrow, nothing = dense(sizes.entries // d, d, n_jobs), dense(n, 10, n_jobs), dense(1, 1, n_jobs)
+    wide, narrow = dense(sizes.entries // d, d, n_jobs), dense(n, 10, n_jobs)
+    of_few, of_many = (drawn(rows, 10, min(sizes.rows, 320), n_jobs) for rows in (min(sizes.rows, 1000), n))
     t, s = np.linspace(-3.0, 3.0, n), np.full(n, 1.0 / n)
     matrix = np.eye(sizes.side) * sizes.side + 1.0
     directions = np.random.default_rng(0).standard_normal((4 * sizes.side, COLUMNS_AT_ONCE))
@@ -190,7 +216,10 @@ def of_reading(sizes: Sizes, clock: Clock, n_jobs: int) -> list[Measured]:
         "pass": one_pass(wide),
         "narrow": one_pass(narrow),
         "loss": loss_pass(narrow),
-        "nothing": loss_pass(nothing),
+        "step": small_step(),
+        "drawn of few": of_few[0],
+        "all few": of_few[1],
+        "drawn": of_many[0],
         "rows": lambda: narrow.rows.total(Mean(LOSS.value), t, s),
         "cholesky": lambda: lapack.dpotrf(matrix, lower=1),
         "qr": lambda: qr(directions, mode="economic", check_finite=False),
@@ -206,7 +235,9 @@ def of_reading(sizes: Sizes, clock: Clock, n_jobs: int) -> list[Measured]:
                 "ENTRIES_A_PASS": lambda one: one["pass"] / one["reading"],
                 "ROW_OF_A_PASS": lambda one: (one["loss"] - one["narrow"]) / n / unit(one),
                 "ROW_WORK": lambda one: one["rows"] / n / unit(one),
-                "OVERHEAD": lambda one: one["nothing"] / unit(one),
+                "OVERHEAD": lambda one: one["step"] / unit(one),
+                "DRAWING": lambda one: (one["drawn of few"] - one["all few"]) / unit(one),
+                "DRAWING_A_ROW": lambda one: (one["drawn"] - one["drawn of few"]) / n / unit(one),
                 "CHOLESKY": lambda one: one["cholesky"] / sizes.side**3 / unit(one),
                 "ORTHOGONAL": lambda one: (
                     one["qr"] / (directions.size * COLUMNS_AT_ONCE) / (one["pass"] / wide.n_entries)

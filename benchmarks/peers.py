@@ -1,17 +1,19 @@
 """Seconds to a relative suboptimality, against the peers: a loss + ridge, input validation included.
 
     GDNP_DATA=DIR python benchmarks/peers.py [SET ...] [--loss log_loss] [--target 1e-8] [--repeats 5]
-    python benchmarks/peers.py [SET ...] --save FILE
+    python benchmarks/peers.py [SET ...] [--ridge 1] [--no-intercept] [--save FILE]
     python benchmarks/peers.py [SET ...] --compare FILE
     python benchmarks/peers.py [SET ...] --against SRC [--check] [--loss LOSS] [--ridge 0]
 
 Each peer runs at a ladder of tolerances, and counts with the shortest run that reaches the target; so does
-gdnp. Runs are interleaved, so that noise from elsewhere hits all alike, and the minimum of the repeats
-counts. liblinear penalises its intercept, so that its optimum is another one: it is compared on its own
-objective, which favours it. More than two classes: OneVsRestClassifier.
+gdnp. Runs are interleaved, so that noise from elsewhere hits all alike, and the median of the repeats
+counts. On a busy machine ``--clock processor`` is the fairer: seconds of the processor, one thread of gdnp
+and, with OMP_NUM_THREADS=1, of the others. A solver's ladder is left after a run of ``--patience`` seconds.
+liblinear penalises its intercept, so that its optimum is another one: it is compared on its own objective,
+which favours it. More than two classes: OneVsRestClassifier.
 
-``--ridge`` is 1/C, or the alpha of Ridge, 1 unless given; 0 leaves the ridge out. The log loss of separable
-rows has no minimiser without one, so peers are raced with a ridge only, and ``--against`` with any.
+``--ridge`` is 1/C, or the alpha of Ridge, 1 unless given. Without one the log loss of separable rows has no
+minimiser, so 0 is for ``--against`` alone.
 
 With ``--loss squared_error`` the peers are the solvers of Ridge, and the targets a random linear function of
 the standardised columns with noise of the same size, not centred.
@@ -29,15 +31,17 @@ import argparse
 import sys
 import time
 import warnings
+from collections import namedtuple
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import geometric_mean
+from statistics import geometric_mean, median
 
 import against
 import comparison
 import numpy as np
 import scipy.sparse as sp
 from sets import SETS
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.multiclass import OneVsRestClassifier
 from worker import passes
@@ -52,6 +56,8 @@ LADDERS = {
     "liblinear": (1e-2, 1e-3, 1e-4, 1e-5, 1e-6),
     "lbfgs": (1e-4, 1e-6, 1e-8),
     "saga": (1e-4, 1e-6),
+    "glum": (1e-4, 1e-6, 1e-8),
+    "skglm": (1e-4, 1e-6, 1e-8),
 }
 RIDGE_LADDERS = {
     "gdnp": (1e-7, 1e-8),
@@ -60,8 +66,11 @@ RIDGE_LADDERS = {
     "lsqr": (1e-4, 1e-6, 1e-8, 1e-10),
     "sparse_cg": (1e-3, 1e-4, 1e-6, 1e-8),
 }
-PATIENCE = 20.0
-"""Seconds after which a solver's ladder is left."""
+Setting = namedtuple("Setting", ("loss", "ridge", "intercept", "clock", "patience"))
+"""The loss, 1/C, whether there is an intercept, what counts seconds, and after how many a ladder is left."""
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
+WIDEST = 3000
+"""Columns up to which solvers that hold a matrix of them are tried."""
 
 
 def regression(X, y):
@@ -74,28 +83,82 @@ def regression(X, y):
     return eta + eta.std() * rng.standard_normal(len(y))
 
 
-def model(solver: str, tol: float, X, y, loss: str):
-    n = len(y)
-    if loss == "squared_error":
+class Glum(ClassifierMixin, BaseEstimator):
+    """glum's binomial family: half its mean deviance is the mean log loss."""
+
+    def __init__(self, alpha: float = 1.0, fit_intercept: bool = True, tol: float = 1e-4) -> None:
+        self.alpha, self.fit_intercept, self.tol = alpha, fit_intercept, tol
+
+    def fit(self, X, y):
+        """One fit."""
+        from glum import GeneralizedLinearRegressor
+
+        self.classes_ = np.unique(y)
+        options = {"l1_ratio": 0, "family": "binomial", "gradient_tol": self.tol, "max_iter": 1000}
+        fitted = GeneralizedLinearRegressor(alpha=self.alpha, fit_intercept=self.fit_intercept, **options)
+        fitted.fit(X, (y == self.classes_[1]).astype(float))
+        self.coef_, self.intercept_ = np.atleast_2d(fitted.coef_), np.atleast_1d(fitted.intercept_)
+        return self
+
+
+class Skglm(ClassifierMixin, BaseEstimator):
+    """skglm's compiled log loss and its L-BFGS, with a column of ones that the penalty leaves out."""
+
+    def __init__(self, alpha: float = 1.0, fit_intercept: bool = True, tol: float = 1e-4) -> None:
+        self.alpha, self.fit_intercept, self.tol = alpha, fit_intercept, tol
+
+    def fit(self, X, y):
+        """One fit."""
+        from skglm.datafits import Logistic
+        from skglm.penalties import L2
+        from skglm.solvers import LBFGS
+
+        penalty, ones = L2(self.alpha), np.ones((X.shape[0], 1))
+        if self.fit_intercept:
+            path = Path(__file__).parent / "benchopt_linear"
+            sys.path.insert(0, str(path)) if str(path) not in sys.path else None
+            from solvers.skglm_lbfgs import RidgeButLast
+
+            penalty = RidgeButLast(self.alpha)
+            X = sp.hstack((X, ones), format="csc") if sp.issparse(X) else np.hstack((X, ones))
+        X = X.tocsc() if sp.issparse(X) else np.asfortranarray(X)
+        self.classes_ = np.unique(y)
+        target = np.where(y == self.classes_[1], 1.0, -1.0)
+        found = LBFGS(max_iter=10_000, tol=self.tol).solve(X, target, Logistic(), penalty)[0]
+        self.coef_, self.intercept_ = found[None], np.zeros(1)
+        if self.fit_intercept:
+            self.coef_, self.intercept_ = found[None, :-1], found[-1:]
+        return self
+
+
+def model(solver: str, tol: float, X, y, setting: Setting):
+    n, intercept = len(y), setting.intercept
+    alpha, jobs = setting.ridge / n, 1 if setting.clock is time.process_time else None
+    if setting.loss == "squared_error":
         if solver == "gdnp":
-            return GDNPRegressor(alpha=1.0 / n, tol=tol)
+            return GDNPRegressor(alpha=alpha, tol=tol, fit_intercept=intercept, n_jobs=jobs)
         gram = min(X.shape) ** 2 <= 1e8
         fits = gram and not sp.issparse(X) if solver in ("cholesky", "svd") else True
-        return Ridge(alpha=1.0, solver=solver, tol=tol, max_iter=3000) if fits else None
-    classes = len(np.unique(y))
+        options = {"solver": solver, "tol": tol, "max_iter": 3000, "fit_intercept": intercept}
+        return Ridge(alpha=setting.ridge, **options) if fits else None
     if solver == "gdnp":
-        return GDNPClassifier(alpha=1.0 / n, tol=tol)
-    if solver == "newton-cholesky" and X.shape[1] > 3000:
+        return GDNPClassifier(alpha=alpha, tol=tol, fit_intercept=intercept, n_jobs=jobs)
+    if solver in ("newton-cholesky", "glum") and X.shape[1] > WIDEST:
         return None
-    single = LogisticRegression(C=1.0, solver=solver, tol=tol, max_iter=3000)
-    return OneVsRestClassifier(single) if classes > 2 else single
+    if solver in ("glum", "skglm"):
+        single = {"glum": Glum, "skglm": Skglm}[solver](alpha, intercept, tol)
+    else:
+        options = {"solver": solver, "tol": tol, "max_iter": 3000, "fit_intercept": intercept}
+        single = LogisticRegression(C=1.0 / setting.ridge, **options)
+    return OneVsRestClassifier(single) if len(np.unique(y)) > 2 else single
 
 
-def objective(fitted, X, y, loss: str, liblinear: bool) -> np.ndarray:
+def objective(fitted, X, y, setting: Setting, liblinear: bool) -> np.ndarray:
     """The largest relative suboptimality is judged per class, so the values are kept apart."""
     coef, intercept = coefficients(fitted)
-    if loss == "squared_error":
-        return np.array([0.5 * (np.square(y - X @ coef - intercept).mean() + coef @ coef / len(y))])
+    alpha = setting.ridge / len(y)
+    if setting.loss == "squared_error":
+        return np.array([0.5 * (np.square(y - X @ coef - intercept).mean() + alpha * (coef @ coef))])
     classes = np.unique(y)
     classes = classes if len(classes) > 2 else classes[1:]
     scores = X @ coef.T + intercept
@@ -103,7 +166,7 @@ def objective(fitted, X, y, loss: str, liblinear: bool) -> np.ndarray:
     for k, label in enumerate(classes):
         sign = np.where(y == label, 1.0, -1.0)
         penalty = coef[k] @ coef[k] + (intercept[k] ** 2 if liblinear else 0.0)
-        values.append(np.logaddexp(0.0, -sign * scores[:, k]).mean() + 0.5 * penalty / len(y))
+        values.append(np.logaddexp(0.0, -sign * scores[:, k]).mean() + 0.5 * alpha * penalty)
     return np.array(values)
 
 
@@ -114,30 +177,34 @@ def coefficients(fitted):
     return fitted.coef_, np.ravel(fitted.intercept_)
 
 
-def timed(fit, X, y) -> float:
-    begin = time.perf_counter()
+def timed(fit, X, y, clock) -> float:
+    begin = clock()
     fit.fit(X, y)
-    return time.perf_counter() - begin
+    return clock() - begin
 
 
-def measure(name: str, loss: str, target: float, repeats: int, solvers: Sequence[str]) -> dict[str, dict]:
+def measure(
+    name: str, setting: Setting, target: float, repeats: int, solvers: Sequence[str]
+) -> dict[str, dict]:
     """``comparison.summary`` of each solver that reaches the target, at its largest tolerance that does."""
     X, y = SETS[name]()
-    ladders = LADDERS if loss == "log_loss" else RIDGE_LADDERS
-    if loss == "squared_error":
+    ladders = LADDERS if setting.loss == "log_loss" else RIDGE_LADDERS
+    if setting.loss == "squared_error":
         y = regression(X, y)
     runs: dict[str, list[tuple[float, np.ndarray, float | None]]] = {}
     for solver in solvers:
         for tol in ladders[solver]:
-            fit = model(solver, tol, X, y, loss)
+            fit = model(solver, tol, X, y, setting)
             if fit is None:
                 break
-            seconds = timed(fit, X, y)
+            seconds = timed(fit, X, y, setting.clock)
             work = passes(fit) if solver == "gdnp" else None
-            runs.setdefault(solver, []).append((tol, objective(fit, X, y, loss, solver == "liblinear"), work))
-            if seconds > PATIENCE:
+            runs.setdefault(solver, []).append(
+                (tol, objective(fit, X, y, setting, solver == "liblinear"), work)
+            )
+            if seconds > setting.patience:
                 break
-    exact = objective(model("gdnp", 1e-13, X, y, loss).fit(X, y), X, y, loss, False)
+    exact = objective(model("gdnp", 1e-13, X, y, setting).fit(X, y), X, y, setting, False)
     best = {False: np.min([v for s in runs if s != "liblinear" for _, v, _ in runs[s]] + [exact], 0)}
     if "liblinear" in runs:
         best[True] = np.min([v for _, v, _ in runs["liblinear"]], 0)
@@ -150,8 +217,8 @@ def measure(name: str, loss: str, target: float, repeats: int, solvers: Sequence
     seconds = {solver: [] for solver in chosen}
     for _ in range(repeats):
         for solver, (tol, _, _) in chosen.items():
-            if max(seconds[solver], default=0.0) < PATIENCE / 4:
-                seconds[solver].append(timed(model(solver, tol, X, y, loss), X, y))
+            if max(seconds[solver], default=0.0) < setting.patience / 4:
+                seconds[solver].append(timed(model(solver, tol, X, y, setting), X, y, setting.clock))
     return {
         solver: comparison.summary(seconds[solver], work, gap, tol)
         for solver, (tol, gap, work) in chosen.items()
@@ -164,8 +231,10 @@ def measure_all(options: argparse.Namespace) -> dict[str, dict[str, dict]]:
     print(f"{title:28}", *(f"{s:>16}" for s in options.solvers), "ratio")
     measured, ratios = {}, []
     for name in options.sets:
-        found = measure(name, options.loss, options.target, options.repeats, options.solvers)
-        seconds = {solver: min(entry["repeats"]) for solver, entry in found.items()}
+        clock = CLOCKS[options.clock]
+        setting = Setting(options.loss, options.ridge, not options.no_intercept, clock, options.patience)
+        found = measure(name, setting, options.target, options.repeats, options.solvers)
+        seconds = {solver: median(entry["repeats"]) for solver, entry in found.items()}
         peers = [t for solver, t in seconds.items() if solver != "gdnp"]
         ratio = min(peers, default=np.inf) / seconds.get("gdnp", np.inf)
         row = (f"{1e3 * seconds[s]:16.1f}" if s in seconds else f"{'-':>16}" for s in options.solvers)
@@ -218,7 +287,10 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--target", type=float, default=1e-8)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--loss", choices=("log_loss", "squared_error"), default="log_loss")
-    parser.add_argument("--ridge", type=float, default=1.0, metavar="R", help="1/C; for --against")
+    parser.add_argument("--ridge", type=float, default=1.0, metavar="R", help="1/C")
+    parser.add_argument("--no-intercept", action="store_true")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
+    parser.add_argument("--patience", type=float, default=20.0, metavar="SECONDS")
     parser.add_argument("--solvers", nargs="*")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write a baseline")
     parser.add_argument("--compare", type=Path, metavar="FILE", help="measure a baseline's sets again")
@@ -232,8 +304,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         parser.error("--check is for --against, which needs no quiet machine.")
     if options.against and (options.save or options.compare or options.solvers):
         parser.error("--against fits with gdnp alone: leave --save, --compare and --solvers out.")
-    if options.ridge != 1.0 and not options.against:
-        parser.error("--ridge is for --against: the peers are raced with C = 1.")
+    if options.ridge == 0.0 and not options.against:
+        parser.error("--ridge 0 is for --against: peers need not have a minimiser.")
     if not 0.0 <= options.ridge < float("inf"):
         parser.error(f"--ridge should be a finite number of at least 0. Got {options.ridge}.")
     options.solvers = options.solvers or list(LADDERS if options.loss == "log_loss" else RIDGE_LADDERS)

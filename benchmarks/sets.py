@@ -127,6 +127,57 @@ def factors(n=3000, d=2200, k=50):
     return X, _labels(rng, 2.0 * (margin - margin.mean()) / margin.std())
 
 
+def categories(n=30_000, variables=12, levels=80):
+    """Sparse, one column for each value of twelve variables, which come as a power law."""
+    rng = np.random.default_rng(9)
+    share = 1.0 / np.arange(1, levels + 1) ** 1.2
+    codes = rng.choice(levels, size=(n, variables), p=share / share.sum()) + levels * np.arange(variables)
+    X = sp.csr_matrix(
+        (np.ones(codes.size), codes.ravel(), variables * np.arange(n + 1)), (n, variables * levels)
+    )
+    margin = X @ rng.standard_normal(variables * levels)
+    return X, _labels(rng, margin - margin.mean())
+
+
+def mixed_units(n=20_000, d=30):
+    """Dense, a table as it comes: amounts, counts, shares and flags, each in a unit of its own."""
+    rng = np.random.default_rng(10)
+    latent = rng.standard_normal((n, 6)) @ rng.standard_normal((6, d)) / 2.0 + rng.standard_normal((n, d))
+    kinds = [
+        lambda z: 1e4 * np.exp(z),
+        lambda z: np.floor(np.exp(0.5 * z) * 3.0),
+        lambda z: 1.0 / (1.0 + np.exp(-z)),
+    ]
+    kinds += [lambda z: (z > 1.0) * 1.0, lambda z: 40.0 + 15.0 * z]
+    X = np.column_stack([kinds[j % len(kinds)](latent[:, j]) for j in range(d)])
+    return X, _labels(rng, latent @ rng.standard_normal(d) - 1.0)
+
+
+def polynomial(n=30_000, d=10):
+    """Dense, ten variables with their squares and products, which are correlated."""
+    rng = np.random.default_rng(11)
+    Z = rng.uniform(0.0, 2.0, (n, d))
+    first, second = np.triu_indices(d)
+    X = np.hstack((Z, Z[:, first] * Z[:, second]))
+    margin = X @ rng.standard_normal(X.shape[1])
+    return X, _labels(rng, margin - margin.mean())
+
+
+def gene_like(n=300, d=5000, blocks=50):
+    """Dense, few rows and thousands of columns that go together in blocks; a few of them count."""
+    rng = np.random.default_rng(12)
+    X = np.repeat(rng.standard_normal((n, blocks)), d // blocks, axis=1) + rng.standard_normal((n, d))
+    margin = X[:, rng.choice(d, 30, replace=False)] @ rng.standard_normal(30)
+    return X, _labels(rng, margin / 3.0)
+
+
+def small(n=700, d=12):
+    """Dense, hundreds of rows: what is left is overhead."""
+    rng = np.random.default_rng(13)
+    X = rng.standard_normal((n, d)) @ (np.eye(d) + 0.5 * rng.standard_normal((d, d))) + rng.standard_normal(d)
+    return X, _labels(rng, (X - X.mean(axis=0)) @ rng.standard_normal(d) * 0.5)
+
+
 def _fetched(fetch):
     data = fetch()
     return data.X, np.asarray(data.y)
@@ -146,4 +197,9 @@ SETS: dict[str, Callable] = {
     "wide": wide,
     "factors": factors,
     "vocabulary": vocabulary,
+    "categories": categories,
+    "mixed_units": mixed_units,
+    "polynomial": polynomial,
+    "gene_like": gene_like,
+    "small": small,
 }

@@ -55,7 +55,7 @@ struct Csr : Shape {
     bool ones = false;  // every entry is 1
 };
 
-enum Verb { MARGINS, SUMS, VALUE, HESSIAN, TRANSPOSE, PRODUCT, DIAGONAL };
+enum Verb { MARGINS, SUMS, VALUE, HESSIAN, TRANSPOSE, PRODUCT, DIAGONAL, GAP };
 
 // One verb over some rows. Row vectors begin at the first of them.
 struct Job {
@@ -66,7 +66,9 @@ struct Job {
     Vector sigma, base, s, r;
     double *out = nullptr, *g = nullptr, *squares = nullptr;
     const double* centre = nullptr;
-    double sums[2] = {0.0, 0.0}, lost[2] = {0.0, 0.0};
+    double up = 1.0, down = 1.0, *h = nullptr;  // of a gap, as are the sums from the third on
+    double sums[5] = {}, lost[5] = {};
+    double rest[2] = {0.0, 0.0};  // a sum in twice the digits
 
     // Adds to a sum, and keeps what rounding lost (Kahan 1965): nothing where the sum is infinite.
     GDNP_METHOD void add(int k, double term) {
@@ -80,6 +82,15 @@ enum Status { DONE, OUT_OF_RANGE, NO_MEMORY };
 
 // Elementary functions, for their tests.
 enum Function { EXP, EXPM1, LOG, LOG1P, NORMAL_CDF };
+
+// a = φ' + φ'' q between two bounds, written, and the sums of s a σ above and below 0.
+struct DualPoint {
+    Loss loss;
+    int64_t n = 0;
+    double low = 0.0, high = 0.0;
+    Vector t, q, sigma, s;
+    double *out = nullptr, above = 0.0, below = 0.0;
+};
 
 // Six sums at each of some steps (t, c) along two directions.
 struct Expansion {
@@ -96,6 +107,7 @@ struct Level {
     Status (*csr)(const Csr&, int64_t low, int64_t high, Job&);
     Status (*gram)(const Csr&, int64_t low, int64_t high, Vector c, double* sum, double* first, double* out);
     void (*expand)(const Expansion&);
+    void (*dual_point)(DualPoint&);
     // Each of value, slope and curvature where it is not null; the curvature to every digit.
     void (*evaluate)(Loss, int64_t n, Vector t, double* value, double* slope, double* curvature);
     void (*apply)(Function, int64_t n, Vector x, double* out);

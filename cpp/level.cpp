@@ -15,7 +15,7 @@ using gdnp::Status;
 
 // What a verb does to the margins of a strip, its loss included; r and h are what goes back through X.
 struct Strip {
-    double t[ROOM], r[ROOM], s[ROOM], value[ROOM], sigma[ROOM];
+    double t[ROOM], r[ROOM], s[ROOM], value[ROOM], h[ROOM];
 };
 
 // The margins base + σ t of the strip in place, and in `out`.
@@ -43,10 +43,34 @@ void loss_of_margins(Job& job, int64_t i, int n, Strip& a) {
     job.add(1, total(a.r, n));
 }
 
+// What a duality gap is made of: the dual point a, scaled, is where the margins are written.
+void gap_of_margins(Job& job, int64_t i, int n, Strip& a) {
+    for (int k = 0; k < n; ++k) a.h[k] = job.out[i + k] * (job.out[i + k] * job.sigma[i + k] > 0.0 ? job.up : job.down);
+    fill_up(a.h, n);
+    finish_margins(job, i, n, a);
+    loss_of_margins(job, i, n, a);
+    if (!job.s) for (int k = 0; k < n; ++k) a.s[k] = 1.0;
+    fill_up(a.s, n);
+    for (int k = 0; k < n; k += W) {
+        V dual = load(a.h + k), pulled = dual * load(a.t + k), e = (load(a.value + k) + conjugate(job.loss, dual)) - pulled;
+        store(a.value + k, select(e < 0.0, splat(0.0), e));
+        store(a.t + k, magnitude(pulled));
+    }
+    job.add(2, total_of_products(a.value, a.s, n));
+    job.add(3, total_of_products(a.t, a.s, n));
+    for (int k = 0; k < n; ++k) a.value[k] = a.h[k] * a.s[k];
+    fill_up(a.value, n);
+    job.add(4, total_of_products(a.value, a.h, n));
+    for (int k = 0; k < n; ++k) a.h[k] = a.value[k] * job.sigma[i + k];
+    fill_up(a.h, n);
+    add_exactly(job.rest, a.h, n);
+}
+
 void pointwise(Job& job, int64_t i, int n, Strip& a) {
     switch (job.verb) {
         case gdnp::MARGINS: finish_margins(job, i, n, a); return;
         case gdnp::SUMS: take(job.r, i, n, a.t); loss_of_margins(job, i, n, a); return;
+        case gdnp::GAP: gap_of_margins(job, i, n, a); return;
         case gdnp::VALUE: finish_margins(job, i, n, a); loss_of_margins(job, i, n, a); return;
         case gdnp::HESSIAN:
             for (int k = 0; k < n; ++k) a.t[k] += job.b;
@@ -74,6 +98,7 @@ Status run(Strips&& x, int64_t low, int64_t high, Job& job) {
         if (x.status != gdnp::DONE) break;
         pointwise(job, first - low, n, a);
         if (job.g != nullptr) x.scatter(n, a.r, job.g);
+        if (job.h != nullptr) x.scatter(n, a.h, job.h);
         if (job.squares != nullptr) x.squares(n, a.r, job.centre, job.squares);
     }
     return x.status;
@@ -128,6 +153,6 @@ void apply(gdnp::Function f, int64_t n, gdnp::Vector x, double* out) {
 namespace gdnp {
 
 extern const Level GDNP_LEVEL;
-const Level GDNP_LEVEL = {GDNP_TEXT(GDNP_LEVEL), run_dense, run_csr, gram, expand, evaluate, apply};
+const Level GDNP_LEVEL = {GDNP_TEXT(GDNP_LEVEL), run_dense, run_csr, gram, expand, dual_point, evaluate, apply};
 
 }  // namespace gdnp

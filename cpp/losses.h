@@ -65,6 +65,18 @@ struct Probit {
     }
 };
 
+// φ* within its domain; 0 at both ends of that of the log loss, where its two terms vanish.
+GDNP_INLINE V conjugate(gdnp::Loss loss, V a) {
+    if (loss.kind == gdnp::LOG_LOSS) {
+        V p = select(a < 1e-300, splat(1e-300), a), most = splat(1.0 - 0x1p-53);
+        p = select(p > most, most, p);
+        return p * log_of(p) + (1.0 - p) * log1p_of(-p);
+    }
+    if (loss.kind != gdnp::PSEUDO_HUBER) return a * a * 0.5;
+    V ratio = a / splat(loss.delta), left = 1.0 - ratio * ratio;
+    return a * a / (root(select(left < 0.0, splat(0.0), left)) + 1.0);
+}
+
 template <class F>
 void with_loss(gdnp::Loss loss, F f) {
     switch (loss.kind) {
@@ -103,6 +115,22 @@ GDNP_INLINE double total_of_products(const double* a, const double* b, int n) {
     return total_of(n, [=](int i) { return load(a + i) * load(b + i); });
 }
 
+// Adds to a sum, and to another one what rounding takes off it (Knuth's exact sum of two numbers).
+template <class T>
+GDNP_INLINE void add_exactly(T& sum, T& lost, T x) {
+    T next = sum + x, part = next - sum;
+    lost = lost + ((sum - (next - part)) + (x - part));
+    sum = next;
+}
+GDNP_INLINE void add_exactly(double (&to)[2], const double* a, int n) {
+    V sum = splat(0.0), lost = sum;
+    for (int i = 0; i < n; i += W) add_exactly(sum, lost, load(a + i));
+    for (int k = 0; k < W; ++k) {
+        add_exactly(to[0], to[1], lane(sum, k));
+        to[1] += lane(lost, k);
+    }
+}
+
 void value_and_slope(gdnp::Loss loss, const double* t, int n, double* value, double* slope) {
     with_loss(loss, [=](auto phi) {
         for (int i = 0; i < n; i += W) {
@@ -131,6 +159,31 @@ void evaluate(gdnp::Loss loss, int64_t rows, gdnp::Vector t, double* value, doub
             for (int k = 0; k < 3; ++k)
                 if (to[k] != nullptr) memcpy(to[k] + first, out[k], sizeof(double) * (size_t)n);
         }
+    });
+}
+
+void dual_point(gdnp::DualPoint& p) {
+    with_loss(p.loss, [&](auto phi) {
+        double t[ROOM], q[ROOM], h[ROOM], a[ROOM], above = 0.0, below = 0.0;
+        const V low = splat(p.low), high = splat(p.high), none = splat(0.0);
+        for (int64_t first = 0; first < p.n; first += STRIP) {
+            int n = p.n - first < STRIP ? (int)(p.n - first) : STRIP;
+            take(p.t, first, n, t);
+            take(p.q, first, n, q);
+            take(p.sigma, first, n, h);
+            for (int i = 0; i < n; i += W) {
+                Triple at = phi(load(t + i));
+                V x = at.slope + at.curvature * load(q + i);
+                x = select(x < low, low, x);
+                store(a + i, select(x > high, high, x));
+            }
+            memcpy(p.out + first, a, sizeof(double) * (size_t)n);
+            for (int k = 0; k < n; ++k) h[k] *= a[k];
+            if (p.s) for (int k = 0; k < n; ++k) h[k] *= p.s[first + k];
+            above += total_of(n, [&](int i) { V x = load(h + i); return select(x < 0.0, none, x); });
+            below -= total_of(n, [&](int i) { V x = load(h + i); return select(x > 0.0, none, x); });
+        }
+        p.above = above, p.below = below;
     });
 }
 

@@ -12,6 +12,7 @@
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 
 #include "kernels.h"
 
@@ -281,6 +282,16 @@ nb::tuple value(const Matrix& X, int64_t low, int64_t high, Code loss, Fixed w, 
     return nb::make_tuple(job.sums[0], job.sums[1]);
 }
 
+nb::tuple gap(const Matrix& X, int64_t low, int64_t high, Code loss, Fixed w, double b, std::tuple<double, double> balance, In sigma,
+              In base, In s, Out a, Out g, Out h) {
+    Call call(X, low, high, gdnp::GAP);
+    call.at(w, b).rows(&gdnp::Job::sigma, sigma, "sigma").rows(&gdnp::Job::base, base, "base").rows(&gdnp::Job::s, s, "weights");
+    call.writes(a).sums(&gdnp::Job::g, g).sums(&gdnp::Job::h, h).job.loss = loss_of(loss);
+    std::tie(call.job.up, call.job.down) = balance;
+    gdnp::Job& job = call.run();
+    return nb::make_tuple(job.sums[0], job.sums[2], job.sums[1], job.rest[0], job.rest[1], job.sums[3], job.sums[4]);
+}
+
 nb::tuple sums(const Matrix& X, int64_t low, int64_t high, Code loss, In sigma, In s, In t, Out g) {
     Call call(X, low, high, gdnp::SUMS);
     call.rows(&gdnp::Job::sigma, sigma, "sigma").rows(&gdnp::Job::s, s, "weights").rows(&gdnp::Job::r, t, "margins");
@@ -325,6 +336,23 @@ void expand(Code loss, Steps at, In m, In q, In u, In s, Table out) {
     e.out = out.data();
     nb::gil_scoped_release free;
     level->expand(e);
+}
+
+nb::tuple dual_point(Code loss, std::tuple<double, double> bounds, In t, In q, In sigma, In s, Out out) {
+    gdnp::DualPoint p;
+    p.loss = loss_of(loss);
+    p.n = (int64_t)t.shape(0);
+    std::tie(p.low, p.high) = bounds;
+    p.t = vector_of(t, p.n, "margins");
+    p.q = vector_of(q, p.n, "their change");
+    p.sigma = vector_of(sigma, p.n, "sigma");
+    p.s = vector_of(s, p.n, "weights");
+    p.out = room_of(out, p.n, "what is written");
+    {
+        nb::gil_scoped_release free;
+        level->dual_point(p);
+    }
+    return nb::make_tuple(p.above, p.below);
 }
 
 // φ (0), φ' (1) or φ'' (2) of every margin.
@@ -381,6 +409,8 @@ NB_MODULE(_kernels, m) {
              "out"_a.noconvert())
         .def("value", value, "low"_a, "high"_a, "loss"_a, "w"_a.noconvert(), "b"_a, "sigma"_a.noconvert(), "base"_a.noconvert().none(),
              "s"_a.noconvert().none(), "out"_a.noconvert(), "g"_a.noconvert())
+        .def("gap", gap, "low"_a, "high"_a, "loss"_a, "w"_a.noconvert(), "b"_a, "balance"_a, "sigma"_a.noconvert(), "base"_a.noconvert().none(),
+             "s"_a.noconvert().none(), "a"_a.noconvert(), "g"_a.noconvert(), "h"_a.noconvert())
         .def("sums", sums, "low"_a, "high"_a, "loss"_a, "sigma"_a.noconvert(), "s"_a.noconvert().none(), "t"_a.noconvert(),
              "g"_a.noconvert())
         .def("hessian", hessian, "low"_a, "high"_a, "w"_a.noconvert(), "b"_a, "sigma"_a.noconvert(), "c"_a.noconvert(),
@@ -390,6 +420,8 @@ NB_MODULE(_kernels, m) {
         .def("diagonal", diagonal, "low"_a, "high"_a, "c"_a.noconvert(), "centre"_a.noconvert().none(), "g"_a.noconvert(), "squares"_a.noconvert())
         .def("gram", &Matrix::gram, "low"_a, "high"_a, "c"_a.noconvert(), "first"_a.noconvert(), "out"_a.noconvert());
     m.def("expand", expand, "loss"_a, "steps"_a.noconvert(), "m"_a.noconvert(), "q"_a.noconvert(), "u"_a.noconvert().none(),
+          "s"_a.noconvert().none(), "out"_a.noconvert());
+    m.def("dual_point", dual_point, "loss"_a, "bounds"_a, "t"_a.noconvert(), "q"_a.noconvert(), "sigma"_a.noconvert(),
           "s"_a.noconvert().none(), "out"_a.noconvert());
     m.def("evaluate", evaluate, "loss"_a, "which"_a, "t"_a.noconvert(), "out"_a.noconvert());
     m.def("apply", apply, "function"_a, "x"_a.noconvert(), "out"_a.noconvert());
@@ -401,7 +433,7 @@ NB_MODULE(_kernels, m) {
         for (const gdnp::Level* one : levels) names.emplace_back(one->name);
         return names;
     });
-    m.attr("REVISION") = 1;
+    m.attr("REVISION") = 2;
     nb::dict losses, functions;
     const char* loss_names[] = {"squared_error", "pseudo_huber", "huber", "log_loss", "sigmoid", "probit"};
     for (int k = 0; k < 6; ++k) losses[loss_names[k]] = k;

@@ -354,7 +354,7 @@ def test_saving_and_comparing_go_through_the_command(peers, tmp_path, capsys):
         (["no_such_set"], "SET must be one of a9a"),
         (["--check"], "--check is for --against"),
         (["--against", "src", "--solvers", "lbfgs"], "leave --save, --compare and --solvers out"),
-        (["--ridge", "0"], "--ridge is for --against"),
+        (["--ridge", "0"], "--ridge 0 is for --against"),
         (["--against", "src", "--ridge", "-1"], "should be a finite number of at least 0"),
         (["--against", "no_such_folder"], "should name a folder that holds gdnp"),
     ],

@@ -1,6 +1,7 @@
 """Compiled verbs beside NumPy's: the same sums on every storage and instruction set, and what goes wrong."""
 
 import copy
+import math
 import multiprocessing
 import pickle
 import re
@@ -15,8 +16,9 @@ import gdnp.design.sparse as sparse
 from designs import shrink_blocks
 from gdnp import GDNPClassifier, GDNPRegressor, Objective
 from gdnp.design import DenseDesign, Job, SparseDesign, as_design, compiled
-from gdnp.design.block import Affine, Scatter, Valued
-from gdnp.losses import LOSSES, LogLoss, Loss, PseudoHuber
+from gdnp.design.block import Affine, Dual, Scatter, Valued
+from gdnp.losses import LOSSES, Huber, LogLoss, Loss, PseudoHuber, SquaredError
+from gdnp.solvers.certificates import DualPoint
 
 core = compiled.core
 needs_core = pytest.mark.skipif(core is None, reason="the compiled kernels are not here")
@@ -121,6 +123,9 @@ def calls(n, d, losses=None):
         for weight in (None, s):
             yield "sums", loss, (sigma, weight, t), None
             yield "value", Valued(w, b, loss), (minus, base, weight), np.empty(n)
+            if loss.has_conjugate:
+                dual = loss.gradient(t) * sigma if loss.task == "regression" else loss.gradient(t)
+                yield "gap", Dual(w, b, loss, 0.7, 0.9), (sigma, base, weight), dual
 
 
 def both(design, call, monkeypatch):
@@ -281,6 +286,33 @@ def test_expansions_are_those_of_numpy(loss, rng, level, monkeypatch):
             monkeypatch.setattr(compiled, "core", with_core)
             found.append(line.expand(steps))
         np.testing.assert_allclose(*found, rtol=1e-12, atol=1e-14)
+
+
+@needs_core
+@pytest.mark.parametrize("loss", [LogLoss(), SquaredError(), Huber(0.5), PseudoHuber(0.2)])
+def test_dual_points_are_those_of_numpy(loss, rng, level, monkeypatch):
+    for n in (1, 5, 130, 1100):
+        t, q, s = 4.0 * rng.standard_normal(n), 9.0 * rng.standard_normal(n), rng.random(n)
+        sigma = np.where(rng.random(n) < 0.5, 1.0, -1.0)
+        for weight in (None, s):
+            found = []
+            for with_core in (core, None):
+                monkeypatch.setattr(compiled, "core", with_core)
+                a = np.empty(n)
+                found.append([*DualPoint(loss)(t, q, sigma, weight, a), a])
+            assert_same(*found)
+
+
+@needs_core
+def test_the_balance_of_a_gap_is_known_beyond_the_last_digit(rng, level):
+    n = 5000
+    a = rng.random(n) * np.exp(9.0 * rng.standard_normal(n))
+    a[n // 2 :] = -a[: n // 2] * (1.0 + 1e-15)
+    design, at = DenseDesign(np.ones((n, 1))), Dual(np.zeros(1), 0.0, SquaredError())
+    rest = design.map("gap", at, reads=(np.ones(n), None, None), writes=(a.copy(),))[5]
+    exact = math.fsum(a)
+    assert abs(float(rest) - exact) <= 1e-15 * abs(exact)
+    assert abs(a.sum() - exact) > 1e-3 * abs(exact)  # a plain sum does not know it
 
 
 @needs_core

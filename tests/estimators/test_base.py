@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 import sklearn
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
@@ -315,6 +315,10 @@ def test_bad_data(X, y, weight, message):
         GDNPClassifier().fit(X, y, sample_weight=weight)
 
 
+VANISHING = {"d": 1, "loss": "probit", "alpha": 1e-12, "fit_intercept": True, "weights": "none"}
+"""A bounded loss whose curvature underflows in every row, and a ridge that is not felt."""
+
+
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     seed=st.integers(0, 2**20),
@@ -329,6 +333,10 @@ def test_bad_data(X, y, weight, message):
     weights=st.sampled_from(["none", "some zero", "unequal"]),
 )
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@example(seed=0, n=8, exponents=[41, *[0] * 7], offsets=[1.0, *[0.0] * 7], kind="csc", **VANISHING)
+@example(seed=0, n=8, exponents=[102, *[0] * 7], offsets=[1.0, *[0.0] * 7], kind="csc", **VANISHING)
+@example(seed=2, n=6, exponents=[107, *[0] * 7], offsets=[1.0, *[0.0] * 7], kind="dense", **VANISHING)
+@example(seed=1, n=5, exponents=[106, *[0] * 7], offsets=[1000.0, *[0.0] * 7], kind="dense", **VANISHING)
 def test_any_input_gives_a_finite_model_or_a_value_error(
     seed, n, d, loss, alpha, exponents, offsets, kind, fit_intercept, weights
 ):

@@ -12,7 +12,7 @@ from problems import correlated, draw, problem_of
 
 def start_of(problem):
     facts = Facts.of(problem)
-    return decoupled_start(problem, facts, first_stage(facts))
+    return decoupled_start(problem, problem.constant, facts, first_stage(facts))
 
 
 def test_start_has_the_best_length_and_intercept(rng):

@@ -6,6 +6,7 @@ import pytest
 from gdnp.losses import LogLoss, Sigmoid
 from gdnp.problem.gram import hessian
 from gdnp.solvers.conjugate import advanced, newton_step, still
+from gdnp.solvers.state import replace
 from problems import draw, problem_of
 
 
@@ -95,3 +96,12 @@ def test_a_stationary_point_is_left_alone(rng):
     assert newton.ended
     assert newton.escape is None
     np.testing.assert_allclose(newton.step, 0.0, atol=1e-15)
+
+
+def test_a_gradient_whose_square_is_no_number_ends_it(equations):
+    """pᵀH p underflows to 0: how much less ∇²f may be than H cannot be told."""
+    problem, point, c = equations
+    begin = replace(still(point, np.copy), size=0.0)
+    after = advanced(problem, c, begin, np.copy, never)
+    assert (after.ended, after.escape, after.iterations) == (True, None, 1)
+    assert not after.step.any()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +15,12 @@ import gdnp.design.compiled as compiled
 from gdnp._typing import FloatArray
 from gdnp.design.block import Block
 from gdnp.design.rows import Choice, Rows, RowVector, add
-from gdnp.design.threads import Threads, lane_edges, ordered_sum
+from gdnp.design.threads import Threads, lane_edges, ordered_sum, single_threaded_blas
 
 __all__ = ["DesignMatrix", "Job"]
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """A verb, its state, and the row vectors that it reads and writes, in that order.
 
     Attributes
@@ -195,7 +193,10 @@ class DesignMatrix(ABC):
         """
         if chosen is not None:
             return self._map_chosen(verb, state, reads, merge, partial_size, chosen)
-        part, count = self._parts([Job(verb, state, reads, writes, partial_size)])
+        part, count = self._parts((Job(verb, state, reads, writes, partial_size),))
+        if count == 1:
+            with single_threaded_blas():
+                return part(0)[0]
         work = self.entry_work * self.n_entries
         return ordered_sum(lambda k: part(k)[0], count, merge, self._threads, work, partial_size)
 
@@ -215,13 +216,13 @@ class DesignMatrix(ABC):
 
         Compiled verbs read the rows of a lane at once, NumPy's those of a block.
         """
-        partial_size = max(job.partial_size for job in jobs)
+        partial_size = max(job.partial_size for job in jobs) if len(jobs) > 1 else jobs[0].partial_size
         design, piece = self.in_blocks_for(partial_size), self.rows.piece
         bounds = design.bounds
         X = self._compiled_for(jobs)
 
         def arguments(job: Job, low: int, high: int) -> list[Any]:
-            return [job.state, *[piece(v, low, high) for v in (*job.reads, *job.writes)]]
+            return [job.state, *[piece(v, low, high) for v in job.reads + job.writes]]
 
         def of_block(k: int) -> list[Any]:
             block, (low, high) = design.block(k), bounds[k]
@@ -229,7 +230,8 @@ class DesignMatrix(ABC):
 
         if X is None:
             return of_block, len(bounds)
-        edges = lane_edges(len(bounds), partial_size)
+        by_block = any(job.verb in compiled.BY_BLOCK for job in jobs)
+        edges = range(len(bounds) + 1) if by_block else lane_edges(len(bounds), partial_size)
 
         def of_lane(k: int) -> list[Any]:
             low, high = bounds[edges[k]][0], bounds[edges[k + 1] - 1][1]
@@ -241,7 +243,7 @@ class DesignMatrix(ABC):
         """X to be read in C++, or None where some job is not done there."""
         array = self.rows.array
         for job in jobs:
-            vectors = [None if v is None else array(v) for v in (*job.reads, *job.writes)]
+            vectors = [None if v is None else array(v) for v in job.reads + job.writes]
             if not (compiled.serves(job.verb, job.state, vectors) and self._compiles(job.verb)):
                 return None
         return self._compiled

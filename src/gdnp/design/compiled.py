@@ -16,13 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdnp._typing import FloatArray
-from gdnp.design.block import Affine, Scatter, Valued, total, weighted
+from gdnp.design.block import Affine, Dual, Scatter, Valued, total, weighted
 from gdnp.losses import Loss
 
-__all__ = ["code_of", "csr", "curvature", "dense", "expansions", "pattern_fault", "run", "serves", "status"]
+__all__ = ["curvature", "dual_point", "expansions", "pattern_fault", "run", "serves", "status"]
 
-REVISION = 1
+REVISION = 2
 """Of the calls below: an extension of another one was built from other sources."""
+BY_BLOCK = {"gap"}
+"""Verbs whose rounding is bounded by the rows of a block: those of a lane are more."""
+FLOAT64 = np.dtype(np.float64)
 STRIP = 4096
 """Rows of margins that a loss in Python is given at a time."""
 ADVICE = "NumPy does the work meanwhile. Install gdnp again on this Python, or set GDNP_KERNELS=numpy."
@@ -143,6 +146,13 @@ def _value(X: Any, low: int, high: int, at: Valued, sigma: Any, base: Any, s: An
     return _in_strips(sums, low, high, sigma, base, s, t)
 
 
+def _gap(X: Any, low: int, high: int, at: Dual, *vectors: Any) -> Sums:
+    g, h, balance = _zeros(X), _zeros(X), (at.up, at.down)
+    found = X.gap(low, high, code_of(at.loss), at.w, at.b, balance, *vectors, g, h)
+    risk, excess, total_of_g, rest, lost, size, square = found
+    return [risk, excess, g, h, total_of_g, np.longdouble(rest) + lost, size, square]
+
+
 def _sums(X: Any, low: int, high: int, loss: Loss, sigma: Any, s: Any, t: Any) -> Sums:
     code, g = code_of(loss), _zeros(X)
     if code is not None:
@@ -218,6 +228,7 @@ def _gram(X: Any, low: int, high: int, about: Scatter, c: Any = None) -> Sums:
 _VERBS: dict[str, Callable[..., Sums]] = {
     "margins": _margins,
     "value": _value,
+    "gap": _gap,
     "sums": _sums,
     "hessian": _hessian,
     "transpose": _transpose,
@@ -232,7 +243,14 @@ def serves(verb: str, state: Any, vectors: Sequence[NDArray[Any] | None]) -> boo
     """Whether a verb runs here: margins of one column, in arrays that C++ may read."""
     if core is None or verb not in _VERBS or (isinstance(state, Affine) and state.w.ndim > 1):
         return False
-    return all(v is None or (v.ndim == 1 and v.dtype == np.float64 and _plain(v)) for v in vectors)
+    if isinstance(state, Dual) and (state.careful or code_of(state.loss) is None):
+        return False
+    for v in vectors:
+        if v is None:
+            continue
+        if v.ndim != 1 or v.dtype != FLOAT64 or not v.flags.aligned or v.strides[0] % 8 != 0:
+            return False
+    return True
 
 
 def run(verb: str, X: Any, low: int, high: int, *arguments: Any) -> Sums:
@@ -255,6 +273,18 @@ def expansions(loss: Loss, steps: Sequence[tuple[float, float]], *vectors: Any) 
     out = np.empty((len(steps), 6))
     core.expand(code, np.array(steps), *vectors, out)
     return list(out.ravel().tolist())
+
+
+def dual_point(loss: Loss, *vectors: Any) -> list[float] | None:
+    """φ'(t) + φ''(t) q, clipped and written, and the masses of s a σ, or None where C++ does not do it.
+
+    The vectors are t, q, σ, s, which may be None, and what is written.
+    """
+    code = code_of(loss)
+    if code is None or not serves("margins", None, vectors):
+        return None
+    bounds = 0.0 if loss.increasing else -loss.max_gradient, loss.max_gradient
+    return list(core.dual_point(code, bounds, *vectors))
 
 
 def curvature(loss: Loss, t: FloatArray) -> FloatArray | None:

@@ -68,15 +68,17 @@ class DenseBlock(Block):
         n, d = values.shape
         step = max(COPIED_ROWS, COPIED_FLOATS // max(1, d), d)
 
+        room = np.empty((min(step, n), d))
+
         def product(low: int) -> FloatArray:
             piece, s = values[low : low + step], weight[low : low + step]
-            root = np.sqrt(np.abs(s))[:, None]
+            rows, root = room[: len(piece)], np.sqrt(np.abs(s))[:, None]
             if centre is None:
-                piece = piece * root
+                np.multiply(piece, root, out=rows)
             else:
-                piece = piece - centre
-                piece *= root
-            return product_with_signs(piece, s)
+                np.subtract(piece, centre, out=rows)
+                rows *= root
+            return product_with_signs(rows, s)
 
         total = product(0)
         for low in range(step, n, step):

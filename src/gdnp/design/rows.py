@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gdnp._typing import FloatArray
 from gdnp.design.costs import ROW_WORK
-from gdnp.design.threads import Threads, ordered_sum
+from gdnp.design.threads import Threads, ordered_sum, single_threaded_blas
 
 __all__ = ["Choice", "RowVector", "Rows", "add"]
 
@@ -117,6 +117,9 @@ class Rows:
         """
         vectors = (*reads, *writes)
         count = -(-self.n // ROWS)
+        if count == 1:
+            with single_threaded_blas():
+                return kernel(*(None if v is None else self.array(v) for v in vectors))
 
         def part(k: int) -> list[Any]:
             low, high = k * self.n // count, (k + 1) * self.n // count

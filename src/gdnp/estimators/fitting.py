@@ -107,7 +107,10 @@ def fit_one(
         begin = None
         if start is not None:
             begin = Begin(objective.standardised.from_raw(*start), None, preconditioner)
-        found = _least(objective, settings, _best(objective, settings, begin, rng, monitor))
+        found = _best(objective, settings, begin, rng, monitor)
+        if found.certificate is None:
+            raise ValueError("steps must stay finite. Got an overflow; scale the columns of X.")
+        found = _least(objective, settings, found)
         assert found.certificate is not None
         return _fitted(found, found.certificate, found.history, found.state.floor)
     at = None

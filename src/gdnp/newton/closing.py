@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from gdnp.solvers.conjugate import NewtonStep, advanced, newton_step, still
 from gdnp.solvers.curvature import CURVATURE_ROUNDING, hessian_fits, smallest_curvature
 from gdnp.solvers.rounding import margin_rounding, risen, value_above
 from gdnp.solvers.separation import leaves_open
-from gdnp.solvers.state import ROUNDING, GapKind, Status
+from gdnp.solvers.state import ROUNDING, GapKind, Status, replace
 
 __all__ = ["closed", "is_one_system", "out_of_iterations", "solved", "stopped"]
 

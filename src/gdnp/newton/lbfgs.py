@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -56,7 +56,7 @@ class Memory:
         curvature = float(s @ y)
         if not curvature > CURVED * float(np.sqrt((s @ s) * (y @ y))):
             return self
-        return replace(self, pairs=(*self.pairs, Pair(s, y, curvature))[-self.size :])
+        return Memory(self.base, self.size, (*self.pairs, Pair(s, y, curvature))[-self.size :])
 
     def about(self, base: Callable[[FloatArray], FloatArray]) -> Memory:
         """An empty one about another preconditioner, which old pairs do not improve."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -55,7 +55,7 @@ from gdnp.problem.rank import least_squares
 from gdnp.solvers.loop import Progress, Result, run
 from gdnp.solvers.rounding import margin_error, value_above
 from gdnp.solvers.separation import all_apart
-from gdnp.solvers.state import ROUNDING, Certificate, Measured, Method, Status, parted
+from gdnp.solvers.state import ROUNDING, Certificate, Measured, Method, Status, parted, replace
 
 __all__ = ["Newton", "newton", "solve"]
 
@@ -67,8 +67,6 @@ FAR = 0.02
 """Decrease in sight, in units of f, above which every step is searched, of a convex loss with the length."""
 BENT = 1e3
 """Mean |residual| at the start, in units of where the loss bends, above which its curvature vanishes."""
-PAID = 0.5
-"""Steps, in units of its cost, after which a preconditioner has paid for itself."""
 
 
 @dataclass(frozen=True)
@@ -110,13 +108,14 @@ class Newton(Method):
         problem = objective.standardised
         facts = Facts.of(problem)
         robust = self.prove and is_bounded_in_slope(problem.loss)
-        width = width_of(problem.constant) if robust else 1.0
-        bent = robust and (width > BENT or is_flat_somewhere(problem.constant))
+        constant = problem.constant
+        width = width_of(constant) if robust else 1.0
+        bent = robust and (width > BENT or is_flat_somewhere(constant))
         stage = first_stage(facts, sure=bent or not self.prove)
         begin = self.begin
         if begin is None and start is not None:
             begin = Begin(problem.from_raw(*objective.raw(np.append(*parted(start, facts.d)))))
-        begins = softened(problem, width) if bent else problem
+        begins = softened(problem, width).constant if bent else constant
         point, preconditioner, stage = self._start(begins, facts, stage, begin)
         point = problem.known(point.x, point.margins) if bent else point
         event = Event.MADE if preconditioner is None else Event.GIVEN
@@ -126,7 +125,7 @@ class Newton(Method):
             point=point,
             problem=problem,
             facts=facts,
-            floor=_rounding_of_targets(problem),
+            floor=_rounding_of_targets(constant),
             preconditioner=preconditioner,
             stage=next_stage(facts, stage, seen_of(preconditioner, event)),
             memory=Memory.sized(preconditioner.solve, facts.d, facts.entries),
@@ -134,9 +133,11 @@ class Newton(Method):
         return begun(state, width_of(point)) if bent else self._judged(self._ended_by_reflections(state))
 
     def _start(
-        self, problem: Objective, facts: Facts, stage: Stage, begin: Begin | None
+        self, constant: DataPoint, facts: Facts, stage: Stage, begin: Begin | None
     ) -> tuple[DataPoint, Preconditioner | None, Stage]:
         """Where to begin, H if one was made, and the stage that it was made at."""
+        problem = constant.objective
+        assert isinstance(problem, Objective)
         triangle = problem.shared.triangle
         if triangle is not None and problem.loss.quadratic:
             problem.shared.triangle = triangle = least_squares(problem, triangle)
@@ -145,7 +146,7 @@ class Newton(Method):
             known = begin.margins
             point = problem.point(begin.x) if known is None else problem.known(begin.x, known)
             _ = point.x_gradient  # brings the value along
-            if point.value <= (1.0 + INTERPOLATED) * problem.constant.value:  # else it is too far out
+            if point.value <= (1.0 + INTERPOLATED) * constant.value:  # else it is too far out
                 return point, begin.preconditioner, stage
         elif not problem.loss.convex:
             return *graduated_start(problem, self._roughly), stage
@@ -155,8 +156,8 @@ class Newton(Method):
             found, _ = self._roughly(part, SAMPLE_TOL * facts.d / size, None, None)
             problem.cost.charge(part.cost.passes * size / facts.n)
             point = problem.point(found.x)
-            return point if point.value <= problem.constant.value else problem.constant, None, stage
-        return decoupled_start(problem, facts, stage)
+            return point if point.value <= constant.value else constant, None, stage
+        return decoupled_start(problem, constant, facts, stage)
 
     def _ended_by_reflections(self, state: NewtonState) -> NewtonState:
         """The end of a run that began at the solution: a further step would stir up rounding."""
@@ -243,15 +244,12 @@ class Newton(Method):
         """Whether at the rate of the decreases seen lately a new H is the shorter way to `target`."""
         if len(seen) < 2:
             return False
-        due = cost(state.facts, state.stage)
-        if len(seen) < PAID * due + 1.0:
-            return False
         last = min(2, len(seen) - 1)
         rate = (seen[-1] / seen[-1 - last]) ** (1.0 / last)
         if rate >= 1.0:
             return True
         remaining = math.log(max(target, 1e-300) / seen[-1]) / math.log(rate)
-        return remaining > due + 2.0
+        return remaining > cost(state.facts, state.stage) + 2.0
 
     def _moved(self, state: NewtonState, seen: tuple[float, ...]) -> NewtonState | None:
         """The state one searched step on, the decreases `seen` on the way; None where none leads down."""
@@ -329,9 +327,9 @@ def _is_astray(state: NewtonState, seen: tuple[float, ...]) -> bool:
     return last and len(seen) == 2 and seen[1] >= seen[0]
 
 
-def _rounding_of_targets(problem: Objective) -> float:
+def _rounding_of_targets(constant: DataPoint) -> float:
     """f below which there is only rounding of the targets."""
-    constant, loss = problem.constant, problem.loss
+    loss = constant.objective.loss
     missed = np.array(
         [EPS ** (2 / 3) * constant.intercept]
     )  # residuals from which 1e-8 of f can still be told

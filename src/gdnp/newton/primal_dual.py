@@ -15,7 +15,7 @@ residuals. k falls as the steps of a become whole, and the gap is that of φ its
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ from gdnp.problem.points import DataPoint, Direction, Mean
 from gdnp.solvers.certificates import scaled_gap
 from gdnp.solvers.conjugate import NewtonStep, newton_step
 from gdnp.solvers.rounding import LAST_DIGITS
-from gdnp.solvers.state import ROUNDING, TRIALS, Status
+from gdnp.solvers.state import ROUNDING, TRIALS, Status, replace
 
 __all__ = [
     "begun",

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -22,7 +21,7 @@ from gdnp.problem.points import Direction
 from gdnp.solvers.loop import Result
 from gdnp.solvers.rounding import value_above
 from gdnp.solvers.separation import separation, shortest
-from gdnp.solvers.state import ROUNDING, Status
+from gdnp.solvers.state import ROUNDING, Status, replace
 
 __all__ = ["columns_of", "with_separation", "without_minimiser"]
 

@@ -29,14 +29,13 @@ too correlated for a diagonal H."""
 
 
 def decoupled_start(
-    problem: Objective, facts: Facts, stage: Stage
+    problem: Objective, point: DataPoint, facts: Facts, stage: Stage
 ) -> tuple[DataPoint, Preconditioner, Stage]:
     """The best length and intercept on -H⁻¹∇f at the constant prediction, H, and the stage it was made at.
 
     With equal φ'' in every row H is S up to a factor, and the direction S⁻¹u. A diagonal H gives way to a
     matrix where f curves much more along that direction than H says.
     """
-    point = problem.constant
     most = SKEWED * (1.0 + facts.d / facts.n)  # of columns that are independent it is up to 1 + d/n
     while True:
         preconditioner = made_at_constant(problem, stage, point)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -17,7 +17,7 @@ from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint
 from gdnp.solvers.conjugate import NewtonStep
 from gdnp.solvers.rounding import LAST_DIGITS, margin_rounding
-from gdnp.solvers.state import Certificate, GapKind, State, Status
+from gdnp.solvers.state import Certificate, GapKind, State, Status, replace
 
 __all__ = ["Begin", "NewtonState", "renewed"]
 

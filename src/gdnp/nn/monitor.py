@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gdnp.datasets.files import require
+from gdnp._files import require
 from gdnp.nn.dependency import DependencyMatrix, cross_dependency, effective_weight, matrix_layers
 from gdnp.nn.wrappers import unwrapped, unwrapped_optimizers
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,6 +176,12 @@ class Coordinates:
     ridge: FloatArray
     variance: FloatArray | None = None
     combinations: Combinations | None = None
+
+    @cached_property
+    def spread(self) -> FloatArray:
+        """The root mean square of the columns as they are read, times their scale, shape (d,)."""
+        variance = 4.0 if self.variance is None else self.variance  # the largest that there is
+        return np.asarray(np.sqrt(variance + np.square(self.centre * self.scale)))
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,12 @@ import numpy as np
 from gdnp._typing import FloatArray
 from gdnp.design import RowVector
 from gdnp.design.block import EPS, LONG, STRIP, Dual, weighted
+from gdnp.design.compiled import dual_point
 from gdnp.losses import Loss
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint, Direction
 from gdnp.solvers.conjugate import NewtonStep, Solve, advanced
-from gdnp.solvers.rounding import LAST_DIGITS, largest_bend, margin_error, risen, spread
+from gdnp.solvers.rounding import LAST_DIGITS, largest_bend, margin_error, risen
 from gdnp.solvers.state import TRIALS, Certificate, Status
 
 __all__ = ["certified", "duality_gap", "estimated_gap", "provable", "scaled_gap"]
@@ -48,6 +49,9 @@ class DualPoint:
         self, t: FloatArray, q: FloatArray, sigma: FloatArray, s: FloatArray | None, a: FloatArray
     ) -> list[Any]:
         """See ``Rows.total``."""
+        found = dual_point(self.loss, t, q, sigma, s, a)
+        if found is not None:
+            return found
         a[:] = self.loss.dual_clip(self.loss.gradient(t) + self.loss.curvature(t) * q)
         h = weighted(a * sigma, s)
         return [float(np.maximum(h, 0.0).sum()), -float(np.minimum(h, 0.0).sum())]
@@ -124,15 +128,11 @@ def _proof(problem: Objective, point: DataPoint, newton: NewtonStep, careful: bo
     lacking = abs(float(rest)) / mass + STRIP * LONG if problem.fit_intercept and mass > 0.0 else 0.0
     excess += lacking * risk + LAST_DIGITS * (here.value + size)
     # Terms of a sum, one after the other in a block, and then a sum of blocks.
-    unit, terms = (
-        LONG if careful else EPS,
-        max(high - low for low, high in design.bounds) + len(design.bounds),
-    )
-    centre = np.abs(problem.coordinates.centre) * problem.coordinates.scale
-    ridge = problem.coordinates.ridge
-    noise = (terms * unit + lacking) * math.sqrt(square) * (spread(problem) + centre) + EPS * ridge * np.abs(
-        x[:-1]
-    )
+    unit = LONG if careful else EPS
+    terms = max(high - low for low, high in design.bounds) + len(design.bounds)
+    coordinates, ridge = problem.coordinates, problem.coordinates.ridge
+    size_of = coordinates.spread + np.abs(coordinates.centre) * coordinates.scale
+    noise = (terms * unit + lacking) * math.sqrt(square) * size_of + EPS * ridge * np.abs(x[:-1])
     norm, noise_norm = (math.sqrt(0.5 * float(v @ (v / ridge))) for v in (residual, noise))
     # e(t + ε) <= e + e'ε + Lε²/2 with e'² <= 2 L e, as e is convex, not negative, and bends by L at most.
     moved_by = math.sqrt(0.5 * loss.max_curvature) * wrong
@@ -162,7 +162,7 @@ def estimated_gap(problem: Objective, point: DataPoint, newton: NewtonStep, prec
         bend = point.along(Direction(newton.step, newton.slope)).expansion(0.0).f_tt
         lost = max(2.0 * newton.decrement / bend, 1.0) if bend > 0.0 else math.inf
     square = max(float(gradient @ precondition(gradient)), 0.0)
-    square *= 2.0 / min(newton.least, 1.0)
+    square *= 2.0 / min(newton.least, 1.0) if newton.least > 0.0 else math.inf
     square *= lost * lost * lost * lost  # a power would raise where it overflows
     square = square if gradient.any() else 0.0  # H of nothing makes NaN of 0
     reach = math.sqrt(square) + math.sqrt(largest_bend(point)) * wrong

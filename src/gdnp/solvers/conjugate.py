@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg.blas import daxpy
@@ -13,7 +13,7 @@ from gdnp._typing import FloatArray
 from gdnp.design import RowVector
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint
-from gdnp.solvers.state import ROUNDING
+from gdnp.solvers.state import ROUNDING, replace
 
 __all__ = ["NewtonStep", "Solve", "advanced", "newton_step", "still"]
 
@@ -101,7 +101,8 @@ def advanced(
     product = problem.hessian_product(curvature, p, slope)
     bend = float(p @ product)
     count = state.iterations + 1
-    if not bend > ROUNDING * float(np.abs(p) @ np.abs(product)):  # it is rounding, or negative
+    known = bend > ROUNDING * float(np.abs(p) @ np.abs(product))  # else it is rounding, or negative
+    if not (known and state.size > 0.0):
         return replace(state, iterations=count, ended=True, escape=p if bend < 0.0 else None)
     a = state.square / bend
     x, residual = daxpy(p, state.step.copy(), a=a), daxpy(product, state.residual.copy(), a=a)
@@ -110,8 +111,8 @@ def advanced(
     # -½ ∇fᵀδ would lose digits with the residuals' orthogonality
     gain = 0.5 * a * state.square
     least = min(state.least, bend / state.size)
-    made = replace(state, step=x, slope=moved, residual=residual, iterations=count, least=least, gain=gain)
-    made = replace(made, decrement=state.decrement + gain)
+    changed = {"step": x, "slope": moved, "residual": residual, "iterations": count}
+    made = replace(state, **changed, decrement=state.decrement + gain, least=least, gain=gain)
     if enough(made):
         return replace(made, ended=True)
     z = precondition(residual)

@@ -150,9 +150,8 @@ class _Records:
     ) -> None:
         self.objective, self.method, self.tol = objective, method, tol
         self.callback, self.lengths = callback, lengths
-        self.last: Progress | None = None
+        self.rows: list[tuple[float, ...]] = []
         self.stopped = False
-        self.history: dict[str, list[float]] = {name: [] for name in COLUMNS if lengths or name != "length"}
         self.seconds = 0.0
         self.passes = objective.cost.passes
         with objective.cost.free():
@@ -161,7 +160,7 @@ class _Records:
     @property
     def n_iter(self) -> int:
         """Steps recorded; -1 before the start is."""
-        return len(self.history["passes"]) - 1
+        return len(self.rows) - 1
 
     def timed(self, move: Callable[[], State]) -> State:
         """The state that `move` makes, timed, with the value and gradient that it left to be computed."""
@@ -185,7 +184,7 @@ class _Records:
             return Status.STOPPED if status is None and self.stopped else status
 
     def _undone(self, measured: Measured) -> Status:
-        if self.last is None:
+        if not self.rows:
             raise ValueError(
                 f"{self.method.name}: the objective must be finite at the start. "
                 f"Got f = {measured.objective:g}; scale the data or the start."
@@ -193,46 +192,37 @@ class _Records:
         return Status.NON_FINITE
 
     def _record(self, passes: float, measured: Measured, length: float, state: State) -> None:
-        method, objective = self.method, self.objective  # a row that knew these records would be a circle
-        row = Progress(
-            iteration=self.n_iter + 1,
-            passes=passes,
-            seconds=self.seconds,
-            objective=measured.objective,
-            gradient_norm=measured.gradient_norm,
-            length=length,
-            point=state.point,
-            solution=lambda: method.solution(objective, state),
-        )
-        self.last = row
-        for column, values in self.history.items():
-            values.append(getattr(row, column))
+        self.rows.append((passes, self.seconds, *measured, length))
         if self.callback is not None:
+            method, objective = self.method, self.objective  # a row that knew these records would be a circle
+            head, solution = (self.n_iter, passes, self.seconds), lambda: method.solution(objective, state)
+            row = Progress(*head, *measured, length, state.point, solution)
             self.stopped = self.callback(row) is True
 
     def result(self, state: State, status: Status | None) -> Result:
         """The result; without a status, the iterations ran out."""
-        assert self.last is not None
-        objective, method, last = self.objective, self.method, self.last
+        objective, method = self.objective, self.method
+        *_, value, gradient_norm, length = self.rows[-1]
         with objective.cost.free():
             if status is Status.STOPPED:
                 state = method.stopped(objective, state)
             coef, intercept = method.solution(objective, state)
-            length = last.length if self.lengths else method.length_of(objective, state)
+            length = length if self.lengths else method.length_of(objective, state)
             if status is None:
                 status = method.unfinished(objective, state)
             if not (np.isfinite(coef).all() and math.isfinite(intercept)):
                 status = Status.NON_FINITE  # beyond float64 in the units of raw columns
+        names = COLUMNS if self.lengths else COLUMNS[:-1]
         return Result(
             coef=coef,
             intercept=intercept,
             direction=coef / length if length > 0.0 else np.zeros_like(coef),
             length=length,
-            objective=last.objective,
-            gradient_norm=last.gradient_norm,
+            objective=value,
+            gradient_norm=gradient_norm,
             status=status,
             n_iter=self.n_iter,
-            history={column: np.array(values) for column, values in self.history.items()},
+            history=dict(zip(names, np.array(self.rows).T.copy(), strict=False)),
             certificate=method.certificate(state),
             state=state,
         )

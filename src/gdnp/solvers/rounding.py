@@ -12,17 +12,10 @@ from gdnp.problem.empirical import Empirical
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint
 
-__all__ = ["LAST_DIGITS", "largest_bend", "margin_error", "margin_rounding", "risen", "spread", "value_above"]
+__all__ = ["LAST_DIGITS", "largest_bend", "margin_error", "margin_rounding", "risen", "value_above"]
 
 LAST_DIGITS = 4 * EPS
 """Relative difference of two values of f that nobody can tell from rounding."""
-
-
-def spread(problem: Empirical) -> FloatArray:
-    """The root mean square of the columns as they are read, times their scale, shape (d,)."""
-    coordinates = problem.coordinates
-    variance = 4.0 if coordinates.variance is None else coordinates.variance  # the largest that there is
-    return np.sqrt(variance + np.square(coordinates.centre * coordinates.scale))
 
 
 def margin_error(
@@ -42,7 +35,7 @@ def margin_error(
     careful : bool
         Whether margins come from long doubles, and from the b that is returned.
     """
-    change, sd = np.abs(problem.from_raw(coef, intercept) - x), spread(problem)
+    change, sd = np.abs(problem.from_raw(coef, intercept) - x), problem.coordinates.spread
     far = float(np.abs(problem.design.offset) @ np.abs(problem.outward(x)[0] * problem.design.factor))
     wrong = float(change[:-1] @ sd) + LONG * len(x) * far + (0.0 if careful else float(change[-1]))
     if far > 0.0:
@@ -52,7 +45,7 @@ def margin_error(
 
 def margin_rounding(problem: Empirical, x: FloatArray, unit: float = EPS) -> float:
     """A bound of the root mean square of what rounding does to margins that are computed at x."""
-    products = len(x) * float(np.abs(x[:-1]) @ spread(problem))
+    products = len(x) * float(np.abs(x[:-1]) @ problem.coordinates.spread)
     return float(unit * (products + 2.0 * abs(problem.outward(x)[1])))
 
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -25,12 +25,25 @@ __all__ = [
     "State",
     "Status",
     "parted",
+    "replace",
 ]
 
 ROUNDING = 64 * float(np.finfo(np.float64).eps)
 """Relative change of f that is rounding."""
 TRIALS = 40
 """Trials of a search at most, where what it looks for may not be there."""
+
+Frozen = TypeVar("Frozen")
+
+
+def replace(state: Frozen, **changes: Any) -> Frozen:
+    """``dataclasses.replace`` without a call of ``__init__``, which would take as long as a small pass."""
+    held, new = state.__dict__, object.__new__(type(state))
+    new.__dict__.update({name: held[name] for name in state.__dataclass_fields__})  # type: ignore[attr-defined]
+    if not changes.keys() <= new.__dict__.keys():
+        raise TypeError(f"{type(state).__name__} must have what is changed. Got {sorted(changes)}.")
+    new.__dict__.update(changes)
+    return new
 
 
 class Status(Enum):

@@ -47,7 +47,7 @@ class Target:
 
 
 def column_of(columns: Sequence[str], given: str, option: str = "--target") -> str:
-    """Which of `columns` is `given`, by name or number from 1; else `option` is refused, with what is near."""
+    """Which of `columns` is `given`, by name or number from 1; else `option` is refused by what is near."""
     names = list(columns)
     if given in names:
         return given

@@ -52,7 +52,9 @@ def facts(n, d, density=1.0, **changes):
 LEAST_SQUARES = {"quadratic": True, "regression": True}
 
 FIRST = [
-    pytest.param(facts(100_000, 10), {}, (FULL,), id="a matrix of few rows is made in less than a pass"),
+    pytest.param(facts(100_000, 40), {}, (FULL,), id="a matrix of few rows is made in less than a pass"),
+    pytest.param(facts(100_000, 8), {}, (DIAGONAL, FULL), id="unless drawing them takes longer"),
+    pytest.param(facts(500, 10), {}, (FULL,), id="one of all rows where steps take longer than passes"),
     pytest.param(facts(1500, 600), {}, (DIAGONAL, FULL), id="one that takes many passes waits for its need"),
     pytest.param(
         facts(2000, 100), {}, (DIAGONAL, FULL), id="so does one of few columns, if rows are few too"
@@ -304,7 +306,7 @@ def test_a_diagonal_costs_the_memory_that_is_lost_with_it():
 
 def test_directions_cost_by_their_number():
     few, many = (cost(LARGE, replace(LOW, size=size)) for size in (16, 48))
-    assert few < 3.0 < many < 5.0 * few
+    assert few < 5.0 < many < 5.0 * few
 
 
 def test_what_else_could_be_had():
@@ -385,7 +387,7 @@ def test_what_the_first_direction_hides_shows_in_the_end(rng, monkeypatch, loss)
     X, y = twins(rng)
     problem = problem_of(X, y, loss, 1e-6)
     known = Facts.of(problem)
-    assert seen_of(decoupled_start(problem, known, first_stage(known))[1]).diagonal
+    assert seen_of(decoupled_start(problem, problem.constant, known, first_stage(known))[1]).diagonal
     end = solve(problem)
     assert end.status is Status.CONVERGED
     assert isinstance(end.state.preconditioner, FullPreconditioner)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
 
 from gdnp.design.costs import ORTHOGONAL, passes
 from gdnp.problem.objective import LARGEST_GRAM, Objective
+from gdnp.solvers.state import replace
 
-AT_ONCE = 20.0
-"""Passes that a matrix may take, where f is quadratic, to be made at once; elsewhere 1."""
-WITHOUT_DIRECTIONS = 250.0
+AT_ONCE = 50.0
+"""Passes that a matrix may take, where f is quadratic, to be made at once; elsewhere 1, or 2 of all rows."""
+WITHOUT_DIRECTIONS = 600.0
 """Passes that a matrix may take to be tried before directions beside a diagonal, where f is quadratic."""
 ROWS_PER_COLUMN, ROWS_PER_COLUMN_NOT_CONVEX = 16, 4
 """Rows of the first matrix for each column: H is within about a half, or the whole, of that of all rows."""
-AFFORDABLE, AFFORDABLE_QUADRATIC = 0.25, 5.0
+AFFORDABLE, AFFORDABLE_QUADRATIC = 0.25, 12.0
 """Passes that the first matrix may take; where f is quadratic it is ∇²f, and one step is left."""
 GROWTH = 3
 """How many times more rows, or directions, each next preconditioner is made from."""
@@ -219,8 +220,8 @@ def _kinds(facts: Facts, sure: bool) -> tuple[Kind, ...]:
             return (Kind.KERNEL,)
         return (Kind.DIAGONAL if few or d > LARGEST_GRAM else Kind.FULL), Kind.KERNEL
     if d <= LARGEST_GRAM:
-        worth = AT_ONCE if facts.quadratic else 1.0
         size = _first_size(facts, Kind.FULL)
+        worth = AT_ONCE if facts.quadratic else 2.0 if size == n else 1.0
         at_once = sure or not facts.convex or _matrix_cost(facts, size) <= worth
         return (Kind.FULL,) if at_once else (Kind.DIAGONAL, Kind.FULL)
     if facts.largest_rank < SMALLEST_RANK:
@@ -252,8 +253,9 @@ def _first_size(facts: Facts, kind: Kind) -> int:
 
 
 def _rows(facts: Facts, rows: int) -> int:
-    """All of them, where it would be half of them."""
-    return rows if 2 * rows < facts.n else facts.n
+    """All of them, where it would be half of them, or drawing takes longer."""
+    fewer = 2 * rows < facts.n and _matrix_cost(facts, rows) < _matrix_cost(facts, facts.n)
+    return rows if fewer else facts.n
 
 
 def next_stage(facts: Facts, stage: Stage, seen: Seen) -> Stage:
@@ -330,7 +332,8 @@ def _cost_of(facts: Facts, stage: Stage) -> float:
 
 
 def _matrix_cost(facts: Facts, rows: int) -> float:
-    return passes(facts.n, facts.entries, facts.gram_work * rows / facts.n, side=facts.d)
+    work = facts.gram_work * rows / facts.n
+    return passes(facts.n, facts.entries, work, side=facts.d, drawn=rows < facts.n)
 
 
 def _kernel_cost(facts: Facts, *, kept: bool, hidden: bool) -> float:
