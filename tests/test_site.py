@@ -13,7 +13,9 @@ import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
-PAGES = sorted([*DOCS.glob("api/*.md"), *DOCS.glob("tutorials/*.md"), *DOCS.glob("guide/*.md")])
+PAGES = sorted(
+    [*DOCS.glob("api/*.md"), *DOCS.glob("tutorials/*.md"), *DOCS.glob("guide/*.md"), DOCS / "scale.md"]
+)
 NEEDS_TORCH = {"nn", "networks"}
 """Pages of what needs PyTorch."""
 

@@ -220,10 +220,29 @@ def small_blocks(monkeypatch):
 
 
 def test_every_verb_is_in_the_battery():
-    """But moments and triangles, which merge in ways of their own."""
+    """But moments and triangles, which merge in ways of their own, and kernels of rows, which see no X."""
     storage = {"dot", "tdot", "dense", "weighted_gram", "weighted_squares", "column_sums", "centred_moments"}
     verbs = {name for name in vars(Block) if not name.startswith("_")} - storage - {"n_rows"}
-    assert verbs - {"moments", "column_max", "triangle"} == set(VERBS)
+    assert verbs - {"moments", "column_max", "triangle", "rows"} == set(VERBS)
+
+
+def doubled(t, out):
+    out[:] = 2.0 * t
+    return [float(out.sum())]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_kernel_of_rows_sees_what_the_jobs_before_it_wrote(backend):
+    design = design_of(backend, "plain", 2)
+    rows, w = design.rows, np.arange(1.0, D + 1.0)
+    t, out = rows.empty(), rows.empty()
+    margins = Job("margins", Affine(w), (None, None), (t,))
+    _, total, back = design.several(
+        margins, Job("rows", doubled, (t,), (out,)), Job("transpose", None, (out,), (), D)
+    )
+    np.testing.assert_array_equal(rows.gather(out), 2.0 * rows.gather(t))
+    assert total[0] == pytest.approx(2.0 * rows.gather(t).sum(), rel=1e-12)
+    np.testing.assert_allclose(back[0], design.map("transpose", reads=(out,), partial_size=D)[0], rtol=1e-12)
 
 
 @pytest.mark.parametrize("transformation", ["plain", "both"])

@@ -11,6 +11,7 @@ from gdnp.losses import LOSSES
 from gdnp.problem.gram import (
     Gram,
     covariance,
+    curved,
     dense_rows,
     diagonal,
     gram,
@@ -18,6 +19,21 @@ from gdnp.problem.gram import (
     hessian,
     kernel_matrix,
 )
+
+
+def test_a_point_and_its_gram_in_one_reading(rng, form, fit_intercept):
+    """The same as one after the other, and of x alone."""
+    problem = problem_of(rng, form, fit_intercept=fit_intercept).standardised
+    x = rng.standard_normal(problem.n_features + 1) * np.append(np.ones(problem.n_features), fit_intercept)
+    point, found = curved(problem, x)
+    alone = problem.point(x)
+    expected = gram(problem, problem.curvature(alone.margins))
+    assert point.value == pytest.approx(alone.value, rel=1e-14)
+    np.testing.assert_allclose(point.x_gradient, alone.x_gradient, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(found.scatter, expected.scatter, rtol=1e-12)
+    np.testing.assert_allclose(found.mean, expected.mean, rtol=1e-12)
+    assert point.renewed
+    assert not alone.renewed
 
 
 @pytest.fixture(params=FORMS)

@@ -1,5 +1,7 @@
 """A certificate never claims more than is true, however early or late it is asked for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,7 +12,7 @@ from gdnp.losses import LogLoss, Loss, PseudoHuber, SquaredError
 from gdnp.newton import solve
 from gdnp.problem.gram import hessian
 from gdnp.solvers import Status
-from gdnp.solvers.certificates import certified, duality_gap, estimated_gap, provable
+from gdnp.solvers.certificates import certified, duality_gap, estimated_gap, gap_of_step, provable
 from gdnp.solvers.conjugate import newton_step, still
 from problems import CONVEX, draw, estimator, problem_of
 from reference import reference
@@ -47,6 +49,9 @@ def test_the_gap_bounds_the_suboptimality_anywhere(
     assert careful <= gap
     best = reference(loss, X, y, alpha, weight, fit_intercept)[2]
     assert moved.value - gap <= best * (1.0 + 1e-9)
+    step, there, in_one = gap_of_step(problem, point, replace(newton, slope=None))  # whatever its balance
+    assert there.value - in_one <= best * (1.0 + 1e-9)
+    np.testing.assert_allclose(step.slope, newton.slope, rtol=1e-9, atol=1e-9 * np.abs(newton.slope).max())
     assert moved.value == pytest.approx(problem.point(moved.x).value)
 
 

@@ -4,18 +4,35 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
+
+from gdnp.cli.errors import UsageError
 from gdnp.cli.terminal import console_of, print_table
 from gdnp.cli.values import JsonOption
 from gdnp.datasets import DATASETS, data_dir, files_of
+from gdnp.datasets.convert import convert
 
 __all__ = ["data"]
 
 
-def data(as_json: JsonOption = False) -> Callable[[], None]:
-    """List the data sets that are known by name, and whether they are here."""
-    return partial(_data, as_json)
+def data(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[convert FILE FOLDER]", help="CSV, TSV or LIBSVM to Parquet with checksums."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> Callable[[], None]:
+    """List the data sets that are known by name, and whether they are here; or convert a file of any size."""
+    if words and (words[0] != "convert" or len(words) != 3 or as_json):
+        raise UsageError(f"gdnp data takes nothing, --json, or convert FILE FOLDER. Got {' '.join(words)}.")
+    return partial(_convert, Path(words[1]), Path(words[2])) if words else partial(_data, as_json)
+
+
+def _convert(file: Path, folder: Path) -> None:
+    path, rows, columns = convert(file, folder)
+    print(f"{path}: {rows} rows, {columns} columns.")
 
 
 def _data(as_json: bool) -> None:

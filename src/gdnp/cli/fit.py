@@ -16,6 +16,7 @@ from sklearn.pipeline import Pipeline
 
 from gdnp._files import require
 from gdnp.cli.errors import NotConverged, UsageError
+from gdnp.cli.large import CheckpointOption, MemoryOption, ScratchOption, fit_large
 from gdnp.cli.report import document_of, print_columns, print_report, spread_of, worst_certificate
 from gdnp.cli.scores import FEWEST, folds_of, held_out
 from gdnp.cli.tables import Source, TableOptions, read_source, say, with_table_options
@@ -139,6 +140,9 @@ def fit(
     as_json: JsonOption = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a model that is there.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="A line an iteration on stderr.")] = False,
+    memory: MemoryOption = None,
+    scratch: ScratchOption = None,
+    checkpoint: CheckpointOption = None,
 ) -> Any:
     """Fit a linear classifier or regressor, say how good it is, and save it.
 
@@ -146,6 +150,7 @@ def fit(
     gdnp fit churn.csv --target churned --out churn.skops
     gdnp fit prices.csv.gz --sep ';' --loss huber --delta auto
     gdnp fit sales.parquet --drop notes --id customer --dry-run
+    gdnp fit FOLDER --target churned --memory 600MB --checkpoint fit.npz
     """  # noqa: D301
     one_of("--task", task, TASKS)
     one_of("--loss", loss, LOSSES)
@@ -168,6 +173,9 @@ def fit(
     options = FitOptions(
         data, target, table, task, loss, test, cv, dry_run, strict, out, as_json, force, settings
     )
+    large = {"memory": memory, "scratch": scratch, "checkpoint": checkpoint}
+    if any(value is not None for value in large.values()) or Path(data).is_dir():
+        return lambda: fit_large(options, large, ALPHA)
     return lambda: _fit(options)
 
 

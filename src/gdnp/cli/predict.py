@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 
 from gdnp._files import replacing, require
 from gdnp.cli.errors import UsageError
+from gdnp.cli.large import predict_large
 from gdnp.cli.scores import NAMES, scores_of
 from gdnp.cli.tables import TableOptions, say, with_table_options
 from gdnp.cli.values import DataArgument, JsonOption, TargetOption, check_out, number, plain, text
@@ -70,6 +71,11 @@ def _predict(
     classes = getattr(estimator_of(model), "classes_", None)
     if proba and classes is None:
         raise UsageError(f"--proba needs a classifier. Got a regressor in {file}.")
+    if Path(data).is_dir():
+        if ids or as_json:
+            raise UsageError(f"A folder is predicted line by line: leave out {'--id' if ids else '--json'}.")
+        predict_large(model, Path(data), proba, target, out)
+        return
     rows = read_rows(model, data, target=target, reading=options.reading)
     if ids and rows.frame is None:
         raise UsageError(f"--id names a column of a table. Got it for {data}.")

@@ -144,12 +144,15 @@ def print_report(console: Console, found: dict[str, Any]) -> None:
     lines["iterations"] = str(found["iterations"]) + (", of the slowest class" if many > 1 else "")
     if found.get("seconds") is not None:
         lines["seconds"] = f"{found['seconds']:.3g}"
+    if "readings" in found:
+        lines["readings"] = f"{found['readings']:g} of all rows, {found['gigabytes_read']:.3g} GB"
     for name, value in lines.items():
         console.print(f"  {name:<11} {value}", markup=False, soft_wrap=True)
     console.print()
     if found.get("table"):
         print_columns(console, found["table"])
-    _print_score(console, found.get("score"))
+    if "readings" not in found:  # rows of files are never held out
+        _print_score(console, found.get("score"))
     _print_coefficients(console, found)
     saved = found.get("model")
     console.print(

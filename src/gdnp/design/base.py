@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial, reduce
+from itertools import pairwise
 from numbers import Integral
 from typing import Any, ClassVar, NamedTuple
 
@@ -18,6 +19,9 @@ from gdnp.design.rows import Choice, Rows, RowVector, add
 from gdnp.design.threads import Threads, lane_edges, ordered_sum, single_threaded_blas
 
 __all__ = ["DesignMatrix", "Job"]
+
+PIECE_ENTRIES = 1 << 19
+"""Entries of a piece, about: what is read, or handed to C++, at a time."""
 
 
 class Job(NamedTuple):
@@ -41,6 +45,21 @@ class Job(NamedTuple):
     partial_size: int = 1
 
 
+def _block_of(design: DesignMatrix, blocks: Sequence[int], k: int) -> Block:
+    return design.block(blocks[k])
+
+
+def _slices(arrays: list[Any], low: int, high: int) -> list[Any]:
+    return [None if a is None else a[low:high] for a in arrays]
+
+
+def merged(found: list[Any], sums: list[list[Any]], merge: Callable[[Any, Any], Any]) -> list[Any]:
+    """The sums of every job so far with those of one more piece."""
+    if not found:
+        found, sums = [of_job[0] for of_job in sums], [of_job[1:] for of_job in sums]
+    return [reduce(merge, of_job, total) for total, of_job in zip(found, sums, strict=True)]
+
+
 class DesignMatrix(ABC):
     """X (n x d), owned by one backend and seen by everyone else as a sum over row blocks.
 
@@ -54,6 +73,9 @@ class DesignMatrix(ABC):
     n_features: int
     entry_work: ClassVar[float] = 1.0
     """Time of a stored entry in units of one of dense X."""
+
+    meter: Any = None
+    """What was read of a source; None in memory."""
 
     _offset: FloatArray | None
     _factor: FloatArray | None
@@ -97,6 +119,11 @@ class DesignMatrix(ABC):
     def transformed(self, offset: FloatArray | None, factor: FloatArray | None) -> DesignMatrix:
         """(X - offset) · factor, worked out as blocks are read; None leaves columns as they are."""
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n, d)."""
+        return self.n_samples, self.n_features
+
     @cached_property
     def rows(self) -> Rows:
         """Where vectors of n numbers live."""
@@ -105,13 +132,21 @@ class DesignMatrix(ABC):
     @property
     def rounding(self) -> float:
         """Relative rounding of the entries as they are stored; whole numbers have that of float64."""
-        dtype = getattr(getattr(self, "_X", None), "dtype", np.dtype(np.float64))
-        return float(np.finfo(dtype if dtype.kind == "f" else np.float64).eps)
+        return float(np.finfo(self.dtype if self.dtype.kind == "f" else np.float64).eps)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of the entries as they are stored."""
+        return getattr(getattr(self, "_X", None), "dtype", np.dtype(np.float64))
 
     @property
     def read_cost(self) -> float:
         """Time of reading X once, in passes: 1 in memory."""
         return 1.0
+
+    def want(self, choice: Choice) -> None:
+        """Some rows will be gathered: where reading is dear the next one picks them up."""
+        del choice
 
     def gather(self, choice: Choice) -> DesignMatrix:
         """The design of some rows, copied to memory."""
@@ -193,60 +228,81 @@ class DesignMatrix(ABC):
         """
         if chosen is not None:
             return self._map_chosen(verb, state, reads, merge, partial_size, chosen)
-        part, count = self._parts((Job(verb, state, reads, writes, partial_size),))
-        if count == 1:
-            with single_threaded_blas():
-                return part(0)[0]
-        work = self.entry_work * self.n_entries
-        return ordered_sum(lambda k: part(k)[0], count, merge, self._threads, work, partial_size)
+        return self._summed((Job(verb, state, reads, writes, partial_size),), merge)[0]
 
     def several(self, *jobs: Job) -> list[Any]:
-        """The sums of several verbs, in ONE reading of X."""
-        partial_size = max(job.partial_size for job in jobs)
-        part, count = self._parts(jobs)
+        """The sums of several verbs in ONE reading of X; each may read what those before it wrote."""
+        return self._summed(jobs, add)
 
-        def merge(a: list[Any], b: list[Any]) -> list[Any]:
-            return [add(x, y) for x, y in zip(a, b, strict=True)]
-
-        work = self.entry_work * self.n_entries
-        return ordered_sum(part, count, merge, self._threads, work, partial_size)
-
-    def _parts(self, jobs: Sequence[Job]) -> tuple[Callable[[int], list[Any]], int]:
-        """k -> the k-th partial sum of every job, and how many there are.
-
-        Compiled verbs read the rows of a lane at once, NumPy's those of a block.
-        """
+    def _summed(self, jobs: Sequence[Job], merge: Callable[[Any, Any], Any]) -> list[Any]:
+        """The sums of every job: pieces of a lane in their order, then the lanes in theirs."""
         partial_size = max(job.partial_size for job in jobs) if len(jobs) > 1 else jobs[0].partial_size
-        design, piece = self.in_blocks_for(partial_size), self.rows.piece
+        design, X = self.in_blocks_for(partial_size), self._compiled
         bounds = design.bounds
-        X = self._compiled_for(jobs)
-
-        def arguments(job: Job, low: int, high: int) -> list[Any]:
-            return [job.state, *[piece(v, low, high) for v in job.reads + job.writes]]
-
-        def of_block(k: int) -> list[Any]:
-            block, (low, high) = design.block(k), bounds[k]
-            return [getattr(block, job.verb)(*arguments(job, low, high)) for job in jobs]
-
-        if X is None:
-            return of_block, len(bounds)
-        by_block = any(job.verb in compiled.BY_BLOCK for job in jobs)
-        edges = range(len(bounds) + 1) if by_block else lane_edges(len(bounds), partial_size)
+        if len(bounds) == 1:
+            with single_threaded_blas():
+                return [one for (one,) in self._sums_of_piece(jobs, X, bounds, design.block)]
+        lanes = design.lanes(partial_size)
 
         def of_lane(k: int) -> list[Any]:
-            low, high = bounds[edges[k]][0], bounds[edges[k + 1] - 1][1]
-            return [compiled.run(job.verb, X, low, high, *arguments(job, low, high)) for job in jobs]
+            found: list[Any] = []
+            for first, last in lanes[k]:
+                blocks = range(first, last)
+                sums = self._sums_of_piece(jobs, X, bounds[first:last], partial(_block_of, design, blocks))
+                found = merged(found, sums, merge)
+            return found
 
-        return of_lane, len(edges) - 1
+        def add_lanes(a: list[Any], b: list[Any]) -> list[Any]:
+            return [merge(x, y) for x, y in zip(a, b, strict=True)]
 
-    def _compiled_for(self, jobs: Sequence[Job]) -> Any:
-        """X to be read in C++, or None where some job is not done there."""
-        array = self.rows.array
+        work = self.entry_work * self.n_entries
+        return ordered_sum(of_lane, len(lanes), add_lanes, self._threads, work, partial_size)
+
+    def lanes(self, partial_size: int) -> list[list[tuple[int, int]]]:
+        """The pieces of every lane, each the numbers of its first block and of the one after its last."""
+        bounds = self.bounds
+        edges = lane_edges(len(bounds), partial_size)
+        entries = self.n_entries // max(1, len(bounds))
+        step = max(1, PIECE_ENTRIES // max(1, entries))
+        return [
+            [(first, min(first + step, end)) for first in range(begin, end, step)]
+            for begin, end in pairwise(edges)
+        ]
+
+    def _sums_of_piece(
+        self,
+        jobs: Sequence[Job],
+        X: Any,
+        bounds: Sequence[tuple[int, int]],
+        block: Callable[[int], Block],
+        origin: int = 0,
+    ) -> list[list[Any]]:
+        """What each job makes of a piece: one sum where it is compiled, else one for each of its blocks.
+
+        X is read in C++, or None; its first row is `origin`. `bounds` are those of the blocks.
+        """
+        rows, found = self.rows, []
+        low, high = bounds[0][0], bounds[-1][1]
+        blocks: list[Block] = []
         for job in jobs:
-            vectors = [None if v is None else array(v) for v in job.reads + job.writes]
-            if not (compiled.serves(job.verb, job.state, vectors) and self._compiles(job.verb)):
-                return None
-        return self._compiled
+            arrays = [None if v is None else rows.array(v) for v in job.reads + job.writes]
+            if X is not None and compiled.serves(job.verb, job.state, arrays) and self._compiles(job.verb):
+                parts = bounds if job.verb in compiled.BY_BLOCK else ((low, high),)
+                found.append(
+                    [
+                        compiled.run(job.verb, X, i - origin, j - origin, job.state, *_slices(arrays, i, j))
+                        for i, j in parts
+                    ]
+                )
+                continue
+            blocks = blocks or [block(k) for k in range(len(bounds))]
+            sums = []
+            for (i, j), one in zip(bounds, blocks, strict=True):
+                sums.append(getattr(one, job.verb)(job.state, *_slices(arrays, i, j)))
+            found.append(sums)
+        if rows.gives_back:
+            rows.release(low, high, *(v for job in jobs for v in job.reads + job.writes))
+        return found
 
     @cached_property
     def _compiled(self) -> Any:

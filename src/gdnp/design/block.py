@@ -8,7 +8,7 @@ overrides what it can do faster. Margins t = base + σ (X w + b) may have K colu
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -288,6 +288,10 @@ class Block(ABC):
 
     def _careful_tdot(self, r: FloatArray) -> Any:
         return sum(r[part] @ rows for part, rows in self._long_strips())
+
+    def rows(self, kernel: Callable[..., list[Any]], *vectors: Any) -> list[Any]:
+        """A kernel of ``Rows.total``, on its way through X: on what the jobs before it wrote."""
+        return kernel(*vectors)
 
     def powers(self, _: None) -> list[Any]:
         """Σ x and Σ x² of every column."""

@@ -172,13 +172,7 @@ class DenseDesign(DesignMatrix):
             return self
         parts = -(-self.n_samples // rows)
         parts += parts > 1 and parts % 2  # an even share for two threads
-        return DenseDesign(
-            self._X,
-            self._threads.asked,
-            offset=self._offset,
-            factor=self._factor,
-            block_rows=-(-self.n_samples // parts),
-        )
+        return self._like(self._X, self._offset, self._factor, -(-self.n_samples // parts))
 
     @property
     def n_entries(self) -> int:  # noqa: D102
@@ -201,7 +195,13 @@ class DenseDesign(DesignMatrix):
         return dense_kernel(self.n_samples)
 
     def transformed(self, offset: FloatArray | None, factor: FloatArray | None) -> DenseDesign:  # noqa: D102
-        return DenseDesign(self._X, self._threads.asked, offset=offset, factor=factor)
+        return self._like(self._X, offset, factor)
+
+    def _like(
+        self, X: Any, offset: FloatArray | None, factor: FloatArray | None, block_rows: int | None = None
+    ) -> DenseDesign:
+        """A design of the same kind."""
+        return type(self)(X, self._threads.asked, offset=offset, factor=factor, block_rows=block_rows)
 
     def shifted(self, offset: FloatArray) -> DenseDesign:
         """The same X with `offset` taken off its columns as they are read."""

@@ -6,7 +6,7 @@ in memory, in a file, on workers or on a device.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -22,6 +22,8 @@ __all__ = ["Choice", "RowVector", "Rows", "add"]
 ROWS = 1 << 14
 """Rows of a sum that does not look at X. On fewer, many small array operations would spend their time handing
 the interpreter lock from thread to thread."""
+STRIP = 1 << 16
+"""Rows that vectors are combined or looked through at a time: they stay in a core's cache."""
 ROWS_FOR_QUANTILES = 4096
 """Rows, about, that say where quantiles lie."""
 
@@ -70,6 +72,10 @@ class Rows:
         Of a sum.
     """
 
+    strip = STRIP
+    gives_back = False
+    """Whether ``release`` does anything."""
+
     def __init__(self, n: int, n_jobs: int | Threads) -> None:
         self.n, self._threads = n, n_jobs if isinstance(n_jobs, Threads) else Threads(n_jobs)
 
@@ -81,6 +87,16 @@ class Rows:
     def array(self, v: RowVector) -> NDArray[Any]:
         """What is behind a vector: for backends alone."""
         return v  # type: ignore[return-value]
+
+    def release(self, low: int, high: int, *vectors: RowVector | None) -> None:
+        """Nobody looks at these rows for a while. For backends alone."""
+
+    def _strips(self, *vectors: RowVector) -> Iterator[list[NDArray[Any]]]:
+        """Slices of some vectors, strip by strip."""
+        for low in range(0, self.n, self.strip):
+            high = min(low + self.strip, self.n)
+            yield [self.array(v)[low:high] for v in vectors]
+            self.release(low, high, *vectors)
 
     def piece(self, v: RowVector | None, low: int, high: int) -> NDArray[Any] | None:
         """The rows from `low` to `high`; None stays None. For backends alone."""
@@ -97,11 +113,12 @@ class Rows:
     def combine(self, *terms: tuple[float, RowVector], out: RowVector | None = None) -> RowVector:
         """Σ a v of the terms (a, v), written to `out` where that is given; `out` may be among them, first."""
         (a, first), *others = terms
-        target = self.array(self.empty_like(first) if out is None else out)
-        np.multiply(self.array(first), a, out=target)
-        for b, v in others:
-            target += self.array(v) if b == 1.0 else b * self.array(v)
-        return self.hold(target) if out is None else out
+        made = self.empty_like(first) if out is None else out
+        for target, values, *slices in self._strips(made, first, *(v for _, v in others)):
+            np.multiply(values, a, out=target)
+            for (b, _), other in zip(others, slices, strict=True):
+                target += other if b == 1.0 else b * other
+        return made
 
     def empty_like(self, v: RowVector) -> RowVector:
         """A vector of the shape of `v`, to be written to."""
@@ -123,24 +140,29 @@ class Rows:
 
         def part(k: int) -> list[Any]:
             low, high = k * self.n // count, (k + 1) * self.n // count
-            return kernel(*(self.piece(v, low, high) for v in vectors))
+            found = kernel(*(self.piece(v, low, high) for v in vectors))
+            self.release(low, high, *vectors)
+            return found
 
         return ordered_sum(part, count, add, self._threads, ROW_WORK * self.n)
 
     def extremes(self, *vectors: RowVector) -> FloatArray:
         """The least, the largest and the largest absolute entry of each vector, shape (k, 3)."""
-        ends = [(float(self.array(v).min()), float(self.array(v).max())) for v in vectors]
+        each = [[(part.min(), part.max()) for (part,) in self._strips(v)] for v in vectors]
+        ends = [(float(min(lows)), float(max(highs))) for lows, highs in (zip(*e, strict=True) for e in each)]
         return np.array([(low, high, max(high, -low)) for low, high in ends])
 
     def quantiles(self, v: RowVector, levels: FloatArray) -> FloatArray:
         """The quantiles of a vector at `levels`, from evenly spaced rows."""
         ordered = np.sort(self.array(v)[:: max(1, self.n // ROWS_FOR_QUANTILES)])
+        self.release(0, self.n, v)
         index = np.minimum((levels * len(ordered)).astype(np.intp), len(ordered) - 1)
         return np.asarray(ordered[index])
 
     def above(self, v: RowVector, level: float) -> Choice:
         """The rows whose entry is larger than `level`."""
-        index = np.flatnonzero(self.array(v) > level)
+        found = [np.flatnonzero(part > level) for (part,) in self._strips(v)]
+        index = np.concatenate([rows + k * self.strip for k, rows in enumerate(found)])
         return Choice(index, len(index))
 
     def sample(self, mass: RowVector, count: int, seed: int = 0, *, level: float = -np.inf) -> Choice:
@@ -157,7 +179,10 @@ class Rows:
             piece = weights[edges[k] : edges[k + 1]]
             return piece if level < 0.0 else np.where(piece > level, piece, 0.0)
 
-        totals = np.array([heavy(k).sum() for k in range(parts)])
+        totals = np.empty(parts)
+        for k in range(parts):
+            totals[k] = heavy(k).sum()
+            self.release(edges[k], edges[k + 1], mass)
         ends = np.cumsum(totals)
         last_part = int(np.searchsorted(ends, ends[-1]))  # parts without mass at the end are never drawn
         points = np.sort(np.random.default_rng(seed).random(count)) * ends[-1]
@@ -171,8 +196,11 @@ class Rows:
                 within, np.maximum(points[here] - (ends[k] - totals[k]), 0.0), side="right"
             )
             index[here] = edges[k] + np.minimum(found, last)
+            self.release(edges[k], edges[k + 1], mass)
         return Choice(index, count, float(ends[-1]) / count)
 
     def gather(self, v: RowVector, choice: Choice | None = None) -> FloatArray:
         """The numbers themselves, of all rows or of some: for few rows."""
-        return self.array(v) if choice is None else self.array(v)[choice.index]
+        found = self.array(v) if choice is None else self.array(v)[choice.index]
+        self.release(0, self.n, v)
+        return found

@@ -21,16 +21,19 @@ from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from gdnp._typing import FloatArray
-from gdnp.design import as_design
+from gdnp.design import DesignMatrix, as_design
+from gdnp.design.source import Source, is_remote, source
 from gdnp.design.threads import single_threaded_blas
 from gdnp.estimators.callbacks import WRAPPERS, Callbacks, CallbackSupportMixin
-from gdnp.estimators.fitting import COLUMNS, SOLVERS, Data, Fitted, Settings, fit_one, rounded
+from gdnp.estimators.checkpoint import Checkpoint
+from gdnp.estimators.fitting import SOLVERS, Data, Fitted, Settings, fit_one, rounded
+from gdnp.estimators.sources import array_of, normalised, numbers
 from gdnp.losses import checked_loss
 from gdnp.moments import check_finite
 from gdnp.solvers import Progress, Status
 from gdnp.validation import NotFiniteError, checked_flag
 
-__all__ = ["LinearEstimator", "Task", "check_number"]
+__all__ = ["LinearEstimator", "ScoresSources", "Task", "check_number"]
 
 REMEDIES = {
     Status.MAX_ITER: "raise max_iter, or tol if less will do",
@@ -66,8 +69,8 @@ class Task:
     Attributes
     ----------
     settings : Settings
-    X : ndarray or sparse array of shape (n, d)
-    weight : ndarray of shape (n,) or None
+    X : ndarray, sparse array or DesignMatrix of shape (n, d)
+    weight : ndarray or RowVector of shape (n,) or None
         Weights of sum one; those of the classes are in them.
     targets : list of callable
         What the loss sees of each target; it is made when its turn comes.
@@ -75,8 +78,23 @@ class Task:
 
     settings: Settings
     X: Any
-    weight: FloatArray | None
-    targets: list[Callable[[], FloatArray]]
+    weight: Any
+    targets: list[Callable[[], Any]]
+
+
+class ScoresSources:
+    """Scores on whatever ``fit`` takes; before scikit-learn's own mixin, whose score it asks."""
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Accuracy of a classifier, R² of a regressor; X, y and weights may be what ``fit`` takes."""
+        if is_remote(X) or isinstance(y, str):
+            names = getattr(self, "feature_names_in_", None)
+            columns = None if names is None else names.tolist()
+            X = source(X, y=y, weight=sample_weight, columns=columns)
+            if X.target is None:
+                raise ValueError("y must be given: a column, values or a part of X. Got None.")
+            y, sample_weight = array_of(X.target), None if X.weight is None else array_of(X.weight)
+        return float(super().score(X, y, sample_weight))  # type: ignore[misc]
 
 
 class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
@@ -92,6 +110,8 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
     """Calls between a warning and the user's own."""
     _kind: Any
     """Of the copy: float32 where X is that, else float64."""
+    _checkpoint: Checkpoint | None = None
+    """Of the copy: where points are saved."""
     _several: bool
     """Of the copy: whether attributes have an axis for targets."""
 
@@ -141,14 +161,52 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
             return None
         with config_context(array_api_dispatch=False):
             s = np.array(_check_sample_weight(sample_weight, X, dtype=np.float64), dtype=np.float64)
-        if not (s >= 0.0).all():
-            raise ValueError(f"sample_weight must be non-negative. Got a minimum of {s.min():g}.")
-        largest = s.max()
-        if not largest > 0.0:
-            raise ValueError("sample_weight must have a positive sum. Got 0: no row counts.")
-        s /= largest
-        s /= s.sum()
-        return s
+        return normalised(s)
+
+    def _source(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> Source | None:
+        """What is read again and again instead of arrays in memory; None where there are arrays."""
+        checkpoint = options.pop("checkpoint", None)
+        if not (is_remote(X) or isinstance(y, str) or isinstance(sample_weight, str)):
+            given = [
+                name for name, value in (*options.items(), ("checkpoint", checkpoint)) if value is not None
+            ]
+            if given:
+                raise ValueError(
+                    f"{given[0]} is for X that is read from files. Got {type(X).__name__}; leave it out."
+                )
+            return None
+        found = source(X, y=y, weight=sample_weight, **options)
+        if found.target is None:
+            raise ValueError(
+                f"y must be given: a column, values or a part of X. Got None for {type(X).__name__}."
+            )
+        found.design.n_jobs = -1 if self.n_jobs is None else self.n_jobs
+        if found.design.meter is not None:
+            found.design.meter.readings, found.design.meter.bytes = 0.0, 0
+        self._checkpoint = None if checkpoint is None else Checkpoint(checkpoint, self, found)
+        self.n_features_in_ = found.design.n_features
+        self.__dict__.pop("feature_names_in_", None)
+        if found.names is not None:
+            self.feature_names_in_ = np.array(found.names, dtype=object)
+        return found
+
+    def _source_weights(self, found: Source) -> Any:
+        """Weights of sum one as a row vector, or None."""
+        if found.weight is None:
+            return None
+        rows = found.design.rows
+        v = numbers(found.weight, "sample_weight", rows)
+        normalised(rows.array(v))
+        rows.release(0, rows.n, v)
+        return v
+
+    def _rows_of(self, X: Any) -> Iterator[FloatArray]:
+        """The rows of a source, some at a time, in the columns that were fitted."""
+        names = getattr(self, "feature_names_in_", None)
+        found = source(X, columns=None if names is None else names.tolist())
+        with warnings.catch_warnings():  # the columns are matched already
+            warnings.filterwarnings("ignore", message="X does not have valid feature names")
+            yield from found.blocks()
 
     def _callbacks(self, X: Any, y: Any, sample_weight: Any) -> Callbacks | None:
         return Callbacks(self, X, y, sample_weight) if getattr(self, "_skl_callbacks", None) else None
@@ -164,12 +222,13 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         self._kind = np.float32 if X.dtype == np.float32 else np.float64
         starts = self._starts(count, features)
         with self._arithmetic():
-            if weight is not None and not weight.all():
+            if not (weight is None or isinstance(X, DesignMatrix) or weight.all()):
                 X, weight, targets = _counting(X, weight, targets)
             data = Data(X, weight, settings, self.n_jobs, count)
             if callbacks is not None:
                 zero = np.zeros(features)
-                default = [(zero, data.constant(target())) for target in targets]
+                array = data.design.rows.array
+                default = [(zero, data.constant(array(target()))) for target in targets]
                 callbacks.begin([a or b for a, b in zip(starts, default, strict=True)], self._attributes)
             for k, start in enumerate(starts):
                 if callbacks is not None and count > 1:
@@ -180,7 +239,10 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
                 own = data if mine is settings else Data(X, weight, mine, self.n_jobs)
                 objective = own.objective(target)
                 del target
-                fit = fit_one(objective, mine, start=start, rng=rng, monitor=monitor)
+                x = None
+                if self._checkpoint is not None:
+                    x, monitor = self._checkpoint.watched(k, objective, monitor)
+                fit = fit_one(objective, mine, start=start, rng=rng, monitor=monitor, x=x)
                 fit = replace(fit, preconditioner=None)  # as large as X, of many targets
                 fits.append(fit if self._kind is np.float64 else rounded(objective, fit, mine.tol))
                 if callbacks is not None and count > 1:
@@ -248,7 +310,7 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         self.length_ = np.array([f.length for f in fits]) if each else fits[0].length
         self.certificate_ = tuple(f.certificate for f in fits) if each else fits[0].certificate
         self.n_iter_ = max(1, *(f.n_iter for f in fits)) if each else max(1, fits[0].n_iter)
-        self.history_ = {name: np.concatenate([f.history[name] for f in fits]) for name in COLUMNS}
+        self.history_ = {name: np.concatenate([f.history[name] for f in fits]) for name in fits[0].history}
         if each:
             labels = getattr(self, "classes_", np.arange(len(fits)))
             self.history_[self._target[0]] = np.repeat(labels, [len(f.history["passes"]) for f in fits])
@@ -296,6 +358,8 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
     def _decision(self, X: Any) -> FloatArray:
         """X coef_ᵀ + intercept_, shape (n,) or (n, K)."""
         check_is_fitted(self)
+        if is_remote(X):
+            return np.concatenate([self._decision(rows) for rows in self._rows_of(X)])
         with config_context(array_api_dispatch=False):
             try:
                 X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)

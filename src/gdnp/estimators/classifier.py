@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,16 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from gdnp._typing import FloatArray
-from gdnp.estimators.base import LinearEstimator, Task
+from gdnp.design import Rows, RowVector
+from gdnp.estimators.base import LinearEstimator, ScoresSources, Task
 from gdnp.estimators.callbacks import with_callbacks
+from gdnp.estimators.sources import encoded, signs
 from gdnp.losses import Loss, get_loss
 
 __all__ = ["GDNPClassifier"]
 
 
-class GDNPClassifier(ClassifierMixin, LinearEstimator):  # type: ignore[misc]
+class GDNPClassifier(ScoresSources, ClassifierMixin, LinearEstimator):  # type: ignore[misc]
     """Linear classifier that converges on raw data and says how close it came.
 
     Minimises (1/Σs_i) Σ s_i φ(-y_i (x_iᵀw + b)) + alpha/2 ‖w‖² over w and b in the raw coordinates of X; b is
@@ -127,8 +130,21 @@ class GDNPClassifier(ClassifierMixin, LinearEstimator):  # type: ignore[misc]
         self.verbose = verbose
 
     @with_callbacks
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> GDNPClassifier:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        memory: int | float | str | None = None,
+        scratch: Any = None,
+        checkpoint: Any = None,
+    ) -> GDNPClassifier:
         """Fit to X of shape (n, d), dense or sparse, and labels y of shape (n,).
+
+        X, y and sample_weight may also be what ``gdnp.design.source`` takes: a path to files of any size and
+        names of columns, say. `memory` and `scratch` are its, too. `checkpoint` is a file that a fit goes
+        on from where it is there, to the same coefficients as if it had not been interrupted.
 
         Raises
         ------
@@ -137,22 +153,35 @@ class GDNPClassifier(ClassifierMixin, LinearEstimator):  # type: ignore[misc]
             or sum to zero.
         """
         draft = copy.copy(self)
-        task = draft._task(X, y, sample_weight)
+        options = {"memory": memory, "scratch": scratch, "checkpoint": checkpoint}
+        task = draft._task(X, y, sample_weight, **options)
         callbacks = self._callbacks(X, y, sample_weight)
         draft._fit_targets(task, callbacks)
         self._published(draft, task.settings, callbacks)
         return self
 
-    def _task(self, X: Any, y: Any, sample_weight: Any) -> Task:
+    def _task(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> Task:
         settings = self._settings("classification")
-        read, labels = self._read(X, y)
-        weight = self._weights(sample_weight, read)
-        classes, codes = _encode(labels)
-        weight = self._class_weighted(weight, classes, codes)
+        found = self._source(X, y, sample_weight, **options)
+        codes: Any
+        make: Callable[..., Callable[[], Any]] = _one_against_rest
+        if found is None:
+            read, labels = self._read(X, y)
+            weight = self._weights(sample_weight, read)
+            classes, codes = _encode(labels)
+            weight = self._class_weighted(weight, classes, codes)
+        else:
+            read, make = found.design, partial(_signs, found.design.rows)
+            assert found.target is not None
+            classes, codes = encoded(found.target, read.rows)
+            weight = self._source_weights(found)
+            array = read.rows.array
+            counted = self._class_weighted(None if weight is None else array(weight), classes, array(codes))
+            weight = weight if self.class_weight is None else counted
         self.classes_, self._several = classes, len(classes) > 2
         codes_of = range(len(classes)) if self._several else [1]
         # each target forgets the codes once it is made
-        return Task(settings, read, weight, [_one_against_rest(codes, code) for code in codes_of])
+        return Task(settings, read, weight, [make(codes, code) for code in codes_of])
 
     def _class_weighted(
         self, weight: FloatArray | None, classes: NDArray[Any], codes: NDArray[Any]
@@ -288,6 +317,15 @@ def _check_present(classes: NDArray[Any], codes: NDArray[Any], weight: FloatArra
                 "y must have at least two classes in rows of positive weight. "
                 f"Got one class, {classes.tolist()[mass.argmax()]!r}."
             )
+
+
+def _signs(rows: Rows, codes: RowVector, code: int) -> Callable[[], RowVector]:
+    def target() -> RowVector:
+        made = rows.empty()
+        rows.total(partial(signs, code), codes, writes=(made,))
+        return made
+
+    return target
 
 
 def _one_against_rest(codes: NDArray[Any], code: int) -> Callable[[], FloatArray]:

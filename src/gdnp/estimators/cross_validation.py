@@ -16,6 +16,7 @@ from sklearn.utils import _safe_indexing, check_random_state
 
 from gdnp._typing import FloatArray
 from gdnp.design import Choice
+from gdnp.design.source import is_remote
 from gdnp.estimators.base import LinearEstimator, Task
 from gdnp.estimators.classifier import GDNPClassifier
 from gdnp.estimators.fitting import Data, Fitted, Settings
@@ -123,6 +124,11 @@ class CrossValidated(LinearEstimator):
 
     def _prepared(self, X: Any, y: Any, sample_weight: Any) -> Task:
         """The task, its X by rows, and ``alphas_``."""
+        if is_remote(X):
+            raise ValueError(
+                f"X must be an array in memory, for its rows are drawn for folds. Got {type(X).__name__}; "
+                "fit GDNPClassifier or GDNPRegressor with each alpha."
+            )
         given = checked_alphas(self.alphas)
         self.alpha = 1.0  # of the first coordinates, which those of every ridge follow from
         task: Task = self._task(X, y, sample_weight)
@@ -336,7 +342,9 @@ class GDNPClassifierCV(CrossValidated, GDNPClassifier):
     ) -> None:
         self.__dict__.update({name: value for name, value in locals().items() if name != "self"})
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> GDNPClassifierCV:
+    def fit(  # type: ignore[override]  # rows of files are not drawn for folds
+        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None
+    ) -> GDNPClassifierCV:
         """Choose a ridge for X of shape (n, d), dense or sparse, and labels y of shape (n,).
 
         `groups` of shape (n,) are for a `cv` that keeps them together.
@@ -402,7 +410,9 @@ class GDNPRegressorCV(CrossValidated, GDNPRegressor):
     ) -> None:
         self.__dict__.update({name: value for name, value in locals().items() if name != "self"})
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> GDNPRegressorCV:
+    def fit(  # type: ignore[override]  # rows of files are not drawn for folds
+        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None
+    ) -> GDNPRegressorCV:
         """Choose a ridge for targets y of shape (n,) or (n, k); see ``GDNPClassifierCV.fit``."""
         self._cross_validate(X, y, sample_weight, groups)
         return self

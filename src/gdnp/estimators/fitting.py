@@ -24,11 +24,9 @@ from gdnp.solvers import Certificate, Progress, Result, Status, run
 from gdnp.solvers.certificates import certified
 from gdnp.solvers.rounding import margin_error
 
-__all__ = ["COLUMNS", "SOLVERS", "Data", "Fitted", "Settings", "fit_one", "rounded"]
+__all__ = ["SOLVERS", "Data", "Fitted", "Settings", "fit_one", "rounded"]
 
 SOLVERS = ("auto", "newton", "gdnp", "gdnp_metric", "batch_norm_gd", "weight_norm_gd", "gd", "agd")
-COLUMNS = ("passes", "seconds", "objective", "gradient_norm")
-"""What ``history_`` has."""
 
 
 @dataclass(frozen=True)
@@ -97,14 +95,15 @@ def fit_one(
     preconditioner: Preconditioner | None = None,
     rng: np.random.RandomState | None = None,
     monitor: Callable[[Progress], object] | None = None,
+    x: FloatArray | None = None,
 ) -> Fitted:
     """Fit one target, from (coef, intercept) of raw columns where `start` is given.
 
     The production solver begins with `preconditioner` there. `rng` draws further starts of a loss that is not
-    convex; `monitor` sees every row of the history.
+    convex; `monitor` sees every row of the history; `x` is a start in standard coordinates.
     """
     if settings.solver in ("auto", "newton"):
-        begin = None
+        begin = None if x is None else Begin(x)
         if start is not None:
             begin = Begin(objective.standardised.from_raw(*start), None, preconditioner)
         found = _best(objective, settings, begin, rng, monitor)

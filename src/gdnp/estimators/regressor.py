@@ -13,9 +13,11 @@ import numpy as np
 from sklearn.base import RegressorMixin
 
 from gdnp._typing import FloatArray
-from gdnp.estimators.base import LinearEstimator, Task, check_number
+from gdnp.design.block import Affine
+from gdnp.estimators.base import LinearEstimator, ScoresSources, Task, check_number
 from gdnp.estimators.callbacks import WRAPPERS, with_callbacks
 from gdnp.estimators.fitting import Data, Settings, fit_one
+from gdnp.estimators.sources import numbers
 from gdnp.losses import Loss, SquaredError
 from gdnp.solvers.state import ROUNDING
 
@@ -31,7 +33,7 @@ TOO_NARROW = 1e3
 """Residuals in units of a δ that was not chosen, above which it is worth a word."""
 
 
-class GDNPRegressor(RegressorMixin, LinearEstimator):  # type: ignore[misc]
+class GDNPRegressor(ScoresSources, RegressorMixin, LinearEstimator):  # type: ignore[misc]
     """Linear regressor that converges on raw data and says how close it came.
 
     Minimises (1/Σs_i) Σ s_i φ(y_i - x_iᵀw - b) + alpha/2 ‖w‖² over w and b in the raw coordinates of X; b is
@@ -105,8 +107,20 @@ class GDNPRegressor(RegressorMixin, LinearEstimator):  # type: ignore[misc]
         return tags
 
     @with_callbacks
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> GDNPRegressor:
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        memory: int | float | str | None = None,
+        scratch: Any = None,
+        checkpoint: Any = None,
+    ) -> GDNPRegressor:
         """Fit to X of shape (n, d), dense or sparse, and targets y of shape (n,) or (n, k).
+
+        X, y and sample_weight may also be what ``gdnp.design.source`` takes, with one target; `memory` and
+        `scratch` are its, too, and `checkpoint` is as for ``GDNPClassifier``.
 
         Raises
         ------
@@ -114,7 +128,8 @@ class GDNPRegressor(RegressorMixin, LinearEstimator):  # type: ignore[misc]
             For bad parameters, NaN or infinity, wrong shapes, or weights that are negative or sum to zero.
         """
         draft = copy.copy(self)
-        task = draft._task(X, y, sample_weight)
+        options = {"memory": memory, "scratch": scratch, "checkpoint": checkpoint}
+        task = draft._task(X, y, sample_weight, **options)
         callbacks = self._callbacks(X, y, sample_weight)
         draft._fit_targets(task, callbacks)
         draft._keep_deltas()
@@ -123,14 +138,21 @@ class GDNPRegressor(RegressorMixin, LinearEstimator):  # type: ignore[misc]
             self._warn_of_delta(task.settings.alpha)
         return self
 
-    def _task(self, X: Any, y: Any, sample_weight: Any) -> Task:
+    def _task(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> Task:
         settings = self._settings("regression")
         if self.class_weight is not None:
             raise ValueError(f"class_weight must be None in regression. Got {self.class_weight!r}.")
-        read, target = self._read(X, y, y_numeric=True, multi_output=True)
-        weight = self._weights(sample_weight, read)
-        target = np.asarray(target, dtype=np.float64)
-        largest = float(np.abs(target).max())
+        found = self._source(X, y, sample_weight, **options)
+        if found is None:
+            read, target = self._read(X, y, y_numeric=True, multi_output=True)
+            weight = self._weights(sample_weight, read)
+            target = np.asarray(target, dtype=np.float64)
+            largest = float(np.abs(target).max())
+        else:
+            read = found.design
+            assert found.target is not None
+            target, weight = numbers(found.target, "y", read.rows), self._source_weights(found)
+            largest = float(read.rows.extremes(target)[0, 2])
         if largest > LARGEST_TARGET:
             raise ValueError(
                 f"y must be at most {LARGEST_TARGET:g} in size, so that its squares are finite. "
@@ -141,9 +163,9 @@ class GDNPRegressor(RegressorMixin, LinearEstimator):  # type: ignore[misc]
                 f"y must be 0 or at least {1.0 / LARGEST_TARGET:g} in size, so that its squares count. "
                 f"Got {largest:g} at most; multiply y by a constant."
             )
-        self._several, self._deltas = target.ndim == 2, []
+        self._several, self._deltas = len(target.shape) == 2, []
         columns = list(np.ascontiguousarray(target.T)) if self._several else [target]
-        return Task(settings, read, weight, [partial(np.asarray, one) for one in columns])
+        return Task(settings, read, weight, [partial(_same, one) for one in columns])
 
     def _keep_deltas(self) -> None:
         """Of the copy: ``delta_``, of a loss that has δ."""
@@ -188,8 +210,13 @@ class GDNPRegressor(RegressorMixin, LinearEstimator):  # type: ignore[misc]
 
     def _auto_delta(self, X: Any, target: FloatArray, weight: FloatArray | None, settings: Settings) -> float:
         squares = replace(settings, loss=SquaredError(), solver="auto")
-        found = fit_one(Data(X, weight, squares, self.n_jobs).objective(target), squares)
-        residuals = target - (X @ found.coef + found.intercept)
+        data = Data(X, weight, squares, self.n_jobs)
+        found = fit_one(data.objective(target), squares)
+        rows = data.design.rows
+        made = rows.empty()
+        data.design.map("margins", Affine(found.coef, found.intercept), reads=(None, None), writes=(made,))
+        target, weight = rows.array(target), None if weight is None else rows.array(weight)
+        residuals = target - rows.array(made)
         size = np.abs(residuals - _median(residuals, weight))
         size[size <= ROUNDING * (np.abs(target).max() + abs(found.intercept))] = 0.0
         scale = NORMAL_MAD * _median(size, weight) or float(np.average(size, weights=weight) or target.std())
@@ -204,6 +231,10 @@ class GDNPRegressor(RegressorMixin, LinearEstimator):  # type: ignore[misc]
     def predict(self, X: Any) -> FloatArray:
         """X coef_ᵀ + intercept_, shape (n,) or (n, k)."""
         return self._decision(X)
+
+
+def _same(target: Any) -> Any:
+    return target
 
 
 def _median(values: FloatArray, weight: FloatArray | None) -> float:

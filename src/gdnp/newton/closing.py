@@ -12,8 +12,8 @@ from gdnp.newton.primal_dual import is_bounded_in_slope, iterated, left_after
 from gdnp.newton.search import LITTLE, downhill, step_along
 from gdnp.newton.state import NewtonState, renewed
 from gdnp.problem.points import DataPoint, Direction
-from gdnp.solvers.certificates import duality_gap, estimated_gap, provable
-from gdnp.solvers.conjugate import NewtonStep, advanced, newton_step, still
+from gdnp.solvers.certificates import duality_gap, estimated_gap, gap_of_step, provable
+from gdnp.solvers.conjugate import NewtonStep, advanced, exact_step, newton_step, still
 from gdnp.solvers.curvature import CURVATURE_ROUNDING, hessian_fits, smallest_curvature
 from gdnp.solvers.rounding import margin_rounding, risen, value_above
 from gdnp.solvers.separation import leaves_open
@@ -49,6 +49,8 @@ def is_one_system(state: NewtonState) -> bool:
 def solved(state: NewtonState, tol: float) -> NewtonState:
     """One more iteration of conjugate gradients where they are all there is; at their end, a certificate."""
     problem, precondition = state.problem, state.memory.solve
+    if state.exact is state.point:
+        return closed(state, tol)
     newton = still(state.point, precondition) if state.newton is None else state.newton
     curvature = problem.curvature(state.point.margins)
     newton = advanced(problem, curvature, newton, precondition, _enough(state, tol))
@@ -155,6 +157,12 @@ def _enough(state: NewtonState, tol: float) -> Callable[[NewtonStep], bool]:
 def _last(state: NewtonState, tol: float, newton: NewtonStep | None = None) -> Last:
     """A Newton step and its gap, estimated where there is no proof."""
     problem, point = state.problem, state.point
+    if newton is None and state.exact is point and provable(problem) and state.facts.dear:
+        newton = exact_step(point, state.memory.solve)
+        allowed = tol * state.scale(point.value - newton.decrement)
+        newton, proof, gap = gap_of_step(problem, point, newton)
+        if gap <= allowed:
+            return Last(newton, proof, gap, "duality_gap")
     if newton is None:
         newton = newton_step(
             problem,

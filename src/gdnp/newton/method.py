@@ -25,6 +25,7 @@ from gdnp.newton.nonconvex import graduated_start
 from gdnp.newton.preconditioners import (
     Event,
     Facts,
+    FullPreconditioner,
     Kind,
     Preconditioner,
     Stage,
@@ -44,10 +45,11 @@ from gdnp.newton.primal_dual import (
     width_of,
 )
 from gdnp.newton.recession import columns_of, with_separation, without_minimiser
-from gdnp.newton.sampling import SAMPLE_TOL, sample, sample_size
+from gdnp.newton.sampling import SAMPLE_TOL, drawn, sample, sample_size
 from gdnp.newton.search import step_along, step_in_plane, will_do
 from gdnp.newton.start import decoupled_start
 from gdnp.newton.state import Begin, NewtonState, renewed
+from gdnp.problem.gram import curved
 from gdnp.problem.interface import Objective as AnyObjective
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint, Direction, length_direction
@@ -105,6 +107,11 @@ class Newton(Method):
                 f"newton needs rows of data, a gdnp.Objective. Got {type(objective).__name__}; "
                 "use gdnp_metric for a population."
             )
+        if objective.cost.meter is not None and objective.loss.convex:
+            unread = objective.unread
+            size = sample_size(unread)
+            if size is not None and unread.design.read_cost > 1.0:
+                unread.design.want(drawn(unread, size)[0])
         problem = objective.standardised
         facts = Facts.of(problem)
         robust = self.prove and is_bounded_in_slope(problem.loss)
@@ -119,6 +126,12 @@ class Newton(Method):
         point, preconditioner, stage = self._start(begins, facts, stage, begin)
         point = problem.known(point.x, point.margins) if bent else point
         event = Event.MADE if preconditioner is None else Event.GIVEN
+        exact = None
+        if preconditioner is None and facts.dear and not bent:
+            point, found = curved(problem, point.x)
+            if not point.value <= (1.0 + INTERPOLATED) * constant.value:
+                point, found = curved(problem, constant.x)
+            preconditioner, exact = FullPreconditioner(found, problem.coordinates.ridge), point
         if preconditioner is None:
             preconditioner = made(problem, stage, point.margins)
         state = NewtonState(
@@ -129,6 +142,8 @@ class Newton(Method):
             preconditioner=preconditioner,
             stage=next_stage(facts, stage, seen_of(preconditioner, event)),
             memory=Memory.sized(preconditioner.solve, facts.d, facts.entries),
+            exact=exact,
+            fresh=exact is not None,
         )
         return begun(state, width_of(point)) if bent else self._judged(self._ended_by_reflections(state))
 
@@ -142,6 +157,8 @@ class Newton(Method):
         if triangle is not None and problem.loss.quadratic:
             problem.shared.triangle = triangle = least_squares(problem, triangle)
             return problem.point(triangle.x), TrianglePreconditioner(triangle), stage
+        if begin is not None and facts.dear:
+            return DataPoint(problem, begin.x, constant.margins), None, stage
         if begin is not None:
             known = begin.margins
             point = problem.point(begin.x) if known is None else problem.known(begin.x, known)
@@ -155,9 +172,11 @@ class Newton(Method):
             part = sample(problem, size)
             found, _ = self._roughly(part, SAMPLE_TOL * facts.d / size, None, None)
             problem.cost.charge(part.cost.passes * size / facts.n)
+            if facts.dear:
+                return DataPoint(problem, found.x, found.margins), None, stage
             point = problem.point(found.x)
             return point if point.value <= constant.value else constant, None, stage
-        return decoupled_start(problem, constant, facts, stage)
+        return (constant, None, stage) if facts.dear else decoupled_start(problem, constant, facts, stage)
 
     def _ended_by_reflections(self, state: NewtonState) -> NewtonState:
         """The end of a run that began at the solution: a further step would stir up rounding."""
@@ -213,6 +232,8 @@ class Newton(Method):
     def _target(self, state: NewtonState) -> float:
         """The decrease in sight at which the last step is tried, or the run ends."""
         near = BASIN if self.prove else ROUNDING
+        if self.prove and state.exact is state.point:  # an exact step leaves about the square of it
+            near = max(near, 0.3 * math.sqrt(self.tol))
         return max(self.tol, near) * state.scale(state.point.value)
 
     def _judged(self, state: NewtonState) -> NewtonState:
@@ -253,6 +274,8 @@ class Newton(Method):
 
     def _moved(self, state: NewtonState, seen: tuple[float, ...]) -> NewtonState | None:
         """The state one searched step on, the decreases `seen` on the way; None where none leads down."""
+        if state.facts.dear and state.dual is None:
+            return self._read(state, seen)
         found = self._found(state)
         if found is None:
             return None
@@ -260,6 +283,29 @@ class Newton(Method):
         memory = state.memory.with_pair(found.x - point.x, found.x_gradient - point.x_gradient)
         return replace(
             state, point=found, memory=memory, fresh=False, decrements=seen, iteration=state.iteration + 1
+        )
+
+    def _read(self, state: NewtonState, seen: tuple[float, ...]) -> NewtonState | None:
+        """As ``_moved``, with the H of the new point from the reading that its gradient takes."""
+        point, problem, p = state.point, state.problem, state.direction
+        new, found = curved(problem, point.x + p)
+        if not will_do(new, point, p, state.slope):
+            slope = problem.design.rows.combine((1.0, new.margins), (-1.0, point.margins))
+            lower = step_along(point, Direction(p, slope), state.slope)
+            if lower is None:
+                return None
+            new, found = curved(problem, lower.x)
+        preconditioner = FullPreconditioner(found, problem.coordinates.ridge)
+        return replace(
+            state,
+            point=new,
+            exact=new,
+            preconditioner=preconditioner,
+            memory=state.memory.about(preconditioner.solve),
+            fresh=True,
+            damping=0.0,
+            decrements=(),
+            iteration=state.iteration + 1,
         )
 
     def _found(self, state: NewtonState) -> DataPoint | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from gdnp.design import Choice
 from gdnp.newton.preconditioners.choice import ROWS_PER_COLUMN
 from gdnp.problem.objective import Objective, Pull
 
-__all__ = ["sample", "sample_size"]
+__all__ = ["drawn", "sample", "sample_size"]
 
 SMALLEST = 4096
 """Rows of a sample at least."""
@@ -30,13 +31,19 @@ def sample(problem: Objective, size: int, *, shrunk: bool = False) -> Objective:
     column gets a further ridge of d/n of its curvature there. Without it a bounded loss fits the few rows too
     well, and they lead to minima of f that are up to a tenth higher.
     """
-    rows, constant = problem.design.rows, problem.constant
-    margins = constant.margins
+    choice, least = drawn(problem, size)
+    constant = problem.constant
+    margins = problem.design.rows.gather(constant.margins, choice)
+    weight = 1.0 / (np.abs(problem.loss.gradient(margins)) + least)
+    ridge = problem.n_features / size * constant.mean_curvature if shrunk else 0.0
+    return problem.on_rows(choice, weight / weight.sum(), ridge=ridge)
+
+
+def drawn(problem: Objective, size: int) -> tuple[Choice, float]:
+    """The rows of a sample, and the |φ'| that each has at least; no look at X."""
+    rows, margins = problem.design.rows, problem.constant.margins
     mass = rows.empty()
     whole = rows.total(Pull(problem.loss), margins, None, writes=(mass,))[0]
     least = max(LEAST_PULL * whole / problem.n_samples, 1e-300)  # rows that fit exactly count too
     rows.total(Pull(problem.loss, least), margins, problem.weight, writes=(mass,))
-    choice = rows.sample(mass, size)
-    weight = 1.0 / (np.abs(problem.loss.gradient(rows.gather(margins, choice))) + least)
-    ridge = problem.n_features / size * constant.mean_curvature if shrunk else 0.0
-    return problem.on_rows(choice, weight / weight.sum(), ridge=ridge)
+    return rows.sample(mass, size), least

@@ -85,6 +85,8 @@ class NewtonState(State):
         What it takes for the relative suboptimality.
     spare : float
         The passes that H took there, 0 where its next step takes another H.
+    exact : DataPoint or None
+        Where ∇²f is H, all rows being in it.
     iteration : int
     status : Status or None
         How the run ended.
@@ -111,6 +113,7 @@ class NewtonState(State):
     width: float = 1.0
     gap: float = math.inf
     spare: float = 0.0
+    exact: DataPoint | None = None
     iteration: int = 0
     status: Status | None = None
     known: Certificate | None = None
@@ -196,4 +199,5 @@ def renewed(state: NewtonState, event: Event) -> NewtonState | None:
         fresh=True,
         damping=damping,
         decrements=(),
+        exact=state.point if facts.dear and damping == 0.0 else None,
     )

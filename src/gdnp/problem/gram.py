@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from gdnp._typing import FloatArray
-from gdnp.design import Choice, RowVector
-from gdnp.design.block import Affine, Scatter
+from gdnp.design import Choice, Job, RowVector
+from gdnp.design.block import Affine, Scatter, Valued
 from gdnp.design.threads import ordered_map
 from gdnp.problem.coordinates import Gram
-from gdnp.problem.empirical import Empirical
+from gdnp.problem.empirical import Curvature, Empirical
+from gdnp.problem.points import DataPoint
 
-__all__ = ["Gram", "covariance", "dense_rows", "diagonal", "gram", "gram_product", "hessian", "kernel_matrix"]
+__all__ = [
+    "Gram",
+    "covariance",
+    "curved",
+    "dense_rows",
+    "diagonal",
+    "gram",
+    "gram_product",
+    "hessian",
+    "kernel_matrix",
+]
 
 STRIP = 64
 """Rows of X that are made dense at a time for a kernel."""
@@ -41,6 +54,26 @@ def gram(
         partial_size=problem.n_features**2,
         chosen=choice,
     )
+    return _finished(problem, sums, central)
+
+
+def curved(problem: Empirical, x: FloatArray) -> tuple[DataPoint, Gram]:
+    """The point at x and the Gram weighted by its s φ'', in one reading of X."""
+    problem.cost.charge(1.0 + problem.design.gram_passes)
+    rows, loss, d = problem.design.rows, problem.loss, problem.n_features
+    margins, c, s = rows.empty(), rows.empty(), problem.weight
+    reads = problem.sigma, problem.base, s
+    first = Job("value", Valued(*problem.outward(x), loss), reads, (margins,), d)
+    bend = Job("rows", Curvature(loss, problem.share), (margins, s), (c,))
+    last = Job("gram", Scatter(problem.coordinates.centre), (c,), (), d * d)
+    sums, _, found = problem.design.several(first, bend, last)
+    point = DataPoint(problem, x, margins, sums)
+    point.renewed = True
+    return point, _finished(problem, found, central=True)
+
+
+def _finished(problem: Empirical, sums: list[Any], central: bool) -> Gram:
+    coordinates = problem.coordinates
     mass, first, scatter = sums
     first = _first(problem, mass, first)
     scatter *= coordinates.scale

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -30,6 +30,12 @@ class Cost:
     """
 
     passes: float = 0.0
+    meter: Any = None
+
+    @property
+    def read(self) -> dict[str, float]:
+        """Readings of a source and their bytes; of rows in memory nothing."""
+        return {} if self.meter is None else {"readings": self.meter.readings, "bytes": self.meter.bytes}
 
     def charge(self, passes: float) -> None:
         """Add `passes` to the bill."""

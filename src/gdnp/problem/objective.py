@@ -150,10 +150,11 @@ class Objective(Empirical):
         """Take the parts."""
         self._given = design
         self.__dict__.update(others)
+        self.cost.meter = design.meter
         hold = design.rows.hold
         # t = base + σ η for predictions η: σ = -y in classification; base = y, σ = -1 in regression.
         if self.loss.task == "classification":
-            self.sigma, self.base = hold(-target), None
+            self.sigma, self.base = design.rows.combine((-1.0, hold(target))), None
         else:
             self.sigma, self.base = hold(np.broadcast_to(-1.0, target.shape)), hold(target)
         self.weight = None if weight is None else hold(weight)
@@ -200,6 +201,13 @@ class Objective(Empirical):
         d, moments = self.n_features, self.moments
         centre = moments.mean / moments.scale if self.center else np.zeros(d)
         return Coordinates(centre, np.ones(d), np.full(d, self.alpha))
+
+    @property
+    def unread(self) -> Objective:
+        """The same rows in the units of X and about 0, which takes no look at them."""
+        d = self._given.n_features
+        plain = Coordinates(np.zeros(d), np.ones(d), np.full(d, self.alpha))
+        return self._with(self._given, plain, standard=True, shared=Shared())
 
     @property
     def standardised(self) -> Objective:

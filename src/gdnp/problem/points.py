@@ -118,6 +118,9 @@ class DataPoint:
         ``Empirical.sums``, where they are known.
     """
 
+    renewed = False
+    """Whether all that is known of it follows from x alone, to the last bit."""
+
     def __init__(
         self, objective: Empirical, x: FloatArray, margins: RowVector, sums: list[Any] | None = None
     ) -> None:

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from gdnp._typing import FloatArray
-from gdnp.design import RowVector
-from gdnp.design.block import EPS, LONG, STRIP, Dual, weighted
+from gdnp.design import Job, RowVector
+from gdnp.design.block import EPS, LONG, STRIP, Affine, Dual, weighted
 from gdnp.design.compiled import dual_point
 from gdnp.losses import Loss
 from gdnp.problem.objective import Objective
@@ -29,7 +29,7 @@ from gdnp.solvers.conjugate import NewtonStep, Solve, advanced
 from gdnp.solvers.rounding import LAST_DIGITS, largest_bend, margin_error, risen
 from gdnp.solvers.state import TRIALS, Certificate, Status
 
-__all__ = ["certified", "duality_gap", "estimated_gap", "provable", "scaled_gap"]
+__all__ = ["certified", "duality_gap", "estimated_gap", "gap_of_step", "provable", "scaled_gap"]
 
 
 def provable(problem: Objective) -> bool:
@@ -99,33 +99,52 @@ def duality_gap(
     return proof.point, proof.gap
 
 
-def _proof(problem: Objective, point: DataPoint, newton: NewtonStep, careful: bool) -> Proof:
+def gap_of_step(
+    problem: Objective, point: DataPoint, newton: NewtonStep
+) -> tuple[NewtonStep, DataPoint, float]:
+    """As ``duality_gap`` of a step whose slope is not known: with it, in the same reading of X.
+
+    Where the step solves Newton's equations the dual point needs no balance, but for rows that are clipped.
+    """
+    slope = problem.design.rows.empty()
+    proof = _proof(problem, point, replace(newton, slope=slope), careful=False, together=True)
+    return replace(newton, slope=slope), proof.point, proof.gap
+
+
+def _proof(
+    problem: Objective, point: DataPoint, newton: NewtonStep, careful: bool, together: bool = False
+) -> Proof:
     rows, x = problem.design.rows, problem.returned(point.x + newton.step)
     moved = rows.empty()  # holds a, until the margins take its place
     slope = rows.hold(np.broadcast_to(0.0, rows.n)) if newton.slope is None else newton.slope
-    positive, negative = rows.total(
-        DualPoint(problem.loss), point.margins, slope, problem.sigma, problem.weight, writes=(moved,)
-    )
-    up, down = _balance(positive, negative) if problem.fit_intercept else (1.0, 1.0)
-    problem.cost.charge(1.0)
+    dual = (point.margins, slope, problem.sigma, problem.weight)
+    up = down = 1.0
+    if not together:
+        positive, negative = rows.total(DualPoint(problem.loss), *dual, writes=(moved,))
+        up, down = _balance(positive, negative) if problem.fit_intercept else (1.0, 1.0)
+    problem.cost.charge(1.5 if together else 1.0)
     (w, b), loss, (coef, intercept) = problem.outward(x), problem.loss, problem.raw(x)
     wrong = margin_error(problem, x, coef, intercept, careful)
     if careful:
         b = intercept + problem.design.offset @ coef.astype(np.longdouble)
-    design = problem.design.in_blocks_for(2 * problem.n_features)
-    sums = problem.design.map(
-        "gap",
-        Dual(w, b, loss, up, down, careful),
-        reads=(problem.sigma, problem.base, problem.weight),
-        writes=(moved,),
-        partial_size=2 * problem.n_features,
-    )
+    size = 2 * problem.n_features
+    design = problem.design.in_blocks_for(size)
+    reads = problem.sigma, problem.base, problem.weight
+    gap_job = Job("gap", Dual(w, b, loss, up, down, careful), reads, (moved,), size)
+    if together:
+        first = Job("margins", Affine(*problem.outward(newton.step)), (problem.sigma, None), (slope,))
+        second = Job("rows", DualPoint(loss), dual, (moved,))
+        _, (positive, negative), sums = problem.design.several(first, second, gap_job)
+    else:
+        (sums,) = problem.design.several(gap_job)
     risk, excess, _, product, _, rest, size, square = (problem.share * part for part in sums)
     residual = problem.with_ridge(problem.pulled_back(product, float(rest)), x)[:-1]
     here = DataPoint(problem, x, moved, [sums[0], sums[2].astype(np.float64), sums[4]])
     # A side of a is scaled down once more until the balance is exact: e is convex in a, and f at a = 0.
     mass = problem.share * min(up * positive, down * negative)
-    lacking = abs(float(rest)) / mass + STRIP * LONG if problem.fit_intercept and mass > 0.0 else 0.0
+    lacking = 0.0
+    if problem.fit_intercept and rest != 0.0:
+        lacking = abs(float(rest)) / mass + STRIP * LONG if mass > 0.0 else math.inf
     excess += lacking * risk + LAST_DIGITS * (here.value + size)
     # Terms of a sum, one after the other in a block, and then a sum of blocks.
     unit = LONG if careful else EPS

@@ -15,7 +15,7 @@ from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint
 from gdnp.solvers.state import ROUNDING, replace
 
-__all__ = ["NewtonStep", "Solve", "advanced", "newton_step", "still"]
+__all__ = ["NewtonStep", "Solve", "advanced", "exact_step", "newton_step", "still"]
 
 Solve = Callable[[FloatArray], FloatArray]
 
@@ -74,6 +74,15 @@ def still(point: DataPoint, precondition: Solve) -> NewtonStep:
     z = precondition(gradient)
     square = float(gradient @ z)
     return NewtonStep(np.zeros_like(gradient), None, gradient, 0.0, -z, square, square, size=square)
+
+
+def exact_step(point: DataPoint, solve: Solve) -> NewtonStep:
+    """δ where H is ∇²f; its slope is not known yet."""
+    gradient = point.x_gradient
+    z = solve(gradient)
+    square = float(gradient @ z)
+    zero = np.zeros_like(gradient)
+    return NewtonStep(-z, None, zero, 0.5 * square, zero, 0.0, square, 1, ended=True, size=square, least=1.0)
 
 
 def advanced(

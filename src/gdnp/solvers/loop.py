@@ -76,7 +76,8 @@ class Result:
     n_iter : int
         Steps taken.
     history : dict of str to ndarray of shape (n_iter + 1,)
-        ``passes``, ``seconds``, ``objective``, ``gradient_norm``, ``length``, start included.
+        ``passes``, ``seconds``, ``objective``, ``gradient_norm``, ``length``, start included; of rows that
+        are not in memory also what ``Cost.read`` has.
     certificate : Certificate or None
         How good the solution is, from methods that know.
     state : State
@@ -192,7 +193,8 @@ class _Records:
         return Status.NON_FINITE
 
     def _record(self, passes: float, measured: Measured, length: float, state: State) -> None:
-        self.rows.append((passes, self.seconds, *measured, length))
+        read = self.objective.cost.read.values()
+        self.rows.append((passes, self.seconds, *measured, length, *read))
         if self.callback is not None:
             method, objective = self.method, self.objective  # a row that knew these records would be a circle
             head, solution = (self.n_iter, passes, self.seconds), lambda: method.solution(objective, state)
@@ -202,7 +204,7 @@ class _Records:
     def result(self, state: State, status: Status | None) -> Result:
         """The result; without a status, the iterations ran out."""
         objective, method = self.objective, self.method
-        *_, value, gradient_norm, length = self.rows[-1]
+        _, _, value, gradient_norm, length, *_ = self.rows[-1]
         with objective.cost.free():
             if status is Status.STOPPED:
                 state = method.stopped(objective, state)
@@ -212,7 +214,10 @@ class _Records:
                 status = method.unfinished(objective, state)
             if not (np.isfinite(coef).all() and math.isfinite(intercept)):
                 status = Status.NON_FINITE  # beyond float64 in the units of raw columns
-        names = COLUMNS if self.lengths else COLUMNS[:-1]
+        names = *COLUMNS, *objective.cost.read
+        history = dict(zip(names, np.array(self.rows).T.copy(), strict=True))
+        if not self.lengths:
+            del history["length"]
         return Result(
             coef=coef,
             intercept=intercept,
@@ -222,7 +227,7 @@ class _Records:
             gradient_norm=gradient_norm,
             status=status,
             n_iter=self.n_iter,
-            history=dict(zip(names, np.array(self.rows).T.copy(), strict=False)),
+            history=history,
             certificate=method.certificate(state),
             state=state,
         )

@@ -67,6 +67,8 @@ class Facts:
         Times of ``DesignMatrix``, in passes.
     hidden_ridge : bool
         ``hides_ridge`` for the largest curvature there can be.
+    dear : bool
+        Whether a reading of X is dear beside a Gram of it, so that one comes along with every gradient.
     """
 
     n: int
@@ -79,11 +81,13 @@ class Facts:
     column_work: float
     kernel_work: float
     hidden_ridge: bool
+    dear: bool = False
 
     @classmethod
     def of(cls, problem: Objective) -> Facts:
         """Those of a problem."""
         design, loss, n, d = problem.design, problem.loss, problem.n_samples, problem.n_features
+        gram_work = max(1.0, design.gram_work / design.read_cost)
         return cls(
             n=n,
             d=d,
@@ -91,10 +95,11 @@ class Facts:
             convex=loss.convex,
             quadratic=loss.quadratic,
             regression=loss.task == "regression",
-            gram_work=max(1.0, design.gram_work / design.read_cost),
+            gram_work=gram_work,
             column_work=design.column_work / design.read_cost,
             kernel_work=design.kernel_work / design.read_cost,
             hidden_ridge=n < d and hides_ridge(problem, loss.max_curvature / n),
+            dear=design.read_cost > 1.0 and loss.convex and d <= min(n, LARGEST_GRAM) and gram_work <= 2.0,
         )
 
     @property
@@ -222,7 +227,7 @@ def _kinds(facts: Facts, sure: bool) -> tuple[Kind, ...]:
     if d <= LARGEST_GRAM:
         size = _first_size(facts, Kind.FULL)
         worth = AT_ONCE if facts.quadratic else 2.0 if size == n else 1.0
-        at_once = sure or not facts.convex or _matrix_cost(facts, size) <= worth
+        at_once = sure or facts.dear or not facts.convex or _matrix_cost(facts, size) <= worth
         return (Kind.FULL,) if at_once else (Kind.DIAGONAL, Kind.FULL)
     if facts.largest_rank < SMALLEST_RANK:
         return (Kind.DIAGONAL,)
@@ -247,6 +252,8 @@ def _first_size(facts: Facts, kind: Kind) -> int:
         return SMALLEST_RANK
     if kind is not Kind.FULL:
         return 0
+    if facts.dear:
+        return facts.n
     rows = (ROWS_PER_COLUMN if facts.convex else ROWS_PER_COLUMN_NOT_CONVEX) * facts.d
     affordable = AFFORDABLE_QUADRATIC if facts.quadratic else AFFORDABLE
     return _rows(facts, max(rows, int(affordable * facts.n / facts.gram_work)))

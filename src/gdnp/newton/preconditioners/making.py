@@ -85,6 +85,8 @@ def _that_curve(problem: Objective, c: RowVector, least: int, most: float) -> Ch
 
 def _rows_of(problem: Objective, c: RowVector, size: int, most: float) -> Choice | None:
     """Those that a Gram is made from, `size` of them at most; None is all."""
+    if size >= problem.n_samples and problem.design.read_cost > 1.0:  # some would have to be read as well
+        return None
     choice = _that_curve(problem, c, problem.n_features, most)
     if size < min(problem.n_samples if choice is None else choice.count, problem.n_samples):
         level = -np.inf if choice is None else _level(problem, c)

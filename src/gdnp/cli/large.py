@@ -1,0 +1,161 @@
+"""``gdnp fit`` and ``gdnp predict`` of files that are never held as a whole."""
+
+import csv
+import json
+import sys
+import time
+import warnings
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from gdnp._files import replacing
+from gdnp.cli.errors import NotConverged, UsageError
+from gdnp.cli.report import document_of, print_report, worst_certificate
+from gdnp.cli.tables import say
+from gdnp.cli.terminal import console_of
+from gdnp.cli.values import check_out, plain, text
+from gdnp.design import Source, source
+from gdnp.design.source import bytes_of
+from gdnp.losses import LOSSES
+from gdnp.models import save_model
+from gdnp.solvers.state import Status
+
+__all__ = ["CheckpointOption", "MemoryOption", "ScratchOption", "fit_large", "predict_large"]
+
+MemoryOption = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="Read npy, Parquet or a folder again and again, in so much memory."),
+]
+ScratchOption = Annotated[
+    Path | None, typer.Option(metavar="FOLDER", help="With --memory: where numbers of the rows go.")
+]
+CheckpointOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Save the fit there as it goes, and go on from it.")
+]
+MOST_CLASSES = 20
+"""Whole numbers are labels where at most this many differ."""
+
+
+def fit_large(options: Any, large: dict[str, Any], alpha: float) -> None:
+    """Fit the files that `options` of ``gdnp fit`` name, read as `large` says; `alpha` stands for auto."""
+    check_out(options.out)
+    _check_whole(options)
+    if options.out is not None and options.out.exists() and not options.force:
+        raise FileExistsError(f"{options.out} is already there: choose another --out, or use --force.")
+    try:
+        bytes_of(large["memory"])
+    except ValueError as error:
+        raise UsageError(str(error).replace("memory", "--memory", 1)) from error
+    room = {name: large[name] for name in ("memory", "scratch")}
+    target = -1 if options.target is None else options.target
+    try:
+        found = source(options.data, y=target, **room)
+    except ValueError as error:
+        raise ValueError(
+            str(error).replace("fit a table that fits in memory with gdnp fit TABLE", "encode it first")
+        ) from error
+    task = options.task or (LOSSES[options.loss].task if options.loss else _task(found))
+    if options.auto:
+        say(f"of files alpha is not chosen by cross-validation: it is {alpha:g} (--alpha).")
+    model, begin = options.estimator(task, alpha=alpha if options.auto else None), time.perf_counter()
+    checkpoint = large["checkpoint"]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            model.fit(found, **({} if checkpoint is None else {"checkpoint": checkpoint}))
+        except KeyboardInterrupt:
+            if checkpoint is not None and checkpoint.exists():
+                say(f"{checkpoint} has the last point; the same command goes on from it.")
+            raise
+    model.set_params(verbose=0)
+    for warning in caught:
+        say(" ".join(str(warning.message).split()))
+    converged = worst_certificate(model).status is Status.CONVERGED
+    saved = options.out if options.out is not None and (converged or not options.strict) else None
+    about = {
+        "data": str(options.data),
+        "target": options.target or "the last column",
+        "rows": found.design.n_samples,
+        "columns": found.design.n_features,
+        "task": task,
+        "seconds": time.perf_counter() - begin,
+        "model": None if saved is None else str(saved),
+    }
+    if "readings" in model.history_:
+        about["readings"] = round(float(model.history_["readings"][-1]), 2)
+        about["gigabytes_read"] = float(model.history_["bytes"][-1]) / 1e9
+    if saved is not None:
+        model.report_ = json.dumps(about)
+        save_model(model, saved, overwrite=options.force)
+    document = document_of(model, about)
+    if options.as_json:
+        print(json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False))
+    else:
+        print_report(console_of(), document)
+    if not converged and options.strict:
+        sys.stdout.flush()
+        raise NotConverged(f"--strict: {document['message']}; no model is written.")
+
+
+def _check_whole(options: Any) -> None:
+    """Refuse what only a table in memory has."""
+    asked = {"test": options.test, "cv": options.folds, "dry-run": options.dry_run}
+    asked |= {
+        "sep" if name == "separator" else name: given for name, given in vars(options.table.reading).items()
+    }
+    asked |= options.table.columns
+    for name, given in asked.items():
+        if given or (name == "header" and given is not None):
+            option = name.replace("_", "-")
+            raise UsageError(
+                f"--{option} is for a table in memory. Got it for files in {options.data}: leave it out."
+            )
+
+
+def _task(found: Source) -> str:
+    """What the target looks like."""
+    assert found.target is not None
+    seen: set[Any] = set()
+    for batch in found.target():
+        if batch.dtype.kind not in "fiu":
+            return "classification"
+        if (batch != np.floor(batch)).any():
+            return "regression"
+        seen.update(np.unique(batch).tolist())
+        if len(seen) > MOST_CLASSES:
+            return "regression"
+    return "classification"
+
+
+def predict_large(model: Any, data: Path, proba: bool, target: str | None, out: Path | None) -> None:
+    """Write a prediction a line, block by block; with a target say the score as well."""
+    names = getattr(model, "feature_names_in_", None)
+    if names is None:
+        raise UsageError(f"DATA may be a folder where the model knows its columns by name. Got {data}.")
+    found = source(data, y=target, columns=names.tolist())
+    header = ["prediction"]
+    if proba:
+        header += [f"probability_{text(plain(label))}" for label in model.classes_]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="X does not have valid feature names", category=UserWarning)
+        with (
+            nullcontext() if out is None else replacing(out) as beside,
+            nullcontext(sys.stdout)
+            if beside is None
+            else beside.open("w", encoding="utf-8", newline="") as opened,
+        ):
+            writer = csv.writer(opened, lineterminator="\n")
+            writer.writerow(header)
+            for rows in found.blocks():
+                shares = model.predict_proba(rows).tolist() if proba else [[]] * len(rows)
+                labels = model.predict(rows)
+                writer.writerows([text(plain(a)), *b] for a, b in zip(labels, shares, strict=True))
+    if out is not None:
+        say(f"{found.design.n_samples:,} predictions are in {out}.")
+    if target is not None:
+        name = "accuracy" if hasattr(model, "classes_") else "R²"
+        say(f"{name} {model.score(found):.4f} on {found.design.n_samples:,} rows.")

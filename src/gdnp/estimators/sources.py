@@ -1,0 +1,103 @@
+"""Labels, targets and weights that are read batch by batch into row vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdnp._typing import FloatArray
+from gdnp.design import Rows, RowVector
+from gdnp.design.source import Values
+
+__all__ = ["array_of", "encoded", "normalised", "numbers", "signs"]
+
+MOST_CLASSES = 1 << 15
+
+
+def signs(code: int, codes: NDArray[Any], out: FloatArray) -> list[Any]:
+    """See ``Rows.total``: 1 for one code and -1 for the others, written."""
+    out[:] = np.where(codes == code, 1.0, -1.0)
+    return []
+
+
+def _renumbered(rank: NDArray[np.int16], codes: NDArray[np.int16]) -> list[Any]:
+    """See ``Rows.total``: the rank of each code, in place."""
+    codes[:] = rank[codes]
+    return []
+
+
+def _filled(
+    values: Values, role: str, rows: Rows, dtype: Any, made: Callable[[NDArray[Any]], NDArray[Any]]
+) -> RowVector:
+    """A vector of what is made of the values."""
+    low, v = 0, rows.empty(dtype=dtype)
+    for batch in values():
+        high = low + len(batch)
+        out = rows.piece(v, low, high)
+        if out is None or out.shape != batch.shape:
+            raise ValueError(
+                f"{role} must have one entry per row of X, {rows.n}. Got more, or several a row."
+            )
+        out[:] = made(batch)
+        rows.release(low, high, v)
+        low = high
+    if low != rows.n:
+        raise ValueError(f"{role} must have one entry per row of X, {rows.n}. Got {low}.")
+    return v
+
+
+def encoded(values: Values, rows: Rows) -> tuple[NDArray[Any], RowVector]:
+    """Classes in their order, and the index of each row's."""
+    known: dict[Any, int] = {}
+
+    def numbered(batch: NDArray[Any]) -> NDArray[Any]:
+        labels, found = np.unique(batch, return_inverse=True)
+        if labels.dtype.kind == "f" and (labels != np.floor(labels)).any():  # nor does NaN equal its floor
+            raise ValueError(
+                "Unknown label type: y must hold class labels, without gaps. "
+                f"Got {labels[labels != np.floor(labels)][0]:g}; use GDNPRegressor for numbers."
+            )
+        codes = [known.setdefault(label, len(known)) for label in labels.tolist()]
+        if len(known) > MOST_CLASSES:
+            raise ValueError(f"y must have at most {MOST_CLASSES} classes. Got more; use GDNPRegressor.")
+        return np.array(codes, dtype=np.int16)[found]
+
+    codes = _filled(values, "y", rows, np.int16, numbered)
+    classes = np.array(list(known))
+    order = np.argsort(classes, kind="stable")
+    rows.total(partial(_renumbered, np.argsort(order).astype(np.int16)), writes=(codes,))
+    return classes[order], codes
+
+
+def numbers(values: Values, role: str, rows: Rows) -> RowVector:
+    """Finite numbers, one a row."""
+
+    def checked(batch: NDArray[Any]) -> NDArray[Any]:
+        if batch.dtype.kind not in "fiub":
+            raise ValueError(f"{role} must hold numbers. Got {batch.dtype}; encode them first.")
+        if not np.isfinite(batch).all():
+            raise ValueError(f"{role} must be finite. Got NaN or infinity; drop those rows.")
+        return batch
+
+    return _filled(values, role, rows, np.float64, checked)
+
+
+def array_of(values: Values) -> NDArray[Any]:
+    """All of them in memory."""
+    return np.concatenate(list(values()))
+
+
+def normalised(s: FloatArray) -> FloatArray:
+    """Weights of sum one, in place."""
+    if not (s >= 0.0).all():
+        raise ValueError(f"sample_weight must be non-negative. Got a minimum of {s.min():g}.")
+    largest = s.max()
+    if not largest > 0.0:
+        raise ValueError("sample_weight must have a positive sum. Got 0: no row counts.")
+    s /= largest
+    s /= s.sum()
+    return s

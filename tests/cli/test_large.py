@@ -1,0 +1,107 @@
+"""The command line on files that are never held as a whole."""
+
+import json
+
+import numpy as np
+import pytest
+
+from command import one_sentence
+from gdnp.cli import main
+from gdnp.design import StreamDesign
+from gdnp.models import load_model
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+pytest.importorskip("typer")
+pytest.importorskip("skops")
+
+
+@pytest.fixture
+def folder(tmp_path, rng):
+    X = rng.standard_normal((3000, 3))
+    t = X @ [1.0, -2.0, 0.5] + rng.logistic(size=3000)
+    table = {"a": X[:, 0], "b": X[:, 1], "c": X[:, 2], "label": np.where(t > 0.0, "yes", "no")}
+    (tmp_path / "T").mkdir()
+    pq.write_table(pa.table(table), tmp_path / "T" / "x.parquet", row_group_size=700)
+    pq.write_table(pa.table({"a": X[:, 0], "b": X[:, 1], "t": t}), tmp_path / "t.parquet")
+    return table
+
+
+def test_fit_and_predict(folder, capsys):
+    arguments = ["fit", "T", "--memory", "1MB", "--scratch", ".", "--checkpoint", "c.npz", "--out", "m.skops"]
+    assert main([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["rows"], found["columns"], found["classes"]) == (3000, 3, ["no", "yes"])
+    assert found["certificate"]["proved"]
+    assert found["readings"] <= 8
+    model = load_model("m.skops")
+    assert main(["predict", "m.skops", "T", "--target", "label", "--proba", "--out", "p.csv"]) == 0
+    said = capsys.readouterr().err
+    lines = np.genfromtxt("p.csv", delimiter=",", dtype=str)
+    assert lines[0].tolist() == ["prediction", "probability_no", "probability_yes"]
+    X = np.column_stack([folder[name] for name in "abc"])
+    np.testing.assert_array_equal(lines[1:, 0], model.set_params().predict(_named(X)))
+    accuracy = np.mean(lines[1:, 0] == folder["label"])
+    assert f"accuracy {accuracy:.4f} on 3,000 rows" in said
+    assert main(["predict", "m.skops", "T"]) == 0
+    assert capsys.readouterr().out.splitlines()[1:] == lines[1:, 0].tolist()
+
+
+def _named(X):
+    return pytest.importorskip("pandas").DataFrame(X, columns=list("abc"))
+
+
+def test_numbers_are_regressed_and_said_in_words(folder, capsys):
+    assert main(["fit", "t.parquet", "--memory", "1GB", "--tol", "1e-6"]) == 0
+    out = capsys.readouterr().out
+    assert "  task        regression" in out
+    assert "  readings    " in out
+
+
+def test_an_interrupt_says_how_to_go_on(folder, capsys, monkeypatch):
+    arguments = ["fit", "T", "--checkpoint", "c.npz", "--out", "m.skops"]
+    summed, left = StreamDesign._summed, [6]
+
+    def interrupted(self, jobs, merge):
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt
+        return summed(self, jobs, merge)
+
+    monkeypatch.setattr(StreamDesign, "_summed", interrupted)
+    assert main(arguments) == 130
+    assert "c.npz has the last point; the same command goes on from it" in capsys.readouterr().err
+    assert main([*arguments, "--json"]) == 0
+    resumed = json.loads(capsys.readouterr().out)
+    assert resumed["certificate"]["proved"]
+    assert main(["fit", "T", "--checkpoint", "d.npz", "--out", "n.skops"]) == 0
+    np.testing.assert_array_equal(load_model("m.skops").coef_, load_model("n.skops").coef_)
+
+
+def test_convert(capsys, tmp_path):
+    (tmp_path / "t.csv").write_text("a,y\n" + "1.5,0\n2,1\n0,1\n" * 20)
+    assert main(["data", "convert", "t.csv", "out"]) == 0
+    assert "60 rows, 2 columns" in capsys.readouterr().out
+    assert main(["fit", "out"]) == 0
+    assert "  classes     0, 1" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["fit", "T", "--memory", "much"], 2, "--memory must be a number of bytes"),
+        (["fit", "T", "--target", "none"], 1, "must have a column 'none'"),
+        (["fit", "T", "--target", "a"], 1, r"Got label (string): leave them out, or encode it first."),
+        (["fit", "none", "--memory", "1GB"], 3, "A data file was expected at none"),
+        (["fit", "."], 1, "must be the same in all files"),
+        (["fit", "T", "--out", "t.parquet"], 1, "is already there"),
+        (["fit", "T", "--cv", "3"], 2, "--cv is for a table in memory"),
+        (["fit", "T", "--sep", ";"], 2, "--sep is for a table in memory"),
+        (["fit", "T", "--date-format", "%d"], 2, "--date-format is for a table in memory"),
+        (["data", "nonsense"], 2, "convert FILE FOLDER. Got nonsense"),
+        (["data", "convert", "none.csv", "x"], 3, "expected at none.csv"),
+    ],
+)
+def test_what_does_not_work_is_one_sentence(folder, arguments, code, message, capsys, tmp_path):
+    assert main(arguments) == code
+    assert message in one_sentence(capsys)

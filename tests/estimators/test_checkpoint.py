@@ -1,0 +1,112 @@
+"""A fit that was ended at any iteration goes on to the coefficients of one that was not."""
+
+import os
+import signal
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from command import started
+from gdnp import GDNPClassifier, GDNPRegressor
+
+N, D = 9000, 5
+
+
+@pytest.fixture
+def rows(rng, tmp_path):
+    X = rng.standard_t(4, size=(N, D)) * 10.0 ** np.arange(-2, D - 2)
+    t = X @ (1.0 / X.std(axis=0)) + rng.logistic(size=N)
+    np.save(tmp_path / "X.npy", X)
+    np.save(tmp_path / "y.npy", np.digitize(t, [-2.0, 1.0]))
+    np.save(tmp_path / "t.npy", t)
+    return tmp_path
+
+
+class Ended(Exception):
+    pass
+
+
+@pytest.mark.parametrize(("kind", "y"), [(GDNPClassifier, "y.npy"), (GDNPRegressor, "t.npy")])
+@pytest.mark.parametrize("alpha", [1e-4, 1e-9])
+def test_every_reading_may_be_the_last(kind, y, alpha, rows, monkeypatch):
+    """Ended in its k-th reading, for every k, and then let go on."""
+    from gdnp.design import StreamDesign
+
+    def fitted(file):
+        loss = "log_loss" if kind is GDNPClassifier else "pseudo_huber"
+        return kind(loss, alpha=alpha).fit(rows / "X.npy", rows / y, checkpoint=file)
+
+    whole, summed = fitted(rows / "whole.npz"), StreamDesign._summed
+    left = [0]
+
+    def counted(self, jobs, merge):
+        left[0] -= 1
+        if left[0] == 0:
+            raise Ended
+        return summed(self, jobs, merge)
+
+    monkeypatch.setattr(StreamDesign, "_summed", counted)
+    ended = resumed = 0
+    for k in range(1, 100):
+        file, left[0] = rows / f"{k}.npz", k
+        try:
+            fitted(file)
+            break
+        except Ended:
+            ended += 1
+        left[0], resumed = 0, resumed + file.exists()
+        found = fitted(file)
+        np.testing.assert_array_equal(found.coef_, whole.coef_)
+        np.testing.assert_array_equal(found.intercept_, whole.intercept_)
+        assert found.certificate_ == whole.certificate_
+        assert found.history_["readings"][-1] <= whole.history_["readings"][-1] + 1.0
+    assert ended >= 4
+    assert resumed >= 2
+    assert (rows / "whole.npz").stat().st_size <= 8 * (D + 1) * 3 + 3000
+
+
+def test_a_process_that_is_killed(rows):
+    """By SIGKILL, at any moment; no file is left beside the checkpoint's."""
+    script = (
+        "import sys, time\nfrom gdnp import GDNPClassifier\nfrom gdnp.design import StreamDesign\n"
+        "summed = StreamDesign._summed\n"
+        "def slow(*a):\n    time.sleep(0.05)\n    return summed(*a)\n"
+        "StreamDesign._summed = slow\nprint('ready', flush=True)\n"
+        "m = GDNPClassifier().fit('X.npy', 'y.npy', checkpoint='c.npz')\nprint(m.coef_.tobytes().hex())\n"
+    )
+    whole = GDNPClassifier().fit(rows / "X.npy", rows / "y.npy", checkpoint=rows / "w.npz").coef_
+    for pause in (0.3,):
+        process = started("-c", script, cwd=rows)
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(pause)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    process = started("-c", script, cwd=rows)
+    out, err = process.communicate(timeout=120)
+    assert not err
+    assert out.split()[-1] == whole.tobytes().hex()
+    assert not [name for name in os.listdir(rows) if name.startswith(".")]
+    assert sys.executable
+
+
+def test_what_does_not_go_together(rows):
+    file = rows / "c.npz"
+    GDNPClassifier().fit(rows / "X.npy", rows / "y.npy", checkpoint=file)
+    before = file.read_bytes()
+    for model, message in (
+        (GDNPClassifier(alpha=1e-3), "must be of this fit"),
+        (GDNPClassifier(solver="gdnp"), "production solver"),
+        (GDNPClassifier("sigmoid"), "must be of this fit"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.fit(rows / "X.npy", rows / "y.npy", checkpoint=file)
+    with pytest.raises(ValueError, match="needs a convex loss"):
+        GDNPClassifier("sigmoid").fit(rows / "X.npy", rows / "y.npy", checkpoint=rows / "d.npz")
+    with pytest.raises(ValueError, match="checkpoint is for X that is read from files"):
+        GDNPClassifier().fit(np.ones((4, 2)), [0, 1, 0, 1], checkpoint=file)
+    assert file.read_bytes() == before
+    file.write_bytes(b"no checkpoint")
+    with pytest.raises(ValueError, match="must be a checkpoint"):
+        GDNPClassifier().fit(rows / "X.npy", rows / "y.npy", checkpoint=file)
