@@ -144,6 +144,11 @@ class DesignMatrix(ABC):
         """Time of reading X once, in passes: 1 in memory."""
         return 1.0
 
+    @property
+    def collects(self) -> bool:
+        """Whether a reading picks up rows that are wanted."""
+        return False
+
     def want(self, choice: Choice) -> None:
         """Some rows will be gathered: where reading is dear the next one picks them up."""
         del choice

@@ -18,6 +18,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from gdnp.design.base import DesignMatrix
+from gdnp.design.cluster import ClusterDesign, client_of, is_collection, parts_of, vector_of
 from gdnp.design.compiled import pattern_fault
 from gdnp.design.dense import DenseDesign
 from gdnp.design.sparse import SparseDesign
@@ -55,14 +56,14 @@ class Source:
     design : DesignMatrix of shape (n, d)
     names : list of str or None
         Of the columns.
-    target, weight : callable or None
-        () -> the values of all rows, batch by batch.
+    target, weight : callable, RowVector or None
+        () -> the values of all rows, batch by batch; or where the rows are, on workers.
     """
 
     design: DesignMatrix
     names: list[str] | None = None
-    target: Values | None = None
-    weight: Values | None = None
+    target: Any = None
+    weight: Any = None
 
     def blocks(self) -> Iterator[NDArray[Any]]:
         """The rows themselves, some at a time."""
@@ -159,6 +160,7 @@ def source(
     shape: tuple[int, int] | None = None,
     memory: int | float | str | None = None,
     scratch: str | os.PathLike[str] | None = None,
+    client: Any = None,
 ) -> Source:
     """Rows of any size, read again and again and never held as a whole.
 
@@ -171,7 +173,8 @@ def source(
         - with `dtype` and `shape` a path to a raw file;
         - a pyarrow Table or Dataset, or a data frame;
         - a lazy frame or a relation, which is written to a scratch file once;
-        - an array of HDF5, Zarr or Dask, which is read in slices;
+        - an array of HDF5 or Zarr, which is read in slices;
+        - an array or a frame of Dask, whose rows stay on the workers; `y` and `weight` are in the same parts;
         - what can be iterated again and again, and gives (X, y) or (X, y, weight) each time;
         - an array in memory, or a design.
     y, weight : str, int, array_like, path or None
@@ -187,6 +190,9 @@ def source(
     scratch : path or None
         A folder for scratch files; None is that of temporary files.
 
+    client : distributed.Client, str or None
+        Of Dask collections: a client, the address of a scheduler, or None for the client that is there.
+
     Raises
     ------
     ImportError
@@ -196,6 +202,14 @@ def source(
     """
     if isinstance(obj, Source):
         return obj
+    if is_collection(obj):
+        if memory is not None or scratch is not None:
+            raise ValueError("memory and scratch are for files: Dask has limits and a folder of its own.")
+        return _of_collection(obj, y, columns, weight, client)
+    if client is not None:
+        raise ValueError(
+            f"client is for Dask arrays and frames. Got it for {type(obj).__name__}; leave it out."
+        )
     room, taken = bytes_of(memory), [name for name in (y, weight) if isinstance(name, str)]
     if isinstance(obj, str | os.PathLike):
         found = _of_path(Path(obj), dtype, shape, room)
@@ -223,6 +237,24 @@ def source(
     if numbers:
         found = found.columns(np.setdiff1d(np.arange(found.shape[1]), numbers))
     return Source(found if isinstance(found, DesignMatrix) else _design(found, room, scratch), None, *values)
+
+
+def _of_collection(obj: Any, y: Any, columns: Sequence[str] | None, weight: Any, client: Any) -> Source:
+    """Rows on the workers of a cluster."""
+    client, names = client_of(client), None
+    if hasattr(obj, "npartitions") and hasattr(obj, "columns"):
+        known, taken = (
+            [str(name) for name in obj.columns],
+            [one for one in (y, weight) if isinstance(one, str)],
+        )
+        lost = [name for name in (*taken, *(columns or ())) if name not in known]
+        if lost:
+            raise ValueError(f"X must have the column {lost[0]!r}. Got {', '.join(known[:8])}.")
+        names = [name for name in known if name not in taken] if columns is None else list(columns)
+        y, weight = (obj[one] if isinstance(one, str) else one for one in (y, weight))
+    parts = parts_of(client, obj, names)
+    values = [None if v is None else vector_of(parts, v, role) for role, v in (("y", y), ("weight", weight))]
+    return Source(ClusterDesign(parts), names, *values)
 
 
 def _design(stream: Stream, room: float, scratch: Any) -> StreamDesign:
@@ -319,7 +351,12 @@ def _of_object(obj: Any, scratch: Any) -> Any:
             reader = pyarrow().RecordBatchReader.from_stream(obj) if exports else obj.fetch_arrow_reader()
             path = write_parquet(reader, folder)
         return _opened(lambda dataset: dataset(str(path), format="parquet"), name, folder)
-    if hasattr(obj, "chunks") and all(size == size for size in obj.shape) and len(obj.shape) == 2:
+    if (
+        hasattr(obj, "chunks")
+        and not is_collection(obj)
+        and all(size == size for size in obj.shape)
+        and len(obj.shape) == 2
+    ):
         return SlicedStream(obj)
     if hasattr(obj, "__iter__") and not any(
         hasattr(obj, n) for n in ("__next__", "npartitions", "chunks", "__len__")

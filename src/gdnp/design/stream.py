@@ -33,6 +33,8 @@ __all__ = ["Meter", "StreamDesign", "ahead"]
 class Meter:
     """What all designs of one source share: readings so far, their bytes, row vectors, and rows picked up."""
 
+    counts = "readings", "bytes"
+
     def __init__(self, rows: Rows) -> None:
         self.rows, self.readings, self.bytes = rows, 0.0, 0
         self.wanted: NDArray[np.intp] | None = None
@@ -116,6 +118,11 @@ class StreamDesign(DenseDesign):
     def _count(self, size: int) -> None:
         self.meter.bytes += size
         self.meter.readings += size / self.stream.nbytes * (self.stream.width / self.stream.all)
+
+    @property
+    def collects(self) -> bool:
+        """Whether a reading picks up rows that are wanted: where it is dear."""
+        return self.read_cost > 1.0
 
     def want(self, choice: Choice) -> None:
         """Let the next reading of all columns pick up some rows, which are gathered later."""

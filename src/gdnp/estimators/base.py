@@ -22,12 +22,14 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from gdnp._typing import FloatArray
 from gdnp.design import DesignMatrix, as_design
+from gdnp.design.cluster import ClusterRows, is_collection
 from gdnp.design.source import Source, is_remote, source
 from gdnp.design.threads import single_threaded_blas
 from gdnp.estimators.callbacks import WRAPPERS, Callbacks, CallbackSupportMixin
 from gdnp.estimators.checkpoint import Checkpoint
+from gdnp.estimators.cluster import scored
 from gdnp.estimators.fitting import SOLVERS, Data, Fitted, Settings, fit_one, rounded
-from gdnp.estimators.sources import array_of, normalised, numbers
+from gdnp.estimators.sources import array_of, normalised, numbers, weights_on
 from gdnp.losses import checked_loss
 from gdnp.moments import check_finite
 from gdnp.solvers import Progress, Status
@@ -87,6 +89,8 @@ class ScoresSources:
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Accuracy of a classifier, R² of a regressor; X, y and weights may be what ``fit`` takes."""
+        if is_collection(X):
+            return scored(self, X, y, sample_weight)
         if is_remote(X) or isinstance(y, str):
             names = getattr(self, "feature_names_in_", None)
             columns = None if names is None else names.tolist()
@@ -183,6 +187,8 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         found.design.n_jobs = -1 if self.n_jobs is None else self.n_jobs
         if found.design.meter is not None:
             found.design.meter.readings, found.design.meter.bytes = 0.0, 0
+        if checkpoint is not None and isinstance(found.design.rows, ClusterRows):
+            raise ValueError("checkpoint must be None on a cluster, where Dask makes again what is lost.")
         self._checkpoint = None if checkpoint is None else Checkpoint(checkpoint, self, found)
         self.n_features_in_ = found.design.n_features
         self.__dict__.pop("feature_names_in_", None)
@@ -196,6 +202,8 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
             return None
         rows = found.design.rows
         v = numbers(found.weight, "sample_weight", rows)
+        if isinstance(rows, ClusterRows):
+            return weights_on(rows, v)
         normalised(rows.array(v))
         rows.release(0, rows.n, v)
         return v
@@ -227,8 +235,7 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
             data = Data(X, weight, settings, self.n_jobs, count)
             if callbacks is not None:
                 zero = np.zeros(features)
-                array = data.design.rows.array
-                default = [(zero, data.constant(array(target()))) for target in targets]
+                default = [(zero, data.constant(target())) for target in targets]
                 callbacks.begin([a or b for a, b in zip(starts, default, strict=True)], self._attributes)
             for k, start in enumerate(starts):
                 if callbacks is not None and count > 1:

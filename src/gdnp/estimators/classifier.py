@@ -20,7 +20,8 @@ from gdnp._typing import FloatArray
 from gdnp.design import Rows, RowVector
 from gdnp.estimators.base import LinearEstimator, ScoresSources, Task
 from gdnp.estimators.callbacks import with_callbacks
-from gdnp.estimators.sources import encoded, signs
+from gdnp.estimators.cluster import by_parts
+from gdnp.estimators.sources import encoded, mass_of, reweighed, signs
 from gdnp.losses import Loss, get_loss
 
 __all__ = ["GDNPClassifier"]
@@ -139,12 +140,14 @@ class GDNPClassifier(ScoresSources, ClassifierMixin, LinearEstimator):  # type: 
         memory: int | float | str | None = None,
         scratch: Any = None,
         checkpoint: Any = None,
+        client: Any = None,
     ) -> GDNPClassifier:
         """Fit to X of shape (n, d), dense or sparse, and labels y of shape (n,).
 
         X, y and sample_weight may also be what ``gdnp.design.source`` takes: a path to files of any size and
-        names of columns, say. `memory` and `scratch` are its, too. `checkpoint` is a file that a fit goes
-        on from where it is there, to the same coefficients as if it had not been interrupted.
+        names of columns, say, or a Dask collection. `memory`, `scratch` and `client` are its, too. A fit goes
+        on from the file `checkpoint` where it is there, to the same coefficients as if it had not been
+        interrupted.
 
         Raises
         ------
@@ -153,7 +156,7 @@ class GDNPClassifier(ScoresSources, ClassifierMixin, LinearEstimator):  # type: 
             or sum to zero.
         """
         draft = copy.copy(self)
-        options = {"memory": memory, "scratch": scratch, "checkpoint": checkpoint}
+        options = {"memory": memory, "scratch": scratch, "checkpoint": checkpoint, "client": client}
         task = draft._task(X, y, sample_weight, **options)
         callbacks = self._callbacks(X, y, sample_weight)
         draft._fit_targets(task, callbacks)
@@ -169,55 +172,57 @@ class GDNPClassifier(ScoresSources, ClassifierMixin, LinearEstimator):  # type: 
             read, labels = self._read(X, y)
             weight = self._weights(sample_weight, read)
             classes, codes = _encode(labels)
-            weight = self._class_weighted(weight, classes, codes)
+            weight = self._class_weighted(weight, classes, codes, Rows(len(codes), 1))
         else:
             read, make = found.design, partial(_signs, found.design.rows)
             assert found.target is not None
             classes, codes = encoded(found.target, read.rows)
-            weight = self._source_weights(found)
-            array = read.rows.array
-            counted = self._class_weighted(None if weight is None else array(weight), classes, array(codes))
-            weight = weight if self.class_weight is None else counted
+            weight = self._class_weighted(self._source_weights(found), classes, codes, read.rows)
         self.classes_, self._several = classes, len(classes) > 2
         codes_of = range(len(classes)) if self._several else [1]
         # each target forgets the codes once it is made
         return Task(settings, read, weight, [make(codes, code) for code in codes_of])
 
-    def _class_weighted(
-        self, weight: FloatArray | None, classes: NDArray[Any], codes: NDArray[Any]
-    ) -> FloatArray | None:
-        _check_present(classes, codes, weight)
+    def _class_weighted(self, weight: Any, classes: NDArray[Any], codes: Any, rows: Rows) -> Any:
+        """The weights of the rows, those of their classes in them; None is 1 for each."""
+        if len(classes) < 2:
+            raise ValueError(f"y must have at least two classes. Got one class, {classes.tolist()[0]!r}.")
+        if weight is None and self.class_weight is None:
+            return None
+        mass = rows.total(partial(mass_of, len(classes)), weight, codes)[0]
+        _check_mass(classes, mass)
         if self.class_weight is None:
             return weight
         with np.errstate(divide="ignore"):
-            factor = compute_class_weight(
-                self.class_weight, classes=classes, y=classes[codes], sample_weight=weight
-            )
-        if weight is not None:  # "balanced" divides by what a class weighs
-            factor[np.bincount(codes, weight, minlength=len(classes)) == 0.0] = 0.0
+            factor = compute_class_weight(self.class_weight, classes=classes, y=classes, sample_weight=mass)
+        factor[mass == 0.0] = 0.0  # "balanced" divides by what a class weighs
         if not ((factor >= 0.0).all() and np.isfinite(factor).all()):
             raise ValueError(f"class_weight must be finite and non-negative. Got {self.class_weight!r}.")
         factor /= max(factor.max(), 1e-300)
-        s = factor[codes] * (1.0 if weight is None else weight)
-        if not s.sum() > 0.0:
+        if not factor @ mass > 0.0:
             raise ValueError("class_weight must leave a positive total weight. Got 0: no row counts.")
-        s /= s.sum()
-        _check_present(classes, codes, s)
-        return np.asarray(s)
+        factor /= factor @ mass
+        _check_mass(classes, factor * mass)
+        made: Any = rows.empty()
+        rows.total(partial(reweighed, factor), weight, codes, writes=(made,))
+        return made
 
     def _attributes(self, coefs: list[FloatArray], intercepts: list[float]) -> dict[str, Any]:
         return {**super()._attributes(coefs, intercepts), "classes_": self.classes_}
 
+    @by_parts
     def decision_function(self, X: Any) -> FloatArray:
         """X coef_ᵀ + intercept_, shape (n,) for two classes, else (n, K)."""
         scores = self._decision(X)
         return scores.ravel() if scores.shape[1] == 1 else scores
 
+    @by_parts
     def predict(self, X: Any) -> NDArray[Any]:
         """The class of the largest score, shape (n,)."""
         scores = self._decision(X)
         return np.asarray(self.classes_[_largest(scores)])
 
+    @by_parts
     def predict_proba(self, X: Any) -> FloatArray:
         """Probabilities of the classes, shape (n, K); the largest is that of the class that is predicted.
 
@@ -229,6 +234,7 @@ class GDNPClassifier(ScoresSources, ClassifierMixin, LinearEstimator):  # type: 
         p = np.hstack((expit(-odds), expit(odds))) if odds.shape[1] == 1 else np.exp(_normalised(odds))
         return _led(p.astype(scores.dtype), scores)
 
+    @by_parts
     def predict_log_proba(self, X: Any) -> FloatArray:
         """The logarithm of ``predict_proba``, to full relative accuracy also where that is next to 0 or 1."""
         scores, odds = self._odds(X)
@@ -306,17 +312,13 @@ def _encode(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     return classes, codes
 
 
-def _check_present(classes: NDArray[Any], codes: NDArray[Any], weight: FloatArray | None) -> None:
-    """Every class must have a row that counts."""
-    if len(classes) < 2:
-        raise ValueError(f"y must have at least two classes. Got one class, {classes.tolist()[0]!r}.")
-    if weight is not None:
-        mass = np.bincount(codes, weight, minlength=len(classes))
-        if (mass > 0.0).sum() < 2:
-            raise ValueError(
-                "y must have at least two classes in rows of positive weight. "
-                f"Got one class, {classes.tolist()[mass.argmax()]!r}."
-            )
+def _check_mass(classes: NDArray[Any], mass: FloatArray) -> None:
+    """Two classes must have a row that counts."""
+    if (mass > 0.0).sum() < 2:
+        raise ValueError(
+            "y must have at least two classes in rows of positive weight. "
+            f"Got one class, {classes.tolist()[mass.argmax()]!r}."
+        )
 
 
 def _signs(rows: Rows, codes: RowVector, code: int) -> Callable[[], RowVector]:

@@ -81,9 +81,10 @@ class Data:
             shared=self._shared,
         )
 
-    def constant(self, target: FloatArray) -> float:
+    def constant(self, target: Any) -> float:
         """The constant prediction that a fit of one target starts from; 0 without an intercept."""
-        mean = float(np.average(target, weights=self._weight))
+        array, s = self.design.rows.array, self._weight
+        mean = float(np.average(array(target), weights=None if s is None else array(s)))
         return self._settings.loss.constant(mean) if self._settings.fit_intercept else 0.0
 
 

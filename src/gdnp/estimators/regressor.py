@@ -16,6 +16,7 @@ from gdnp._typing import FloatArray
 from gdnp.design.block import Affine
 from gdnp.estimators.base import LinearEstimator, ScoresSources, Task, check_number
 from gdnp.estimators.callbacks import WRAPPERS, with_callbacks
+from gdnp.estimators.cluster import by_parts
 from gdnp.estimators.fitting import Data, Settings, fit_one
 from gdnp.estimators.sources import numbers
 from gdnp.losses import Loss, SquaredError
@@ -116,11 +117,12 @@ class GDNPRegressor(ScoresSources, RegressorMixin, LinearEstimator):  # type: ig
         memory: int | float | str | None = None,
         scratch: Any = None,
         checkpoint: Any = None,
+        client: Any = None,
     ) -> GDNPRegressor:
         """Fit to X of shape (n, d), dense or sparse, and targets y of shape (n,) or (n, k).
 
-        X, y and sample_weight may also be what ``gdnp.design.source`` takes, with one target; `memory` and
-        `scratch` are its, too, and `checkpoint` is as for ``GDNPClassifier``.
+        X, y and sample_weight may also be what ``gdnp.design.source`` takes, with one target; `memory`,
+        `scratch` and `client` are its, too, and `checkpoint` is as for ``GDNPClassifier``.
 
         Raises
         ------
@@ -128,7 +130,7 @@ class GDNPRegressor(ScoresSources, RegressorMixin, LinearEstimator):  # type: ig
             For bad parameters, NaN or infinity, wrong shapes, or weights that are negative or sum to zero.
         """
         draft = copy.copy(self)
-        options = {"memory": memory, "scratch": scratch, "checkpoint": checkpoint}
+        options = {"memory": memory, "scratch": scratch, "checkpoint": checkpoint, "client": client}
         task = draft._task(X, y, sample_weight, **options)
         callbacks = self._callbacks(X, y, sample_weight)
         draft._fit_targets(task, callbacks)
@@ -228,6 +230,7 @@ class GDNPRegressor(ScoresSources, RegressorMixin, LinearEstimator):  # type: ig
             found |= {"coef_": found["coef_"][0], "intercept_": found["intercept_"][0]}
         return found
 
+    @by_parts
     def predict(self, X: Any) -> FloatArray:
         """X coef_ᵀ + intercept_, shape (n,) or (n, k)."""
         return self._decision(X)

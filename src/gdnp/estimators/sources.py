@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from gdnp._typing import FloatArray
 from gdnp.design import Rows, RowVector
+from gdnp.design.cluster import ClusterRows
 from gdnp.design.source import Values
 
-__all__ = ["array_of", "encoded", "normalised", "numbers", "signs"]
+__all__ = ["array_of", "encoded", "mass_of", "normalised", "numbers", "reweighed", "signs", "weights_on"]
 
 MOST_CLASSES = 1 << 15
 
@@ -50,8 +51,10 @@ def _filled(
     return v
 
 
-def encoded(values: Values, rows: Rows) -> tuple[NDArray[Any], RowVector]:
+def encoded(values: Any, rows: Rows) -> tuple[NDArray[Any], RowVector]:
     """Classes in their order, and the index of each row's."""
+    if isinstance(rows, ClusterRows):
+        return rows.labels(values)
     known: dict[Any, int] = {}
 
     def numbered(batch: NDArray[Any]) -> NDArray[Any]:
@@ -73,8 +76,15 @@ def encoded(values: Values, rows: Rows) -> tuple[NDArray[Any], RowVector]:
     return classes[order], codes
 
 
-def numbers(values: Values, role: str, rows: Rows) -> RowVector:
+def numbers(values: Any, role: str, rows: Rows) -> RowVector:
     """Finite numbers, one a row."""
+    if isinstance(rows, ClusterRows):
+        if values.dtype.kind not in "fiub":
+            raise ValueError(f"{role} must hold numbers. Got {values.dtype}; encode them first.")
+        if not np.isfinite(rows.extremes(values)).all():
+            raise ValueError(f"{role} must be finite. Got NaN or infinity; drop those rows.")
+        on_workers: RowVector = values
+        return on_workers
 
     def checked(batch: NDArray[Any]) -> NDArray[Any]:
         if batch.dtype.kind not in "fiub":
@@ -84,6 +94,33 @@ def numbers(values: Values, role: str, rows: Rows) -> RowVector:
         return batch
 
     return _filled(values, role, rows, np.float64, checked)
+
+
+def _sum(s: FloatArray) -> list[Any]:
+    """See ``Rows.total``."""
+    return [float(s.sum())]
+
+
+def mass_of(classes: int, s: FloatArray | None, codes: NDArray[Any]) -> list[Any]:
+    """See ``Rows.total``: Σ s of each class."""
+    return [np.bincount(codes, s, minlength=classes)]
+
+
+def reweighed(factor: FloatArray, s: FloatArray | None, codes: NDArray[Any], out: FloatArray) -> list[Any]:
+    """See ``Rows.total``: s times the factor of each class, written."""
+    out[:] = factor[codes] if s is None else factor[codes] * s
+    return []
+
+
+def weights_on(rows: Rows, v: RowVector) -> RowVector:
+    """Weights of sum one, where the rows are."""
+    least, largest, _ = rows.extremes(v)[0]
+    if least < 0.0:
+        raise ValueError(f"sample_weight must be non-negative. Got a minimum of {least:g}.")
+    if not largest > 0.0:
+        raise ValueError("sample_weight must have a positive sum. Got 0: no row counts.")
+    s = rows.combine((1.0 / largest, v))
+    return rows.combine((1.0 / rows.total(_sum, s)[0], s))
 
 
 def array_of(values: Values) -> NDArray[Any]:

@@ -110,7 +110,7 @@ class Newton(Method):
         if objective.cost.meter is not None and objective.loss.convex:
             unread = objective.unread
             size = sample_size(unread)
-            if size is not None and unread.design.read_cost > 1.0:
+            if size is not None and unread.design.collects:
                 unread.design.want(drawn(unread, size)[0])
         problem = objective.standardised
         facts = Facts.of(problem)
@@ -124,7 +124,8 @@ class Newton(Method):
             begin = Begin(problem.from_raw(*objective.raw(np.append(*parted(start, facts.d)))))
         begins = softened(problem, width).constant if bent else constant
         point, preconditioner, stage = self._start(begins, facts, stage, begin)
-        point = problem.known(point.x, point.margins) if bent else point
+        if bent:  # where rows are dear the start has no margins yet
+            point = problem.point(point.x) if facts.dear else problem.known(point.x, point.margins)
         event = Event.MADE if preconditioner is None else Event.GIVEN
         exact = None
         if preconditioner is None and facts.dear and not bent:

@@ -34,8 +34,8 @@ class Cost:
 
     @property
     def read(self) -> dict[str, float]:
-        """Readings of a source and their bytes; of rows in memory nothing."""
-        return {} if self.meter is None else {"readings": self.meter.readings, "bytes": self.meter.bytes}
+        """Readings of a source, rounds of a cluster, and their bytes; of rows in memory nothing."""
+        return {} if self.meter is None else {name: getattr(self.meter, name) for name in self.meter.counts}
 
     def charge(self, passes: float) -> None:
         """Add `passes` to the bill."""

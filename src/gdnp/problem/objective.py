@@ -449,13 +449,16 @@ class Objective(Empirical):
         """The handle of x, whose margins are known; half a pass when its gradient is asked for."""
         return DataPoint(self, x, margins)
 
+    @cached_property
+    def _mean_target(self) -> float:
+        return self.share * float(self.design.rows.total(Mean(np.positive), self.target, self.weight)[0])
+
     @property
     def constant(self) -> DataPoint:
         """The constant prediction that the loss starts from, made anew in O(n): kept it would be a circle."""
         x = np.zeros(self.n_features + 1)
         if self.fit_intercept:
-            mean = self.share * float(self.design.rows.total(Mean(np.positive), self.target, self.weight)[0])
-            x[-1] = self.loss.constant(-mean if self.base is None else mean)
+            x[-1] = self.loss.constant(-self._mean_target if self.base is None else self._mean_target)
         terms = [(x[-1], self.sigma)] if self.base is None else [(x[-1], self.sigma), (1.0, self.base)]
         return DataPoint(self, x, self.design.rows.combine(*terms))
 

@@ -1,0 +1,156 @@
+"""Estimators on a real Dask cluster: the same model as in memory, whoever dies."""
+
+import numpy as np
+import pytest
+
+from clusters import cluster, kill_one
+from gdnp import GDNPClassifier, GDNPRegressor, Status
+
+pytest.importorskip("distributed")
+da = pytest.importorskip("dask.array")
+pytestmark = pytest.mark.filterwarnings("ignore")  # of Dask's own making
+
+from gdnp.design.cluster import ClusterRows  # noqa: E402
+
+N, D, PART = 6000, 5, 3000
+
+
+@pytest.fixture(scope="module")
+def client():
+    with cluster() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    Z = rng.standard_normal((N, D))
+    eta = Z @ [1.0, -1.0, 0.5, 0.0, 2.0]
+    X = Z * [1e-3, 1.0, 1e2, 1.0, 10.0] + 5.0
+    y = np.where(eta + rng.logistic(size=N) > 0.0, "yes", "no")
+    return X, y, eta + rng.standard_normal(N), rng.random(N)
+
+
+def collection(array):
+    return da.from_array(array, chunks=(PART, -1) if array.ndim == 2 else PART)
+
+
+def same(a, b):
+    """Both are within their gaps of the same minimum."""
+    f, g = a.certificate_, b.certificate_
+    assert g.status is Status.CONVERGED
+    assert abs(f.objective - g.objective) <= (f.gap + g.gap) * abs(f.objective) + 1e-14 * abs(f.objective)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"alpha": 1e-3}, {"alpha": 0.0}, {"class_weight": "balanced"}, {"loss": "sigmoid", "alpha": 1e-3}],
+    ids=str,
+)
+def test_a_classifier_is_the_one_in_memory(client, data, options):
+    X, y, _, s = data
+    here = GDNPClassifier(**options).fit(X, y, s)
+    there = GDNPClassifier(**options).fit(*map(collection, (X, y, s)), client=client)
+    same(here, there)
+    assert there.classes_.tolist() == ["no", "yes"]
+    assert there.history_["readings"][-1] > 0
+    predicted = there.predict(collection(X))
+    assert isinstance(predicted, da.Array)
+    np.testing.assert_array_equal(predicted.compute(), there.predict(X))
+    np.testing.assert_allclose(there.predict_proba(collection(X)).compute(), there.predict_proba(X))
+    assert there.score(collection(X), collection(y), collection(s)) == pytest.approx(there.score(X, y, s))
+
+
+@pytest.mark.parametrize("options", [{}, {"loss": "pseudo_huber", "delta": 0.1}], ids=str)
+def test_a_regressor_is_the_one_in_memory(client, data, options):
+    X, _, target, _ = data
+    here = GDNPRegressor(**options).fit(X, target)
+    there = GDNPRegressor(**options).fit(collection(X), collection(target))
+    same(here, there)
+    assert there.score(collection(X), collection(target)) == pytest.approx(here.score(X, target), rel=1e-6)
+
+
+def test_a_frame_keeps_its_names_and_parts_may_be_empty_or_of_any_size(client, data):
+    dd = pytest.importorskip("dask.dataframe")
+    pandas = pytest.importorskip("pandas")
+    X, y, _, _ = data
+    frame = pandas.DataFrame(X, columns=list("abcde")).assign(label=y)
+    parts = dd.concat([dd.from_pandas(frame[k:m], npartitions=1) for k, m in ((0, 0), (0, 700), (700, N))])
+    model = GDNPClassifier(alpha=1e-3).fit(parts, "label")
+    assert model.feature_names_in_.tolist() == list("abcde")
+    same(GDNPClassifier(alpha=1e-3).fit(X, y), model)
+    assert model.score(parts, "label") == pytest.approx(model.score(frame[list("abcde")], y))
+
+
+@pytest.mark.parametrize("at", [2, 9])
+def test_a_worker_that_dies_in_a_round_changes_nothing(client, data, monkeypatch, at):
+    X, y, _, _ = data
+    whole = GDNPClassifier(alpha=1e-3).fit(collection(X), collection(y))
+    rounds, original = [0], ClusterRows.round
+
+    def counted(self, *args, **options):
+        rounds[0] += 1
+        if rounds[0] == at:
+            kill_one(client)
+        return original(self, *args, **options)
+
+    monkeypatch.setattr(ClusterRows, "round", counted)
+    model = GDNPClassifier(alpha=1e-3).fit(collection(X), collection(y))
+    assert rounds[0] > at
+    assert model.certificate_.status is whole.certificate_.status
+    assert model.certificate_.objective == pytest.approx(whole.certificate_.objective, rel=1e-12)
+
+
+def test_a_warm_start_and_three_classes_in_float32(client, data):
+    X, _, target, _ = data
+    y, small = np.digitize(target, [-1.0, 1.0]), X.astype(np.float32)
+    model = GDNPClassifier(alpha=1e-3, warm_start=True).fit(collection(small), collection(y))
+    assert model.coef_.dtype == np.float32
+    np.testing.assert_allclose(model.coef_, GDNPClassifier(alpha=1e-3).fit(small, y).coef_, rtol=1e-3)
+    first = model.history_["rounds"][-1]
+    assert model.fit(collection(small), collection(y)).history_["rounds"][-1] <= first
+
+
+def test_only_sums_travel(client, data):
+    X, y, _, _ = data
+    rows = 4 * N
+    wide = [collection(np.tile(a, (4, 1) if a.ndim == 2 else 4)) for a in (X, y)]
+    model = GDNPClassifier(alpha=1e-3).fit(*wide)
+    sample = 4096 * (D + 4) * 8  # the rows that are solved here first
+    assert model.history_["bytes"][-1] < sample + 60 * 16 * 8 * (D * D + 2 * D + 64)
+    assert model.history_["bytes"][-1] < rows * 8 * D
+
+
+def test_what_cannot_be_fitted_is_said_in_a_sentence(client, data):
+    X, y, target, _ = data
+    dX = collection(X)
+    with pytest.raises(ValueError, match="y must be in the parts of X"):
+        GDNPClassifier().fit(dX, da.from_array(y, chunks=999))
+    spoilt = X.copy()
+    spoilt[PART + 3, 2] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        GDNPClassifier().fit(collection(spoilt), collection(y))
+    with pytest.raises(ValueError, match=r"part \d of X must hold numbers"):
+        GDNPClassifier().fit(collection(X.astype(str)), collection(y))
+    with pytest.raises(ValueError, match="at least two classes"):
+        GDNPClassifier().fit(dX, collection(np.full(N, "no")))
+    with pytest.raises(ValueError, match="checkpoint must be None on a cluster"):
+        GDNPClassifier().fit(dX, collection(y), checkpoint="point.npz")
+    with pytest.raises(ValueError, match="memory and scratch are for files"):
+        GDNPClassifier().fit(dX, collection(y), memory="1GB")
+    with pytest.raises(ValueError, match="one value a row"):
+        GDNPRegressor().fit(dX, collection(X))
+    with pytest.raises(ValueError, match="client is for"):
+        GDNPClassifier().fit(X, y, client=client)
+    with pytest.raises(ValueError, match="finite"):
+        GDNPRegressor().fit(dX, collection(np.where(np.arange(N) == 7, np.nan, target)))
+
+
+def test_without_a_client_none_is_started(data, monkeypatch):
+    def nobody():
+        raise ValueError("No clients found")
+
+    monkeypatch.setattr("distributed.get_client", nobody)
+    X, y, _, _ = data
+    with pytest.raises(ValueError, match="needs a client"):
+        GDNPClassifier().fit(collection(X), collection(y))
