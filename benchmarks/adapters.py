@@ -121,7 +121,7 @@ class Adapter(BaseEstimator):
 
 
 class LogisticRegression(Adapter):
-    """C is 1/(alpha n); more than two classes are one against the rest."""
+    """C is 1/(alpha n)."""
 
     _like = sklearn.linear_model.LogisticRegression
 

@@ -142,7 +142,8 @@ def model(solver: str, tol: float, X, y, setting: Setting):
         options = {"solver": solver, "tol": tol, "max_iter": 3000, "fit_intercept": intercept}
         return Ridge(alpha=setting.ridge, **options) if fits else None
     if solver == "gdnp":
-        return GDNPClassifier(alpha=alpha, tol=tol, fit_intercept=intercept, n_jobs=jobs)
+        single = GDNPClassifier(alpha=alpha, tol=tol, fit_intercept=intercept, n_jobs=jobs)
+        return OneVsRestClassifier(single) if len(np.unique(y)) > 2 else single
     if solver in ("newton-cholesky", "glum") and X.shape[1] > WIDEST:
         return None
     if solver in ("glum", "skglm"):
@@ -198,7 +199,7 @@ def measure(
             if fit is None:
                 break
             seconds = timed(fit, X, y, setting.clock)
-            work = passes(fit) if solver == "gdnp" else None
+            work = sum(map(passes, getattr(fit, "estimators_", [fit]))) if solver == "gdnp" else None
             runs.setdefault(solver, []).append(
                 (tol, objective(fit, X, y, setting, solver == "liblinear"), work)
             )

@@ -16,19 +16,19 @@ from gdnp.paper.figure2.experiment import Profile as Profile2
 from gdnp.paper.figure3.experiment import Figure3
 from gdnp.paper.figure3.experiment import Profile as Profile3
 from gdnp.paper.figure3.runs import Runs
-from gdnp.paper.section44.experiment import RACERS, Section44
-from gdnp.paper.section44.experiment import Profile as Profile44
+from gdnp.paper.runner.cells import METHODS
 from gdnp.paper.table1.experiment import Profile as ProfileT
 from gdnp.paper.table1.experiment import Table1
 
 FIGURE1 = Figure1(quick=Profile1(rows=200, grid=9))
-FIGURE2 = Figure2(quick=Profile2(data=("gaussian",), rows=300, starts=3, max_iter=12, grid=(1.0, 4.0, 16.0)))
+FIGURE2 = Figure2(
+    quick=Profile2(((4.0, 0.5),), ((4.0, 0.5),), (), tuple(METHODS), (0.5, 1.0, 2.0), 2, 3, 12, rows=300)
+)
 PROFILE3 = Profile3(
     rows=40, seeds=2, iterations=12, every=4, probes=4, segment=5, pilot=5, steps=(0.1, 0.5), depth=4, width=6
 )
 FIGURE3 = Figure3(quick=PROFILE3)
 DIGITS = Options(data=("digits",))
-SECTION44 = Section44(quick=Profile44(((4.0, 0.5),), (), 0, RACERS, (0.5, 1.0, 2.0), 2, 3, 8))
 TABLE1 = Table1(
     quick=ProfileT(
         d=3,

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from scipy import stats
 
-from gdnp.paper.figure2.race import RACERS
+from gdnp.paper.runner.cells import METHODS
 from gdnp.plotting import STYLES, band, draw_band, new_figure, on_grid, save, shared_legend, titled
 
 
@@ -23,7 +23,7 @@ def drawn(tmp_path_factory):
     with new_figure(1, 1, width=3.0, height=2.5) as (figure, axes):
         x = np.arange(30.0)
         runs = np.exp(-x / 5.0 + rng.standard_normal((4, 30)))
-        line = draw_band(axes[0, 0], x, band(runs), "gd", "GD")
+        line = draw_band(axes[0, 0], x, band(runs), STYLES["gd"], "GD")
         axes[0, 0].set_yscale("log")
         titled(axes[0, 0], "Title", "and a note")
         shared_legend(figure, [line], columns=2)
@@ -109,7 +109,7 @@ def test_users_own_style_does_not_reach_the_figures(tmp_path):
 
 
 def test_every_method_has_a_look_of_its_own():
-    assert STYLES.keys() == RACERS.keys()
+    assert STYLES.keys() == METHODS.keys()
     looks = {(style.color, str(style.dashes), style.marker) for style in STYLES.values()}
     assert len(looks) == len(STYLES)
     # without colour: dashes and marker tell any two apart

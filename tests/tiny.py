@@ -7,11 +7,9 @@ from pathlib import Path
 from gdnp.paper.figure2.experiment import Figure2, Profile
 from gdnp.paper.figure3.experiment import Figure3
 from gdnp.paper.figure3.experiment import Profile as Figure3Profile
+from gdnp.paper.runner.cells import RACERS
 
-METHODS = ("gd", "agd", "gdnp_inner")
-FIGURE2 = Figure2(
-    quick=Profile(data=("gaussian",), rows=200, starts=2, max_iter=6, grid=(1.0, 4.0)), methods=METHODS
-)
+FIGURE2 = Figure2(quick=Profile((), ((4.0, 0.5),), (), RACERS, (1.0, 2.0), 1, 2, 6, rows=100))
 FIGURE3 = Figure3(
     quick=Figure3Profile(
         rows=30, seeds=1, iterations=2, every=1, probes=1, segment=2, pilot=1, steps=(0.1,), depth=2, width=3
@@ -29,5 +27,5 @@ class Undrawn(Figure2):
         return [path]
 
 
-UNDRAWN = Undrawn(quick=FIGURE2.quick, methods=METHODS)
+UNDRAWN = Undrawn(quick=FIGURE2.quick)
 EXPERIMENTS = {"figure2": UNDRAWN, "figure3": FIGURE3}

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import log_ndtr, ndtr
 
 from gdnp._typing import FloatArray
@@ -32,6 +33,7 @@ __all__ = [
     "Probit",
     "PseudoHuber",
     "Sigmoid",
+    "Softmax",
     "SquaredError",
     "check_loss",
     "checked_loss",
@@ -335,6 +337,44 @@ class LogLoss(Loss):
     def log_odds(self, score: FloatArray) -> FloatArray:
         """s itself."""
         return score
+
+
+@dataclass(frozen=True)
+class Softmax(LogLoss):
+    """φ(η) = log Σ_k e^(η_k) - η_y of K scores and a label y: multinomial logistic regression.
+
+    As a function of one number it is that of two classes. Scores of shape (n, K) are worked on in place.
+
+    Parameters
+    ----------
+    classes : int
+        K.
+    """
+
+    classes: int
+
+    max_gradient: ClassVar[float] = math.sqrt(2.0)
+    max_curvature: ClassVar[float] = 0.5
+
+    def shares(self, eta: FloatArray) -> FloatArray:
+        """p_k = e^(η_k)/Σ e^η, in place."""
+        eta -= eta.max(axis=1, keepdims=True)
+        np.exp(eta, out=eta)
+        eta /= eta.sum(axis=1, keepdims=True)
+        return eta
+
+    def pull(self, eta: FloatArray, labels: NDArray[np.intp]) -> FloatArray:
+        """φ, shape (n,), and in the place of η its gradient p - e_y, whose entry at y is minus all others."""
+        own = np.arange(len(eta)), labels
+        eta -= eta[own][:, None]
+        top = eta.max(axis=1)  # the label's own is 0
+        eta -= top[:, None]
+        np.exp(eta, out=eta)
+        eta[own] = 0.0
+        rest, lost = eta.sum(axis=1), np.expm1(-top)
+        eta /= (rest + (1.0 + lost))[:, None]
+        eta[own] = -rest / (rest + (1.0 + lost))
+        return np.asarray(top + np.log1p(rest + lost))
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,6 @@ class LineStyle:
 
 
 STYLES: dict[str, LineStyle] = {
-    "gd_safe": LineStyle("#888888", (0, (1, 1.2)), "", 1.3),
     "gd": LineStyle("#888888", "-", "s"),
     "agd": LineStyle("#000000", "-", "o"),
     "weight_norm_gd": LineStyle("#e69f00", (0, (5, 1.5)), "^"),
@@ -143,13 +142,14 @@ def new_figure(rows: int, columns: int, *, width: float, height: float) -> Itera
         yield figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def draw_band(axis: Any, x: FloatArray, found: Band, name: str, label: str, *, marker_at: float = 0.0) -> Any:
-    """Draw a mean with its two bands in the style that ``STYLES`` has for `name`; returns the mean's Line2D.
+def draw_band(
+    axis: Any, x: FloatArray, found: Band, style: LineStyle, label: str, *, marker_at: float = 0.0
+) -> Any:
+    """Draw a mean with its two bands; returns the mean's Line2D.
 
     `marker_at` is the offset of the first marker as a share of their spacing, so that markers of curves that
     coincide do not cover each other.
     """
-    style = STYLES[name]
     axis.fill_between(x, found.bottom, found.top, color=style.color, alpha=0.10, linewidth=0)
     axis.fill_between(x, found.low, found.high, color=style.color, alpha=0.22, linewidth=0)
     spacing = max(1, len(x) // 6)
@@ -181,8 +181,8 @@ def titled(axis: Any, title: str, subtitle: str) -> None:
     axis.annotate(subtitle, **place, color="#555555", fontsize=8.0).set_in_layout(False)
 
 
-def shared_legend(figure: Any, lines: Sequence[Any], *, columns: int) -> None:
-    """One legend of some Line2D under all the axes, with what the two bands mean."""
+def shared_legend(figure: Any, lines: Sequence[Any], *, columns: int, banded: bool = True) -> None:
+    """One legend of some Line2D under all the axes, with what the two bands mean where there are any."""
     from matplotlib.patches import Patch
 
     bands = [
@@ -190,7 +190,8 @@ def shared_legend(figure: Any, lines: Sequence[Any], *, columns: int) -> None:
         Patch(color="#555555", alpha=0.12, linewidth=0, label="5-95 % of runs"),
     ]
     spacing = {"handlelength": 2.8, "columnspacing": 1.5, "labelspacing": 0.35}
-    figure.legend(handles=[*lines, *bands], loc="outside lower center", ncols=columns, **spacing)
+    handles = [*lines, *bands] if banded else list(lines)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, **spacing)
 
 
 def save(figure: Any, path: Path) -> list[Path]:

@@ -65,7 +65,7 @@ def _signs(y: NDArray[Any], loss: Loss) -> FloatArray:
         more = ", ..." if len(labels) > 5 else ""
         raise ValueError(
             f"y must have two labels for {loss.name}. Got {len(labels)}: {shown}{more}; "
-            "keep two, or fit one class against the rest."
+            "keep two, fit one class against the rest, or use GDNPClassifier."
         )
     return np.where(codes == 1, 1.0, -1.0)
 

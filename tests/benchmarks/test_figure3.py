@@ -71,3 +71,22 @@ def test_the_size_is_that_of_one_batch(script):
     assert (size.rows, size.seeds, size.iterations, size.every) == (10_000, 5, 2000, 200)
     assert len(size.steps) == 5
     assert replace(size, seeds=1, pilot=1, steps=(0.1,)) == script.EQUAL
+
+
+def test_the_page_has_a_section_of_both_runs_and_keeps_the_rest(script, finished, tmp_path):
+    out, _ = finished
+    page = tmp_path / "figure3.md"
+    page.write_text(
+        f"# Before\n\n{script.BEGIN}\n\nwhat was there\n\n{script.END}\n\nafter\n", encoding="utf-8"
+    )
+    for _ in range(2):  # a second time changes nothing
+        written = script.page(out, tmp_path, tmp_path / "curves.json")
+        text = page.read_text(encoding="utf-8")
+        assert text.startswith("# Before\n")
+        assert text.endswith("\nafter\n")
+        assert "what was there" not in text
+        assert text.count("![Figure 3 at") == 2
+    assert all(path.is_file() for path in written)
+    assert (tmp_path / "curves.json").read_bytes() == (out / "curves.json").read_bytes()
+    summary = Store(next((out / "curves").iterdir())).summary
+    assert summary["panels"][0]["findings"][0] in text

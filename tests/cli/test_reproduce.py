@@ -30,14 +30,14 @@ sys.path.insert(0, {tests!r})
 import tiny
 from gdnp.cli import main
 from gdnp.paper import EXPERIMENTS
-from gdnp.paper.figure2 import race
+from gdnp import columns
 EXPERIMENTS["figure2"] = tiny.UNDRAWN
-compute = race.minimize
-def minimize(*arguments, **options):
+compute = columns.run
+def run(*arguments, **options):
     if len(list(Path({parts!r}).glob("*.json"))) >= 3:
         time.sleep(600.0)  # in the middle of a part, until the test stops it
     return compute(*arguments, **options)
-race.minimize = minimize
+columns.run = run
 if __name__ == "__main__":
     sys.exit(main())
 """
@@ -58,12 +58,12 @@ def test_run_says_where_everything_is(capsys, monkeypatch):
     assert _reproduce() == 0
     captured = capsys.readouterr()
     folder = Path("gdnp-results/figure2-quick")
-    for name in ("figure2", "figure2-passes", "figure2-sigmoid"):
+    for name in ("figure2", "figure2-passes", "figure2-sigmoid", "section44"):
         for kind in ("png", "pdf"):
             assert f"{folder / name}.{kind}\n" in captured.out
             assert (folder / f"{name}.{kind}").stat().st_size > 1000
-    assert "Gaussian design, softplus" in captured.out
-    assert "iterations to 1e-4" in captured.out
+    assert "(4, 0.5) sample, softplus" in captured.out
+    assert "iterations to 1e-04" in captured.out
     assert "Traceback" not in captured.err
 
 
@@ -76,6 +76,17 @@ def test_no_name_runs_every_experiment(capsys, monkeypatch):
     )
     assert main(["reproduce", "--jobs", "1", "--json"]) == 0
     assert list(json.loads(capsys.readouterr().out)["experiments"]) == list(two)
+
+
+def test_section_4_4_is_figure_2_by_another_name(capsys):
+    assert main(["reproduce", "section44", "--jobs", "1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["experiments"]["figure2"]
+    assert Path(found["directory"]).name == "figure2-quick"
+    assert found["summary"]["cells"]
+    assert _reproduce("--json") == 0
+    assert json.loads(capsys.readouterr().out)["experiments"]["figure2"]["reused"]
+    assert main(["reproduce", "section4"]) == 2
+    assert "did you mean section44?" in capsys.readouterr().err
 
 
 def test_without_pytorch_the_other_experiments_go_on(capsys, monkeypatch):
@@ -132,7 +143,7 @@ def test_finished_result_is_not_overwritten(capsys, monkeypatch):
 
 def test_from_draws_without_running(capsys, tmp_path, monkeypatch):
     assert _reproduce() == 0
-    monkeypatch.setattr("gdnp.paper.figure2.race.minimize", None)
+    monkeypatch.setattr("gdnp.columns.run", None)
     folder = tmp_path / "gdnp-results" / "figure2-quick"
     figure = folder / "figure2.png"
     before = figure.read_bytes()

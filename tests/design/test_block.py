@@ -10,7 +10,7 @@ import pytest
 
 from designs import BACKENDS, shrink_blocks, whole_numbers
 from gdnp.design import Choice, Job, compiled
-from gdnp.design.block import Affine, Block, Dual, Framed, Scatter, Spread, Valued
+from gdnp.design.block import Affine, Block, Dual, Framed, Scatter, Spread, Through, Valued
 from gdnp.losses import LOSSES
 from gdnp.moments import Moments, _merge
 
@@ -179,10 +179,29 @@ def gap_calls(v):
                 yield f"gap{weighted}{how}_{loss.name}", Call("gap", at, (v.sigma, base, s), sums, (a,), (t,))
 
 
+def squares(r, c, out=None):
+    """A kernel that reads, writes and leaves something: Σ c η, and c η²."""
+    if out is not None:
+        out[:] = r
+    first = c @ r
+    r *= r * c[:, None]
+    return [first, float(len(r))]
+
+
+def through_calls(v):
+    eta = v.Z @ v.W + v.b
+    r = v.signed[:, None] * eta**2
+    sums = v.signed @ eta, float(N), v.Z.T @ r, r.sum(axis=0)
+    at, out = Through(v.W, v.b, squares), np.empty_like(eta)
+    yield "through", Call("through", at, (v.signed,), sums, (out,), (eta,), partial_size=v.W.size)
+    known = Through(np.empty(0), kernel=squares, known=True)
+    yield "through_known", Call("through", known, (eta, v.signed), sums, partial_size=v.W.size)
+
+
 @cache
 def calls(transformation):
     v = world(transformation)
-    every = (margins_calls, loss_calls, product_calls, gram_calls, gap_calls)
+    every = (margins_calls, loss_calls, product_calls, gram_calls, gap_calls, through_calls)
     return {name: call for some in every for name, call in some(v)}
 
 

@@ -1,7 +1,6 @@
 """The estimators keep scikit-learn's contract, and refuse bad input in one sentence."""
 
 import pickle
-import re
 import subprocess
 import sys
 
@@ -18,7 +17,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import gdnp
 from gdnp import GDNPClassifier, GDNPRegressor
-from gdnp.losses import LOSSES
+from gdnp.losses import LOSSES, LogLoss
 from gdnp.models import load_model, save_model
 from gdnp.solvers.state import Status
 from problems import draw, estimator, value_of
@@ -184,6 +183,12 @@ def rare_codes(rng):
     return X, y
 
 
+class Own(LogLoss):
+    """A loss of one's own, which is fitted one class against the rest."""
+
+    name = "own"
+
+
 def test_classes_of_each_kind_of_separation_are_named(rng):
     """One class is a half-plane of its own, another has a rare code; the third has neither for itself."""
     X, y = rng.standard_normal((300, 3)), rng.integers(0, 2, 300)
@@ -191,7 +196,7 @@ def test_classes_of_each_kind_of_separation_are_named(rng):
     y[X[:, 0] > 1.0] = 2
     X[y == 2, 0] += 9.0
     with pytest.warns(UserWarning, match="without a finite value") as seen:
-        GDNPClassifier(alpha=0.0).fit(X, np.array(["low", "high", "far"])[y])
+        GDNPClassifier(Own(), alpha=0.0).fit(X, np.array(["low", "high", "far"])[y])
     messages = [str(warning.message) for warning in seen]
     assert len(messages) == 2
     assert "for 1 of 3 classes (far)" in messages[0]
@@ -223,13 +228,11 @@ def test_columns_without_a_finite_coefficient_are_named(rng):
     X, y = rare_codes(rng)
     frame = pd.DataFrame(X, columns=["age", "height", "rare"])
     model = GDNPClassifier(alpha=0.0)
-    expected = (
-        "without a finite value for 3 of 3 classes (0, 1, 2), those of rare: the data is separable in part"
-    )
-    with pytest.warns(UserWarning, match=re.escape(expected)) as seen:
+    expected = "without a finite value, those of rare: the data is separable in part"
+    with pytest.warns(UserWarning, match=expected) as seen:
         model.fit(frame, y)
     assert [warning.filename for warning in seen] == [__file__]
-    assert [one.diverging for one in model.certificate_] == [(2,)] * 3
+    assert model.certificate_.diverging == (2,)
     rest = GDNPClassifier(alpha=0.0).fit(X[4:], y[4:])
     np.testing.assert_allclose(model.coef_[:, :2], rest.coef_[:, :2], atol=1e-5)
     assert (model.predict(frame)[:4] == 2).all()

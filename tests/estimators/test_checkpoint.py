@@ -19,7 +19,8 @@ def rows(rng, tmp_path):
     X = rng.standard_t(4, size=(N, D)) * 10.0 ** np.arange(-2, D - 2)
     t = X @ (1.0 / X.std(axis=0)) + rng.logistic(size=N)
     np.save(tmp_path / "X.npy", X)
-    np.save(tmp_path / "y.npy", np.digitize(t, [-2.0, 1.0]))
+    np.save(tmp_path / "y.npy", t > -1.0)
+    np.save(tmp_path / "three.npy", np.digitize(t, [-2.0, 1.0]))
     np.save(tmp_path / "t.npy", t)
     return tmp_path
 
@@ -64,7 +65,7 @@ def test_every_reading_may_be_the_last(kind, y, alpha, rows, monkeypatch):
         assert found.history_["readings"][-1] <= whole.history_["readings"][-1] + 1.0
     assert ended >= 4
     assert resumed >= 2
-    assert (rows / "whole.npz").stat().st_size <= 8 * (D + 1) * 3 + 3000
+    assert (rows / "whole.npz").stat().st_size <= 8 * (D + 1) + 3000
 
 
 def test_a_process_that_is_killed(rows):
@@ -104,6 +105,9 @@ def test_what_does_not_go_together(rows):
             model.fit(rows / "X.npy", rows / "y.npy", checkpoint=file)
     with pytest.raises(ValueError, match="needs a convex loss"):
         GDNPClassifier("sigmoid").fit(rows / "X.npy", rows / "y.npy", checkpoint=rows / "d.npz")
+    with pytest.raises(ValueError, match=r"log loss of more than two classes.*Got 3 classes"):
+        GDNPClassifier().fit(rows / "X.npy", rows / "three.npy", checkpoint=rows / "d.npz")
+    assert not (rows / "d.npz").exists()
     with pytest.raises(ValueError, match="checkpoint is for X that is read from files"):
         GDNPClassifier().fit(np.ones((4, 2)), [0, 1, 0, 1], checkpoint=file)
     assert file.read_bytes() == before

@@ -5,6 +5,8 @@ import pytest
 import scipy.sparse as sp
 from sklearn.datasets import load_digits, load_iris
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
 
 from gdnp import GDNPClassifier
 from gdnp.solvers.state import Status
@@ -16,9 +18,8 @@ def data():
     return draw(np.random.default_rng(0))
 
 
-@pytest.mark.parametrize("loss", ["log_loss", "sigmoid"])
-def test_one_against_the_rest_is_the_binary_fits(loss):
-    X, y = load_iris(return_X_y=True)
+def test_one_against_the_rest_is_the_binary_fits():
+    loss, (X, y) = "sigmoid", load_iris(return_X_y=True)
     names = np.array(["setosa", "versicolor", "virginica"])[y]
     model = GDNPClassifier(loss, alpha=1e-2).fit(X, names)
     for k, name in enumerate(model.classes_):
@@ -38,7 +39,147 @@ def test_one_against_the_rest_is_the_binary_fits(loss):
 def test_digits_converge_raw_and_proved():
     X, y = load_digits(return_X_y=True)
     model = GDNPClassifier(alpha=1.0 / len(y)).fit(X, y)
-    assert all(c.proved and c.status is Status.CONVERGED and c.gap <= 1e-8 for c in model.certificate_)
+    known = model.certificate_
+    assert known.proved
+    assert known.status is Status.CONVERGED
+    assert known.gap <= 1e-8
+
+
+CASES = {
+    "dense": {},
+    "sparse": {"kind": sp.csr_array},
+    "columns": {"kind": sp.csc_array},
+    "no intercept": {"fit_intercept": False},
+    "weights": {"weighted": True},
+    "balanced": {"class_weight": "balanced"},
+    "weak ridge": {"alpha": 1e-7},
+    "strong ridge": {"alpha": 10.0},
+}
+
+
+def classes(rng, n=240, d=4, K=4):
+    X = rng.standard_normal((n, d)) * [1.0, 3.0, 0.2, 1.0] + [0.0, 5.0, 0.0, -1.0]
+    y = np.append(
+        np.arange(K), (X @ rng.standard_normal((d, K)) + rng.gumbel(size=(n, K))).argmax(axis=1)[K:]
+    )
+    return X, y
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_log_loss_of_several_classes_is_that_of_logistic_regression(rng, case):
+    options = {"alpha": 1e-2, **CASES[case]}
+    X, y = classes(rng)
+    names = np.array(["d", "a", "c", "b"])[y]
+    kind, weight = (
+        options.pop("kind", np.asarray),
+        rng.random(240) if options.pop("weighted", False) else None,
+    )
+    model = GDNPClassifier(tol=1e-12, **options).fit(kind(X), names, sample_weight=weight)
+    total = 240.0 if weight is None else weight.sum()
+    if "class_weight" in options:  # the sum of weights stays
+        total = 240.0
+    C = 1.0 / (total * options.pop("alpha"))
+    peer = LogisticRegression(C=C, tol=1e-12, solver="newton-cholesky", max_iter=1000, **options)
+    peer.fit(X, names, sample_weight=weight)
+    np.testing.assert_allclose(model.coef_, peer.coef_, rtol=1e-5, atol=1e-6)
+    if model.fit_intercept:
+        b = peer.intercept_ - peer.intercept_.mean()
+        np.testing.assert_allclose(model.intercept_, b, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(model.predict_proba(X), peer.predict_proba(X), atol=1e-6)
+    np.testing.assert_array_equal(model.predict(X), peer.predict(X))
+    assert model.certificate_.proved
+    assert model.certificate_.gap <= 1e-12
+
+
+def test_what_a_fit_of_several_classes_has(rng):
+    X, y = classes(rng)
+    model = GDNPClassifier(alpha=1e-2).fit(X, y)
+    assert model.coef_.shape == model.direction_.shape == (4, 4)
+    assert model.intercept_.shape == model.length_.shape == (4,)
+    np.testing.assert_allclose(model.coef_.sum(axis=0), 0.0, atol=1e-14)
+    assert model.intercept_.sum() == pytest.approx(0.0, abs=1e-12)
+    np.testing.assert_allclose(model.length_, model.decision_function(X).std(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(model.length_[:, None] * model.direction_, model.coef_, atol=1e-14)
+    assert set(model.history_) == {"passes", "seconds", "objective", "gradient_norm"}
+    assert len(model.history_["passes"]) == model.n_iter_ + 1
+    log_p = model.predict_log_proba(X)
+    risk = -log_p[np.arange(240), y].mean() + 0.5e-2 * np.square(model.coef_).sum()
+    assert model.certificate_.objective == pytest.approx(risk, rel=1e-12)
+    assert model.certificate_.zero_one_error == pytest.approx(1.0 - model.score(X, y))
+
+
+def test_classes_in_another_order_are_the_same_fit(rng):
+    X, y = classes(rng)
+    model = GDNPClassifier(alpha=1e-3, tol=1e-12).fit(X, y)
+    order = np.array([2, 0, 3, 1])
+    other = GDNPClassifier(alpha=1e-3, tol=1e-12).fit(X, order[y])
+    np.testing.assert_allclose(other.coef_[order], model.coef_, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(other.length_[order], model.length_, rtol=1e-6)
+
+
+def test_one_against_the_rest_of_the_log_loss_is_another_estimator(rng):
+    X, y = classes(rng)
+    rest = OneVsRestClassifier(GDNPClassifier(alpha=1e-2)).fit(X, y)
+    for k, single in enumerate(rest.estimators_):
+        alone = GDNPClassifier(alpha=1e-2).fit(X, y == k)
+        np.testing.assert_allclose(single.coef_, alone.coef_, rtol=1e-4)
+        assert single.certificate_.proved
+
+
+def test_a_class_that_no_row_counts_for_is_never_predicted(rng):
+    X, y = classes(rng)
+    model = GDNPClassifier(alpha=1e-2).fit(X, y, sample_weight=(y != 1).astype(float))
+    without = GDNPClassifier(alpha=1e-2).fit(X[y != 1], y[y != 1])
+    np.testing.assert_allclose(np.delete(model.coef_, 1, axis=0), without.coef_, rtol=1e-6, atol=1e-9)
+    assert not model.coef_[1].any()
+    assert model.predict_proba(1e3 * X)[:, 1].max() < 1e-300
+    assert model.certificate_.proved
+    two = GDNPClassifier(alpha=1e-2, tol=1e-12).fit(X, y, sample_weight=(y < 2).astype(float))
+    binary = GDNPClassifier(alpha=0.5e-2, tol=1e-12).fit(
+        X[y < 2], y[y < 2]
+    )  # half of the ridge for both rows
+    np.testing.assert_allclose(two.coef_[1] - two.coef_[0], binary.coef_[0], rtol=1e-5)
+
+
+def test_a_class_of_one_row_and_many_classes(rng):
+    X, y = classes(rng)
+    y[0] = 7
+    assert GDNPClassifier(alpha=1e-3).fit(X, y).certificate_.proved
+    X, y = rng.standard_normal((400, 6)), np.arange(400) % 200
+    model = GDNPClassifier(alpha=1e-3).fit(X, y)
+    assert model.certificate_.proved
+    assert model.coef_.shape == (200, 6)
+
+
+def test_float32_has_the_certificate_of_its_own_coefficients(rng):
+    X, y = classes(rng)
+    model = GDNPClassifier(alpha=1e-2).fit(X.astype(np.float32), y)
+    assert model.coef_.dtype == model.intercept_.dtype == np.float32
+    best = GDNPClassifier(alpha=1e-2, tol=1e-13).fit(X.astype(np.float32).astype(float), y)
+    W, b = model.coef_.astype(float), model.intercept_.astype(float)
+    scores = X.astype(np.float32).astype(float) @ W.T + b
+    f = (np.logaddexp.reduce(scores, axis=1) - scores[np.arange(240), y]).mean() + 0.5e-2 * np.square(W).sum()
+    assert f - best.certificate_.objective <= model.certificate_.gap * f
+
+
+@pytest.mark.parametrize("solver", ["gd", "agd", "gdnp", "gdnp_metric", "batch_norm_gd", "weight_norm_gd"])
+def test_methods_of_one_direction_refuse_several_classes(rng, solver):
+    X, y = classes(rng)
+    with pytest.raises(
+        ValueError, match=f"'auto' or 'newton'.*Got '{solver}': wrap the classifier in sklearn"
+    ):
+        GDNPClassifier(solver=solver).fit(X, y)
+    rest = OneVsRestClassifier(GDNPClassifier(alpha=1.0, solver=solver, tol=1e-3)).fit(X, y)
+    assert rest.score(X, y) > 0.4
+
+
+def test_a_model_from_before_keeps_its_probabilities(rng):
+    """With a certificate for each class it was fitted one against the rest."""
+    X, y = classes(rng)
+    model = GDNPClassifier(alpha=1e-2).fit(X, y)
+    model.certificate_ = (model.certificate_,) * 4
+    p = 1.0 / (1.0 + np.exp(-model.decision_function(X)))
+    np.testing.assert_allclose(model.predict_proba(X), p / p.sum(axis=1, keepdims=True), rtol=1e-12)
 
 
 @pytest.mark.parametrize("loss", ["log_loss", "sigmoid", "probit"])
@@ -100,11 +241,10 @@ def test_logarithms_of_probabilities_are_exact_in_both_tails(loss, score):
 
 
 def test_logarithms_of_several_probabilities_keep_their_digits():
-    """p = (1/(1 + e^-3), e^-60, e^-80) before they are normalised: the first is 1 - p to 1e-26."""
+    """The first is 1 to 1e-27, and its logarithm minus the sum of the others."""
     model = GDNPClassifier(alpha=1.0).fit(np.arange(6.0)[:, None], [0, 1, 2, 0, 1, 2])
     model.coef_, model.intercept_ = np.zeros((3, 1)), np.array([3.0, -60.0, -80.0])
-    first = -np.log1p(np.exp(-3.0))
-    others = np.array([-60.0, -80.0]) - first
+    others = np.array([-63.0, -83.0])
     expected = [-np.exp(others).sum(), *others]
     np.testing.assert_allclose(model.predict_log_proba([[0.0]])[0], expected, rtol=1e-14)
 
@@ -153,8 +293,10 @@ def test_balanced_weights_count_the_classes_that_have_rows(rng):
     X, y = rng.standard_normal((90, 2)), np.arange(90) % 3
     weight = (y != 2) * rng.integers(1, 3, 90).astype(float)
     model = GDNPClassifier(class_weight="balanced", alpha=0.1).fit(X, y, weight)
-    two = GDNPClassifier(class_weight="balanced", alpha=0.1).fit(X[y != 2], y[y != 2], weight[y != 2])
-    np.testing.assert_allclose(model.coef_[1], two.coef_[0], rtol=1e-6)
+    # Two rows of coefficients, one the negative of the other, share the ridge of one twice as long.
+    two = GDNPClassifier(class_weight="balanced", alpha=0.05).fit(X[y != 2], y[y != 2], weight[y != 2])
+    np.testing.assert_allclose(model.coef_[1] - model.coef_[0], two.coef_[0], rtol=1e-4)
+    np.testing.assert_array_equal(model.coef_[2], 0.0)
 
 
 @pytest.mark.parametrize("weights", [{0: 1e308, 1: 1e308}, {0: 1e-308, 1: 1e-308}])

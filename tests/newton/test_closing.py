@@ -42,7 +42,7 @@ def test_a_tolerance_of_nothing_ends_where_values_tell_nothing(rng, loss, alpha)
     assert result.n_iter < 80
     assert result.status is Status.STALLED
     # A bounded loss without a ridge comes as near to its 0-1 limit as rounding lets it.
-    assert 4.0 * EPS <= result.certificate.gap < (1e-14 if loss.convex or alpha else 1e-10)
+    assert 4.0 * EPS <= result.certificate.gap < (1e-14 if loss.convex or alpha else 1e-8)
 
 
 @pytest.mark.parametrize("loss", [SquaredError(), PseudoHuber()], ids=lambda loss: loss.name)

@@ -204,7 +204,8 @@ def test_columns_are_those_that_move_most_first():
 
 
 def test_where_the_intercept_alone_diverges_no_column_is_named(rng):
-    X, y = rng.standard_normal((90, 2)), np.arange(90) % 3
-    with pytest.warns(UserWarning, match=r"for 1 of 3 classes \(2\), those of the intercept"):
-        model = GDNPClassifier(alpha=0.0).fit(X, y, sample_weight=(y != 2).astype(float))
-    assert model.certificate_[2].diverging == ()
+    """As where all rows that count have one label."""
+    design, labels = DenseDesign(np.full((80, 2), rng.standard_normal()), 1), -np.ones(80)
+    found = solve(Objective.unchecked(design, labels, None, LogLoss(), 0.0, fit_intercept=True))
+    assert found.status is Status.LENGTH_DIVERGES
+    assert found.certificate.diverging == ()

@@ -9,7 +9,7 @@ from gdnp.datasets import DataNotFoundError
 from gdnp.paper import EXPERIMENTS, Options, reproduce
 from gdnp.paper.claims import Claim, Verdict, judge, registry, verdicts
 from gdnp.paper.report.write import write_report
-from paper_problems import DIGITS, FIGURE1, FIGURE2, FIGURE3, SECTION44, TABLE1
+from paper_problems import DIGITS, FIGURE1, FIGURE2, FIGURE3, TABLE1
 
 
 @pytest.fixture(scope="session")
@@ -30,11 +30,6 @@ def torch():
 @pytest.fixture(scope="session")
 def figure3(torch, tmp_path_factory):
     return reproduce(FIGURE3, DIGITS, tmp_path_factory.mktemp("figure3"), workers=1)
-
-
-@pytest.fixture(scope="session")
-def section44(tmp_path_factory):
-    return reproduce(SECTION44, Options(), tmp_path_factory.mktemp("section44"), workers=1)
 
 
 @pytest.fixture(scope="session")

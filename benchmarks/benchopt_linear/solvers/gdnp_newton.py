@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
-from benchmark_utils.linear import LinearSolver
+from benchmark_utils.linear import ScikitLearnSolver
 
 from gdnp import GDNPClassifier
 
 
-class Solver(LinearSolver):
-    """GDNPClassifier, one class against the rest by itself; for both losses."""
+class Solver(ScikitLearnSolver):
+    """GDNPClassifier, one class against the rest; for both losses."""
 
     name = "gdnp"
     requirements = ["pip::gdnp"]  # noqa: RUF012
     losses = ("log_loss", "sigmoid")
 
-    def fit(self, tol: float) -> tuple[np.ndarray, np.ndarray]:
-        """Fit."""
-        model = GDNPClassifier(self.loss, alpha=self.alpha, tol=tol).fit(self.X, self.y)
-        return model.coef_, model.intercept_
+    def estimator(self, tol: float) -> GDNPClassifier:
+        """The estimator for two classes."""
+        return GDNPClassifier(self.loss, alpha=self.alpha, tol=tol)

@@ -25,8 +25,8 @@ def reproduce(
         str,
         typer.Argument(
             metavar="[NAME]",
-            help=f"One of {', '.join(paper.EXPERIMENTS)}.",
-            autocompletion=lambda: list(paper.EXPERIMENTS),
+            help=f"One of {', '.join((*paper.EXPERIMENTS, *paper.ALIASES))}.",
+            autocompletion=lambda: [*paper.EXPERIMENTS, *paper.ALIASES],
         ),
     ] = "",
     data: Annotated[
@@ -72,8 +72,8 @@ def reproduce(
 
 
 def _experiment(name: str) -> Any:
-    one_of("NAME", name, tuple(paper.EXPERIMENTS))
-    return paper.EXPERIMENTS[name]
+    one_of("NAME", name, (*paper.EXPERIMENTS, *paper.ALIASES))
+    return paper.EXPERIMENTS[paper.ALIASES.get(name, name)]
 
 
 def _reproduce(

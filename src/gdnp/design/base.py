@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 import gdnp.design.compiled as compiled
 from gdnp._typing import FloatArray
-from gdnp.design.block import Block
+from gdnp.design.block import Block, Through
 from gdnp.design.rows import Choice, Rows, RowVector, add
 from gdnp.design.threads import Threads, lane_edges, ordered_sum, single_threaded_blas
 
@@ -261,6 +261,8 @@ class DesignMatrix(ABC):
             return [merge(x, y) for x, y in zip(a, b, strict=True)]
 
         work = self.entry_work * self.n_entries
+        if isinstance(jobs[0].state, Through):
+            work *= partial_size / max(1, self.n_features)  # of each column
         return ordered_sum(of_lane, len(lanes), add_lanes, self._threads, work, partial_size)
 
     def lanes(self, partial_size: int) -> list[list[tuple[int, int]]]:

@@ -29,6 +29,7 @@ __all__ = [
     "Scatter",
     "Second",
     "Spread",
+    "Through",
     "Valued",
     "total",
     "weighted",
@@ -40,6 +41,8 @@ STRIP = 64
 """Rows that are made long doubles at a time."""
 TRIANGLE_FLOATS = 1 << 16
 """What a triangle is made from at a time, at least."""
+STRIP_FLOATS = 1 << 15
+"""Margins of several columns that a kernel is given at a time: its arrays stay in a core's cache."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,19 @@ class Dual(Valued):
     up: float = 1.0
     down: float = 1.0
     careful: bool = False
+
+
+@dataclass(frozen=True)
+class Through(Affine):
+    """An affine function with K columns, and what is made of its margins, strip by strip.
+
+    The kernel gets margins of shape (rows, K), which the first row vector has where they are `known`, and
+    slices of the others. It leaves r in their place and returns a list of sums. It can be pickled, and sees
+    no X.
+    """
+
+    kernel: Callable[..., list[Any]] = None  # type: ignore[assignment]
+    known: bool = False
 
 
 @dataclass(frozen=True)
@@ -212,6 +228,21 @@ class Block(ABC):
         np.multiply(r, _along(sigma, r), out=q)
         r *= _along(c, r)
         return [self.tdot(r), r.sum(axis=0)]
+
+    def through(self, at: Through, *vectors: FloatArray | None) -> list[Any]:
+        """The sums of a kernel, and Xᵀr and Σ r of the r that it leaves in the place of margins."""
+        if vectors[0] is not None and at.known:
+            r, vectors = vectors[0].copy(), vectors[1:]
+        else:
+            r = self.dot(at.w)
+            r += at.b
+        step = max(STRIP, STRIP_FLOATS // r.shape[1])
+        sums: list[Any] = []
+        for low in range(0, len(r), step):
+            part = slice(low, low + step)
+            found = at.kernel(r[part], *(None if v is None else v[part] for v in vectors))
+            sums = found if low == 0 else [a + b for a, b in zip(sums, found, strict=True)]
+        return [*sums, self.tdot(r), r.sum(axis=0)]
 
     def transpose(self, _: None, r: FloatArray) -> list[Any]:
         """Xᵀr and Σ r."""

@@ -234,8 +234,7 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
                 X, weight, targets = _counting(X, weight, targets)
             data = Data(X, weight, settings, self.n_jobs, count)
             if callbacks is not None:
-                zero = np.zeros(features)
-                default = [(zero, data.constant(target())) for target in targets]
+                default = [data.constant(target()) for target in targets]
                 callbacks.begin([a or b for a, b in zip(starts, default, strict=True)], self._attributes)
             for k, start in enumerate(starts):
                 if callbacks is not None and count > 1:
@@ -271,7 +270,7 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         """What one target is fitted with."""
         return settings
 
-    def _starts(self, targets: int, features: int) -> list[tuple[FloatArray, float] | None]:
+    def _starts(self, targets: int, features: int) -> list[tuple[FloatArray, Any] | None]:
         """Coefficients and intercepts of the last fit, where it is to be gone on from."""
         if not self.warm_start or not hasattr(self, "coef_"):
             return [None] * targets

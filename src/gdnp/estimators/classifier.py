@@ -1,9 +1,11 @@
-"""``GDNPClassifier``: linear classification, one class against the rest."""
+"""``GDNPClassifier``: linear classification, of several classes by softmax or one against the rest."""
 
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,8 +23,9 @@ from gdnp.design import Rows, RowVector
 from gdnp.estimators.base import LinearEstimator, ScoresSources, Task
 from gdnp.estimators.callbacks import with_callbacks
 from gdnp.estimators.cluster import by_parts
-from gdnp.estimators.sources import encoded, mass_of, reweighed, signs
-from gdnp.losses import Loss, get_loss
+from gdnp.estimators.fitting import Settings
+from gdnp.estimators.sources import encoded, mass_of, renumbered, reweighed, signs
+from gdnp.losses import LogLoss, Loss, Softmax, get_loss
 
 __all__ = ["GDNPClassifier"]
 
@@ -31,8 +34,12 @@ class GDNPClassifier(ScoresSources, ClassifierMixin, LinearEstimator):  # type: 
     """Linear classifier that converges on raw data and says how close it came.
 
     Minimises (1/Σs_i) Σ s_i φ(-y_i (x_iᵀw + b)) + alpha/2 ‖w‖² over w and b in the raw coordinates of X; b is
-    never penalised. ``LogisticRegression``'s C is 1/(alpha n). More than two classes are fitted one against
-    the rest; the curvature is that of each class, the statistics of X are shared.
+    never penalised. ``LogisticRegression``'s C is 1/(alpha n). The log loss of K > 2 classes is multinomial,
+
+        (1/Σs_i) Σ s_i [log Σ_k exp(x_iᵀw_k + b_k) - x_iᵀw_y - b_y] + alpha/2 Σ_k ‖w_k‖²,
+
+    as there, and the w_k sum to zero. Other losses are fitted one class against the rest: the curvature is
+    that of each class, the statistics of X are shared. For the log loss ``OneVsRestClassifier`` does that.
 
     Parameters
     ----------
@@ -54,6 +61,7 @@ class GDNPClassifier(ScoresSources, ClassifierMixin, LinearEstimator):  # type: 
     fit_intercept : bool
     solver : {"auto", "newton", "gdnp", "gdnp_metric", "batch_norm_gd", "weight_norm_gd", "gd", "agd"}
         "auto" is "newton", the production solver; the others are the methods of the paper and its rivals.
+        They move one direction, and do not fit the log loss of more than two classes.
     tol : float
         Relative suboptimality at which the fit is done: proved by a duality gap for "log_loss" with
         alpha > 0, estimated otherwise. ``certificate_`` says which.
@@ -74,16 +82,20 @@ class GDNPClassifier(ScoresSources, ClassifierMixin, LinearEstimator):  # type: 
     Attributes
     ----------
     coef_ : ndarray of shape (1, d) or (K, d)
+        0 for a class of the multinomial loss that no row of positive weight has.
     intercept_ : ndarray of shape (1,) or (K,)
+        For such a class -708, where its probability is 0: there is no finite value.
     classes_ : ndarray of shape (K,)
     direction_ : ndarray of shape (d,) or (K, d)
         w of coef_ = length_ · w with wᵀSw = 1, S the covariance of X.
     length_ : float or ndarray of shape (K,)
         g, the standard deviation of X coef_.
     certificate_ : Certificate, or a tuple of them
-        Status, gap and how it is known; ``gdnp.solvers.Certificate``.
+        Status, gap and how it is known; ``gdnp.solvers.Certificate``. One for each class of those that are
+        fitted one against the rest.
     history_ : dict of str to ndarray
-        ``passes``, ``seconds``, ``objective``, ``gradient_norm``, and ``class`` with more than two classes.
+        ``passes``, ``seconds``, ``objective``, ``gradient_norm``, and ``class`` for classes that are fitted
+        one against the rest.
     n_iter_ : int
         Iterations of the slowest class.
     n_features_in_ : int
@@ -100,6 +112,8 @@ class GDNPClassifier(ScoresSources, ClassifierMixin, LinearEstimator):  # type: 
     """
 
     _target = ("class", "classes")
+    _there: NDArray[np.bool_] | None = None
+    """Of the copy: the classes that some row counts for, where they share one loss."""
 
     def __init__(
         self,
@@ -172,16 +186,48 @@ class GDNPClassifier(ScoresSources, ClassifierMixin, LinearEstimator):  # type: 
             read, labels = self._read(X, y)
             weight = self._weights(sample_weight, read)
             classes, codes = _encode(labels)
-            weight = self._class_weighted(weight, classes, codes, Rows(len(codes), 1))
+            rows = Rows(len(codes), 1)
         else:
             read, make = found.design, partial(_signs, found.design.rows)
             assert found.target is not None
             classes, codes = encoded(found.target, read.rows)
-            weight = self._class_weighted(self._source_weights(found), classes, codes, read.rows)
+            weight, rows = self._source_weights(found), read.rows
+        weight = self._class_weighted(weight, classes, codes, rows)
         self.classes_, self._several = classes, len(classes) > 2
+        if self._several and _is_joint(settings.loss):
+            settings = self._jointly(settings, codes, weight, rows)
+            return Task(settings, read, weight, [lambda: codes])
         codes_of = range(len(classes)) if self._several else [1]
         # each target forgets the codes once it is made
         return Task(settings, read, weight, [make(codes, code) for code in codes_of])
+
+    def _jointly(self, settings: Settings, codes: Any, weight: Any, rows: Rows) -> Settings:
+        """The settings of the multinomial loss; labels are numbered among classes that rows count for."""
+        if settings.solver not in ("auto", "newton"):
+            raise ValueError(
+                "solver must be 'auto' or 'newton' for the log loss of more than two classes. Got "
+                f"{settings.solver!r}: wrap the classifier in sklearn.multiclass.OneVsRestClassifier for it."
+            )
+        if self._checkpoint is not None:
+            raise ValueError(
+                "checkpoint must be None for the log loss of more than two classes, whose steps hang on more "
+                f"than their points. Got {len(self.classes_)} classes; leave it out."
+            )
+        self._several = False  # one loss, one certificate
+        there = rows.total(partial(mass_of, len(self.classes_)), weight, codes)[0] > 0.0
+        self._there = there
+        if not there.all():
+            rows.total(partial(renumbered, np.cumsum(there).astype(np.int16) - 1), writes=(codes,))
+        return replace(settings, loss=Softmax(int(there.sum())))
+
+    def _starts(self, targets: int, features: int) -> list[tuple[FloatArray, Any] | None]:
+        if self._there is None:
+            return super()._starts(targets, features)
+        each = super()._starts(len(self._there), features)
+        if each[0] is None:
+            return [None]
+        known = [pair for pair, there in zip(each, self._there, strict=True) if there and pair is not None]
+        return [(np.array([w for w, _ in known]), np.array([b for _, b in known]))]
 
     def _class_weighted(self, weight: Any, classes: NDArray[Any], codes: Any, rows: Rows) -> Any:
         """The weights of the rows, those of their classes in them; None is 1 for each."""
@@ -208,7 +254,12 @@ class GDNPClassifier(ScoresSources, ClassifierMixin, LinearEstimator):  # type: 
         return made
 
     def _attributes(self, coefs: list[FloatArray], intercepts: list[float]) -> dict[str, Any]:
-        return {**super()._attributes(coefs, intercepts), "classes_": self.classes_}
+        if self._there is not None:  # coefficients of all classes at once
+            placed = [_placed(self._there, *pair) for pair in zip(coefs, intercepts, strict=True)]
+            coefs, intercepts = (list(parts) for parts in zip(*placed, strict=True))
+        known = super()._attributes(coefs, intercepts)
+        known["coef_"] = known["coef_"].reshape(-1, self.n_features_in_)
+        return {**known, "intercept_": known["intercept_"].ravel(), "classes_": self.classes_}
 
     @by_parts
     def decision_function(self, X: Any) -> FloatArray:
@@ -228,10 +279,12 @@ class GDNPClassifier(ScoresSources, ClassifierMixin, LinearEstimator):  # type: 
 
         With p φ'(-s) = (1 - p) φ'(s) at the minimiser of the expected loss, a score s stands for
         p = φ'(s)/(φ'(s) + φ'(-s)): the logistic function for the log loss. A bounded loss has no such p, and
-        φ(s)/(φ(s) + φ(-s)) is used. More than two classes are normalised to sum to one.
+        φ(s)/(φ(s) + φ(-s)) is used. More than two classes are normalised to sum to one; of the multinomial
+        log loss they are exp(s_k)/Σ exp(s).
         """
         scores, odds = self._odds(X)
-        p = np.hstack((expit(-odds), expit(odds))) if odds.shape[1] == 1 else np.exp(_normalised(odds))
+        several = odds.shape[1] > 1
+        p = np.exp(self._log_shares(odds)) if several else np.hstack((expit(-odds), expit(odds)))
         return _led(p.astype(scores.dtype), scores)
 
     @by_parts
@@ -239,7 +292,7 @@ class GDNPClassifier(ScoresSources, ClassifierMixin, LinearEstimator):  # type: 
         """The logarithm of ``predict_proba``, to full relative accuracy also where that is next to 0 or 1."""
         scores, odds = self._odds(X)
         several = odds.shape[1] > 1
-        log_p = _normalised(odds) if several else np.hstack((-_softplus(odds), -_softplus(-odds)))
+        log_p = self._log_shares(odds) if several else np.hstack((-_softplus(odds), -_softplus(-odds)))
         return _led(log_p.astype(scores.dtype), scores)
 
     def _odds(self, X: Any) -> tuple[FloatArray, FloatArray]:
@@ -247,6 +300,14 @@ class GDNPClassifier(ScoresSources, ClassifierMixin, LinearEstimator):  # type: 
         scores = self._decision(X)
         with np.errstate(over="ignore", under="ignore"):
             return scores, get_loss(self.loss).log_odds(scores.astype(np.float64))
+
+    def _log_shares(self, odds: FloatArray) -> FloatArray:
+        """Logarithms of probabilities that sum to one: softmax of scores with one loss, else of each class.
+
+        Models with a certificate for each class are from before the log loss was multinomial.
+        """
+        joint = _is_joint(get_loss(self.loss)) and not isinstance(getattr(self, "certificate_", None), tuple)
+        return _normalised(odds.copy() if joint else -_softplus(-odds))
 
     def sparsify(self) -> GDNPClassifier:
         """Hold ``coef_`` as a sparse matrix: smaller where more than half of it is 0."""
@@ -266,9 +327,24 @@ def _softplus(t: FloatArray) -> FloatArray:
     return np.asarray(np.logaddexp(0.0, t))
 
 
-def _normalised(odds: FloatArray) -> FloatArray:
-    """log p_k/Σp of p = 1/(1 + e^(-odds)): log1p over all but the largest keeps the digits of 1 - p."""
-    log_p = -_softplus(-odds)
+def _is_joint(loss: Loss) -> bool:
+    """Whether more than two classes share one loss."""
+    return type(loss) is LogLoss
+
+
+def _placed(there: NDArray[np.bool_], coef: FloatArray, intercept: Any) -> tuple[FloatArray, Any]:
+    """Coefficients of all classes from those that some row counts for.
+
+    The others have none, and the limit of their intercept is minus infinity. Scores sum to that of the
+    intercepts, so that the largest is at least their mean: the least logarithm below it is p = 0.
+    """
+    W, b = np.zeros((len(there), coef.shape[1])), np.full(len(there), math.log(np.finfo(float).tiny))
+    W[there], b[there] = coef, intercept
+    return W, b
+
+
+def _normalised(log_p: FloatArray) -> FloatArray:
+    """log p_k/Σp, in place: log1p over all but the largest keeps the digits of 1 - p."""
     rows, first = np.arange(len(log_p)), log_p.argmax(axis=1)
     log_p -= log_p[rows, first][:, None]
     others = np.exp(log_p)

@@ -13,11 +13,13 @@ import numpy as np
 from gdnp._typing import FloatArray
 from gdnp.design import DesignMatrix, as_design
 from gdnp.design.block import EPS
-from gdnp.losses import Loss
+from gdnp.losses import Loss, Softmax
 from gdnp.methods import get_method
-from gdnp.newton import Begin, solve
+from gdnp.newton import Begin, Newton, solve
+from gdnp.newton.multinomial import MultinomialNewton
 from gdnp.newton.nonconvex import turned
 from gdnp.newton.preconditioners import Preconditioner
+from gdnp.problem.multinomial import Multinomial
 from gdnp.problem.objective import Objective, Shared
 from gdnp.problem.rank import least
 from gdnp.solvers import Certificate, Progress, Result, Status, run
@@ -44,12 +46,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fitted linear function and how it came about."""
+    """A fitted linear function, or one of each class with a loss of all, and how it came about."""
 
     coef: FloatArray
-    intercept: float
+    intercept: Any
     direction: FloatArray
-    length: float
+    length: Any
     certificate: Certificate
     n_iter: int
     history: dict[str, FloatArray]
@@ -69,9 +71,10 @@ class Data:
         self._weight, self._settings, self._shared = weight, settings, Shared(problems=targets)
 
     def objective(self, target: FloatArray) -> Objective:
-        """The problem for one target: -1 and +1 in classification, numbers in regression."""
+        """The problem for one target: -1 and +1 in classification, numbers in regression, else labels."""
         settings = self._settings
-        return Objective.unchecked(
+        kind = Multinomial if isinstance(settings.loss, Softmax) else Objective
+        return kind.unchecked(
             self.design,
             target,
             self._weight,
@@ -81,18 +84,22 @@ class Data:
             shared=self._shared,
         )
 
-    def constant(self, target: Any) -> float:
-        """The constant prediction that a fit of one target starts from; 0 without an intercept."""
+    def constant(self, target: Any) -> tuple[FloatArray, Any]:
+        """The constant prediction that a fit of one target starts from, and no coefficients."""
+        objective = self.objective(target)
+        if isinstance(objective, Multinomial):
+            return np.zeros((objective.classes, objective.n_features)), objective.constant.x[-1]
         array, s = self.design.rows.array, self._weight
         mean = float(np.average(array(target), weights=None if s is None else array(s)))
-        return self._settings.loss.constant(mean) if self._settings.fit_intercept else 0.0
+        b = self._settings.loss.constant(mean) if self._settings.fit_intercept else 0.0
+        return np.zeros(self.design.n_features), b
 
 
 def fit_one(
     objective: Objective,
     settings: Settings,
     *,
-    start: tuple[FloatArray, float] | None = None,
+    start: tuple[FloatArray, Any] | None = None,
     preconditioner: Preconditioner | None = None,
     rng: np.random.RandomState | None = None,
     monitor: Callable[[Progress], object] | None = None,
@@ -141,15 +148,16 @@ def fit_one(
 def rounded(objective: Objective, fit: Fitted, tol: float) -> Fitted:
     """The fit in float32, as X is, with the certificate of these coefficients."""
     with np.errstate(over="ignore"):
-        coef, intercept = fit.coef.astype(np.float32).astype(np.float64), float(np.float32(fit.intercept))
+        coef = fit.coef.astype(np.float32).astype(np.float64)
+        intercept = np.asarray(fit.intercept, dtype=np.float32).astype(np.float64)[()]
     _check_finite(coef, intercept, "float32")
     there = _certified(objective, tol, (coef, intercept), fit.certificate, fit.floor)
     return replace(fit, coef=coef, intercept=intercept, certificate=there)
 
 
-def _check_finite(coef: FloatArray, intercept: float, kind: str) -> None:
-    bad = np.flatnonzero(~np.isfinite(coef))
-    if len(bad) or not math.isfinite(intercept):
+def _check_finite(coef: FloatArray, intercept: Any, kind: str) -> None:
+    bad = np.flatnonzero(~np.isfinite(np.atleast_2d(coef)).all(axis=0))
+    if len(bad) or not np.isfinite(intercept).all():
         where = f"those of {len(bad)} column(s), the first being {bad[:5].tolist()}"
         where = where if len(bad) else "the intercept"
         raise ValueError(
@@ -179,15 +187,15 @@ def _least(objective: Objective, settings: Settings, found: Result) -> Result:
     assert known is not None
     if objective.alpha > 0.0 or objective.shared.rank_is_known or known.status is not Status.CONVERGED:
         return found
-    coef = least(objective, found.coef)
-    shift = float(objective.column_mean @ (found.coef - coef)) if objective.fit_intercept else 0.0
-    moved = replace(found, coef=coef, intercept=found.intercept + shift)
+    coef = np.apply_along_axis(lambda w: least(objective, w), -1, found.coef)
+    shift = (found.coef - coef) @ objective.column_mean if objective.fit_intercept else 0.0
+    moved = replace(found, coef=coef, intercept=found.intercept + shift)  # type: ignore[arg-type]
     there = _certified(objective, settings.tol, (coef, moved.intercept), known, found.state.floor)
     return replace(moved, certificate=there) if there.status is Status.CONVERGED else found
 
 
 def _certified(
-    objective: Objective, tol: float, solution: tuple[FloatArray, float], known: Certificate, floor: float
+    objective: Objective, tol: float, solution: tuple[FloatArray, Any], known: Certificate, floor: float
 ) -> Certificate:
     """The certificate of raw coefficients, by the bound that the one `known` of others has; one pass."""
     point = objective.on_all_columns(*solution)
@@ -237,7 +245,9 @@ def _best(
     def from_start(begin: Begin | None) -> Result:
         """A run whose history counts from the first start: the ones before took time too."""
         earlier = {"passes": objective.cost.passes - passes, "seconds": time.perf_counter() - clock}
-        found = solve(objective, tol=settings.tol, max_iter=settings.max_iter, begin=begin, callback=monitor)
+        kind = MultinomialNewton if isinstance(objective, Multinomial) else Newton
+        limits = {"tol": settings.tol, "max_iter": settings.max_iter}
+        found = solve(objective, **limits, begin=begin, callback=monitor, kind=kind)  # type: ignore[arg-type]
         history = {name: column + earlier.get(name, 0.0) for name, column in found.history.items()}
         return replace(found, history=history)
 

@@ -25,7 +25,7 @@ def signs(code: int, codes: NDArray[Any], out: FloatArray) -> list[Any]:
     return []
 
 
-def _renumbered(rank: NDArray[np.int16], codes: NDArray[np.int16]) -> list[Any]:
+def renumbered(rank: NDArray[np.int16], codes: NDArray[Any]) -> list[Any]:
     """See ``Rows.total``: the rank of each code, in place."""
     codes[:] = rank[codes]
     return []
@@ -72,7 +72,7 @@ def encoded(values: Any, rows: Rows) -> tuple[NDArray[Any], RowVector]:
     codes = _filled(values, "y", rows, np.int16, numbered)
     classes = np.array(list(known))
     order = np.argsort(classes, kind="stable")
-    rows.total(partial(_renumbered, np.argsort(order).astype(np.int16)), writes=(codes,))
+    rows.total(partial(renumbered, np.argsort(order).astype(np.int16)), writes=(codes,))
     return classes[order], codes
 
 

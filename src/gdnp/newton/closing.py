@@ -10,7 +10,7 @@ import numpy as np
 from gdnp.newton.preconditioners import Event, Seen, cost_of_matrix, cost_of_sharper, next_stage
 from gdnp.newton.primal_dual import is_bounded_in_slope, iterated, left_after
 from gdnp.newton.search import LITTLE, downhill, step_along
-from gdnp.newton.state import NewtonState, renewed
+from gdnp.newton.state import CertifiedState, NewtonState, renewed
 from gdnp.problem.points import DataPoint, Direction
 from gdnp.solvers.certificates import duality_gap, estimated_gap, gap_of_step, provable
 from gdnp.solvers.conjugate import NewtonStep, advanced, exact_step, newton_step, still
@@ -19,7 +19,7 @@ from gdnp.solvers.rounding import margin_rounding, risen, value_above
 from gdnp.solvers.separation import leaves_open
 from gdnp.solvers.state import ROUNDING, GapKind, Status, replace
 
-__all__ = ["closed", "is_one_system", "out_of_iterations", "solved", "stopped"]
+__all__ = ["closed", "enough_of", "is_one_system", "out_of_iterations", "solved", "stopped"]
 
 TINY = 1 << 12
 """Entries of X below which a further Newton step is not worth saving."""
@@ -53,7 +53,7 @@ def solved(state: NewtonState, tol: float) -> NewtonState:
         return closed(state, tol)
     newton = still(state.point, precondition) if state.newton is None else state.newton
     curvature = problem.curvature(state.point.margins)
-    newton = advanced(problem, curvature, newton, precondition, _enough(state, tol))
+    newton = advanced(problem, curvature, newton, precondition, enough_of(state, tol))
     if not newton.ended and newton.iterations < np.clip(
         cost_of_sharper(state.facts, state.stage), SHORTEST, LONGEST_QUADRATIC
     ):
@@ -134,13 +134,13 @@ def _gap_at(state: NewtonState, last: Last) -> float:
     return max(last.gap, value_above(state.point, last.point.value - last.gap))
 
 
-def _enough(state: NewtonState, tol: float) -> Callable[[NewtonStep], bool]:
+def enough_of(state: CertifiedState, tol: float) -> Callable[[NewtonStep], bool]:
     """When conjugate gradients have gone far enough."""
     value, ridge = state.point.value, state.problem.coordinates.ridge
 
     def proving(newton: NewtonStep) -> bool:
         residual = newton.residual[:-1]
-        left = 0.5 * float(residual @ (residual / ridge))
+        left = 0.5 * float(np.vdot(residual, (residual.T / ridge).T))
         return left <= RESIDUAL * tol * state.scale(value - newton.decrement)
 
     inexact = INEXACT if tol > 0.0 else ROUNDING
@@ -148,7 +148,7 @@ def _enough(state: NewtonState, tol: float) -> Callable[[NewtonStep], bool]:
     def solving(newton: NewtonStep) -> bool:
         if newton.gain > inexact * newton.decrement:  # slow directions show in what the next one gains
             return False
-        left = float(newton.residual @ state.preconditioner.solve(newton.residual))
+        left = float(np.vdot(newton.residual, state.preconditioner.solve(newton.residual)))
         return left <= inexact * newton.decrement * min(newton.least, 1.0)
 
     return proving if provable(state.problem) else solving
@@ -169,7 +169,7 @@ def _last(state: NewtonState, tol: float, newton: NewtonStep | None = None) -> L
             point,
             problem.curvature(point.margins),
             state.memory.solve,
-            _enough(state, tol),
+            enough_of(state, tol),
             int(np.clip(cost_of_matrix(state.facts, state.stage), SHORTEST, LONGEST)),
         )
     if provable(problem):

@@ -59,7 +59,7 @@ from gdnp.solvers.rounding import margin_error, value_above
 from gdnp.solvers.separation import all_apart
 from gdnp.solvers.state import ROUNDING, Certificate, Measured, Method, Status, parted, replace
 
-__all__ = ["Newton", "newton", "solve"]
+__all__ = ["Newton", "newton", "rounding_of_targets", "solve"]
 
 BASIN = 7e-6
 """Decrease in sight, in units of f, from which a last step is tried."""
@@ -139,7 +139,7 @@ class Newton(Method):
             point=point,
             problem=problem,
             facts=facts,
-            floor=_rounding_of_targets(constant),
+            floor=rounding_of_targets(constant),
             preconditioner=preconditioner,
             stage=next_stage(facts, stage, seen_of(preconditioner, event)),
             memory=Memory.sized(preconditioner.solve, facts.d, facts.entries),
@@ -374,16 +374,15 @@ def _is_astray(state: NewtonState, seen: tuple[float, ...]) -> bool:
     return last and len(seen) == 2 and seen[1] >= seen[0]
 
 
-def _rounding_of_targets(constant: DataPoint) -> float:
+def rounding_of_targets(constant: DataPoint) -> float:
     """f below which there is only rounding of the targets."""
     loss = constant.objective.loss
-    missed = np.array(
-        [EPS ** (2 / 3) * constant.intercept]
-    )  # residuals from which 1e-8 of f can still be told
+    # Residuals from which 1e-8 of f can still be told.
+    missed = EPS ** (2 / 3) * np.atleast_1d(constant.x[-1])
     if loss.task == "regression":
         return max(INTERPOLATED * constant.value, float(loss.value(missed)[0]))
     most = loss.max_curvature if math.isfinite(loss.max_curvature) else 0.0
-    return max(INTERPOLATED * constant.value, 0.5 * most * float(missed[0]) ** 2)
+    return max(INTERPOLATED * constant.value, 0.5 * most * float(missed @ missed))
 
 
 def newton(*, tol: float = 1e-8, prove: bool = True) -> Newton:
@@ -402,7 +401,8 @@ def solve(
     begin: Begin | None = None,
     prove: bool = True,
     callback: Callable[[Progress], object] | None = None,
+    kind: type[Newton] = Newton,
 ) -> Result:
-    """``newton`` in the loop, without the lengths of a history."""
-    method = Newton(prove=prove, begin=begin)
+    """``newton`` in the loop, or another `kind` of it, without the lengths of a history."""
+    method = kind(prove=prove, begin=begin)
     return run(objective, method, max_iter=max_iter, tol=tol, callback=callback, lengths=False)

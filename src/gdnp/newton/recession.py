@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from gdnp._typing import FloatArray
-from gdnp.newton.state import NewtonState
+from gdnp.newton.state import CertifiedState, NewtonState
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import Direction
 from gdnp.solvers.loop import Result
@@ -24,6 +24,8 @@ from gdnp.solvers.separation import separation, shortest
 from gdnp.solvers.state import ROUNDING, Status, replace
 
 __all__ = ["columns_of", "with_separation", "without_minimiser"]
+
+S = TypeVar("S", bound=CertifiedState)
 
 
 def with_separation(state: NewtonState, tol: float, solve: Callable[[Objective], Result]) -> NewtonState:
@@ -68,8 +70,8 @@ def with_separation(state: NewtonState, tol: float, solve: Callable[[Objective],
 
 
 def without_minimiser(
-    state: NewtonState, kind: Literal["complete", "partial"], gap: float, columns: tuple[int, ...]
-) -> NewtonState:
+    state: S, kind: Literal["complete", "partial"], gap: float, columns: tuple[int, ...]
+) -> S:
     """The state ended, with what is known of the directions along which f falls for ever."""
     ended = state.ended(Status.LENGTH_DIVERGES, gap, "newton_decrement")
     assert ended.known is not None

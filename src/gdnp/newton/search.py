@@ -124,7 +124,7 @@ def step_along(point: DataPoint, direction: Direction, slope: float) -> DataPoin
 
 def will_do(new: DataPoint, old: DataPoint, p: FloatArray, slope: float) -> bool:
     """Whether f falls enough in the whole step p, and some of its slope is gone: then it needs no search."""
-    left = abs(float(new.x_gradient @ p))
+    left = abs(float(np.vdot(new.x_gradient, p)))
     return new.value <= old.value + DECREASE * slope and left <= WOLFE * abs(slope)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from gdnp.solvers.conjugate import NewtonStep
 from gdnp.solvers.rounding import LAST_DIGITS, margin_rounding
 from gdnp.solvers.state import Certificate, GapKind, State, Status, replace
 
-__all__ = ["Begin", "NewtonState", "renewed"]
+__all__ = ["Begin", "CertifiedState", "NewtonState", "renewed"]
 
 DAMPING = 1e-4
 """The multiple of the identity that makes a step safe where that of H is not; the next and last is 1."""
@@ -44,19 +45,81 @@ class Begin:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NewtonState(State):
-    """Everything that moves.
+class CertifiedState(State):
+    """What a run has that ends with a certificate.
 
     Attributes
     ----------
     problem : Objective
         In standardised coordinates; never changes.
-    facts : Facts
-        What the choice of preconditioners depends on; never changes.
     floor : float
         f below which there is only rounding of the targets; never changes.
     preconditioner : Preconditioner
         H.
+    iteration : int
+    status : Status or None
+        How the run ended.
+    known : Certificate or None
+        With the status.
+    """
+
+    point: DataPoint
+    problem: Objective
+    floor: float
+    preconditioner: Preconditioner
+    iteration: int = 0
+    status: Status | None = None
+    known: Certificate | None = None
+
+    def scale(self, value: float) -> float:
+        """What suboptimality is relative to."""
+        return max(value, self.floor)
+
+    def within(self, gap: float, tol: float) -> bool:
+        """Whether a gap at the point is within a relative tolerance."""
+        gap = self.known_gap(gap)
+        return gap <= tol * self.scale(self.point.value - gap)
+
+    def known_gap(self, gap: float) -> float:
+        """A gap, or as much of it as two values of f can tell."""
+        return max(gap, LAST_DIGITS * self.point.value)
+
+    def ended(self, status: Status, gap: float, kind: GapKind, smallest: float | None = None) -> Self:
+        """The state at the point that is returned, with its certificate."""
+        point, loss, x = self.point, self.problem.loss, self.problem.returned(self.point.x)
+        if not np.array_equal(x, point.x):
+            before, point = point.value, self.problem.point(x)
+            gap += max(point.value - before, 0.0)
+        f = point.value
+        if self.problem.coordinates.combinations is not None:
+            # Columns that others make up, but for rounding, change f, and the best, in the first order.
+            there = self.problem.on_all_columns(*self.problem.raw(point.x))
+            rounding, f = margin_rounding(there.objective, there.x, EPS / len(x)), there.value
+            gap += 2.0 * abs(f - point.value) + there.steepness * rounding + LAST_DIGITS * f
+        gap = self.known_gap(gap)
+        g = point.x_gradient
+        square = float(np.vdot(g, self.preconditioner.solve(g)))
+        norm = math.sqrt(square) if 0.0 < square < math.inf else 0.0
+        best = self.scale(point.value - gap)
+        relative = 0.0 if gap <= 0.0 else gap / best if best > 0.0 else math.inf
+        if not math.isfinite(point.value):
+            status, relative = Status.NON_FINITE, math.inf
+        error = point.error if loss.task == "classification" else None
+        smoothing = None
+        if error is not None and not loss.convex:
+            smoothing = point.value - self.problem.penalty(point.x) - error
+        certificate = Certificate(status, relative, norm, kind, f, smallest, error, smoothing)
+        return replace(self, point=point, status=status, known=certificate)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewtonState(CertifiedState):
+    """Everything that moves.
+
+    Attributes
+    ----------
+    facts : Facts
+        What the choice of preconditioners depends on; never changes.
     stage : Stage
         Where in the sequence of preconditioners the next one is.
     memory : Memory
@@ -87,18 +150,9 @@ class NewtonState(State):
         The passes that H took there, 0 where its next step takes another H.
     exact : DataPoint or None
         Where ∇²f is H, all rows being in it.
-    iteration : int
-    status : Status or None
-        How the run ended.
-    known : Certificate or None
-        With the status.
     """
 
-    point: DataPoint
-    problem: Objective
     facts: Facts
-    floor: float
-    preconditioner: Preconditioner
     stage: Stage
     memory: Memory
     fresh: bool = False
@@ -114,9 +168,6 @@ class NewtonState(State):
     gap: float = math.inf
     spare: float = 0.0
     exact: DataPoint | None = None
-    iteration: int = 0
-    status: Status | None = None
-    known: Certificate | None = None
 
     @cached_property
     def direction(self) -> FloatArray:
@@ -132,46 +183,6 @@ class NewtonState(State):
     def decrement(self) -> float:
         """-½ ∇fᵀp, the decrease in sight; 0 where it is not positive."""
         return -0.5 * self.slope if self.slope <= 0.0 else 0.0
-
-    def scale(self, value: float) -> float:
-        """What suboptimality is relative to."""
-        return max(value, self.floor)
-
-    def within(self, gap: float, tol: float) -> bool:
-        """Whether a gap at the point is within a relative tolerance."""
-        gap = self.known_gap(gap)
-        return gap <= tol * self.scale(self.point.value - gap)
-
-    def known_gap(self, gap: float) -> float:
-        """A gap, or as much of it as two values of f can tell."""
-        return max(gap, LAST_DIGITS * self.point.value)
-
-    def ended(self, status: Status, gap: float, kind: GapKind, smallest: float | None = None) -> NewtonState:
-        """The state at the point that is returned, with its certificate."""
-        point, loss, x = self.point, self.problem.loss, self.problem.returned(self.point.x)
-        if not np.array_equal(x, point.x):
-            before, point = point.value, self.problem.point(x)
-            gap += max(point.value - before, 0.0)
-        f = point.value
-        if self.problem.coordinates.combinations is not None:
-            # Columns that others make up, but for rounding, change f, and the best, in the first order.
-            there = self.problem.on_all_columns(*self.problem.raw(point.x))
-            rounding, f = margin_rounding(there.objective, there.x, EPS / len(x)), there.value
-            gap += 2.0 * abs(f - point.value) + there.steepness * rounding + LAST_DIGITS * f
-        gap = self.known_gap(gap)
-        g = point.x_gradient
-        square = float(g @ self.preconditioner.solve(g))
-        norm = math.sqrt(square) if 0.0 < square < math.inf else 0.0
-        best = self.scale(point.value - gap)
-        relative = 0.0 if gap <= 0.0 else gap / best if best > 0.0 else math.inf
-        if not math.isfinite(point.value):
-            status, relative = Status.NON_FINITE, math.inf
-        error = point.error if loss.task == "classification" else None
-        smoothing = None
-        if error is not None and not loss.convex:
-            smoothing = point.value - self.problem.penalty(point.x) - error
-        certificate = Certificate(status, relative, norm, kind, f, smallest, error, smoothing)
-        return replace(self, point=point, status=status, known=certificate)
 
 
 def renewed(state: NewtonState, event: Event) -> NewtonState | None:

@@ -20,11 +20,11 @@ from gdnp.paper.runner.experiment import (
     redraw,
     reproduce,
 )
-from gdnp.paper.section44.experiment import Section44
 from gdnp.paper.table1.experiment import Table1
 from gdnp.store import Part, Store, StoreError
 
 __all__ = [
+    "ALIASES",
     "EXPERIMENTS",
     "Experiment",
     "OptionError",
@@ -41,6 +41,7 @@ __all__ = [
 ]
 
 EXPERIMENTS: dict[str, Experiment] = {
-    experiment.name: experiment
-    for experiment in (Figure1(), Figure2(), Section44(), Table1(), Figure3(), Theorems())
+    experiment.name: experiment for experiment in (Figure1(), Figure2(), Table1(), Figure3(), Theorems())
 }
+ALIASES = {"section44": "figure2"}
+"""Other names of the same: Figure 2 is drawn from the runs of section 4.4."""

@@ -149,8 +149,9 @@ class Empirical:
         self.design.map("margins", Affine(*self.outward(p)), reads=(self.sigma, None), writes=(slope,))
         return slope
 
-    def hessian_product(self, curvature: RowVector, p: FloatArray, slope: RowVector) -> FloatArray:
+    def hessian_product(self, curvature: RowVector, p: FloatArray, slope: RowVector | None) -> FloatArray:
         """∇²f p for curvature = s φ''; writes the derivative of the margins along p to `slope`; one pass."""
+        assert slope is not None  # only of several scores in a row it is made later
         self.cost.charge(1.0)
         product, total = self.design.map(
             "hessian",

@@ -250,14 +250,17 @@ class DataLine:
         return np.array(self._expansions(tuple((float(t), float(c)) for t, c in np.asarray(steps))))
 
     def _expansions(self, steps: tuple[tuple[float, float], ...]) -> list[Expansion]:
-        o, second = self.origin.objective, None if self.second is None else self.second.slope
-        kernel = Expand(o.loss, steps)
-        found = o.design.rows.total(kernel, self.origin.margins, self.first.slope, second, o.weight)
-        expansions = []
+        o, found, expansions = self.origin.objective, self._sums(steps), []
         for k, step in enumerate(steps):
             sums, ridge = found[6 * k : 6 * k + 6], self._ridge(*step)
             expansions.append(Expansion(*(o.share * a + b for a, b in zip(sums, ridge, strict=True))))
         return expansions
+
+    def _sums(self, steps: tuple[tuple[float, float], ...]) -> list[Any]:
+        """Six for each step, without the ridge."""
+        o, second = self.origin.objective, None if self.second is None else self.second.slope
+        kernel = Expand(o.loss, steps)
+        return o.design.rows.total(kernel, self.origin.margins, self.first.slope, second, o.weight)
 
     def _ridge(self, t: float, c: float) -> tuple[float, ...]:
         half, (xp, xu), ((pp, pu), (_, uu)) = self._ridge_at
@@ -275,7 +278,7 @@ class DataLine:
         if c != 0.0 and self.second is not None:
             terms.append((c, self.second.slope))
             x = x + c * self.second.x
-        return DataPoint(origin.objective, x, origin.objective.design.rows.combine(*terms))
+        return type(origin)(origin.objective, x, origin.objective.design.rows.combine(*terms))
 
 
 def length_direction(point: DataPoint) -> Direction:

@@ -180,7 +180,7 @@ def estimated_gap(problem: Objective, point: DataPoint, newton: NewtonStep, prec
     if newton.slope is not None:
         bend = point.along(Direction(newton.step, newton.slope)).expansion(0.0).f_tt
         lost = max(2.0 * newton.decrement / bend, 1.0) if bend > 0.0 else math.inf
-    square = max(float(gradient @ precondition(gradient)), 0.0)
+    square = max(float(np.vdot(gradient, precondition(gradient))), 0.0)
     square *= 2.0 / min(newton.least, 1.0) if newton.least > 0.0 else math.inf
     square *= lost * lost * lost * lost  # a power would raise where it overflows
     square = square if gradient.any() else 0.0  # H of nothing makes NaN of 0

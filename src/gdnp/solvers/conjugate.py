@@ -26,7 +26,7 @@ class NewtonStep:
 
     Attributes
     ----------
-    step : ndarray of shape (d + 1,)
+    step : ndarray of shape (d + 1,) or (d + 1, K)
         δ.
     slope : RowVector of shape (n,) or None
         The change of the margins along δ; None at δ = 0.
@@ -72,7 +72,7 @@ def still(point: DataPoint, precondition: Solve) -> NewtonStep:
     """δ = 0 at a point."""
     gradient = point.x_gradient
     z = precondition(gradient)
-    square = float(gradient @ z)
+    square = float(np.vdot(gradient, z))
     return NewtonStep(np.zeros_like(gradient), None, gradient, 0.0, -z, square, square, size=square)
 
 
@@ -92,7 +92,7 @@ def advanced(
     precondition: Solve,
     enough: Callable[[NewtonStep], bool],
 ) -> NewtonStep:
-    """One iteration on; one pass over X.
+    """One iteration on; one pass over X. Of x with K columns the slope is left to be made at the end.
 
     Parameters
     ----------
@@ -106,17 +106,20 @@ def advanced(
         Whether a step will do.
     """
     rows, p = problem.design.rows, state.direction
-    slope = rows.empty()
+    slope = rows.empty() if p.ndim == 1 else None
     product = problem.hessian_product(curvature, p, slope)
-    bend = float(p @ product)
+    bend = float(np.vdot(p, product))
     count = state.iterations + 1
-    known = bend > ROUNDING * float(np.abs(p) @ np.abs(product))  # else it is rounding, or negative
+    # Else it is rounding, or negative.
+    known = bend > ROUNDING * float(np.vdot(np.abs(p), np.abs(product)))
     if not (known and state.size > 0.0):
         return replace(state, iterations=count, ended=True, escape=p if bend < 0.0 else None)
     a = state.square / bend
-    x, residual = daxpy(p, state.step.copy(), a=a), daxpy(product, state.residual.copy(), a=a)
-    terms = [(a, slope)] if state.slope is None else [(a, slope), (1.0, state.slope)]
-    moved = rows.combine(*terms, out=slope)
+    x, residual = _moved(state.step, a, p), _moved(state.residual, a, product)
+    moved = None
+    if slope is not None:
+        terms = [(a, slope)] if state.slope is None else [(a, slope), (1.0, state.slope)]
+        moved = rows.combine(*terms, out=slope)
     # -½ ∇fᵀδ would lose digits with the residuals' orthogonality
     gain = 0.5 * a * state.square
     least = min(state.least, bend / state.size)
@@ -125,7 +128,7 @@ def advanced(
     if enough(made):
         return replace(made, ended=True)
     z = precondition(residual)
-    square = float(residual @ z)
+    square = float(np.vdot(residual, z))
     turn = square / state.square
     ended = not square > ROUNDING * ROUNDING * state.first  # more would only stir up rounding
     size = square + turn * turn * state.size  # the residual is orthogonal to p
@@ -145,3 +148,8 @@ def newton_step(
     while not state.ended and state.iterations < max_iter:
         state = advanced(problem, curvature, state, precondition, enough)
     return state
+
+
+def _moved(x: FloatArray, a: float, p: FloatArray) -> FloatArray:
+    """x + a p."""
+    return np.asarray(daxpy(p.ravel(), x.flatten(), a=a).reshape(x.shape))

@@ -212,16 +212,17 @@ class _Records:
             length = length if self.lengths else method.length_of(objective, state)
             if status is None:
                 status = method.unfinished(objective, state)
-            if not (np.isfinite(coef).all() and math.isfinite(intercept)):
+            if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
                 status = Status.NON_FINITE  # beyond float64 in the units of raw columns
         names = *COLUMNS, *objective.cost.read
         history = dict(zip(names, np.array(self.rows).T.copy(), strict=True))
         if not self.lengths:
             del history["length"]
+        unit = np.asarray(length)[..., None]
         return Result(
             coef=coef,
             intercept=intercept,
-            direction=coef / length if length > 0.0 else np.zeros_like(coef),
+            direction=np.divide(coef, unit, out=np.zeros_like(coef), where=unit > 0.0),
             length=length,
             objective=value,
             gradient_norm=gradient_norm,

@@ -23,7 +23,7 @@ def margin_error(
 ) -> float:
     """A bound of the root mean square of margins at x less those of (coef, intercept) in exact arithmetic.
 
-    The rounding of a margin itself is left out.
+    The rounding of a margin itself is left out. Of K columns, x of shape (d + 1, K), it is that of rows.
 
     Parameters
     ----------
@@ -35,6 +35,9 @@ def margin_error(
     careful : bool
         Whether margins come from long doubles, and from the b that is returned.
     """
+    if x.ndim > 1:
+        columns = zip(x.T, coef, np.ravel(intercept), strict=True)
+        return math.hypot(*(margin_error(problem, v, w, float(b), careful) for v, w, b in columns))
     change, sd = np.abs(problem.from_raw(coef, intercept) - x), problem.coordinates.spread
     far = float(np.abs(problem.design.offset) @ np.abs(problem.outward(x)[0] * problem.design.factor))
     wrong = float(change[:-1] @ sd) + LONG * len(x) * far + (0.0 if careful else float(change[-1]))
@@ -45,8 +48,8 @@ def margin_error(
 
 def margin_rounding(problem: Empirical, x: FloatArray, unit: float = EPS) -> float:
     """A bound of the root mean square of what rounding does to margins that are computed at x."""
-    products = len(x) * float(np.abs(x[:-1]) @ problem.coordinates.spread)
-    return float(unit * (products + 2.0 * abs(problem.outward(x)[1])))
+    products = len(x) * (np.abs(x[:-1]).T @ problem.coordinates.spread)
+    return float(unit * np.linalg.norm(products + 2.0 * np.abs(problem.outward(x)[1])))
 
 
 def risen(point: DataPoint, wrong: float, value: float | None = None) -> float:

@@ -34,6 +34,12 @@ def _half_rayleigh(u, metric, w):
     return 0.5 * (w + RAYLEIGH(u, metric, w))
 
 
+def _one_step(model, loss, *, direction, length, other):
+    from gdnp.nn.groups import param_groups
+
+    return param_groups(model, loss, direction=direction, length=direction, other=other)
+
+
 def _from_the_output(*arguments, **named):
     from gdnp.nn.dependency import cross_dependency
 
@@ -76,6 +82,7 @@ MUTANTS = {
     "starts of one scale": [(cells, "starts_of", lambda d, scale, *rest: STARTS(d, "unit", *rest))],
     "softplus for the sigmoid": [(experiments, "LOSS", "log_loss")],
     "layers counted from the output": [("gdnp.nn", "cross_dependency", _from_the_output)],
+    "one step for direction and length": [("gdnp.nn", "param_groups", _one_step)],
     "one step on g for ten": [(experiments, "_inner", lambda spec, inner: INNER(spec, 1))],
 }
 """What each replaces: (where, name, wrong code), an attribute or an entry."""
@@ -120,6 +127,6 @@ def test_every_race_rate_and_bound_has_a_mutant():
         eq-14 theorem-1 theorem-1-order eq-18 eq-19 theorem-2 theorem-3 eq-22 algorithm-3 gdnp-iterates
         gdnp-metric-one-step direction-loss-independent algorithm-2-one-sweep gaussian-linear-rate
         sigmoid-linear-rate bn-wn-like-gd gdnp-against-gd gdnp-against-bn-wn gdnp-against-agd
-        steps-in-w-matter
+        steps-in-w-matter separate-steps
     """
     assert [name for name in judged.split() if not CLAIMS[name].mutants] == []

@@ -102,3 +102,21 @@ def test_a_measurement_is_read_back():
     found = judge(2.0, 1.0, "seen.", otherwise=Verdict.HOLDS_WITH_CORRECTION, counterexample="there.")
     assert found.plain["verdict"] == "HOLDS WITH CORRECTION"
     assert Measurement.read({**found.plain, "id": "of a claim"}) == found
+
+
+def test_every_statement_has_a_check_in_the_order_of_the_paper():
+    """But for one that judges curves of a run of hours, where those are not kept."""
+    kept = [name for name in registry.STATEMENTS if name in CLAIMS]
+    assert kept == list(CLAIMS)
+    assert set(registry.STATEMENTS) - set(kept) <= {"figure-3-downstream"}
+    for name, claim in CLAIMS.items():
+        about = registry.STATEMENTS[name]
+        assert (claim.statement, claim.source, claim.scope) == tuple(
+            about[key] for key in ("statement", "source", "scope")
+        )
+        assert set(about) <= {"statement", "source", "section", "scope", "recorded", "mutants"}
+
+
+def test_a_check_without_a_statement_is_refused():
+    with pytest.raises(KeyError, match="no-such-statement"):
+        registry.check("no-such-statement")

@@ -1,84 +1,110 @@
-"""The summary of Figure 2 follows from the curves."""
+"""The summary of Figure 2 follows from the runs: every cell has a verdict, every panel its numbers."""
 
 import numpy as np
 import pytest
 
-from gdnp.paper import Store
-from gdnp.paper.figure2.race import RACERS
-from gdnp.paper.figure2.summary import _reached, panels
+from gdnp.paper.figure2.summary import reached
+from gdnp.paper.runner.cells import METHODS, RACERS, part_name
 from paper_problems import FIGURE2 as TINY
 from paper_problems import saved
 
 
 @pytest.fixture(scope="module")
-def results(figure2):
-    return saved(TINY, figure2)[1]
+def found(figure2):
+    return saved(TINY, figure2)
 
 
-def test_summary_follows_from_the_curves(figure2, results):
+def test_every_cell_has_a_verdict_for_every_rival(figure2):
+    cells = figure2.summary["cells"]
+    assert len(cells) == 2 * 2 * 3 * 2 * 2  # data, losses, scales, h, tunings
+    for rival, counts in figure2.summary["counts"].items():
+        assert sum(counts.values()) == len(cells)
+        assert counts["faster"] == sum(cell["against"][rival] == "faster" for cell in cells)
+    assert len({cell["label"] for cell in cells}) == len(cells)
+
+
+def test_verdicts_follow_from_the_runs(figure2, found):
+    settings, results = found
+    data = {("(4, 0.5)"): settings["data"][0], "(4, 0.5) sample": settings["data"][1]}
+    for cell in figure2.summary["cells"]:
+        for name in RACERS:
+            runs = results[part_name(data[cell["data"]], cell["loss"], cell["scale"], name, cell["h"])]
+            ends = np.asarray(runs[cell["tuning"]])[-1]
+            assert cell["means"][name] == pytest.approx(np.exp(np.log(ends).mean()), rel=1e-12)
+        assert cell["means"][cell["first"]] == min(cell["means"][name] for name in RACERS)
+        ratio = cell["means"]["gdnp_inner"] / cell["means"]["gd"]
+        word = "faster" if ratio < 1.0 / 1.2 else "slower" if ratio > 1.2 else "level"
+        assert cell["against"]["GD"] == word
+
+
+def test_panels_follow_from_the_curves(figure2, found):
+    settings, results = found
     softplus, sigmoid = figure2.summary["panels"]
-    assert (softplus["quantity"], sigmoid["quantity"]) == ("suboptimality", "gradient norm")
-    f = np.array([results[f"gaussian/log_loss/agd/start-{k}"]["curves"]["objective"] for k in range(3)])
-    gap = f - results["gaussian/log_loss/reference"]["objective"]
-    assert (gap > 0.0).all()
+    run = results[part_name(settings["data"][1], "log_loss", "unit", "agd", "stein")]
+    gap = np.array(run["objective"]) - results["(4, 0.5) sample/facts"]["minimum"]
+    np.testing.assert_allclose(gap, run["best"], rtol=1e-9)
     entry = softplus["methods"]["agd"]
-    assert entry["final"]["measure"] == pytest.approx(np.median(gap[:, -1]))
-    hits = [np.flatnonzero(row <= 1e-2) for row in gap]
+    assert entry["final"]["measure"] == pytest.approx(np.median(gap[-1]))
+    hits = [np.flatnonzero(row <= 1e-2) for row in gap.T]
     expected = sorted(hit[0] if hit.size else np.inf for hit in hits)[1]
-    assert (entry["iterations_to"]["1e-02"]["median"] or np.inf) == expected
-    finals = {name: entry["final"]["objective"] for name, entry in sigmoid["methods"].items()}
-    assert sigmoid["ordering"]["final_objective"] == sorted(finals, key=finals.__getitem__)
-    assert sigmoid["best_objective"] <= min(finals.values())
+    assert (entry["iterations_to"]["1e-02"] or np.inf) == expected
+    assert entry["passes_to"]["1e-02"] == expected + 1  # gradient descent: one at the start, one a step
+    finals = [entry["final"]["objective"] for entry in sigmoid["methods"].values()]
+    assert sigmoid["best_objective"] <= min(finals)
 
 
 @pytest.mark.parametrize(
-    ("measure", "median", "mean", "runs"),
+    ("measure", "median"),
     [
-        ([[3, 1, 0], [3, 3, 0], [3, 0, 3]], 1.0, 4 / 3, 3),  # the first time counts, not the last
-        ([[3, 3, 3], [3, 3, 3], [3, 0, 3]], None, None, 1),
-        ([[3, 1, 0], [3, 3, 3]], None, None, 1),
-        ([[0, 3, 3]], 0.0, 0.0, 1),
+        ([[3, 1, 0], [3, 3, 0], [3, 0, 3]], 1.0),  # the first time counts, not the last
+        ([[3, 3, 3], [3, 3, 3], [3, 0, 3]], None),
+        ([[3, 1, 0], [3, 3, 3]], None),
+        ([[0, 3, 3]], 0.0),
     ],
 )
-def test_reached(measure, median, mean, runs):
-    counts = np.broadcast_to(np.arange(3.0), np.shape(measure))
-    assert _reached(np.array(measure, dtype=float), 1.0, counts) == {
-        "median": median,
-        "mean": mean,
-        "runs": runs,
-    }
+def test_reached(measure, median):
+    runs = np.array(measure, dtype=float).T
+    assert reached(runs, 1.0, np.broadcast_to(np.arange(3.0)[:, None], runs.shape)) == median
 
 
-def test_findings_state_who_is_ahead_as_measured(figure2):
+def test_sentences_say_who_is_ahead_as_measured(figure2):
     for panel in figure2.summary["panels"]:
-        ends = {name: entry["final"]["objective"] for name, entry in panel["methods"].items()}
-        for rival, label in (("gd_safe", "GD (safe step)"), ("agd", "AGD with a tuned step")):
-            word = "ahead of" if ends["gdnp_inner"] < ends[rival] else "behind"
-            expected = f"GDNP (inner steps) ends {word} {label} after the same iterations"
-            assert any(sentence.startswith(expected) for sentence in panel["findings"])
+        cells = [
+            cell
+            for cell in figure2.summary["cells"]
+            if cell["label"].startswith(panel["label"]) and cell["data"] == "(4, 0.5) sample"
+        ]
+        faster = sum(cell["against"]["AGD"] == "faster" for cell in cells)
+        expected = f"GDNP after 100 iterations against AGD, in {len(cells)} cells: faster in {faster},"
+        assert any(sentence.startswith(expected) for sentence in panel["findings"])
+        target = {"log_loss": "1e-04", "sigmoid": "1e-02"}[panel["loss"]]
+        counts = {e["label"]: e["iterations_to"][target] for e in panel["methods"].values()}
+        there = sorted((count, label) for label, count in counts.items() if count is not None)
+        (ranking,) = (s for s in panel["findings"] if s.startswith("Iterations to"))
+        assert "; ".join(f"{label} {count:.4g}" for count, label in there) in ranking
 
 
-def test_run_that_ends_early_stays_where_it_was(figure2, results):
-    store = Store(figure2.directory)
-    for panel in panels(store.settings, results):
-        assert all(curve.shape == (3, 13) for curves in panel.curves.values() for curve in curves.values())
-        ended = panel.curves["two_step"]["objective"]
-        assert (ended[:, 2:] == ended[:, 1:2]).all()
+def test_a_method_that_a_small_gradient_flatters_is_named(figure2):
+    sigmoid = figure2.summary["panels"][1]
+    ends = {e["label"]: e["final"] for e in sigmoid["methods"].values()}
+    best = min(ends.values(), key=lambda end: end["objective"])
+    misled = [
+        label
+        for label, end in ends.items()
+        if end["objective"] > 1.05 * best["objective"] and end["gradient_norm"] < best["gradient_norm"]
+    ]
+    said = [s for s in sigmoid["findings"] if s.startswith("A small gradient")]
+    assert bool(said) == bool(misled)
+    assert all(f"{label} (gradient norm" in said[0] for label in misled)
+    assert any(s.startswith("Final lengths in S (median): GD ") for s in sigmoid["findings"])
 
 
-def test_tables_have_a_row_for_every_method(figure2):
-    tables = TINY.tables(figure2.summary)
-    assert [table.title for table in tables] == ["Gaussian design, softplus", "Gaussian design, sigmoid"]
-    for table in tables:
-        assert [row[0] for row in table.rows] == [racer.label for racer in RACERS.values()]
+def test_tables_have_a_row_for_every_method_and_for_every_cell(figure2):
+    *panels, cells = TINY.tables(figure2.summary)
+    assert [table.title for table in panels] == ["(4, 0.5) sample, softplus", "(4, 0.5) sample, sigmoid"]
+    for table in panels:
+        assert [row[0] for row in table.rows] == list(METHODS.values())
+    assert len(cells.rows) == len(figure2.summary["cells"])
+    assert "GDNP against GD: faster in" in cells.note
+    for table in (*panels, cells):
         assert {len(row) for row in table.rows} == {len(table.columns)}
-
-
-def test_orderings_are_by_the_median_and_never_comes_last(figure2):
-    for panel in figure2.summary["panels"]:
-        name = "iterations_to" if panel["loss"] == "log_loss" else "iterations_to_excess"
-        target = "1e-04" if panel["loss"] == "log_loss" else "1e-02"
-        medians = [panel["methods"][method][name][target]["median"] for method in panel["ordering"][name]]
-        known = [median for median in medians if median is not None]
-        assert known == sorted(known)
-        assert medians == known + [None] * (len(medians) - len(known))

@@ -75,7 +75,7 @@ def test_result_of_another_version_is_shown_as_images(finished, tmp_path):
     settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     (folder / "settings.json").write_text(json.dumps({**settings, "gdnp": "0.0.1"}), encoding="utf-8")
     found = write_report([folder], tmp_path, EXPERIMENTS).read_text(encoding="utf-8")
-    assert found.count("data:image/png") == 3
+    assert found.count("data:image/png") == 4
     assert 'class="plot"' not in found
 
 

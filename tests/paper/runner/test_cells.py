@@ -6,7 +6,7 @@ import pytest
 from gdnp import columns, methods, minimize
 from gdnp.datasets import gaussian_parameters
 from gdnp.paper.runner import cells
-from gdnp.paper.runner.cells import field_of, label_of, mean_at, race, starts_of, word
+from gdnp.paper.runner.cells import facts, field_of, label_of, mean_at, race, starts_of, word
 from gdnp.population import Halfspace
 
 SPEC = {"name": "population", "d": 3, "n": 400, "kappa": 4.0, "r": 0.5, "seed": 0}
@@ -35,7 +35,8 @@ def test_a_best_at_the_end_of_the_grid_extends_it(monkeypatch):
 
 def test_the_multiple_is_the_best_of_those_tried(monkeypatch):
     monkeypatch.setattr(cells, "DECIDED", 5)
-    f, best = field_of(SPEC, "log_loss")
+    f, reference = field_of(SPEC, "log_loss")
+    best = reference.objective
     starts, found = starts_of(3, "unit", cells.TUNING_STARTS, 2), race(CONFIG)["multiple"]
 
     def score(multiple):
@@ -54,8 +55,30 @@ def test_minima_are_those_of_the_problem():
     for name in ("population", "sample"):
         f, best = field_of({**SPEC, "name": name}, "log_loss")
         end = columns.run(f, "gdnp_metric", starts_of(3, "unit", 0, 1), 1.0, 40).objective[-1, 0]
-        assert end == pytest.approx(best, abs=1e-9)
-    assert field_of(SPEC, "sigmoid")[1] == 0.0
+        assert end == pytest.approx(best.objective, abs=1e-9)
+    assert field_of(SPEC, "sigmoid")[1] is None
+
+
+def test_facts_are_those_of_the_design():
+    found = facts({"data": SPEC})
+    assert (found["rank"], found["separable"]) == (3, False)
+    assert (found["kappa"], found["r"]) == pytest.approx((4.0, 0.5))
+    assert found["minimum"] == field_of(SPEC, "log_loss")[1].objective
+
+
+def test_what_is_kept_is_that_of_the_best_runs():
+    found = race({**CONFIG, "data": {**SPEC, "name": "sample"}, "kept": ["objective", "passes", "zero_one"]})
+    np.testing.assert_allclose(found["best"], found["objective"] - found["objective"].min(), atol=0.2)
+    assert found["passes"].tolist() == [[k + 1.0] * 3 for k in range(6)]
+    assert ((found["zero_one"] >= 0.0) & (found["zero_one"] <= 1.0)).all()
+    assert "objective" not in race(CONFIG)
+
+
+def test_starts_are_the_same_for_every_method_and_no_two_are_one():
+    kept = {**CONFIG, "kept": ["length"]}
+    first = [race({**kept, "method": name})["length"][0] for name in ("gd", "agd")]
+    np.testing.assert_array_equal(*first)
+    assert len(set(first[0])) == 3
 
 
 def test_words_and_labels():

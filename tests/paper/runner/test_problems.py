@@ -8,11 +8,13 @@ from gdnp.metric import Covariance
 from gdnp.paper.claims import run_claims
 from gdnp.paper.runner.problems import (
     a9a,
+    described_rows,
     diverging,
     gaussian_moments,
     gaussian_objective,
     gaussian_rows,
     identified,
+    prepared_rows,
     start_at,
     state_at,
 )
@@ -94,3 +96,25 @@ def test_missing_data_is_never_a_verdict(name, monkeypatch, tmp_path):
     assert result.outcome == "NOT RUN: data missing"
     assert result.agrees is None
     assert "a9a is not on this machine" in result.reason
+
+
+def test_breast_cancer_is_scaled_and_said_to_be():
+    spec = described_rows("breast_cancer")
+    assert (spec["n"], spec["d"], spec["columns"], spec["scaled"]) == (569, 10, 10, True)
+    X, y = prepared_rows(spec, "breast_cancer")
+    assert X.var(axis=0) == pytest.approx(np.ones(10))
+    assert set(y) == {-1.0, 1.0}
+
+
+def test_rows_of_a_file_are_known_by_their_contents(separable):
+    spec = described_rows(str(separable))
+    assert (spec["name"], spec["n"], spec["d"], spec["scaled"]) == ("separable.csv", 60, 3, True)
+    separable.write_text(separable.read_text().replace("yes", "ja"))
+    assert described_rows(str(separable))["sha256"] != spec["sha256"]
+
+
+def test_constant_column_is_left_at_zero(tmp_path):
+    path = tmp_path / "constant.csv"
+    path.write_text("a,b,y\n1,5,0\n2,5,1\n3,5,0\n4,5,1\n")
+    X, _ = prepared_rows(described_rows(str(path)), str(path))
+    assert X.var(axis=0) == pytest.approx([1.0, 0.0])

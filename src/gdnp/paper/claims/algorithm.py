@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from gdnp._typing import FloatArray
 from gdnp.datasets import gaussian_design, gaussian_parameters
 from gdnp.metric import Covariance, Identity
 from gdnp.paper.claims.problems import FIXED, populations, relative, states
-from gdnp.paper.claims.registry import Measurement, Verdict, judge, register
+from gdnp.paper.claims.registry import Measurement, Verdict, check, judge
 from gdnp.paper.runner.problems import state_at
 from gdnp.population.examples import EVERY_LOSS, FINITE_LENGTH
 from gdnp.population.halfspace import Halfspace, Population
@@ -21,16 +20,10 @@ from gdnp.solvers.decoupled import DecoupledDescent
 from gdnp.solvers.lengths import Bisection, NewtonLength
 from gdnp.solvers.step_sizes import AdaptiveStep
 
-claim = partial(register, section="4.2-4.3 Gradient descent in normalised parameters")
 EXACT = DecoupledDescent("exact", "covariance", AdaptiveStep(), NewtonLength())
 
 
-@claim(
-    "w-gradient-orthogonal",
-    "wᵀ∇_w f(w, g) = 0: a step on w never shortens it, in the metric S or I, on data or under Assumption 2.",
-    source="Section 2.2 (invariance to the scale of w)",
-    scope="α = 0",
-)
+@check("w-gradient-orthogonal")
 def w_gradient_orthogonal() -> Measurement:
     """The cosine between w and ∇_w f, and ∇_w f against differences of f."""
     rng, worst, numeric = np.random.default_rng(0), 0.0, 0.0
@@ -56,12 +49,7 @@ def w_gradient_orthogonal() -> Measurement:
     )
 
 
-@claim(
-    "w-gradient-parallel",
-    "∇_w f(w, g) = -(g c₁ ‖w‖_S/(2uᵀw)) ∇ρ(w): the direction steps of every loss mimic least squares.",
-    source="Section 4.1 (stated in words); factor derived",
-    scope="Assumption 2, metric S, uᵀw ≠ 0",
-)
+@check("w-gradient-parallel")
 def w_gradient_parallel() -> Measurement:
     """Both sides at random (w, g), five losses."""
     rng, worst = np.random.default_rng(0), 0.0
@@ -76,13 +64,7 @@ def w_gradient_parallel() -> Measurement:
     return judge(worst, 1e-9, "20 populations, five losses: largest relative error of the formula.")
 
 
-@claim(
-    "eq-17",
-    "With the corrected h, the step of Eq. 17 from any (w, g) is that of Eq. 13; at an exact length "
-    "c₁ = E φ'/(1-m²) and s = ‖w‖_S²/(L g² E φ'').",
-    source="Eq. 17; exact-length form derived",
-    scope="Assumption 2, g ≠ 0 and c₁ ≠ 0; s is negative for some (w, g) where g is not fitted",
-)
+@check("eq-17")
 def eq_17() -> Measurement:
     """Steps at arbitrary lengths, and the two forms of s where the length is fitted."""
     rng, step_error, form_error, negative = np.random.default_rng(0), 0.0, 0.0, 0
@@ -114,13 +96,7 @@ def eq_17() -> Measurement:
     )
 
 
-@claim(
-    "gdnp-iterates",
-    "GDNP's iterates are those of gradient descent on ρ, step by step, for every loss.",
-    source="Section 4.1 ('mimic the least squares dynamics') and Theorem 2",
-    scope="Assumption 2, h corrected",
-    mutants=("h as printed", "half a step of Eq. 17"),
-)
+@check("gdnp-iterates")
 def gdnp_iterates() -> Measurement:
     """The whole algorithm, length search included, against Eq. 13, for 25 steps."""
     worst = 0.0
@@ -140,14 +116,7 @@ def gdnp_iterates() -> Measurement:
     )
 
 
-@claim(
-    "eq-18",
-    "h = E φ' (uᵀw) - E φ'' (uᵀw)² makes GDNP take the least-squares steps.",
-    source="Eq. 18 as printed",
-    recorded=Verdict.HOLDS_WITH_CORRECTION,
-    scope="Assumption 2; correction: the second term is E φ'' (uᵀw̃)(uᵀw), which agrees only where ‖w‖_S = g",
-    mutants=("h as printed", "half a step of Eq. 17"),
-)
+@check("eq-18")
 def eq_18() -> Measurement:
     """Both forms: one step, and Δρ after 50, from starts that differ in scale alone."""
     u, S = gaussian_parameters(8, kappa=10.0, r=0.5, seed=1)
@@ -179,14 +148,7 @@ def eq_18() -> Measurement:
     )
 
 
-@claim(
-    "algorithm-3",
-    "Bisection on ∂_g f(w, g) from a bracket that is doubled from [-1, 1] halves the error at every step.",
-    source="Algorithm 3 (its text is in the paper's appendix; standard form)",
-    recorded=Verdict.RECONSTRUCTED,
-    scope="∂_g f has a root; where it has none (sigmoid, probit) the status says that the length diverges",
-    mutants=("bisection 16 times coarser",),
-)
+@check("algorithm-3")
 def algorithm_3() -> Measurement:
     """Errors after k steps in units of the bracket, and the bracket, which the first step gives away."""
     worst, brackets, missed = 0.0, set(), 0
@@ -226,12 +188,7 @@ def bracket_width(f: Population, w: FloatArray) -> float:
     return 2.0 * high
 
 
-@claim(
-    "wn-remark",
-    "The proof does not carry over to Weight Normalization: (I - wwᵀ/‖w‖²) S w survives the projection.",
-    source="Section 4.3, last paragraph (appendix B.3.6)",
-    scope="κ > 1, w not an eigenvector of S",
-)
+@check("wn-remark")
 def wn_remark() -> Measurement:
     """The angle between two losses' ∇_w f in either metric, and what the projection leaves of S w in I."""
     rng, batch, weight, left = np.random.default_rng(0), 0.0, [], []
@@ -261,14 +218,7 @@ def wn_remark() -> Measurement:
     )
 
 
-@claim(
-    "gdnp-metric-one-step",
-    "Preconditioned by S⁻¹, the step of Eq. 17 with L = 1 reaches S⁻¹u at once.",
-    source="derived",
-    recorded=Verdict.DERIVED,
-    scope="Assumption 2",
-    mutants=("half a step of Eq. 17", "h as printed"),
-)
+@check("gdnp-metric-one-step")
 def gdnp_metric_one_step() -> Measurement:
     """sin²θ after one step, every loss, κ up to 1e4."""
     rng, worst, start = np.random.default_rng(0), 0.0, math.inf

@@ -11,9 +11,9 @@ from gdnp._typing import FloatArray
 from gdnp.datasets import gaussian_parameters
 from gdnp.losses import LOSSES
 from gdnp.metric import Covariance
-from gdnp.paper.claims.algorithm import bracket_width, claim
+from gdnp.paper.claims.algorithm import bracket_width
 from gdnp.paper.claims.problems import populations, states
-from gdnp.paper.claims.registry import Measurement, Verdict, judge
+from gdnp.paper.claims.registry import Measurement, Verdict, check, judge
 from gdnp.population import Halfspace
 from gdnp.population.examples import EVERY_LOSS, FINITE_LENGTH, Target, Welsch, slow_population
 from gdnp.solvers.decoupled import DecoupledDescent
@@ -21,13 +21,7 @@ from gdnp.solvers.lengths import Bisection
 from gdnp.solvers.step_sizes import AdaptiveStep
 
 
-@claim(
-    "gradient-decomposition",
-    "‖∇f(w̃)‖²_{S⁻¹} = c₁² Δρ + (∂_g f)², so one gradient certifies the directional gap of any loss.",
-    source="derived (behind Eq. 19)",
-    recorded=Verdict.DERIVED,
-    scope="Assumption 2",
-)
+@check("gradient-decomposition")
 def gradient_decomposition() -> Measurement:
     """Both sides at random (w, g), and Δρ recovered from the gradient."""
     rng, worst, certificate = np.random.default_rng(0), 0.0, 0.0
@@ -81,14 +75,7 @@ def _scaled(c: float, loss: str) -> Halfspace:
     return Halfspace(c * u, c * c * S, loss)
 
 
-@claim(
-    "eq-19",
-    "‖∇f(w̃_T)‖² ≤ (1-μ/L)^{2T} Φ² Δρ₀ + 2^{-Ts} ζ|b⁰-a⁰|/μ².",
-    source="Eq. 19 as printed",
-    recorded=Verdict.HOLDS_WITH_CORRECTION,
-    scope="correction: ‖∇f‖²_{S⁻¹} ≤ (1-μ/L)^{2T} Φ²/(1-√r)² Δρ₀ + 4^{-Ts} (ζ/μ)² |b⁰-a⁰|²",
-    mutants=("a bound 100 times larger", "half the exponent", "bisection 16 times coarser"),
-)
+@check("eq-19")
 def eq_19() -> Measurement:
     """The printed bound on three problems made to break it; the corrected one on those and 60 more."""
     start = np.random.default_rng(0).standard_normal(5)
@@ -138,15 +125,7 @@ def _slow_problem() -> tuple[FloatArray, FloatArray]:
     return np.sqrt(0.9) * np.array([math.sqrt(0.9), 1e-2 * math.sqrt(0.1)]), S
 
 
-@claim(
-    "theorem-2",
-    "GDNP with Eqs. 17-18 reaches an approximate critical point at the linear rate of Eq. 19.",
-    source="Theorem 2",
-    recorded=Verdict.HOLDS_WITH_CORRECTION,
-    scope="Assumptions 1-4, h and Eq. 19 corrected; Assumption 4 excludes sigmoid and probit on "
-    "Gaussian data",
-    mutants=("a bound 100 times larger", "half the exponent", "bisection 16 times coarser", "h as printed"),
-)
+@check("theorem-2")
 def theorem_2() -> Measurement:
     """Every iterate against the corrected bound, with the corrected h and with the printed one."""
     worst, nearest = {"stein": 0.0, "printed": 0.0}, _nearest()

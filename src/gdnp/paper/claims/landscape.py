@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import numpy as np
 from scipy.optimize import brentq
@@ -14,23 +13,15 @@ from gdnp.datasets import gaussian_parameters
 from gdnp.losses import LOSSES, Loss
 from gdnp.metric import Covariance
 from gdnp.paper.claims.problems import populations, relative, states
-from gdnp.paper.claims.registry import Measurement, Verdict, judge, register
+from gdnp.paper.claims.registry import Measurement, Verdict, check, judge
 from gdnp.population import Halfspace, LeastSquares
 from gdnp.population.examples import EVERY_LOSS, FINITE_LENGTH, DoubleWell, Target, Welsch, critical_points
 from gdnp.problem import Objective
 from gdnp.reference import newton_minimum
 from gdnp.solvers import minimize
 
-claim = partial(register, section="4.1 Learning halfspaces: global characterization")
 
-
-@claim(
-    "stein",
-    "∇f(w̃) = c₁ u + c₂ S w̃ with c₁ = E φ' - (uᵀw̃) E φ'' and c₂ = E φ''.",
-    source="derived (Stein's lemma; behind Lemma 1)",
-    recorded=Verdict.DERIVED,
-    scope="Assumption 2",
-)
+@check("stein")
 def stein() -> Measurement:
     """The formula against E[z φ'(zᵀw̃)] by a two-dimensional rule that knows nothing of it."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(160)
@@ -51,14 +42,7 @@ def stein() -> Measurement:
     )
 
 
-@claim(
-    "lemma-1",
-    "Every bounded critical point of f_lh lies on the line of S⁻¹u, whatever the loss.",
-    source="Lemma 1",
-    recorded=Verdict.FALSE_AS_PRINTED,
-    scope="Assumptions 1 and 2; needs c₂ = E φ'' ≠ 0 there, as at a critical point of any convex or "
-    "monotone loss",
-)
+@check("lemma-1")
 def lemma_1() -> Measurement:
     """Critical points found by a root finder, and one built where c₁ = c₂ = 0."""
     worst, stray, along = 0.0, 0.0, 0.0
@@ -94,12 +78,7 @@ def lemma_1() -> Measurement:
     )
 
 
-@claim(
-    "assumption-3",
-    "Softplus and sigmoid have a derivative that is bounded, by Φ, and derivatives of every order.",
-    source="Assumption 3",
-    scope="squared error has no such Φ; zero-one and piecewise-linear losses have corners",
-)
+@check("assumption-3")
 def assumption_3() -> Measurement:
     """|φ'| on ±1000 against Φ = 1 and 1/4, and φ' and φ'' against differences."""
     t, h, over, worst = np.linspace(-1000.0, 1000.0, 200_001), 1e-4, 0.0, 0.0
@@ -119,13 +98,7 @@ def assumption_3() -> Measurement:
     )
 
 
-@claim(
-    "assumption-4-footnote-3",
-    "The sigmoid always has a bounded α* that makes ‖∇f(αw)‖ smallest, unless w has no classification error.",
-    source="Assumption 4 and footnote 3",
-    recorded=Verdict.FALSE_AS_PRINTED,
-    scope="holds only where f(αw) has a critical point, as it may on data that is not Gaussian",
-)
+@check("assumption-4-footnote-3")
 def footnote_3() -> Measurement:
     """‖∇f(αw)‖ along rays of a Gaussian population, and on two points where the footnote is right."""
     u, S = gaussian_parameters(5, kappa=10.0, r=0.5, seed=0)
@@ -157,14 +130,7 @@ def footnote_3() -> Measurement:
     )
 
 
-@claim(
-    "sigmoid-no-critical-point",
-    "Under Assumption 2 the sigmoid and the probit step have no finite critical point: ∂_g f has the "
-    "sign of uᵀw at every g.",
-    source="derived (against Assumption 4)",
-    recorded=Verdict.DERIVED,
-    scope="Assumption 2, uᵀw ≠ 0, α = 0",
-)
+@check("sigmoid-no-critical-point")
 def sigmoid_has_no_critical_point() -> Measurement:
     """Signs of ∂_g f over twelve decades of g, and what the solver says."""
     wrong, statuses = 0, set()
@@ -187,14 +153,7 @@ def sigmoid_has_no_critical_point() -> Measurement:
     )
 
 
-@claim(
-    "lda-oracle",
-    "For the log loss g*_w = -2m/(1-m²) with m = uᵀw/‖w‖_S, and the minimiser is -2S⁻¹u/(1-r): "
-    "Fisher's discriminant.",
-    source="derived",
-    recorded=Verdict.DERIVED,
-    scope="Assumption 2",
-)
+@check("lda-oracle")
 def lda_oracle() -> Measurement:
     """∂_g f at the formula for g*, and ∇f at the formula for the minimiser."""
     rng, worst = np.random.default_rng(0), 0.0
@@ -210,13 +169,7 @@ def lda_oracle() -> Measurement:
     return judge(worst, 1e-10, "60 random populations: largest |∂_g f| and ‖∇f‖_{S⁻¹} at the formulas.")
 
 
-@claim(
-    "direction-loss-independent",
-    "GDNP ends in the direction S⁻¹u for every loss; only the length depends on the loss.",
-    source="Section 4.1, after Lemma 1",
-    scope="Assumption 2; the length diverges for sigmoid and probit while the direction converges",
-    mutants=("half a step of Eq. 17", "h as printed"),
-)
+@check("direction-loss-independent")
 def direction_loss_independent() -> Measurement:
     """sin²θ at the end of 60 steps, five losses, two of which are a user's own."""
     worst, lengths = 0.0, {}
@@ -236,12 +189,7 @@ def direction_loss_independent() -> Measurement:
     )
 
 
-@claim(
-    "gdnp-seq",
-    "Until the direction is found, GDNP_seq takes the same path for least squares, log loss and sigmoid.",
-    source="Section 4.1 and Figure 1",
-    scope="population of Assumption 2 (exact); a finite sample agrees up to sampling error",
-)
+@check("gdnp-seq")
 def gdnp_seq() -> Measurement:
     """Directions of 80 small steps for three objectives on the population, then on a sample."""
     u, S = gaussian_parameters(2, kappa=5.0, r=0.5, seed=3)
@@ -269,13 +217,7 @@ def gdnp_seq() -> Measurement:
     )
 
 
-@claim(
-    "two-step",
-    "Solving S v = u once and searching one length gives the minimiser that GDNP converges to.",
-    source="Section 4.1 (Erdogdu et al. 2016)",
-    recorded=Verdict.OUTSIDE_ITS_ASSUMPTIONS,
-    scope="Assumption 2: exact; on other data it stops at the gap between S⁻¹u and the minimiser's direction",
-)
+@check("two-step")
 def two_step() -> Measurement:
     """The method against the minimum: on a population, then on a skewed sample."""
     exact = 0.0
@@ -302,14 +244,7 @@ def two_step() -> Measurement:
     )
 
 
-@claim(
-    "ridge-direction",
-    "With a ridge α/2 ‖w̃‖² the critical points lie on the line of (S + (α/c₂) I)⁻¹u, which depends "
-    "on the loss.",
-    source="derived (Lemma 1 at α > 0)",
-    recorded=Verdict.DERIVED,
-    scope="Assumption 2, α = 0.05",
-)
+@check("ridge-direction")
 def ridge_direction() -> Measurement:
     """Critical points with a ridge, the corrected line, and Lemma 1's."""
     worst, lemma, between = 0.0, math.inf, math.inf

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from itertools import product
 
 import numpy as np
@@ -13,20 +12,13 @@ from gdnp import methods, theory
 from gdnp.datasets import gaussian_design, gaussian_parameters
 from gdnp.metric import Covariance
 from gdnp.paper.claims.problems import populations, relative, solved, states
-from gdnp.paper.claims.registry import Measurement, judge, register
+from gdnp.paper.claims.registry import Measurement, check, judge
 from gdnp.population import LeastSquares
 from gdnp.population.examples import slow_population
 from gdnp.problem import Objective
 
-claim = partial(register, section="3 Ordinary least squares")
 
-
-@claim(
-    "eq-11-12",
-    "In normalised coordinates f_ols = 2g uᵀw/‖w‖_S + g²; its best length is -uᵀw/‖w‖_S, which leaves ρ(w).",
-    source="Eqs. 10-12",
-    scope="Assumption 1",
-)
+@check("eq-11-12")
 def eq_11_12() -> Measurement:
     """Eq. 10 at the joined vector against Eqs. 11 and 12."""
     rng, worst = np.random.default_rng(0), 0.0
@@ -44,12 +36,7 @@ def eq_11_12() -> Measurement:
     return judge(worst, 1e-12, "100 random problems: Eq. 10 at g w/‖w‖_S is Eq. 11, and at g* is ρ(w).")
 
 
-@claim(
-    "eq-13",
-    "A step of Eq. 13 with Theorem 1's η is w⁺ = (I - S/L) w + (k/L) u with k = ‖w‖_S²/(uᵀw).",
-    source="Eq. 13; closed form derived",
-    scope="Assumption 1, ρ(w) ≠ 0",
-)
+@check("eq-13")
 def eq_13() -> Measurement:
     """Eq. 13, the closed form, and a step of the solver."""
     rng, worst = np.random.default_rng(0), 0.0
@@ -66,13 +53,7 @@ def eq_13() -> Measurement:
     )
 
 
-@claim(
-    "eq-14",
-    "Δρ_t ≤ (1-μ/L)^{2t} Δρ_0 at every iterate.",
-    source="Eq. 14",
-    scope="Assumption 1, ρ(w₀) ≠ 0",
-    mutants=("half the exponent", "half a step of Eq. 13"),
-)
+@check("eq-14")
 def eq_14() -> Measurement:
     """The largest ratio of Δρ_t to its bound, with 1e-20 r allowed for rounding."""
     rng, worst, count = np.random.default_rng(0), 0.0, 0
@@ -99,13 +80,7 @@ def eq_14() -> Measurement:
     )
 
 
-@claim(
-    "theorem-1",
-    "Gradient descent on ρ converges linearly as in Eq. 14, and Eq. 15 reads the gap off the gradient.",
-    source="Theorem 1",
-    scope="Assumption 1 alone: real data, squared error, on range(S)",
-    mutants=("half the exponent", "half a step of Eq. 17"),
-)
+@check("theorem-1")
 def theorem_1() -> Measurement:
     """The solver on three data sets, none of which has to be Gaussian."""
     wine, cancer, gaussian = load_wine(), load_breast_cancer(), gaussian_design(2000, 10, kappa=30.0, seed=0)
@@ -142,12 +117,7 @@ def theorem_1() -> Measurement:
     )
 
 
-@claim(
-    "eq-15",
-    "‖w‖_S² ‖∇ρ(w)‖²_{S⁻¹}/|4ρ(w)| = Δρ(w), exactly; and Δρ/|ρ*| = sin²θ with θ the S-angle to S⁻¹u.",
-    source="Eq. 15; the angle derived",
-    scope="Assumption 1, ρ(w) ≠ 0",
-)
+@check("eq-15")
 def eq_15() -> Measurement:
     """Both identities against ρ - ρ* and against the cosine."""
     rng, worst = np.random.default_rng(0), 0.0
@@ -165,13 +135,7 @@ def eq_15() -> Measurement:
     return judge(worst, 1e-12, "300 random problems: largest error of the two identities, in units of r.")
 
 
-@claim(
-    "theorem-1-order",
-    "The rate of Theorem 1 has the order of gradient descent on Eq. 10: normalising costs nothing.",
-    source="Section 3.1, after Theorem 1",
-    scope="κ = 10, 30, 100; steps 1/(2L) on Eq. 10 and Theorem 1's on ρ; r = 0.5, d = 10",
-    mutants=("half a step of Eq. 13",),
-)
+@check("theorem-1-order")
 def theorem_1_order() -> Measurement:
     """Iterations of both to a gap of 1e-8 of the start, five starts."""
     logs, starts = [], 5

@@ -8,9 +8,8 @@ left sides. PyTorch is imported by the checks alone, so that the registry is the
 from __future__ import annotations
 
 import math
-from functools import partial
 from importlib import import_module
-from itertools import pairwise, product
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,11 +18,9 @@ from sklearn.datasets import load_digits
 
 from gdnp._typing import FloatArray
 from gdnp.datasets import gaussian_parameters
-from gdnp.paper.claims.registry import Measurement, Verdict, judge, register
+from gdnp.paper.claims.registry import Measurement, Verdict, check, judge
 from gdnp.population import PopulationMLP
 from gdnp.solvers.units import minimize_units
-
-claim = partial(register, section="5 Neural networks")
 
 
 def _torch() -> Any:
@@ -31,6 +28,13 @@ def _torch() -> Any:
     import gdnp.nn  # noqa: F401
 
     return import_module("torch")
+
+
+def digits(torch: Any) -> tuple[Any, Any]:
+    """300 digits of scikit-learn, centred, and their labels."""
+    data = load_digits()
+    X = torch.as_tensor((data.data[:300] - data.data[:300].mean(axis=0)) / 8.0)
+    return X, torch.as_tensor(data.target[:300])
 
 
 def _plane(r: float, h: float) -> tuple[FloatArray, FloatArray]:
@@ -76,13 +80,7 @@ def _coefficients(
     return alpha, beta + np.diag(-2.0 * (weight * first) @ (phi * slope))
 
 
-@claim(
-    "mlp-gradient",
-    "∇_{w̃_i} f_nn = θ_i [α_i u + Σ(Σ_j β_ij w̃_j + γ_i w̃_i)], Σ = S - uuᵀ, for units anywhere.",
-    source="derived (Stein's lemma; behind Lemma 2)",
-    recorded=Verdict.DERIVED,
-    scope="Assumption 2, tanh, Θ frozen",
-)
+@check("mlp-gradient")
 def mlp_gradient() -> Measurement:
     """The formula against automatic differentiation of the quadrature."""
     rng, worst = np.random.default_rng(0), 0.0
@@ -99,13 +97,7 @@ def mlp_gradient() -> Measurement:
     )
 
 
-@claim(
-    "lemma-2",
-    "At a critical point of f_nn every unit is on the line of S⁻¹u.",
-    source="Lemma 2 and Eq. 21",
-    recorded=Verdict.FALSE_AS_PRINTED,
-    scope="M = [β_ij] + diag(γ_i) invertible; one unit, the others on the line, with θ_i(β_ii + γ_i) ≠ 0",
-)
+@check("lemma-2")
 def lemma_2() -> Measurement:
     """Minima over one of two units; and over both at once, where none that is found is collinear."""
     torch = _torch()
@@ -168,13 +160,7 @@ def _minimum(f: Any, start: FloatArray) -> FloatArray:
     return np.asarray(found.x)
 
 
-@claim(
-    "first-layer-gradient",
-    "For a deep odd network the gradient of the FIRST layer is E[∇_a ℓ] uᵀ + M W Σ, M = E[∇²_a ℓ], a = W z.",
-    source="derived (section 5.1 points to appendix C.2 for deep networks)",
-    recorded=Verdict.DERIVED,
-    scope="Assumption 2, odd activations, no biases; not for later layers, whose inputs are not Gaussian",
-)
+@check("first-layer-gradient")
 def first_layer_gradient() -> Measurement:
     """Both sides for three layers of tanh; and -y F(x) against F(z) with and without biases."""
     torch = _torch()
@@ -211,41 +197,25 @@ def first_layer_gradient() -> Measurement:
     )
 
 
-@claim(
-    "figure-3-upstream",
-    "The directional gradients of the central layer depend more on upstream than on downstream layers, "
-    "already before a critical point, with BatchNorm and without.",
-    source="Section 5.3, Results; Figure 3",
-    scope="300 digits of scikit-learn, six tanh layers of 20 units, 0, 20 and 60 steps, means of 3 seeds; "
-    "at CIFAR-10's size by gdnp reproduce figure3",
-    mutants=("layers counted from the output",),
-)
+@check("figure-3-upstream")
 def figure_3_upstream() -> Measurement:
     """‖∂²f/∂W₄∂W_i‖_F: roots of the sums of squares, upstream over downstream, with and without BatchNorm."""
     torch = _torch()
     from gdnp.nn import cross_dependency
+    from gdnp.paper.figure3.training import build
 
-    digits = load_digits()
-    X = torch.as_tensor((digits.data[:300] - digits.data[:300].mean(axis=0)) / 8.0)
-    y, loss, logs = torch.as_tensor(digits.target[:300]), torch.nn.CrossEntropyLoss(), []
+    (X, y), loss, logs = digits(torch), torch.nn.functional.cross_entropy, []
     for normalised, seed in product((True, False), range(3)):
-        random, layers, sizes = torch.Generator().manual_seed(seed), [], [64, 20, 20, 20, 20, 20, 20, 10]
-        for inputs, outputs in pairwise(sizes):
-            layers.append(torch.nn.Linear(inputs, outputs, bias=False))
-            torch.nn.init.xavier_normal_(layers[-1].weight, generator=random)
-            layers += [torch.nn.BatchNorm1d(outputs)] * normalised + [torch.nn.Tanh()]
-        model = torch.nn.Sequential(*layers[: -1 - normalised]).double()
-        names = [name for name, part in model.named_modules() if isinstance(part, torch.nn.Linear)]
+        model = build(64, 10, depth=6, width=20, normalised=normalised, seed=seed).double()
         for step in range(61):
             if step in (0, 20, 60):
-                found = cross_dependency(model, loss, X, y, names[3], probes=8)
-                norms = [found[name][0] if name in found else 0.0 for name in names]
+                found = cross_dependency(model, loss, X, y, "W4", probes=8)
+                norms = [found[f"W{k}"][0] if k != 4 else 0.0 for k in range(1, 8)]
                 logs.append(math.log(float(np.linalg.norm(norms[:3]) / np.linalg.norm(norms[4:]))))
-            model.zero_grad()
-            loss(model(X), y).backward()
+            gradients = torch.autograd.grad(loss(model(X), y), parameters := list(model.parameters()))
             with torch.no_grad():
-                for parameter in model.parameters():
-                    parameter -= 0.1 * parameter.grad
+                for parameter, gradient in zip(parameters, gradients, strict=True):
+                    parameter.sub_(0.1 * gradient)
     ratios = np.exp(np.reshape(logs, (2, 3, 3)).mean(axis=1))
     with_bn, without = (", ".join(f"{ratio:.2f}" for ratio in row) for row in ratios)
     return judge(
@@ -256,13 +226,7 @@ def figure_3_upstream() -> Measurement:
     )
 
 
-@claim(
-    "cross-dependency-rank-one",
-    "∂²f/∂w_i∂(downstream) has rank one and a norm ∝ √Δρ(w_i): only the scalar Ξ_i sees other parameters.",
-    source="derived (the hypothesis that section 5.3 tests on data)",
-    recorded=Verdict.DERIVED,
-    scope="Assumption 2, other units on the line; downstream: output weights and the other units' lengths",
-)
+@check("cross-dependency-rank-one")
 def cross_dependency_rank_one() -> Measurement:
     """Mixed second derivatives in five dimensions, w_i at 1, .1, .01 and .001 from S⁻¹u."""
     u, S = gaussian_parameters(5, kappa=10.0, r=0.6, seed=0)

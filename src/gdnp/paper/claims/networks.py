@@ -10,9 +10,8 @@ from gdnp import methods, theory
 from gdnp._typing import FloatArray
 from gdnp.datasets import gaussian_parameters
 from gdnp.paper.claims.algorithm import bracket_width
-from gdnp.paper.claims.network_curvature import claim
 from gdnp.paper.claims.problems import FIXED, relative, states
-from gdnp.paper.claims.registry import Measurement, Verdict, judge
+from gdnp.paper.claims.registry import Measurement, Verdict, check, judge
 from gdnp.paper.runner.problems import state_at
 from gdnp.population import HiddenUnit, PopulationMLP
 from gdnp.population.examples import EVERY_LOSS, Target, slow_population
@@ -38,14 +37,7 @@ def _units(seeds: int) -> list[HiddenUnit]:
     return found
 
 
-@claim(
-    "eq-100-101",
-    "With h^(i) = Ξ_i (uᵀw_i), s^(i) = -‖w_i‖_S³/(L g_i h^(i)) makes unit i's step that of Eq. 13, where "
-    "Ξ_i is θ_i [α_i + (1-r) Σ_{j<i} β_ij c_j - (β_ii + γ_i) uᵀw̃_i].",
-    source="Eqs. 100-101 (in the paper's appendix; form derived)",
-    recorded=Verdict.RECONSTRUCTED,
-    scope="Assumption 2, units j < i at c_j S⁻¹u and k > i zero, g_i ≠ 0, Ξ_i ≠ 0",
-)
+@check("eq-100-101")
 def eq_100_101() -> Measurement:
     """The step from any (w, g) against (13), and the same without the sum over j < i."""
     rng, worst, without = np.random.default_rng(1), 0.0, []
@@ -69,13 +61,7 @@ def eq_100_101() -> Measurement:
     )
 
 
-@claim(
-    "unit-step-exact-length",
-    "Where ∂f/∂g_i = 0, s^(i) = ‖w_i‖_S²/(L g_i² θ_i (β_ii + γ_i)), 1/L over the unit's mean curvature.",
-    source="derived (Eq. 100 at an exact length)",
-    recorded=Verdict.DERIVED,
-    scope="as eq-100-101; a loss with a best length",
-)
+@check("unit-step-exact-length")
 def unit_step_exact_length() -> Measurement:
     """Both forms of s where bisection has fitted g."""
     rng, worst, without = np.random.default_rng(2), 0.0, 0.0
@@ -98,13 +84,7 @@ def unit_step_exact_length() -> Measurement:
     )
 
 
-@claim(
-    "eq-104",
-    "‖∇_{w̃_i} f‖²_{S⁻¹} = Ξ_i² Δρ + (∂f/∂g_i)², so that C = sup Ξ_i² in Theorem 3.",
-    source="Eq. 104 (in the paper's appendix; identity derived)",
-    recorded=Verdict.RECONSTRUCTED,
-    scope="as eq-100-101",
-)
+@check("eq-104")
 def eq_104() -> Measurement:
     """Both sides; ∂f/∂g by a quadrature along the line that does not use Stein's lemma."""
     rng, worst = np.random.default_rng(3), 0.0
@@ -152,19 +132,7 @@ def _nearest() -> float:
     return max(_from_the_line(f, steps)[1] for steps in range(1, 9))
 
 
-@claim(
-    "theorem-3",
-    "On f^(i), GDNP with Eqs. 100-101 converges linearly, as Eq. 22 has it.",
-    source="Theorem 3",
-    recorded=Verdict.HOLDS_WITH_CORRECTION,
-    scope="Assumptions 1-4, units j < i critical and k > i zero; last term of Eq. 22 corrected (claim eq-22)",
-    mutants=(
-        "half the exponent",
-        "half a step of Eq. 17",
-        "bisection 16 times coarser",
-        "a length term 1e6 times larger",
-    ),
-)
+@check("theorem-3")
 def theorem_3() -> Measurement:
     """Every step of a first and of second units, in units of both bounds with C = sup Ξ² along the path."""
     u, S = gaussian_parameters(6, kappa=10.0, r=0.6, seed=0)
@@ -207,14 +175,7 @@ def theorem_3() -> Measurement:
     )
 
 
-@claim(
-    "eq-22",
-    "‖∇_{w̃_i} f‖²_{S⁻¹} ≤ (1-μ/L)^{2t} C Δρ₀ + 2^{-Ts} ζ|b⁰-a⁰|/μ².",
-    source="Eq. 22 as printed",
-    recorded=Verdict.HOLDS_WITH_CORRECTION,
-    scope="correction: the last term is 4^{-Ts} (ζ/μ)² |b⁰-a⁰|²; the norm is right, unlike that of Eq. 19",
-    mutants=("a length term 1e6 times larger", "bisection 16 times coarser"),
-)
+@check("eq-22")
 def eq_22() -> Measurement:
     """From w₀ = S⁻¹u only the last term is left; x → c x leaves the left side as it is."""
     u, S = gaussian_parameters(3, kappa=3.0, r=0.6, seed=0)
@@ -234,14 +195,7 @@ def eq_22() -> Measurement:
     )
 
 
-@claim(
-    "algorithm-2-one-sweep",
-    "If every unit ends in an exact critical point of its f^(i), so does Algorithm 2 in one of f_nn.",
-    source="Section 5.2, after Theorem 3",
-    recorded=Verdict.FALSE_AS_PRINTED,
-    scope="true if sweeps are repeated until the lengths no longer move; directions are right after one",
-    mutants=("one sweep for all",),
-)
+@check("algorithm-2-one-sweep")
 def algorithm_2_one_sweep() -> Measurement:
     """∇f_nn after one sweep over two units, each solved to rounding, and after twelve."""
     u, S = gaussian_parameters(4, kappa=3.0, r=0.6, seed=0)

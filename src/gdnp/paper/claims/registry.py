@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from enum import Enum
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 from gdnp.datasets import DataNotFoundError
 
-__all__ = ["CLAIMS", "Claim", "ClaimResult", "Measurement", "Verdict", "judge", "register", "run_claims"]
+__all__ = [
+    "CLAIMS",
+    "Claim",
+    "ClaimResult",
+    "Measurement",
+    "Verdict",
+    "check",
+    "judge",
+    "register",
+    "run_claims",
+]
 
 
 class Verdict(Enum):
@@ -150,6 +162,11 @@ class ClaimResult:
 EXTRAS = ("torch",)
 """Packages that some checks need and that an installation may lack."""
 
+STATEMENTS: dict[str, dict[str, Any]] = json.loads(
+    Path(__file__).with_name("statements.json").read_text(encoding="utf-8")
+)
+"""The statements of the paper in its order, and ours, by the ids of the claims: in our words."""
+
 CLAIMS: dict[str, Claim] = {}
 """Every claim by its id, in the order of the paper."""
 
@@ -183,6 +200,14 @@ def register(
         return check
 
     return registered
+
+
+def check(id: str) -> Callable[[Callable[[], Measurement]], Callable[[], Measurement]]:
+    """Register the decorated check of a statement of ``statements.json``."""
+    about = STATEMENTS[id]
+    words = {key: about[key] for key in ("statement", "source", "section", "scope")}
+    recorded, mutants = Verdict(about.get("recorded", "HOLDS")), tuple(about.get("mutants", ()))
+    return register(id, **words, recorded=recorded, mutants=mutants)
 
 
 def judge(

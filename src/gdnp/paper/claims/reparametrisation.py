@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import numpy as np
 from sklearn.datasets import load_breast_cancer
@@ -13,7 +12,7 @@ from gdnp._typing import FloatArray
 from gdnp.datasets import gaussian_design, gaussian_parameters
 from gdnp.metric import Covariance, Identity, OperatorCovariance
 from gdnp.paper.claims.problems import populations, relative, solved, states
-from gdnp.paper.claims.registry import Measurement, Verdict, judge, register
+from gdnp.paper.claims.registry import Measurement, Verdict, check, judge
 from gdnp.paper.runner.problems import a9a
 from gdnp.population import Halfspace
 from gdnp.population.examples import EVERY_LOSS
@@ -21,16 +20,8 @@ from gdnp.problem import Objective
 from gdnp.reference import newton_minimum
 from gdnp.solvers import minimize
 
-claim = partial(register, section="2 Background")
 
-
-@claim(
-    "assumption-1-a9a",
-    "S of the data is positive definite, 0 < μ (on a9a, the paper's real data set).",
-    source="Assumption 1, used in section 4.4",
-    recorded=Verdict.OUTSIDE_ITS_ASSUMPTIONS,
-    scope="centred columns; where S is singular, everything is read on range(S)",
-)
+@check("assumption-1-a9a")
 def assumption_1_on_a9a() -> Measurement:
     """Rank, extreme eigenvalues, r and the softplus minimum of a9a."""
     data = a9a()
@@ -50,13 +41,7 @@ def assumption_1_on_a9a() -> Measurement:
     )
 
 
-@claim(
-    "footnote-1",
-    "z = -yx is Gaussian although x is a mixture of two Gaussians, when the classes have means ±m "
-    "and one covariance.",
-    source="Footnote 1",
-    scope="population argument, and excess kurtosis along Σ⁻¹m of a sample of 100000",
-)
+@check("footnote-1")
 def footnote_1() -> Measurement:
     """Excess kurtosis of z and of x along Σ⁻¹m, against 0 and the mixture's own."""
     n, rng = 100_000, np.random.default_rng(0)
@@ -86,12 +71,7 @@ def _excess_kurtosis(sample: FloatArray) -> float:
     return float(np.mean(centred**4) / np.mean(centred**2) ** 2 - 3.0)
 
 
-@claim(
-    "eq-7",
-    "var(xᵀw) = wᵀSw, and the mean square of Xw gives it without ever forming S.",
-    source="Eq. 7 and section 2.2",
-    scope="E[x] = 0: centred columns",
-)
+@check("eq-7")
 def eq_7() -> Measurement:
     """Three ways to ‖w‖_S on data; without centring they differ."""
     rng, X = np.random.default_rng(0), load_breast_cancer().data
@@ -113,13 +93,7 @@ def eq_7() -> Measurement:
     )
 
 
-@claim(
-    "eq-8",
-    "For centred x, normalising the pre-activation (Eq. 6 without γ) is φ(g xᵀw/‖w‖_S), unchanged by "
-    "w → c w.",
-    source="Eqs. 6 and 8",
-    scope="c > 0; a negative c turns the sign of g",
-)
+@check("eq-8")
 def eq_8() -> Measurement:
     """Normalised outputs against the reparametrised ones, and both under scaling of w."""
     rng, data = np.random.default_rng(0), gaussian_design(2000, 8, seed=0)
@@ -145,13 +119,7 @@ def eq_8() -> Measurement:
     )
 
 
-@claim(
-    "eq-6-gamma",
-    "With γ the normalised output of Eq. 6 is a linear model with intercept b = γ - g E[xᵀw]/sd(xᵀw), so "
-    "that γ may be omitted where x and the model are centred.",
-    source="Eqs. 4-6 and footnote 2",
-    scope="any x; sd(xᵀw) > 0",
-)
+@check("eq-6-gamma")
 def eq_6_gamma() -> Measurement:
     """Eq. 6 against Xw̃ + b on columns that are not centred, and the objective at that point."""
     rng, data, worst = np.random.default_rng(0), gaussian_design(500, 6, seed=0), 0.0
@@ -170,13 +138,7 @@ def eq_6_gamma() -> Measurement:
     )
 
 
-@claim(
-    "footnote-5",
-    "BN of section 4.4 is Batch Norm gradient descent: a gradient step on w and g through the batch's "
-    "statistics.",
-    source="Section 4.4 and footnote 5",
-    scope="full batch, centred columns, without γ",
-)
+@check("footnote-5")
 def footnote_5() -> Measurement:
     """A step of batch_norm_gd against differences of the normalised output's loss in (w, g)."""
     rng, data, worst = np.random.default_rng(0), gaussian_design(300, 4, kappa=10.0, seed=0), 0.0
@@ -196,13 +158,7 @@ def footnote_5() -> Measurement:
     return judge(worst, 1e-7, "Five random starts: largest relative distance of the step on (w, g).")
 
 
-@claim(
-    "eq-9",
-    "w̃ = g w/‖w‖ splits length from direction: ‖w̃‖ = |g|, f(w, g) = f(w̃); with I in place of S it is "
-    "Weight Normalization.",
-    source="Eq. 9",
-    scope="‖w‖ > 0",
-)
+@check("eq-9")
 def eq_9() -> Measurement:
     """Join, split and join again, in both metrics."""
     rng, worst = np.random.default_rng(0), 0.0
@@ -224,14 +180,7 @@ def eq_9() -> Measurement:
     )
 
 
-@claim(
-    "x-to-ax",
-    "Under x → Ax the Batch Normalization objective and the S-preconditioned steps are unchanged in "
-    "their own coordinates; Weight Normalization's are not.",
-    source="derived (geometry of section 2.2)",
-    recorded=Verdict.DERIVED,
-    scope="A invertible",
-)
+@check("x-to-ax")
 def x_to_ax() -> Measurement:
     """f(w, g) of x at w against that of Ax at A⁻ᵀw in the metrics S and I, and five steps on skewed data."""
     rng, worst, weight_norm = np.random.default_rng(0), 0.0, math.inf

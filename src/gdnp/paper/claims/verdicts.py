@@ -30,7 +30,7 @@ PHRASES = {
 HEAD = """\
 # Verdicts
 
-Each statement of sections 2 to 5 of *Exponential convergence rates for Batch Normalization* (Kohler et al.,
+Each statement of sections 2 to 6 of *Exponential convergence rates for Batch Normalization* (Kohler et al.,
 AISTATS 2019), and each correction to one, with what came out when it was checked.
 {counts}
 

@@ -1,144 +1,167 @@
-"""The drawings of Figure 2, from saved curves."""
+"""Figure 2 and the phase diagram 'who is first', from saved runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gdnp._typing import FloatArray
-from gdnp.paper.figure2.race import RACERS
-from gdnp.paper.figure2.summary import Panel, panels
+from gdnp.interactive import Figure
+from gdnp.paper.runner.cells import METHODS, SCALES, TUNINGS, cells_of, label_of, part_name
+from gdnp.paper.runner.charts import Chart, Curve, show
+from gdnp.paper.runner.charts import draw as draw_charts
 from gdnp.paper.runner.experiment import Results, Settings
-from gdnp.plotting import band, draw_band, new_figure, on_grid, save, shared_legend, titled
+from gdnp.paper.runner.problems import LOSS_LABELS
+from gdnp.plotting import STYLES, new_figure, on_grid, save, titled
 
-__all__ = ["curve", "draw", "floor_of"]
+__all__ = ["KEPT", "SHOWN", "draw", "drawn", "interactive"]
 
-SUBOPTIMALITY_FLOOR = 1e-13
-GRADIENT_FLOOR = 1e-9
+SHOWN = "unit"
+"""The scale of the starts in Figure 2."""
+KEPT = ("passes", "objective", "gradient_norm", "length", "zero_one")
+"""Saved of the best runs from there on data in rows, beside what is measured."""
+FLOOR = {"log_loss": 1e-13, "sigmoid": 1e-9}
 """Below these the axis is cut: rounding, and gradients that have underflowed on the flat part of a loss."""
-GRID_POINTS = 400
+QUANTITY = {"log_loss": "suboptimality f - f*", "sigmoid": "gradient norm ‖∇f‖"}
+NAMES = {"objective": "objective f", "zero_one": "0-1 error"}
+
+
+def drawn(settings: Settings) -> list[Mapping[str, Any]]:
+    """The data of Figure 2: those in rows."""
+    return [spec for spec in settings["data"] if spec["name"] != "population"]
 
 
 def draw(settings: Settings, results: Results, directory: Path) -> list[Path]:
-    """Write ``figure2``, ``figure2-passes`` and ``figure2-sigmoid`` as PNG and PDF."""
-    found = list(panels(settings, results))
-    written = _draw_race(settings, found, directory / "figure2", passes=False)
-    written += _draw_race(settings, found, directory / "figure2-passes", passes=True)
-    bounded = [panel for panel in found if not panel.convex]
-    if bounded:
-        written += _draw_bounded(settings, bounded, directory / "figure2-sigmoid")
-    return written
+    """Write ``section44`` and, for data in rows, ``figure2``, ``figure2-passes`` and ``figure2-sigmoid``."""
+    written = _phases(settings, cells_of(settings, results), directory / "section44")
+    data, losses = drawn(settings), settings["losses"]
+    if not data:
+        return written
+    for name, against in (("figure2", "iterations"), ("figure2-passes", "passes")):
+        rows = [[chart(settings, results, spec, loss, against=against) for loss in losses] for spec in data]
+        written += draw_charts(rows, directory / name)
+    whats = ("measure", "objective", "zero_one")  # a small gradient norm alone says little
+    rows = [[chart(settings, results, spec, "sigmoid", what) for what in whats] for spec in data]
+    return [*written, *draw_charts(rows, directory / "figure2-sigmoid")]
 
 
-def _draw_race(settings: Settings, found: list[Panel], path: Path, *, passes: bool) -> list[Path]:
-    """The four panels as printed: losses across, data down."""
-    rows, columns = len(settings["data"]), len(settings["losses"])
-    with new_figure(rows, columns, width=7.2, height=1.0 + 2.35 * rows) as (figure, axes):
-        for axis, panel in zip(axes.flat, found, strict=True):
-            lines = _curves(axis, settings, panel, panel.measure, floor_of(panel), passes=passes)
-            titled(axis, panel.label, _subtitle(panel))
-            axis.set_ylabel(_quantity(panel))
-        for axis in axes[-1]:
-            axis.set_xlabel("passes over the data" if passes else "iterations")
-        shared_legend(figure, lines, columns=4)
-        return save(figure, path)
+def interactive(settings: Settings, results: Results) -> list[Figure]:
+    """A figure for each data set in rows and loss, with buttons for what is shown and how it was started."""
+    found = []
+    for spec in drawn(settings):
+        for loss in settings["losses"]:
+            views = {
+                against: chart(settings, results, spec, loss, against=against)
+                for against in ("iterations", "passes")
+            }
+            if loss == "sigmoid":
+                views |= {
+                    NAMES[w]: chart(settings, results, spec, loss, w) for w in ("objective", "zero_one")
+                }
+            views[TUNINGS["theory"]] = chart(settings, results, spec, loss, tuning="theory")
+            for scale in (name for name in SCALES if name != SHOWN):
+                views[f"starts {SCALES[scale]}"] = chart(settings, results, spec, loss, scale=scale)
+            title = f"{label_of(spec)}, {LOSS_LABELS[loss]}"
+            caption = (
+                f"{_about(results, spec)}. Mean of {settings['starts']} starts from N(0, I), each method "
+                "with the best multiple of its step, where no button says otherwise. Shaded: 90 % confidence "
+                "interval of the mean."
+            )
+            found.append(show(title, caption, views))
+    return found
 
 
-def _draw_bounded(settings: Settings, found: list[Panel], path: Path) -> list[Path]:
-    """What a gradient norm alone does not say: objective and 0-1 error beside it."""
-    with new_figure(len(found), 3, width=7.2, height=1.0 + 2.1 * len(found)) as (figure, axes):
-        for row, panel in zip(axes, found, strict=True):
-            lines = _curves(row[0], settings, panel, panel.measure, floor_of(panel))
-            row[0].set_ylabel(_quantity(panel))
-            for axis, name, label in (
-                (row[1], "objective", r"objective $f$"),
-                (row[2], "zero_one", "0-1 error"),
-            ):
-                curves = {method: entry[name] for method, entry in panel.curves.items()}
-                _curves(axis, settings, panel, curves.__getitem__, None)
-                axis.set_ylabel(label)
-                axis.set_ylim(*_window(curves))
-            titled(row[0], panel.label, _subtitle(panel))
-        for axis in axes[-1]:
-            axis.set_xlabel("iterations")
-        shared_legend(figure, lines, columns=4)
-        return save(figure, path)
-
-
-def floor_of(panel: Panel) -> float:
-    """Where the logarithmic axis of a panel's measure is cut."""
-    return SUBOPTIMALITY_FLOOR if panel.convex else GRADIENT_FLOOR
-
-
-def curve(
-    panel: Panel, method: str, values: FloatArray, grid: FloatArray, *, passes: bool, floor: float | None
-) -> FloatArray:
-    """A method's `values` (starts, max_iter + 1) at the m iterations, or passes, of `grid`: (starts, m).
-
-    They are at least a tenth of `floor`, so that their line leaves the axis and does not end.
-    """
-    if passes:
-        spent = panel.curves[method]["passes"]
-        values = np.stack([on_grid(a, b, grid) for a, b in zip(spent, values, strict=True)])
-    else:
-        values = values[:, grid.astype(int)]
-    return values if floor is None else np.maximum(values, 0.1 * floor)
-
-
-def _curves(
-    axis: Any,
+def chart(
     settings: Settings,
-    panel: Panel,
-    measure: Callable[[str], FloatArray],
-    floor: float | None,
+    results: Results,
+    spec: Mapping[str, Any],
+    loss: str,
+    what: str = "measure",
     *,
-    passes: bool = False,
-) -> list[Any]:
-    """Every method's mean and bands; on a logarithmic axis cut at `floor`, or on a linear one."""
-    budget, methods = settings["max_iter"], settings["methods"]
-    x = np.linspace(0.0, budget, (GRID_POINTS if passes else budget) + 1)
-    lines = []
-    for number, method in enumerate(methods):
-        values = curve(panel, method, measure(method), x, passes=passes, floor=floor)
-        found, share = band(values, log=floor is not None), number / len(methods)
-        lines.append(draw_band(axis, x, found, method, RACERS[method].label, marker_at=share))
-    axis.set_xlim(0.0, budget)
-    if floor is not None:
-        axis.set_yscale("log")
-        axis.set_ylim(*_decades([measure(method) for method in methods], floor))
-    return lines
+    against: str = "iterations",
+    scale: str = SHOWN,
+    tuning: str = "best",
+) -> Chart:
+    """Every method on one problem, h corrected: its measure, or what else was kept of the best runs."""
+    budget, curves = settings["iterations"], []
+    for method in settings["methods"]:
+        run = results[part_name(spec, loss, scale, method, "stein")]
+        values = np.array(run[tuning if what == "measure" else what], dtype=np.float64).T
+        x = np.arange(budget + 1.0)
+        if against == "passes":
+            spent = np.array(run["passes"]).T
+            values = np.stack([on_grid(a, b, x) for a, b in zip(spent, values, strict=True)])
+        if what == "measure":  # a tenth of the floor, so that a line leaves the axis and does not end
+            values = np.maximum(values, 0.1 * FLOOR[loss])
+        curves.append(Curve(METHODS[method], STYLES[method], x, values))
+    log = what == "measure"
+    separable = loss == "log_loss" and results[f"{label_of(spec)}/facts"]["separable"]
+    name = "objective f (separable)" if separable else QUANTITY[loss]
+    return Chart(
+        f"{label_of(spec)}, {LOSS_LABELS[loss]}",
+        f"{_about(results, spec)}; starts {SCALES[scale]}",
+        "passes over the data" if against == "passes" else "iterations",
+        name if log else NAMES[what],
+        curves,
+        log=log,
+        span=(0.0, budget),
+        height=_decades(curves, FLOOR[loss]) if log else _window(curves),
+    )
 
 
-def _decades(measures: list[FloatArray], floor: float) -> tuple[float, float]:
+def _decades(curves: list[Curve], floor: float) -> tuple[float, float]:
     """From the floor or the least value to a little above the starts; spikes beyond are cut."""
-    low = max(floor, min(float(values.min()) for values in measures))
-    start = max(float(np.median(values[:, 0])) for values in measures)
-    return 10.0 ** np.floor(np.log10(low)), 3.0 * max(start, 10.0 * low)
+    low = max(floor, min(float(np.nanmin(curve.runs)) for curve in curves))
+    start = max(float(np.nanmedian(_first(curve))) for curve in curves)
+    return float(10.0 ** np.floor(np.log10(low))), 3.0 * max(start, 10.0 * low)
 
 
-def _window(curves: Mapping[str, FloatArray]) -> tuple[float, float]:
+def _first(curve: Curve) -> FloatArray:
+    """What the runs begin with: where passes are the abscissa, once the first of them are spent."""
+    return np.asarray([row[np.isfinite(row)][0] for row in curve.runs if np.isfinite(row).any()] or [np.nan])
+
+
+def _window(curves: list[Curve]) -> tuple[float, float]:
     """From the best value to the worst method's median run after a twentieth of the budget."""
-    early = max(1, next(iter(curves.values())).shape[1] // 20)
-    low = min(float(values.min()) for values in curves.values())
-    high = max(float(np.median(values[:, early])) for values in curves.values())
+    early = max(1, len(curves[0].x) // 20)
+    low = min(float(curve.runs.min()) for curve in curves)
+    high = max(float(np.median(curve.runs[:, early])) for curve in curves)
     margin = 0.06 * max(high - low, 1e-3)
     return low - margin, high + margin
 
 
-def _subtitle(panel: Panel) -> str:
+def _about(results: Results, spec: Mapping[str, Any]) -> str:
     """Size, preparation and condition of the data."""
-    facts = panel.facts
-    scaled = ", unit variance" if panel.spec["scaled"] else ""
-    rank = "" if facts["rank"] == facts["d"] else f", rank {facts['rank']}"
-    kappa = facts["kappa_on_range"]
-    condition = f"κ = {kappa:,.0f}" if kappa is not None and kappa < 1e5 else f"κ = {kappa or np.inf:.0e}"
-    return f"{facts['n']:,} × {facts['d']}{scaled}{rank}, {condition}"
+    found = results[f"{label_of(spec)}/facts"]
+    scaled = ", unit variance" if spec.get("scaled") else ""
+    rank = "" if found["rank"] == spec["d"] else f", rank {found['rank']}"
+    return f"{spec['n']:,} × {spec['d']}{scaled}{rank}, κ = {found['kappa']:.3g}"
 
 
-def _quantity(panel: Panel) -> str:
-    if not panel.convex:
-        return r"gradient norm $\|\nabla f\|$"
-    return r"objective $f$ (separable)" if panel.separable else r"suboptimality $f - f^*$"
+def _phases(settings: Settings, cells: list[dict[str, Any]], path: Path) -> list[Path]:
+    """Start scales down, data across; a panel for each loss and tuning, h corrected."""
+    data, scales = [label_of(spec) for spec in settings["data"]], list(SCALES)
+    with new_figure(len(settings["losses"]), len(TUNINGS), width=7.2, height=5.0) as (figure, axes):
+        for row, loss in zip(axes, settings["losses"], strict=True):
+            for axis, tuning in zip(row, TUNINGS, strict=True):
+                for cell in cells:
+                    if (cell["loss"], cell["tuning"], cell["h"]) == (loss, tuning, "stein"):
+                        x, y = data.index(cell["data"]), scales.index(cell["scale"])
+                        axis.add_patch(_tile(x, y, STYLES[cell["first"]].color))
+                        axis.text(x, y, METHODS[cell["first"]], ha="center", va="center", fontsize=7)
+                axis.set_xlim(-0.5, len(data) - 0.5)
+                axis.set_ylim(-0.5, len(scales) - 0.5)
+                axis.set_xticks(range(len(data)), data, rotation=30)
+                axis.set_yticks(range(len(scales)), [SCALES[scale] for scale in scales])
+                axis.grid(visible=False)
+                titled(axis, LOSS_LABELS[loss], TUNINGS[tuning])
+        return save(figure, path)
+
+
+def _tile(x: int, y: int, color: str) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((x - 0.5, y - 0.5), 1.0, 1.0, facecolor=color, alpha=0.35, edgecolor="white")

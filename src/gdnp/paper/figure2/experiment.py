@@ -1,18 +1,25 @@
-"""Figure 2: GDNP against its rivals on learning halfspaces, from random starts (section 4.4)."""
+"""Figure 2, and section 4.4 as a designed experiment: each choice that is not printed, both ways."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path
+from typing import Any
 
-from gdnp.paper.figure2 import drawing, interactive, summary
-from gdnp.paper.figure2.race import RACERS, describe, facts_part, race_parts, reference_part
+from gdnp.paper.figure2 import drawing, summary
+from gdnp.paper.figure2.drawing import KEPT, SHOWN
+from gdnp.paper.runner.cells import HS, METHODS, SCALES, WITH_H, facts, label_of, part_name, race
 from gdnp.paper.runner.experiment import OptionError, Options, Settings, sized
+from gdnp.paper.runner.problems import LOSS_LABELS, a9a, described_rows
 from gdnp.store import Part
 
 __all__ = ["FULL", "QUICK", "Figure2", "Profile"]
 
-LOSSES = ("log_loss", "sigmoid")
+FEATURES = 10
+GAUSSIAN = (100.0, 0.5)
+"""κ and r of the data called gaussian."""
 
 
 @dataclass(frozen=True)
@@ -21,80 +28,102 @@ class Profile:
 
     Parameters
     ----------
+    populations, samples : tuple of (κ, r)
+        Of Gaussian data, exactly and in rows.
     data : tuple of str
-        What is run where the user names nothing.
-    rows : int
-        n of the Gaussian design.
-    starts, max_iter : int
+        Other data sets.
+    methods : tuple of str
     grid : tuple of float
-        Constant steps to try, in units of 1/(L sup φ'').
+        Multiples of a method's own step; a best at either end extends it.
+    tuning_starts, starts, iterations : int
+    rows : int
+        n of the samples.
     """
 
+    populations: tuple[tuple[float, float], ...]
+    samples: tuple[tuple[float, float], ...]
     data: tuple[str, ...]
-    rows: int
-    starts: int
-    max_iter: int
+    methods: tuple[str, ...]
     grid: tuple[float, ...]
+    tuning_starts: int
+    starts: int
+    iterations: int
+    rows: int = 5000
 
 
-STEPS = tuple(2.0**k for k in range(-2, 10))
-QUICK = Profile(data=("gaussian", "breast_cancer"), rows=5000, starts=3, max_iter=300, grid=STEPS)
-LONGER = tuple(2.0**k for k in range(10, 14))
-FULL = Profile(data=("gaussian", "a9a"), rows=20_000, starts=10, max_iter=500, grid=STEPS + LONGER)
+STEPS = tuple(0.5 * 1.3**k for k in range(12))
+PLACES = ((1.0, 0.2), (1.0, 0.8), (10.0, 0.5), (10.0, 0.8), GAUSSIAN)
+QUICK = Profile(
+    ((1.0, 0.8), GAUSSIAN), (GAUSSIAN,), ("breast_cancer",), tuple(METHODS), STEPS[::4], 2, 4, 150, rows=2000
+)
+FULL = Profile(PLACES, ((1.0, 0.8), GAUSSIAN), ("a9a",), tuple(METHODS), STEPS, 3, 10, 200)
 
 
 @dataclass(frozen=True)
 class Figure2:
-    """GD, AGD, WN, BN and GDNP on softplus and sigmoid, on Gaussian and on real data.
+    """GDNP and its rivals in every cell of start scale, h, tuning, data and loss.
 
-    Everything is centred, without intercept and without ridge. Constant steps are tuned for every problem on
-    a start of their own; every method has the same number of iterations.
+    Everything is centred, without intercept and without ridge; the starts are columns of one matrix. Figure 2
+    is drawn from the runs on rows of data.
 
     Parameters
     ----------
     quick, full : Profile
-    methods : tuple of str
-        Keys of ``gdnp.paper.figure2.race.RACERS``.
     """
 
     quick: Profile = QUICK
     full: Profile = FULL
-    methods: tuple[str, ...] = field(default=tuple(RACERS))
     name: str = "figure2"
     title: str = summary.TITLE
 
     summarise = staticmethod(summary.summarise)
     tables = staticmethod(summary.tables)
     draw = staticmethod(drawing.draw)
-    interactive = staticmethod(interactive.interactive)
+    interactive = staticmethod(drawing.interactive)
 
     def settings(self, options: Options) -> tuple[str, Settings]:
-        """Folder and configuration; the data are read once, so that what cannot be used is refused here."""
+        """Folder and design; the data are read once, so that what cannot be used is refused here."""
         folder, profile, settings = sized(self.name, self.quick, self.full, options)
-        data = [describe(name, rows=profile.rows, seed=options.seed) for name in options.data or profile.data]
-        names = [spec["name"] for spec in data]
-        if len(set(names)) < len(names):
-            raise OptionError(f"Data sets should have different names. Got {', '.join(names)}.")
-        settings |= {
-            "data": data,
-            "losses": list(LOSSES),
-            "methods": list(self.methods),
-            "starts": profile.starts,
-            "max_iter": profile.max_iter,
-            "grid": list(profile.grid),
-        }
-        suffix = "" if not options.data else "-" + "-".join(Path(name).stem for name in names)
-        return f"{folder}{suffix}", settings
+        design = {"d": FEATURES, "n": profile.rows, "seed": options.seed}
+        if options.data:
+            data = [_described(name, design) for name in options.data]
+        else:
+            if "a9a" in profile.data:
+                a9a()  # or one sentence that says how to get it
+            data = [
+                {"name": name, "kappa": kappa, "r": r, **design}
+                for name, places in (("population", profile.populations), ("sample", profile.samples))
+                for kappa, r in places
+            ]
+            data += [described_rows(name) for name in profile.data]
+        labels = [label_of(spec) for spec in data]
+        if len(set(labels)) < len(labels):
+            raise OptionError(f"Data sets should have different names. Got {', '.join(options.data)}.")
+        sizes = {key: getattr(profile, key) for key in ("tuning_starts", "starts", "iterations")}
+        settings |= {**sizes, "data": data, "losses": list(LOSS_LABELS)}
+        settings |= {"methods": list(profile.methods), "grid": list(profile.grid)}
+        return "-".join([folder, *(Path(name).stem for name in options.data)]), settings
 
     def parts(self, settings: Settings, options: Options) -> list[Part]:
-        """For every data set its facts; for every loss the minimum (convex) and each method's runs."""
-        sources = options.data or tuple(spec["name"] for spec in settings["data"])
+        """For each data set its facts, and for each loss, start scale, method and h the runs."""
+        shared = {key: settings[key] for key in ("grid", "tuning_starts", "starts", "iterations", "seed")}
+        sources = options.data or [spec["name"] for spec in settings["data"]]
         parts = []
         for spec, source in zip(settings["data"], sources, strict=True):
-            parts.append(facts_part(spec, source))
-            for loss in settings["losses"]:
-                if loss == "log_loss":
-                    parts.append(reference_part(spec, source, loss))
-                for method in settings["methods"]:
-                    parts += race_parts(spec, source, loss, method, settings)
+            parts.append(Part(f"{label_of(spec)}/facts", partial(facts, source=source), {"data": spec}))
+            for loss, scale, method in product(settings["losses"], SCALES, settings["methods"]):
+                for h in HS if method in WITH_H else HS[:1]:
+                    config = {"data": spec, "loss": loss, "scale": scale, "method": method, "h": h, **shared}
+                    config["kept"] = KEPT if scale == SHOWN and spec["name"] != "population" else ()
+                    cost = (1.0 + 2e-4 * spec["n"] * (spec["name"] != "population")) * (1 + 4 * (h in WITH_H))
+                    name = part_name(spec, loss, scale, method, h)
+                    parts.append(Part(name, partial(race, source=source), config, cost=cost))
         return parts
+
+
+def _described(source: str, design: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a data set that the user names."""
+    if source != "gaussian":
+        return described_rows(source)
+    kappa, r = GAUSSIAN
+    return {"name": "sample", "kappa": kappa, "r": r, **design}

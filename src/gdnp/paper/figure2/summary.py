@@ -1,285 +1,148 @@
-"""What came out of Figure 2: numbers for each panel and method, and sentences that follow from them alone."""
+"""What came out of section 4.4: a verdict for each cell, and the panels of Figure 2 in numbers and words."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from gdnp._typing import FloatArray
-from gdnp.paper.figure2.race import CURVES, RACERS
+from gdnp.paper.figure2.drawing import drawn
+from gdnp.paper.runner.cells import METHODS, RIVALS, cells_of, label_of, part_name
 from gdnp.paper.runner.experiment import Results, Settings, Table, summary_head
-from gdnp.paper.runner.problems import LOSS_LABELS, diverging
+from gdnp.paper.runner.problems import LOSS_LABELS
 
-__all__ = ["TITLE", "Panel", "panels", "summarise", "tables"]
+__all__ = ["TITLE", "summarise", "tables"]
 
-TITLE = "Figure 2: learning halfspaces"
+TITLE = "Figure 2: learning halfspaces, section 4.4 cell by cell"
+WORDS = ("faster", "level", "slower")
 TARGETS = (1e-2, 1e-4, 1e-6)
-FLOOR = 1e-15
-"""Suboptimality below this is rounding of f."""
+GOAL = {"log_loss": 1e-4, "sigmoid": 1e-2}
+"""Of the suboptimality; for the sigmoid of what the objective exceeds the best found by."""
 MISLED = 1.05
 """An objective worse than the best by this factor is called bad, whatever its gradient."""
 
 
-@dataclass(frozen=True)
-class Panel:
-    """Curves of one data set and loss, every one as long as the budget.
-
-    Attributes
-    ----------
-    spec : dict
-        The data set.
-    loss : str
-    facts : dict
-    reference : dict or None
-        The minimum, for a convex loss.
-    curves : dict of dict of ndarray of shape (starts, max_iter + 1)
-        By method, then by name of the curve.
-    runs : dict of list of dict
-        By method, the results the curves are from.
-    tuning : dict of dict
-        By method that has a step.
-    """
-
-    spec: Mapping[str, Any]
-    loss: str
-    facts: Mapping[str, Any]
-    reference: Mapping[str, Any] | None
-    curves: Mapping[str, Mapping[str, FloatArray]]
-    runs: Mapping[str, list[Mapping[str, Any]]]
-    tuning: Mapping[str, Mapping[str, Any]]
-
-    @property
-    def label(self) -> str:
-        """Data and loss."""
-        return f"{self.spec['label']}, {LOSS_LABELS[self.loss]}"
-
-    @property
-    def convex(self) -> bool:
-        """Whether f has a minimum, or an infimum, that is known."""
-        return self.reference is not None
-
-    @property
-    def separable(self) -> bool:
-        """Whether f has the infimum 0 and no minimum."""
-        return self.reference is not None and bool(self.reference["separable"])
-
-    @property
-    def quantity(self) -> str:
-        """What the panel shows."""
-        if self.separable:
-            return "objective (its infimum is 0: separable)"
-        return "suboptimality" if self.convex else "gradient norm"
-
-    @property
-    def goal(self) -> tuple[str, str]:
-        """What is reached by the methods, in words, and the key of the target in ``TARGETS``."""
-        if self.convex:
-            return "a suboptimality of 1e-4", "1e-04"
-        return "an objective within 1e-2 of the best found", "1e-02"
-
-    def measure(self, method: str) -> FloatArray:
-        """f - f* for a convex loss, ‖∇f‖ otherwise; shape (starts, max_iter + 1)."""
-        curves = self.curves[method]
-        if self.reference is None:
-            return curves["gradient_norm"]
-        return np.asarray(np.maximum(curves["objective"] - self.reference["objective"], 0.0))
-
-    @property
-    def best_objective(self) -> float:
-        """The least f that any run ended with."""
-        return min(float(curves["objective"][:, -1].min()) for curves in self.curves.values())
-
-
-def panels(settings: Settings, results: Results) -> Iterator[Panel]:
-    """The panels of a finished run, data by data."""
-    length, methods = settings["max_iter"] + 1, settings["methods"]
-    for spec in settings["data"]:
-        for loss in settings["losses"]:
-            prefix = f"{spec['name']}/{loss}"
-            runs: dict[str, list[Mapping[str, Any]]] = {
-                method: [results[f"{prefix}/{method}/start-{k}"] for k in range(settings["starts"])]
-                for method in methods
-            }
-            curves = {
-                method: {name: _stacked(entries, name, length) for name in CURVES}
-                for method, entries in runs.items()
-            }
-            tuning = {m: results[key] for m in methods if (key := f"{prefix}/{m}/tuning") in results}
-            reference = results.get(f"{prefix}/reference")
-            yield Panel(spec, loss, results[f"{spec['name']}/facts"], reference, curves, runs, tuning)
-
-
-def _stacked(runs: list[Mapping[str, Any]], name: str, length: int) -> FloatArray:
-    """One row a run; a run that ended early stays where it was."""
-    rows = [np.asarray(run["curves"][name], dtype=np.float64) for run in runs]
-    return np.stack([np.concatenate([row, np.full(length - len(row), row[-1])]) for row in rows])
-
-
 def summarise(settings: Settings, results: Results) -> dict[str, Any]:
-    """Numbers and sentences for each panel."""
+    """A verdict per cell, how often GDNP is ahead of each rival, and the panels of Figure 2."""
+    cells = cells_of(settings, results)
+    problems = [(spec, loss) for spec in drawn(settings) for loss in settings["losses"]]
     return {
         **summary_head(TITLE, settings),
-        "starts": settings["starts"],
-        "max_iter": settings["max_iter"],
-        "grid": settings["grid"],
+        **{key: settings[key] for key in ("starts", "iterations", "grid")},
         "notes": _notes(settings),
-        "panels": [_panel(panel) for panel in panels(settings, results)],
+        "cells": cells,
+        "counts": {rival: _counts(cells, rival) for rival in RIVALS},
+        "multiples": {name: found["multiple"] for name, found in results.items() if "multiple" in found},
+        "panels": [_panel(settings, results, spec, loss, cells) for spec, loss in problems],
     }
 
 
+def _counts(cells: list[dict[str, Any]], rival: str) -> dict[str, int]:
+    return {word: sum(cell["against"][rival] == word for cell in cells) for word in WORDS}
+
+
 def _notes(settings: Settings) -> list[str]:
-    k = settings["starts"]
-    scaled = [spec["label"] for spec in settings["data"] if spec["scaled"]]
     notes = [
-        f"Means are over {k} random starts drawn from N(0, I/d), of logarithms; the inner band is the 90 % "
+        f"Means are over {settings['starts']} random starts, of logarithms; the inner band is the 90 % "
         "confidence interval of the mean, the outer one the runs' 5-95 % range.",
-        "Constant steps are the best of a grid by the final objective from a start that is not drawn, for "
-        "the sigmoid too: the least gradient norm there belongs to steps that leave for the flat region.",
+        "Each method has the theory's step, and its best multiple of it. That is chosen on "
+        f"{settings['tuning_starts']} other starts by the suboptimality (sigmoid: the gradient norm) after "
+        "100 iterations. The panels have starts N(0, I), best multiples and the corrected h.",
         "A pass is one product with X and one with its transpose; a Gram matrix is charged for its "
         "multiplications. What a search for the length costs on cached margins, O(n) for each evaluation, "
         "is not in the passes; it is in the seconds.",
     ]
+    scaled = [label_of(spec) for spec in settings["data"] if spec.get("scaled")]
     if scaled:
         notes.append(
             f"Columns of {', '.join(scaled)} are centred and scaled to unit variance: on raw columns of very "
             "unequal scale gradient descent does not move."
         )
-    if any(spec["columns"] for spec in settings["data"]):
+    if any(spec.get("columns") for spec in settings["data"]):
         notes.append("Of breast_cancer the ten columns of means are used.")
     return notes
 
 
-def _panel(panel: Panel) -> dict[str, Any]:
-    entries = {method: _method(panel, method) for method in panel.curves}
+def _panel(
+    settings: Settings, results: Results, spec: Mapping[str, Any], loss: str, cells: list[dict[str, Any]]
+) -> dict[str, Any]:
+    runs = {m: results[part_name(spec, loss, "unit", m, "stein")] for m in settings["methods"]}
+    found = results[f"{label_of(spec)}/facts"]
+    finals = [np.asarray(run["objective"], dtype=np.float64)[-1].min() for run in runs.values()]
+    floor = found["minimum"] if loss == "log_loss" else float(min(finals))
+    panel = {
+        "data": spec["name"],
+        "loss": loss,
+        "label": f"{label_of(spec)}, {LOSS_LABELS[loss]}",
+        "facts": {**found, "n": spec["n"], "d": spec["d"]},
+        "best_objective": floor,
+        "methods": {method: _method(method, run, floor) for method, run in runs.items()},
+    }
+    here = [cell for cell in cells if (cell["data"], cell["loss"]) == (label_of(spec), loss)]
+    return {**panel, "findings": _findings(panel, here)}
+
+
+def _method(method: str, run: Mapping[str, Any], floor: float) -> dict[str, Any]:
+    """When the objective is within each target of `floor`, and medians of where the runs end."""
+    excess = np.asarray(run["objective"], dtype=np.float64) - floor
+    final = {
+        name: float(np.median(np.asarray(run[name], dtype=np.float64)[-1]))
+        for name in ("objective", "gradient_norm", "length", "zero_one")
+    }
+    spent = np.asarray(run["passes"], dtype=np.float64)
+    counts = np.broadcast_to(np.arange(float(len(excess)))[:, None], excess.shape)
     return {
-        "data": panel.spec["name"],
-        "label": panel.label,
-        "loss": panel.loss,
-        "quantity": panel.quantity,
-        "facts": dict(panel.facts),
-        "reference": None if panel.reference is None else dict(panel.reference),
-        "best_objective": panel.best_objective,
-        "methods": entries,
-        "ordering": _orderings(panel, entries),
-        "findings": _findings(panel, entries),
+        "label": METHODS[method],
+        "multiple": run["multiple"],
+        "iterations_to": {f"{eps:.0e}": reached(excess, eps, counts) for eps in TARGETS},
+        "passes_to": {f"{eps:.0e}": reached(excess, eps, spent) for eps in TARGETS},
+        "final": {"measure": float(np.median(np.asarray(run["best"], dtype=np.float64)[-1])), **final},
+        "seconds": run["seconds"],
     }
 
 
-def _method(panel: Panel, method: str) -> dict[str, Any]:
-    curves, runs = panel.curves[method], panel.runs[method]
-    measure = panel.measure(method)
-    excess = curves["objective"] - panel.best_objective
-    counts = np.broadcast_to(np.arange(measure.shape[1], dtype=np.float64), measure.shape)
-
-    def reached(values: FloatArray, spent: FloatArray, targets: Sequence[float]) -> dict[str, Any]:
-        return {f"{eps:.0e}": _reached(values, eps, spent) for eps in targets}
-
-    final = {name: float(np.median(curves[name][:, -1])) for name in CURVES if name != "passes"}
-    return {
-        "label": RACERS[method].label,
-        "iterations_to": reached(measure, counts, TARGETS),
-        "passes_to": reached(measure, curves["passes"], TARGETS),
-        "iterations_to_excess": reached(excess, counts, TARGETS[:2]),
-        "passes_to_excess": reached(excess, curves["passes"], TARGETS[:2]),
-        "final": {"measure": float(np.median(measure[:, -1])), **final},
-        "final_excess": float(np.median(excess[:, -1])),
-        "seconds": float(np.median([run["seconds"] for run in runs])),
-        "statuses": dict(sorted(Counter(run["status"] for run in runs).items())),
-        "tuning": panel.tuning.get(method),
-    }
-
-
-def _reached(measure: FloatArray, target: float, counts: FloatArray) -> dict[str, Any]:
-    """Median and mean of where the runs first reach a target; null where the median or a run does not."""
-    hit = measure <= target
-    first = np.array(
-        [count[row.argmax()] if row.any() else np.inf for row, count in zip(hit, counts, strict=True)]
+def reached(excess: Any, target: float, spent: Any) -> float | None:
+    """The median over the runs of what was spent when the target was first met; None where that is never."""
+    hit = np.asarray(excess) <= target
+    first = np.where(
+        hit.any(axis=0), np.take_along_axis(np.asarray(spent), hit.argmax(axis=0)[None], 0)[0], np.inf
     )
-    # With an even number of runs the upper of the two middle ones: the mean of a number and "never" is none.
-    median = float(np.sort(first)[len(first) // 2])
-    return {
-        "median": median if math.isfinite(median) else None,
-        "mean": float(first.mean()) if np.isfinite(first).all() else None,
-        "runs": int(np.isfinite(first).sum()),
-    }
-
-
-def _to_goal(panel: Panel, entries: Mapping[str, Any], what: str) -> dict[str, float | None]:
-    """The median of the iterations or passes that each method takes to the goal; None for never."""
-    _, target = panel.goal
-    return {name: entry[_key(what, panel.convex)][target]["median"] for name, entry in entries.items()}
-
-
-def _key(what: str, convex: bool) -> str:
-    return f"{what}_to" if convex else f"{what}_to_excess"
-
-
-def _orderings(panel: Panel, entries: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Method names, best first, by several measures; ties stay in the order of the registry."""
-    found = {_key(what, panel.convex): _to_goal(panel, entries, what) for what in ("iterations", "passes")}
-    for name in ("objective", "gradient_norm", "zero_one"):
-        found[f"final_{name}"] = {method: entry["final"][name] for method, entry in entries.items()}
-
-    def ranked(values: Mapping[str, float | None]) -> list[str]:
-        return sorted(values, key=lambda method: math.inf if (v := values[method]) is None else v)
-
-    return {name: ranked(values) for name, values in found.items()}
+    median = float(np.median(first))
+    return median if math.isfinite(median) else None
 
 
 # --- sentences
 
 
-def _findings(panel: Panel, entries: Mapping[str, Any]) -> list[str]:
+def _findings(panel: Mapping[str, Any], cells: list[dict[str, Any]]) -> list[str]:
     sentences = []
-    if panel.separable:
+    if panel["loss"] == "log_loss" and panel["facts"]["separable"]:
         sentences.append(
             "The two classes are separable, so softplus has no minimum: f is compared with its infimum 0."
         )
-    sentences += [_ranking(panel, entries, what) for what in ("iterations", "passes")]
-    rivals = [rival for rival in ("gd_safe", "gd", "agd") if {"gdnp_inner", rival} <= entries.keys()]
-    sentences += [_duel(entries, "gdnp_inner", rival, panel.convex) for rival in rivals]
-    if not panel.convex:
-        sentences += [*_misled(entries), _lengths(entries)]
-    sentences += [
-        f"The best step of {entry['label']} lies on the edge of the grid."
-        for entry in entries.values()
-        if entry["tuning"] is not None and entry["tuning"]["on_edge"]
-    ]
-    return sentences
+    sentences += [_ranking(panel, what) for what in ("iterations", "passes")]
+    for rival in RIVALS:
+        counts = ", ".join(f"{word} in {number}" for word, number in _counts(cells, rival).items())
+        sentences.append(f"GDNP after 100 iterations against {rival}, in {len(cells)} cells: {counts}.")
+    return sentences if panel["loss"] == "log_loss" else [*sentences, *_misled(panel["methods"])]
 
 
-def _ranking(panel: Panel, entries: Mapping[str, Any], what: str) -> str:
-    medians = {entries[m]["label"]: value for m, value in _to_goal(panel, entries, what).items()}
-    reached = sorted((value, label) for label, value in medians.items() if value is not None)
+def _ranking(panel: Mapping[str, Any], what: str) -> str:
+    target = GOAL[panel["loss"]]
+    goal = "a suboptimality of" if panel["loss"] == "log_loss" else "an objective above the best found by"
+    medians = {e["label"]: e[f"{what}_to"][f"{target:.0e}"] for e in panel["methods"].values()}
+    there = sorted((value, label) for label, value in medians.items() if value is not None)
     absent = [label for label, value in medians.items() if value is None]
-    text = "; ".join(f"{label} {value:.4g}" for value, label in reached) or "none of the methods gets there"
-    more = f" Not reached by: {', '.join(absent)}." if absent and reached else ""
-    return f"{what.capitalize()} to {panel.goal[0]} (median): {text}.{more}"
-
-
-def _duel(entries: Mapping[str, Any], ours: str, theirs: str, convex: bool) -> str:
-    """Who has the lower objective at the end of the budget, in the median."""
-    a, b = entries[ours], entries[theirs]
-    left, right = a["final"]["objective"], b["final"]["objective"]
-    tuned = " with a tuned step" if b["tuning"] is not None else ""
-    if math.isclose(left, right, rel_tol=1e-9, abs_tol=1e-15):
-        verdict = "ends level with"
-    else:
-        verdict = "ends ahead of" if left < right else "ends behind"
-    if convex:
-        numbers = f"suboptimality {a['final']['measure']:.2g} against {b['final']['measure']:.2g}"
-    else:
-        numbers = f"objective {left:.4g} against {right:.4g}"
-    return f"{a['label']} {verdict} {b['label']}{tuned} after the same iterations ({numbers})."
+    text = "; ".join(f"{label} {value:.4g}" for value, label in there) or "none of the methods gets there"
+    more = f" Not reached by: {', '.join(absent)}." if absent and there else ""
+    return f"{what.capitalize()} to {goal} {target:.0e} (median): {text}.{more}"
 
 
 def _misled(entries: Mapping[str, Any]) -> list[str]:
-    """Methods whose gradient is smaller than that of the method with the best objective, at one worse."""
+    """Where f falls on to infinity: the lengths, and the methods that a small gradient flatters."""
+    lengths = "; ".join(f"{entry['label']} {entry['final']['length']:.3g}" for entry in entries.values())
     best = min(entries.values(), key=lambda entry: entry["final"]["objective"])
     f, norm = best["final"]["objective"], best["final"]["gradient_norm"]
     found = [
@@ -288,44 +151,47 @@ def _misled(entries: Mapping[str, Any]) -> list[str]:
         for entry in entries.values()
         if (end := entry["final"])["objective"] > MISLED * f and end["gradient_norm"] < norm
     ]
-    if not found:
-        return []
-    return [
+    flattered = [
         f"A small gradient is no sign of a good solution here: {', '.join(found)} against {best['label']} "
         f"(gradient norm {norm:.1e}, objective {f:.3f}, 0-1 error {best['final']['zero_one']:.3f})."
     ]
-
-
-def _lengths(entries: Mapping[str, Any]) -> str:
-    """Where the lengths went: a bounded loss may have its best value at infinity."""
-    ends = "; ".join(f"{entry['label']} {entry['final']['length']:.3g}" for entry in entries.values())
-    return " ".join([f"Final lengths in S (median): {ends}.", *diverging(entries)])
+    return [*(flattered if found else []), f"Final lengths in S (median): {lengths}."]
 
 
 # --- tables
 
 
 def tables(summary: Mapping[str, Any]) -> list[Table]:
-    """One table for each panel: what it took to get there, and where each method ended."""
-    return [_table(panel) for panel in summary["panels"]]
+    """A row a cell, who is first and GDNP against each rival; and for each panel where each method got."""
+    rows = [(cell["label"], METHODS[cell["first"]], *cell["against"].values()) for cell in summary["cells"]]
+    counts = (
+        f"{rival}: {', '.join(f'{word} in {number}' for word, number in found.items())}"
+        for rival, found in summary["counts"].items()
+    )
+    columns = ("GDNP after 100 iterations against", "first", *RIVALS)
+    cells = Table(summary["title"], columns, rows, f"GDNP against {'; '.join(counts)}.")
+    return [*(_table(panel) for panel in summary["panels"]), cells]
 
 
 def _table(panel: Mapping[str, Any]) -> Table:
-    convex = panel["reference"] is not None
-    target = "1e-04" if convex else "1e-02"
+    target = f"{GOAL[panel['loss']]:.0e}"
+    goal = target if panel["loss"] == "log_loss" else f"best+{target}"
     rows: list[tuple[str, ...]] = []
     for entry in panel["methods"].values():
         final = entry["final"]
-        counts = [entry[_key(what, convex)][target]["median"] for what in ("iterations", "passes")]
-        ends: tuple[str, ...] = (f"{final['objective']:.4f}", f"{final['gradient_norm']:.1e}")
-        if convex:
-            ends = (f"{max(final['measure'], FLOOR):.1e}",)
-        step = "" if entry["tuning"] is None else f"{entry['tuning']['multiple']:g}"
-        cells = ("-" if count is None else f"{count:.4g}" for count in counts)
-        last = (f"{final['zero_one']:.4f}", step, f"{entry['seconds']:.2g}")
-        rows.append((entry["label"], *cells, *ends, *last))
-    goal, middle = "best+1e-2", ["final objective", "gradient norm"]
-    if convex:
-        goal, middle = "1e-4", [f"final {panel['quantity'].split(' (')[0]}"]
-    reached = (f"iterations to {goal}", f"passes to {goal}")
-    return Table(panel["label"], ("method", *reached, *middle, "0-1 error", "step", "seconds"), rows)
+        counts = (entry[f"{what}_to"][target] for what in ("iterations", "passes"))
+        rows.append(
+            (
+                entry["label"],
+                *("-" if count is None else f"{count:.4g}" for count in counts),
+                f"{final['objective']:.4f}",
+                f"{final['measure']:.1e}",
+                f"{final['zero_one']:.4f}",
+                f"{entry['multiple']:.3g}",
+                f"{1e3 * entry['seconds']:.2g}",
+            )
+        )
+    measure = "suboptimality" if panel["loss"] == "log_loss" else "gradient norm"
+    reached_at = (f"iterations to {goal}", f"passes to {goal}")
+    columns = ("method", *reached_at, "objective", measure, "0-1 error", "multiple", "ms an iteration")
+    return Table(panel["label"], columns, rows)

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from gdnp._typing import FloatArray
+from gdnp.interactive import Figure
 from gdnp.paper.figure3.runs import LABELS, MEASURES, Runs, at_losses, collect, common_losses, layer_numbers
+from gdnp.paper.runner.charts import Chart, Curve, show
+from gdnp.paper.runner.charts import draw as draw_charts
 from gdnp.paper.runner.experiment import Results, Settings
-from gdnp.plotting import LineStyle, band, new_figure, save, titled
+from gdnp.plotting import LineStyle
 
-__all__ = ["NETWORK_STYLES", "draw", "layer_styles"]
+__all__ = ["draw", "interactive", "layer_styles"]
 
-NETWORK_STYLES = {"bn": LineStyle("#0072b2", "-", "o"), "gd": LineStyle("#444444", (0, (4, 1.5)), "s")}
+NETWORK_STYLES = {"bn": LineStyle("#cc79a7", "-", "D"), "gd": LineStyle("#444444", (0, (4, 1.5)), "s")}
 UPSTREAM = ("#d55e00", "#e69f00", "#8c510a")
 DOWNSTREAM = ("#0072b2", "#56b4e9", "#009e73")
 DASHES: tuple[str | tuple[float, tuple[float, ...]], ...] = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)))
 MARKERS = ("o", "s", "^")
 NAMES = {"bn": "BN", "gd": "GD (no BN)"}
+TRAINING = {"loss": "training loss", "gradient_norm": "gradient norm ‖∇f‖"}
 
 
 def layer_styles(settings: Settings) -> dict[int, LineStyle]:
@@ -36,131 +40,75 @@ def layer_styles(settings: Settings) -> dict[int, LineStyle]:
 def draw(settings: Settings, results: Results, directory: Path) -> list[Path]:
     """Write ``figure3``, ``figure3-scaled`` and ``figure3-equal-loss`` as PNG and PDF."""
     runs = {network: collect(settings, results, network) for network in settings["networks"]}
-    written = _draw_printed(settings, runs, directory / "figure3")
-    written += _draw_scaled(settings, runs, directory / "figure3-scaled")
-    losses = common_losses(runs)
+    losses, training = common_losses(runs), [_training(settings, runs, name) for name in TRAINING]
+    raw, scaled = ([_layers(settings, runs, n, measure) for n in runs] for measure in MEASURES)
+    grids = {"figure3": [training, raw], "figure3-scaled": [scaled]}
     if losses is not None:
-        written += _draw_equal_loss(settings, runs, losses, directory / "figure3-equal-loss")
-    return written
+        equal = [[_layers(settings, runs, n, measure, losses) for n in runs] for measure in MEASURES]
+        grids["figure3-equal-loss"] = equal
+    shape = settings["network"]
+    headline = (
+        f"{settings['data']['label']}; {shape['depth']} x {shape['width']} tanh units, full-batch gradient "
+        f"descent, {settings['seeds']} seeds (geometric mean)"
+    )
+    files = (draw_charts(grid, directory / name, headline=headline) for name, grid in grids.items())
+    return [path for written in files for path in written]
 
 
-def _draw_printed(settings: Settings, runs: dict[str, Runs], path: Path) -> list[Path]:
-    """Loss, gradient norm, and the dependencies for BN and for GD."""
-    with new_figure(2, 2, width=7.2, height=5.9) as (figure, axes):
-        for axis, name in ((axes[0, 0], "loss"), (axes[0, 1], "gradient_norm")):
-            for network, entry in runs.items():
-                values, label = getattr(entry, name), f"{LABELS[network]}, step {entry.step:g}"
-                _line(axis, np.arange(values.shape[1]), values, NETWORK_STYLES[network], label)
-            _logarithmic(axis, settings["iterations"])
-        titled(axes[0, 0], "(i) training loss", "cross-entropy, full batch")
-        titled(axes[0, 1], "(ii) gradient norm", r"$\|\nabla f\|$ of all parameters")
-        axes[0, 0].legend(loc="best")
-        _dependencies(axes[1], settings, runs, "raw", ("(iii)", "(iv)"))
-        _finish(figure, settings)
-        return save(figure, path)
+def interactive(settings: Settings, results: Results) -> list[Figure]:
+    """Loss and gradient norm; the dependencies of BN; those of GD."""
+    runs = {network: collect(settings, results, network) for network in settings["networks"]}
+    losses = common_losses(runs)
+    caption = f"{settings['data']['label']}. Geometric mean of {settings['seeds']} seeds, 90 % interval."
+    views = {words: _training(settings, runs, name) for name, words in TRAINING.items()}
+    found = [show("Loss and gradient norm", caption, views)]
+    for network in runs:
+        views = {measure: _layers(settings, runs, network, measure) for measure in MEASURES}
+        if losses is not None:
+            for measure in MEASURES:
+                views[f"{measure}, against loss"] = _layers(settings, runs, network, measure, losses)
+        found.append(show(f"Dependencies, {NAMES[network]}", caption, views))
+    return found
 
 
-def _draw_scaled(settings: Settings, runs: dict[str, Runs], path: Path) -> list[Path]:
-    """The dependencies that a change of the weights' norms alone would not change under BN."""
-    with new_figure(1, 2, width=7.2, height=3.5) as (figure, axes):
-        _dependencies(axes[0], settings, runs, "scaled", ("", ""))
-        _finish(figure, settings)
-        return save(figure, path)
+def _training(settings: Settings, runs: Mapping[str, Runs], name: str) -> Chart:
+    """Loss or gradient norm over iterations, both networks."""
+    curves = []
+    for network, entry in runs.items():
+        values, label = getattr(entry, name), f"{LABELS[network]}, step {entry.step:g}"
+        x = np.arange(values.shape[1], dtype=np.float64)
+        curves.append(Curve(label, NETWORK_STYLES[network], x, values))
+    note = "cross-entropy, full batch" if name == "loss" else "of all parameters"
+    title, span = TRAINING[name].capitalize(), (0.0, settings["iterations"])
+    return Chart(title, note, "iterations", TRAINING[name], curves, span=span)
 
 
-def _draw_equal_loss(settings: Settings, runs: dict[str, Runs], losses: FloatArray, path: Path) -> list[Path]:
-    """Raw and scaled against the training loss, which falls to the right."""
-    with new_figure(2, 2, width=7.2, height=5.9) as (figure, axes):
-        for row, measure in zip(axes, MEASURES, strict=True):
-            for axis, (network, entry) in zip(row, runs.items(), strict=True):
-                _layers(axis, settings, losses, at_losses(entry, measure, losses))
-                titled(axis, f"{NAMES[network]}, {measure}", _quantity(settings, measure))
-                axis.set_xscale("log")
-                axis.set_xlim(losses[0], losses[-1])
-            _share_range(row)
-        for axis in axes[1]:
-            axis.set_xlabel("training loss")
-        _finish(figure, settings)
-        return save(figure, path)
-
-
-def _dependencies(
-    row: Any, settings: Settings, runs: dict[str, Runs], measure: str, numbers: tuple[str, str]
-) -> None:
-    """BN beside GD, on one scale."""
-    for axis, number, (network, entry) in zip(row, numbers, runs.items(), strict=True):
-        _layers(axis, settings, entry.times, entry.dependencies[measure])
-        scaled = ", scaled" if measure == "scaled" else ""
-        titled(axis, f"{number} {NAMES[network]}{scaled}".strip(), _quantity(settings, measure))
-        _logarithmic(axis, settings["iterations"])
-    _share_range(row)
-
-
-def _layers(axis: Any, settings: Settings, x: Any, values: FloatArray) -> None:
+def _layers(
+    settings: Settings, runs: Mapping[str, Runs], network: str, measure: str, losses: FloatArray | None = None
+) -> Chart:
+    """A network's dependencies over iterations or the training loss, on the scale of both networks."""
     central = settings["network"]["layer"]
-    for k, (i, style) in enumerate(layer_styles(settings).items()):
-        side = "upstream" if i < central else "downstream"
-        _line(axis, x, values[:, :, k], style, f"$W_{i}$, {abs(i - central)} {side}", marked=True)
-    axis.set_yscale("log")
-
-
-def _line(axis: Any, x: Any, runs: FloatArray, style: LineStyle, label: str, *, marked: bool = False) -> None:
-    """The geometric mean of the runs, and the band of all of them; what has no logarithm is left out."""
-    kept = (np.isfinite(runs) & (runs > 0.0)).all(axis=0)
-    if not kept.any():
-        return
-    x, found = np.asarray(x)[kept], band(runs[:, kept])
-    axis.fill_between(x, found.bottom, found.top, color=style.color, alpha=0.18, linewidth=0)
-    axis.plot(
-        x,
-        found.mean,
-        color=style.color,
-        linestyle=style.dashes,
-        linewidth=style.width,
-        marker=style.marker if marked else None,
-        markevery=max(1, len(x) // 6),
-        markersize=4.0,
-        markeredgecolor="white",
-        markeredgewidth=0.4,
-        label=label,
+    by_network = {
+        name: entry.dependencies[measure] if losses is None else at_losses(entry, measure, losses)
+        for name, entry in runs.items()
+    }
+    x = runs[network].times.astype(np.float64) if losses is None else losses
+    curves = [
+        Curve(f"W{i}, {abs(i - central)} {'up' if i < central else 'down'}stream", style, x, values)
+        for (i, style), values in zip(
+            layer_styles(settings).items(), np.moveaxis(by_network[network], 2, 0), strict=True
+        )
+    ]
+    shown = np.concatenate([values.ravel() for values in by_network.values()])
+    shown = shown[np.isfinite(shown) & (shown > 0.0)]
+    block = f"‖∂²f/∂W{central}∂Wi‖"
+    return Chart(
+        NAMES[network],
+        block if measure == "raw" else f"‖W{central}‖ ‖Wi‖ {block}",
+        "iterations" if losses is None else "training loss",
+        f"dependence of W{central}, {measure}",
+        curves,
+        log_x=losses is not None,
+        span=(0.0, settings["iterations"]) if losses is None else (losses[0], losses[-1]),
+        height=(0.7 * shown.min(), 1.4 * shown.max()) if len(shown) else None,
     )
-
-
-def _logarithmic(axis: Any, iterations: int) -> None:
-    axis.set_yscale("log")
-    axis.set_xlim(0, iterations)
-    axis.set_xlabel("iterations")
-
-
-def _share_range(row: Any) -> None:
-    low = min(axis.get_ylim()[0] for axis in row)
-    high = max(axis.get_ylim()[1] for axis in row)
-    for axis in row:
-        axis.set_ylim(low, high)
-
-
-def _finish(figure: Any, settings: Settings) -> None:
-    """One legend for the layers, and what is shown."""
-    from matplotlib.patches import Patch
-
-    handles, _ = figure.axes[-1].get_legend_handles_labels()
-    # Columns are filled downwards: the layers at one distance stand under each other.
-    half = len(handles) // 2
-    pairs = [handle for pair in zip(handles[:half][::-1], handles[half:], strict=False) for handle in pair]
-    shade = Patch(color="#555555", alpha=0.25, linewidth=0, label=f"5-95 % of {settings['seeds']} seeds")
-    figure.legend(
-        handles=[*pairs, shade], loc="outside lower center", ncols=4, handlelength=3.0, columnspacing=1.6
-    )
-    figure.suptitle(
-        f"{settings['data']['label']}; {settings['network']['depth']} x {settings['network']['width']} tanh "
-        f"units, full-batch gradient descent, {settings['seeds']} seeds (geometric mean)",
-        fontsize=9.0,
-        x=0.01,
-        ha="left",
-    )
-
-
-def _quantity(settings: Settings, measure: str) -> str:
-    k = settings["network"]["layer"]
-    block = rf"\|\partial^2 f/\partial W_{k}\partial W_i\|_F"
-    return rf"${block}$" if measure == "raw" else rf"$\|W_{k}\|\,\|W_i\|\,{block}$"

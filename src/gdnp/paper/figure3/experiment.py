@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gdnp.datasets import cifar10_batches, fetch_cifar10, load
-from gdnp.paper.figure3 import drawing, interactive, summary
+from gdnp.paper.figure3 import drawing, summary
 from gdnp.paper.runner.experiment import OptionError, Options, Settings, Unavailable, sized
 from gdnp.store import Part
 
@@ -73,7 +73,7 @@ class Figure3:
     summarise = staticmethod(summary.summarise)
     tables = staticmethod(summary.tables)
     draw = staticmethod(drawing.draw)
-    interactive = staticmethod(interactive.interactive)
+    interactive = staticmethod(drawing.interactive)
 
     def settings(self, options: Options) -> tuple[str, Settings]:
         """Folder and configuration; refuses a device that is not there and data that are no images."""

@@ -7,16 +7,13 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib import resources
 from importlib.metadata import version
-from itertools import groupby
+from itertools import accumulate, groupby
 from pathlib import Path
-from string import Template
 from typing import Any
-from urllib.parse import quote
 
 from gdnp._files import require
 from gdnp.interactive import Figure
@@ -52,33 +49,56 @@ class Result:
     figures: Sequence[Figure] = ()
     images: Sequence[Path] = ()
 
+    @property
+    def short(self) -> str:
+        """The title up to its colon, and the profile."""
+        profile = self.summary.get("profile")
+        return self.title.split(":")[0] + (f" ({profile})" if profile else "")
+
+    def seen_from(self, directory: Path, first: int) -> dict[str, Any]:
+        """What the template shows: figures numbered from `first`, and links relative to `directory`."""
+        files = sorted([*self.images, *self.store.directory.glob("*.pdf")])
+        panels = self.summary.get("panels", ())
+        return {
+            **vars(self),
+            "key": self.store.directory.name,
+            "short": self.short,
+            "shown": list(enumerate(self.figures, first)),
+            "files": [(path.name, Path(os.path.relpath(path, directory)).as_posix()) for path in files],
+            "panels": {str(panel.get("label")): panel.get("findings", ()) for panel in panels},
+        }
+
 
 def page(results: Sequence[Result], verdicts: Sequence[ClaimResult], directory: Path) -> str:
     """The page; its links are relative to `directory`."""
-    figures: list[Figure] = []
-    sections = [("verdicts", "Verdicts", _verdicts(verdicts))] if verdicts else []
-    for result in results:
-        section = _experiment(result, figures, directory)
-        sections.append((result.store.directory.name, _short(result), section))
-    if results:
-        sections.append(("environment", "Environment", _environments(results)))
-    template = Template(
-        resources.files("gdnp.paper.report").joinpath("report.html").read_text(encoding="utf-8")
+    jinja2, figures = require("jinja2", "The report"), [f for result in results for f in result.figures]
+    engine = jinja2.Environment(autoescape=True, undefined=jinja2.ChainableUndefined)
+    engine.filters |= {
+        "look": _look,
+        "base64": _encoded,
+        # Without a line break after the e of 1e-4.
+        "text": lambda text: re.sub(r"(?<=\de)-(?=\d)", "\N{NON-BREAKING HYPHEN}", str(text)),
+    }
+    firsts = accumulate((len(result.figures) for result in results), initial=0)
+    found = Counter(result.outcome for result in verdicts)
+    words = sorted(found, key=lambda outcome: [*LOOKS, outcome].index(outcome))
+    dates = sorted(str(result.store.environment.get("date", "")) for result in results)
+    # "</script>" and "<!--" must not occur inside a script element.
+    data = json.dumps([styled(figure) for figure in figures], allow_nan=False).replace("<", "\\u003c")
+    source = resources.files(__package__).joinpath("report.html").read_text(encoding="utf-8")
+    text = engine.from_string(source).render(
+        title=TITLE,
+        version=version("gdnp"),
+        lead=_lead(results, found),
+        when=f", from results of {dates[-1][:10]}" if dates and dates[-1] else "",
+        verdicts=[(name, list(group)) for name, group in groupby(verdicts, key=lambda r: r.claim.section)],
+        counts=[(*_look(outcome), found[outcome]) for outcome in words],
+        results=[one.seen_from(directory, first) for one, first in zip(results, firsts, strict=False)],
+        environment=_environments(results),
+        figures=jinja2.utils.markupsafe.Markup(data),
+        plotly=jinja2.utils.markupsafe.Markup(_plotly() if figures else ""),
     )
-    return template.substitute(
-        title=escape(TITLE),
-        version=escape(version("gdnp")),
-        lead=_lead(results, verdicts),
-        contents="".join(f'<li><a href="#{quote(key)}">{escape(name)}</a></li>' for key, name, _ in sections),
-        body="\n".join(
-            f'<section id="{escape(key)}" aria-labelledby="{escape(key)}-title">{text}</section>'
-            for key, _, text in sections
-        ),
-        footer=_footer(results),
-        # "</script>" and "<!--" must not occur inside a script element.
-        figures=json.dumps([styled(figure) for figure in figures], allow_nan=False).replace("<", "\\u003c"),
-        plotly=_plotly() if figures else "",
-    )
+    return str(text)
 
 
 def _plotly() -> str:
@@ -88,20 +108,21 @@ def _plotly() -> str:
     return str(get_plotlyjs())
 
 
-def _short(result: Result) -> str:
-    """The title up to its colon, and the profile."""
-    profile = result.summary.get("profile")
-    return result.title.split(":")[0] + (f" ({profile})" if profile else "")
+def _encoded(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode("ascii")
 
 
-def _lead(results: Sequence[Result], verdicts: Sequence[ClaimResult]) -> str:
+def _look(outcome: str) -> tuple[str, str]:
+    return LOOKS.get(outcome, ("unknown", outcome.capitalize()))
+
+
+def _lead(results: Sequence[Result], found: Mapping[str, int]) -> str:
     parts = []
-    if verdicts:
-        found = Counter(result.outcome for result in verdicts)
+    if found:
         counts = [f"{number} {_look(word)[1].lower().lstrip('✓±✗ ')}" for word, number in found.items()]
         parts.append(
-            f"{len(verdicts)} statements of Kohler et al. (AISTATS 2019), and corrections to them, each "
-            f"checked by a measurement. The verdicts: {', '.join(counts)}."
+            f"{sum(found.values())} statements of Kohler et al. (AISTATS 2019), and corrections to them, "
+            f"each checked by a measurement. The verdicts: {', '.join(counts)}."
         )
     if results:
         noun = "experiment" if len(results) == 1 else "experiments"
@@ -109,150 +130,12 @@ def _lead(results: Sequence[Result], verdicts: Sequence[ClaimResult]) -> str:
     return " ".join(parts) or "Nothing has been reproduced yet."
 
 
-def _footer(results: Sequence[Result]) -> str:
-    dates = sorted(str(result.store.environment.get("date", "")) for result in results)
-    when = f", from results of {escape(dates[-1][:10])}" if dates and dates[-1] else ""
-    return (
-        f"Written by gdnp {escape(version('gdnp'))}{when}. The page needs no network. The paper: J. Kohler, "
-        "H. Daneshmand, A. Lucchi, M. Zhou, K. Neymeyr, T. Hofmann, <cite>Exponential convergence rates for "
-        "Batch Normalization: the power of length-direction decoupling in non-convex optimization</cite>, "
-        "AISTATS 2019."
-    )
-
-
-def _verdicts(verdicts: Sequence[ClaimResult]) -> str:
-    found = Counter(result.outcome for result in verdicts)
-    counts = []
-    for outcome in sorted(found, key=lambda outcome: [*LOOKS, outcome].index(outcome)):
-        look, words = _look(outcome)
-        counts.append(f'<li class="{look}"><b>{found[outcome]}</b>{escape(words)}</li>')
-    rows = []
-    for section, group in groupby(verdicts, key=lambda result: result.claim.section):
-        rows.append(f'<tr class="part"><th colspan="4" scope="rowgroup">{escape(section)}</th></tr>')
-        rows += [_verdict(result) for result in group]
-    return (
-        '<h2 id="verdicts-title">Verdicts</h2>'
-        "<p>Every verdict follows from a measurement: a statement holds where <em>measured</em> does not "
-        "exceed <em>bound</em>; it holds with a correction only where the printed form was seen to fail and "
-        "the corrected one to hold. Statements of the appendix are reconstructed; derived ones are ours.</p>"
-        f'<ul class="counts">{"".join(counts)}</ul>'
-        '<table class="verdicts"><thead><tr><th scope="col">Verdict</th><th scope="col">Statement</th>'
-        '<th scope="col" class="number">Measured</th><th scope="col" class="number">Bound</th></tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table>"
-    )
-
-
-def _look(outcome: str) -> tuple[str, str]:
-    return LOOKS.get(outcome, ("unknown", outcome.capitalize()))
-
-
-def _verdict(result: ClaimResult) -> str:
-    claim, found = result.claim, result.measurement
-    look, words = _look(result.outcome)
-    evidence = result.reason or "" if found is None else found.evidence
-    more = [f"<p>{escape(evidence)}</p>", f"<p><b>Scope:</b> {escape(claim.scope)}.</p>"]
-    if found is not None and found.counterexample:
-        more.append(f"<p><b>Where it fails:</b> {escape(found.counterexample)}</p>")
-    numbers = ("", "") if found is None else (f"{found.measured:.3g}", f"{found.bound:.4g}")
-    cells = "".join(
-        f'<td class="number" data-label="{label}">{value}</td>'
-        for label, value in zip(("measured", "bound"), numbers, strict=True)
-    )
-    return (
-        f'<tr id="claim-{escape(claim.id)}"><td><span class="badge {look}">{escape(words)}</span></td>'
-        f'<td><span class="statement">{escape(claim.statement)}</span>'
-        f'<span class="source">{escape(claim.source)}</span>'
-        f"<details><summary>What was measured</summary>{''.join(more)}</details></td>{cells}</tr>"
-    )
-
-
-def _experiment(result: Result, figures: list[Figure], directory: Path) -> str:
-    """The section of a result; its interactive figures are added to `figures`."""
-    key = escape(result.store.directory.name)
-    parts = [
-        f'<h2 id="{key}-title">{escape(result.title)}</h2>',
-        _sentences(result.summary.get("findings", ())),
-    ]
-    shown = [
-        _interactive_figure(number, figure) for number, figure in enumerate(result.figures, len(figures))
-    ]
-    figures += result.figures
-    if not shown:
-        shown = [_image(path, result.title) for path in result.images]
-    if shown:
-        three = " three" if len(shown) % 3 == 0 and len(shown) % 2 else ""
-        parts.append(f'<div class="figures{three}">{"".join(shown)}</div>')
-    if result.images:
-        parts.append(_files(result, directory))
-    panels = result.summary.get("panels", ())
-    findings = {str(panel.get("label")): panel.get("findings", ()) for panel in panels}
-    parts += [_table(table) + _sentences(findings.pop(table.title, ())) for table in result.tables]
-    parts += [f"<h3>{_text(label)}</h3>{_sentences(found)}" for label, found in findings.items() if found]
-    if result.summary.get("notes"):
-        parts.append(f"<h3>Notes</h3>{_sentences(result.summary['notes'])}")
-    return "".join(parts)
-
-
-def _sentences(sentences: Iterable[Any]) -> str:
-    items = "".join(f"<li>{_text(str(sentence))}</li>" for sentence in sentences)
-    return f'<ul class="sentences">{items}</ul>' if items else ""
-
-
-def _text(text: str) -> str:
-    """Escaped, and without a line break after the e of 1e-4."""
-    return re.sub(r"(?<=\de)-(?=\d)", "\N{NON-BREAKING HYPHEN}", escape(text))
-
-
-def _interactive_figure(number: int, figure: Figure) -> str:
-    layout = figure.get("layout", {})
-    title = layout.get("title", "")
-    title = str(title.get("text", "") if isinstance(title, Mapping) else title) or f"Figure {number + 1}"
-    caption = str((layout.get("meta") or {}).get("caption", ""))
-    wide = ' class="wide"' if (layout.get("meta") or {}).get("wide") else ""
-    return (
-        f"<figure{wide}><figcaption><h3>{escape(title)}</h3>"
-        f'<p class="caption">{escape(caption)}</p></figcaption>'
-        f'<div class="plot" id="plot-{number}" data-figure="{number}" role="group" '
-        f'aria-label="{escape(f"Interactive figure: {title}. {caption}")}"></div></figure>'
-    )
-
-
-def _image(path: Path, title: str) -> str:
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
-    alt = escape(f"{title}: {path.stem}")
-    return f'<figure class="wide"><img src="data:image/png;base64,{data}" alt="{alt}"></figure>'
-
-
-def _files(result: Result, directory: Path) -> str:
-    """Links to the files for print, relative to the page."""
-    links = []
-    for path in sorted([*result.images, *result.store.directory.glob("*.pdf")]):
-        target = quote(Path(os.path.relpath(path, directory)).as_posix())
-        links.append(f'<a href="{target}">{escape(path.name)}</a>')
-    return f'<p class="muted">For print, beside this page: {", ".join(links)}.</p>'
-
-
-def _table(table: Table) -> str:
-    head = "".join(f'<th scope="col">{_text(column)}</th>' for column in table.columns)
-    rows = "".join(
-        f'<tr><th scope="row">{escape(first)}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in rest)}</tr>'
-        for first, *rest in table.rows
-    )
-    note = f'<p class="muted">{escape(table.note)}</p>' if table.note else ""
-    title = escape(table.title)
-    return (
-        f'<div class="scroll" role="region" aria-label="{title}" tabindex="0"><table class="numbers">'
-        f"<caption>{title}</caption><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>{note}"
-    )
-
-
-def _environments(results: Sequence[Result]) -> str:
+def _environments(results: Sequence[Result]) -> Table:
     """One column a result."""
-    columns = {_short(result): _flat(result.store.environment) for result in results}
+    columns = {result.short: _flat(result.store.environment) for result in results}
     keys = list(dict.fromkeys(key for column in columns.values() for key in column))
     rows = [(key, *(column.get(key, "") for column in columns.values())) for key in keys]
-    table = Table("What it was run with", ("", *columns), rows)
-    return f'<h2 id="environment-title">Environment</h2>{_table(table)}'
+    return Table("What it was run with", ("", *columns), rows)
 
 
 def _flat(record: Mapping[str, Any]) -> dict[str, str]:

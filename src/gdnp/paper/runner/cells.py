@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import product
@@ -13,9 +15,9 @@ import numpy as np
 from gdnp import columns, theory
 from gdnp._typing import FloatArray
 from gdnp.metric import Covariance
-from gdnp.paper.runner.problems import LOSS_LABELS, a9a, gaussian_moments, gaussian_rows
+from gdnp.paper.runner.problems import LOSS_LABELS, gaussian_moments, gaussian_rows, prepared_rows
 from gdnp.problem import Objective
-from gdnp.reference import newton_minimum
+from gdnp.reference import Reference, newton_minimum
 
 __all__ = [
     "HS",
@@ -26,6 +28,7 @@ __all__ = [
     "TUNINGS",
     "WITH_H",
     "cells_of",
+    "facts",
     "field_of",
     "label_of",
     "mean_at",
@@ -66,39 +69,45 @@ TUNING_STARTS = 1_000_003
 
 def label_of(spec: Mapping[str, Any]) -> str:
     """(κ, r) and whether it is a sample; the name of real data."""
-    if spec["name"] == "a9a":
-        return "a9a"
+    if "kappa" not in spec:
+        return str(spec["name"])
     return f"({spec['kappa']:g}, {spec['r']:g})" + (" sample" if spec["name"] == "sample" else "")
 
 
-def field_of(spec: Mapping[str, Any], loss: str) -> tuple[columns.Field, float]:
-    """The problem of a `spec`, and its minimum f*; 0 for a bounded loss, which has none.
+def field_of(spec: Mapping[str, Any], loss: str, source: str = "") -> tuple[columns.Field, Reference | None]:
+    """The problem of a `spec`, and its minimum; None for a bounded loss, which has none.
 
     Its ``name`` is "population" or "sample", of the Gaussian design with ``n``, ``d``, ``kappa``, ``r`` and
-    ``seed``, or "a9a" with the rows that ``every`` leaves.
+    ``seed``; or it is what `described_rows` returned, whose rows are read from `source`.
     """
-    return _field(tuple(sorted(spec.items())), loss)
+    return _field(json.dumps(spec, sort_keys=True), loss, source)
 
 
 @lru_cache(maxsize=4)
-def _field(items: tuple[tuple[str, Any], ...], loss: str) -> tuple[columns.Field, float]:
-    spec, best = dict(items), 0.0
-    X: Any
+def _field(text: str, loss: str, source: str) -> tuple[columns.Field, Reference | None]:
+    spec, best = json.loads(text), None
     if spec["name"] == "population":
         u, S = gaussian_moments(spec)
         f: columns.Field = columns.PopulationField(u, S, loss)
         if loss == "log_loss":
             coef = theory.lda_solution(u, Covariance(S))
-            best = float(f.rays(coef[:, None]).moments(np.ones(1)).value[0])
+            value = float(f.rays(coef[:, None]).moments(np.ones(1)).value[0])
+            best = Reference(value, coef, 0.0, separable=False, iterations=0)
         return f, best
-    if spec["name"] == "sample":
-        X, y = gaussian_rows(spec)
-    else:
-        data = a9a()
-        X, y = data.X[:: spec["every"]], data.signs()[:: spec["every"]]
+    X, y = gaussian_rows(spec) if spec["name"] == "sample" else prepared_rows(spec, source)
     if loss == "log_loss":
-        best = newton_minimum(Objective(X, y, loss, n_jobs=1)).objective
+        best = newton_minimum(Objective(X, y, loss, n_jobs=1))
     return columns.SampleField(X, y, loss), best
+
+
+def facts(config: Mapping[str, Any], source: str = "") -> dict[str, Any]:
+    """Rank, L, κ and r = uᵀS⁻¹u of data, and the minimum of softplus on them."""
+    f, best = field_of(config["data"], "log_loss", source)
+    values = np.linalg.eigvalsh(f.S)
+    kept = values[values > columns.SINGULAR * values[-1]]
+    found = {"rank": len(kept), "L": values[-1], "kappa": values[-1] / kept[0], "r": f.u @ f.inverse @ f.u}
+    assert best is not None
+    return {**found, "minimum": best.objective, "separable": best.separable}
 
 
 def starts_of(d: int, scale: str, seed: int, count: int) -> FloatArray:
@@ -114,33 +123,32 @@ def runner_of(method: str, h: str) -> str | columns.GDNP:
     return method
 
 
-def race(config: Mapping[str, Any]) -> dict[str, Any]:
+def race(config: Mapping[str, Any], source: str = "") -> dict[str, Any]:
     """Runs of a method at the theory's step and at its best multiple of it.
 
     `config` has ``data`` (a `spec`), ``loss``, ``scale``, ``method``, ``h``, ``grid`` (multiples to try),
     ``tuning_starts``, ``starts``, ``iterations`` and ``seed``. Measured are the suboptimality of the log loss
-    and the gradient norm of the sigmoid.
+    and the gradient norm of the sigmoid; what else is ``kept`` are names of ``gdnp.columns.Run``.
 
     Returns
     -------
     dict
-        ``theory`` and ``best``: arrays (iterations + 1, starts); ``multiple``, the one that was chosen.
+        ``theory`` and ``best``: arrays (iterations + 1, starts); ``multiple``, the one that was chosen; what
+        was kept of the best runs, of the same shape; ``seconds`` of an iteration from one start.
     """
-    f, best = field_of(config["data"], config["loss"])
-    d, runner = len(f.u), runner_of(config["method"], config["h"])
-    convex = config["loss"] == "log_loss"
+    f, reference = field_of(config["data"], config["loss"], source)
+    d, runner, count = len(f.u), runner_of(config["method"], config["h"]), config["starts"]
 
-    def measured(starts: FloatArray, multiples: FloatArray | float, iterations: int) -> FloatArray:
-        found = columns.run(f, runner, starts, multiples, iterations)
-        values = found.objective - best if convex else found.gradient_norm
-        return np.maximum(values, LEAST)
+    def measured(found: columns.Run) -> FloatArray:
+        gap = found.gradient_norm if reference is None else found.objective - reference.objective
+        return np.maximum(gap, LEAST)
 
     trial = starts_of(d, config["scale"], TUNING_STARTS + config["seed"], config["tuning_starts"])
 
     def scores(multiples: Sequence[float]) -> dict[float, float]:
         wide = np.tile(trial, len(multiples))
-        ends = measured(wide, np.repeat(multiples, trial.shape[1]), DECIDED)[-1]
-        means = np.log(ends).reshape(len(multiples), -1).mean(axis=1)
+        found = columns.run(f, runner, wide, np.repeat(multiples, trial.shape[1]), DECIDED)
+        means = np.log(measured(found)[-1]).reshape(len(multiples), -1).mean(axis=1)
         return dict(zip(multiples, means.tolist(), strict=True))
 
     seen = scores(config["grid"])
@@ -150,10 +158,13 @@ def race(config: Mapping[str, Any]) -> dict[str, Any]:
         if low < chosen < high or len(set(seen.values())) == 1:
             break
         seen |= scores([low / ratio, low / ratio**2] if chosen == low else [high * ratio, high * ratio**2])
-    starts = starts_of(d, config["scale"], config["seed"], config["starts"])
-    both = np.repeat([1.0, chosen], config["starts"])
-    runs = np.split(measured(np.tile(starts, 2), both, config["iterations"]), 2, axis=1)
-    return {"theory": runs[0], "best": runs[1], "multiple": chosen}
+    chosen = min(seen, key=seen.__getitem__)
+    starts, begin = starts_of(d, config["scale"], config["seed"], count), time.process_time()
+    found = columns.run(f, runner, np.tile(starts, 2), np.repeat([1.0, chosen], count), config["iterations"])
+    seconds = (time.process_time() - begin) / (2 * count * config["iterations"])
+    runs = np.split(measured(found), 2, axis=1)
+    kept = {name: getattr(found, name)[:, count:] for name in config.get("kept", ())}
+    return {"theory": runs[0], "best": runs[1], "multiple": chosen, **kept, "seconds": seconds}
 
 
 def mean_at(found: Mapping[str, Any], tuning: str, iteration: int = DECIDED) -> float:

@@ -15,7 +15,7 @@ from gdnp import methods
 from gdnp._typing import FloatArray
 from gdnp.paper.runner.experiment import OptionError, Options, Settings, sized
 from gdnp.paper.runner.problems import WORLD_LABELS, gaussian_objective, start_at
-from gdnp.paper.table1 import drawing, interactive, summary
+from gdnp.paper.table1 import drawing, summary
 from gdnp.problem import Objective as Empirical
 from gdnp.problem.interface import Objective, Point
 from gdnp.solvers import Progress, minimize
@@ -132,7 +132,7 @@ class Table1:
     summarise = staticmethod(summary.summarise)
     tables = staticmethod(summary.tables)
     draw = staticmethod(drawing.draw)
-    interactive = staticmethod(interactive.interactive)
+    interactive = staticmethod(drawing.interactive)
 
     def settings(self, options: Options) -> tuple[str, Settings]:
         """Folder and configuration; the data are the Gaussian design, whatever `options` names."""

@@ -8,12 +8,13 @@ residuals. Those of a curve are not independent: the intervals describe the fit 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import least_squares
+from scipy.optimize import curve_fit
 from scipy.stats import t as student
 
 from gdnp._typing import FloatArray
@@ -63,29 +64,30 @@ class LogLaw:
 
 def fit_power(eps: ArrayLike, counts: ArrayLike) -> PowerLaw:
     """Ordinary least squares of log N on log(1/ε); `eps` and `counts` are positive, (m,) with m > 2."""
-    x, y = -np.log(np.asarray(eps, dtype=np.float64)), np.log(np.asarray(counts, dtype=np.float64))
-    design = np.column_stack([np.ones_like(x), x])
-    coefficients = np.linalg.lstsq(design, y, rcond=None)[0]
-    half, rms = _errors(design, y - design @ coefficients)
-    p = float(coefficients[1])
-    return PowerLaw(p, p - half, p + half, math.exp(coefficients[0]), rms)
+    found = _fitted(lambda x, c, p: c + p * x, -np.log(np.asarray(eps, dtype=np.float64)), counts, (0.0, 1.0))
+    factor, p, half, rms = found
+    return PowerLaw(p, p - half, p + half, math.exp(factor), rms)
 
 
 def fit_log(eps: ArrayLike, counts: ArrayLike) -> LogLaw:
     """Least squares of log N on log(a + b log₁₀(1/ε)), nonlinear in a and b; arguments as in `fit_power`."""
-    x, counts = -np.log10(np.asarray(eps, dtype=np.float64)), np.asarray(counts, dtype=np.float64)
-    design, log_counts = np.column_stack([np.ones_like(x), x]), np.log(counts)
+    x, n = -np.log10(np.asarray(eps, dtype=np.float64)), np.asarray(counts, dtype=np.float64)
     # Weights 1/N make the linear problem the first-order expansion of this one.
-    start = np.linalg.lstsq(design / counts[:, None], np.ones_like(x), rcond=None)[0]
-    least = 1e-3 * counts.min()
+    slope, offset = np.polyfit(x, n, 1, w=1.0 / n)
+    least = 1e-3 * n.min()
+    a, b, half, rms = _fitted(lambda x, a, b: np.log(np.maximum(a + b * x, least)), x, n, (offset, slope))
+    return LogLaw(b, b - half, b + half, a, rms)
 
-    def residuals(coefficients: FloatArray) -> FloatArray:
-        return np.asarray(log_counts - np.log(np.maximum(design @ coefficients, least)))
 
-    found = least_squares(residuals, start, x_scale=np.maximum(np.abs(start), 1e-6), xtol=1e-14, ftol=1e-14)
-    half, rms = _errors(design / np.maximum(design @ found.x, least)[:, None], residuals(found.x))
-    b = float(found.x[1])
-    return LogLaw(b, b - half, b + half, float(found.x[0]), rms)
+def _fitted(
+    law: Callable[..., FloatArray], x: FloatArray, counts: ArrayLike, start: tuple[float, float]
+) -> tuple[float, float, float, float]:
+    """The coefficients of log N, half the width of the second one's interval, and the residuals' rms."""
+    y = np.log(np.asarray(counts, dtype=np.float64))
+    found, covariance = curve_fit(law, x, y, start, xtol=1e-14, ftol=1e-14)
+    half = student.ppf(0.5 + LEVEL / 2.0, len(y) - 2) * math.sqrt(covariance[1, 1])
+    rms = math.sqrt(float(np.mean(np.square(y - law(x, *found)))))
+    return float(found[0]), float(found[1]), float(half), rms
 
 
 def compare(eps: ArrayLike, counts: ArrayLike) -> dict[str, Any]:
@@ -115,11 +117,3 @@ def compare(eps: ArrayLike, counts: ArrayLike) -> dict[str, Any]:
         "aic_difference": difference,
         "better": better,
     }
-
-
-def _errors(design: FloatArray, residuals: FloatArray) -> tuple[float, float]:
-    """Half the width of the interval of the second coefficient, and the residuals' root mean square."""
-    freedom = len(residuals) - design.shape[1]
-    variance = float(residuals @ residuals) / freedom
-    scale = math.sqrt(np.linalg.inv(design.T @ design)[1, 1] * variance)
-    return float(student.ppf(0.5 + LEVEL / 2.0, freedom) * scale), float(np.sqrt(np.mean(residuals**2)))

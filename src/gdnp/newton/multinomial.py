@@ -1,0 +1,330 @@
+"""The production solver of the multinomial log loss: Newton's method by conjugate gradients, from two steps.
+
+1. Start: the paper's two steps for K directions. These are those of linear discriminant analysis,
+   S_w⁻¹ (m_k - m); their length is searched along a line, and the intercepts are balanced. Where there are
+   many rows a sample of them is solved next.
+2. Step: Newton's equations, preconditioned class by class, as far as the distance to the minimum is worth it
+   (Dembo, Eisenstat and Steihaug 1982). A whole step that does not lead down is searched on known margins.
+3. Renewal: H is taken afresh once conjugate gradients have taken as long as making it.
+4. Certificate: the last step is solved until its residual fits into the tolerance, and is the dual point.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.linalg import lapack
+
+from gdnp._typing import FloatArray
+from gdnp.design import RowVector
+from gdnp.newton.closing import LONGEST, SHORTEST, TINY, enough_of
+from gdnp.newton.method import INTERPOLATED, Newton, rounding_of_targets, solve
+from gdnp.newton.nonconvex import ROUGH
+from gdnp.newton.preconditioners.classes import made_for_classes, rows_of_sample
+from gdnp.newton.preconditioners.full import cholesky
+from gdnp.newton.recession import columns_of, without_minimiser
+from gdnp.newton.search import step_along, will_do
+from gdnp.newton.state import DAMPING, Begin, CertifiedState
+from gdnp.problem.gram import covariance
+from gdnp.problem.interface import Objective as AnyObjective
+from gdnp.problem.multinomial import Labels, Multinomial
+from gdnp.problem.objective import LARGEST_GRAM
+from gdnp.problem.points import DataPoint, Direction
+from gdnp.solvers.certificates import estimated_gap, provable
+from gdnp.solvers.conjugate import NewtonStep, advanced, still
+from gdnp.solvers.multinomial_gap import balanced, dual_point, multinomial_gap
+from gdnp.solvers.multinomial_separation import class_separation
+from gdnp.solvers.state import ROUNDING, GapKind, Measured, Status
+
+__all__ = ["MultinomialNewton"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultinomialState(CertifiedState):
+    """Everything that moves.
+
+    Attributes
+    ----------
+    damping : float
+        The multiple of the identity in H; above 1 nothing is left to try.
+    due, spent : float
+        Passes that H cost, and that conjugate gradients have taken with it.
+    attempts : int
+        Proofs tried.
+    stuck : bool
+        Whether the last step did not lead down.
+    """
+
+    problem: Multinomial
+    damping: float = 0.0
+    due: float = 0.0
+    spent: float = 0.0
+    attempts: int = 0
+    stuck: bool = False
+
+    @cached_property
+    def begun(self) -> NewtonStep:
+        """A Newton step from here, of length 0; half its square is the decrease in sight."""
+        return still(self.point, self.preconditioner.solve)
+
+
+class Last(NamedTuple):
+    """A last step, where it leads to, the gap there, and how that is known.
+
+    ``low`` says whether it leaves a direction of recession possible.
+    """
+
+    newton: NewtonStep
+    point: DataPoint
+    gap: float
+    kind: GapKind
+    low: bool
+
+
+@dataclass(frozen=True)
+class MultinomialNewton(Newton):
+    """Newton's method by conjugate gradients; see the module, and ``Newton`` for the parameters."""
+
+    def init(self, objective: AnyObjective, start: FloatArray | None) -> MultinomialState:  # type: ignore[override]
+        """The state at ``begin``, or at the method's own start."""
+        assert isinstance(objective, Multinomial)
+        problem = objective.standardised
+        assert isinstance(problem, Multinomial)
+        point, before = self._begin(problem), problem.cost.passes
+        state = MultinomialState(
+            point=point,
+            problem=problem,
+            floor=rounding_of_targets(problem.constant),
+            preconditioner=made_for_classes(problem, problem.curvature(point.margins)),
+            due=problem.cost.passes - before,
+        )
+        return self._ended(state)
+
+    def _begin(self, problem: Multinomial) -> DataPoint:
+        constant = problem.constant
+        x = constant.x if self.begin is None else self.begin.x
+        if self.begin is None and problem.n_features <= LARGEST_GRAM:
+            size, n = rows_of_sample(problem), problem.n_samples
+            many = 2 * size <= n
+            part = _sample(problem, size) if many else problem
+            x = _two_steps(part)
+            if many and size >= 2 * x.size:
+                rough = solve(part, tol=ROUGH, begin=Begin(x), prove=False, kind=MultinomialNewton)
+                x = rough.state.point.x
+            if many:
+                problem.cost.charge(part.cost.passes * size / n)
+        point = problem.point(x)
+        return point if point.value <= (1.0 + INTERPOLATED) * constant.value else constant
+
+    # Iterations
+
+    def step(self, objective: AnyObjective, state: MultinomialState) -> MultinomialState:  # type: ignore[override]
+        """One Newton step, with a renewal of H before it where that is due."""
+        problem, point = state.problem, state.point
+        shares = problem.curvature(point.margins)
+        out = state.iteration + 1 >= self.max_iter
+        sight = 2.0 * max((0.25 * self.tol) ** (2.0 / 3.0), ROUNDING) * state.scale(point.value)
+        near = state.begun.square <= sight  # Newton's method squares the distance
+        last = self.prove and (out or near or state.damping > 1.0)
+        if state.spent >= state.due or state.stuck or state.damping > 0.0:
+            state = _renewed(state, shares, damped=state.stuck)
+        if last:
+            return self._ended(self._closed(state, shares, out))
+        newton = _solved(state, shares)
+        direction = Direction(newton.step, problem.slope(newton.step))
+        along = float(np.vdot(newton.step, point.x_gradient))
+        new: DataPoint | None = point.along(direction).point(1.0)
+        if new is None or not will_do(new, point, newton.step, along):
+            new = step_along(point, direction, along)
+        spent, iteration = state.spent + newton.iterations, state.iteration + 1
+        state = replace(state, point=new or point, stuck=new is None, spent=spent, iteration=iteration)
+        if out:
+            return state.ended(Status.MAX_ITER, newton.decrement, "newton_decrement")
+        return self._ended(state)
+
+    def _last(self, state: MultinomialState, shares: RowVector, tol: float) -> Last:
+        """A last step: as ``closing`` has it for one score in a row."""
+        problem, before = state.problem, state.point
+        newton = _solved(state, shares, enough_of(state, tol))
+        slope, x = problem.slope(newton.step), problem.returned(before.x + newton.step)
+        if not provable(problem):
+            newton, point = replace(newton, slope=slope), problem.point(x)
+            gap = estimated_gap(problem, point, newton, state.preconditioner.solve)
+            return Last(newton, point, gap, "newton_decrement", dual_point(problem, shares, slope))
+        low = dual_point(problem, shares, slope)
+        if problem.fit_intercept:
+            balanced(problem, slope)
+        return Last(newton, *multinomial_gap(problem, x, slope), "duality_gap", low)
+
+    def _closed(self, state: MultinomialState, shares: RowVector, out: bool) -> MultinomialState:
+        """The end of a last step: a certificate, or the point to go on from where it was not the last."""
+        last, before = self._last(state, shares, self.tol), state.point
+        spent, attempts = state.spent + last.newton.iterations, state.attempts + 1
+        there = replace(
+            state, point=last.point, spent=spent, attempts=attempts, iteration=state.iteration + 1
+        )
+        if there.within(last.gap, self.tol):
+            if state.problem.design.n_entries <= TINY:  # to the last digits, at next to no cost
+                there, last = self._polished(there, last)
+            ended = there.ended(Status.CONVERGED, last.gap, last.kind)
+            return _without_minimiser(ended, last.gap) if last.low and not state.problem.has_ridge else ended
+        noise = ROUNDING * abs(before.value)
+        lower, gap = last.point.value < before.value - noise, last.gap
+        if last.kind == "duality_gap" and (there.attempts > 2 or state.stuck) and not lower:
+            step = replace(last.newton, slope=state.problem.slope(last.newton.step))
+            estimate = estimated_gap(state.problem, last.point, step, state.preconditioner.solve)
+            if there.within(estimate, self.tol):  # R is too small beside rounding for a proof
+                return there.ended(Status.CONVERGED, estimate, "newton_decrement")
+        if not last.point.value <= before.value + noise:
+            p = last.newton.step
+            slope = float(np.vdot(p, before.x_gradient))
+            found = step_along(before, Direction(p, state.problem.slope(p)), slope)
+            there = replace(there, point=found or before)
+            gap += max(there.point.value - last.point.value, 0.0)
+        if out or (state.stuck and not lower):
+            return there.ended(Status.MAX_ITER if out else Status.STALLED, gap, last.kind)
+        return replace(there, stuck=not lower)
+
+    def _polished(self, state: MultinomialState, last: Last) -> tuple[MultinomialState, Last]:
+        """One more Newton step, where its gap is no larger."""
+        shares = state.problem.curvature(state.point.margins)
+        new = _renewed(state, shares, damped=False)
+        more = self._last(new, shares, 0.0)
+        return (replace(new, point=more.point), more) if more.gap <= last.gap else (state, last)
+
+    def _ended(self, state: MultinomialState) -> MultinomialState:
+        """The state, ended where there is nothing left to do, or nothing that is finite to get to."""
+        known, problem = state.known, state.problem
+        if known is not None:
+            if known.status is Status.CONVERGED and known.gap > self.tol:  # by rounding of what is returned
+                known = replace(known, status=Status.STALLED)
+            return replace(state, status=known.status, known=known)
+        if not problem.has_ridge and state.point.separates:
+            return without_minimiser(state, "complete", math.inf, _columns_of(problem, state.point.x))
+        if not self.prove:
+            decrement = 0.5 * state.begun.square
+            if decrement <= max(self.tol, ROUNDING) * state.scale(state.point.value) or state.stuck:
+                return state.ended(Status.CONVERGED, decrement, "newton_decrement")
+        return state
+
+    # What the loop asks
+
+    def measure(self, objective: AnyObjective, state: MultinomialState) -> Measured:  # type: ignore[override]
+        """f and ‖∇f‖ in H⁻¹."""
+        if state.known is not None:
+            return Measured(state.point.value, state.known.gradient_norm)
+        return Measured(state.point.value, math.sqrt(max(state.begun.square, 0.0)))
+
+    def stopped(self, objective: AnyObjective, state: MultinomialState) -> MultinomialState:  # type: ignore[override]
+        """With a certificate of the point where a callback ended the run."""
+        last = self._last(state, state.problem.curvature(state.point.margins), self.tol)
+        gap = last.gap + max(state.point.value - last.point.value, 0.0)
+        return state.ended(Status.STOPPED, gap, last.kind)
+
+    def solution(self, objective: AnyObjective, state: MultinomialState) -> tuple[FloatArray, Any]:  # type: ignore[override]
+        """(W, b) for raw columns, shapes (K, d) and (K,)."""
+        return state.problem.raw(state.point.x)
+
+
+def _solved(
+    state: MultinomialState, shares: RowVector, enough: Callable[[NewtonStep], bool] | None = None
+) -> NewtonStep:
+    """Newton's equations until it is enough, or as far as they are worth it on the way."""
+    problem, solve_with, value = state.problem, state.preconditioner.solve, state.scale(state.point.value)
+    newton = state.begun
+    loose = min(0.1, 0.5 * newton.square / value) * newton.square
+    most = LONGEST if enough or state.iteration > 1 else SHORTEST // 2
+    while not newton.ended and newton.iterations < most:
+        newton = advanced(problem, shares, newton, solve_with, enough or _never)
+        if enough is None and (newton.square <= loose or newton.decrement > value):
+            break
+    return newton
+
+
+def _never(_: NewtonStep) -> bool:
+    return False
+
+
+def _renewed(state: MultinomialState, shares: RowVector, *, damped: bool) -> MultinomialState:
+    """The state with H of its point, `damped` by more than before or not at all."""
+    damping = max(DAMPING, state.damping / DAMPING) if damped else 0.0
+    if damping > 1.0:
+        return replace(state, damping=damping)
+    before = state.problem.cost.passes
+    try:
+        new = made_for_classes(state.problem, shares, damping)
+    except FloatingPointError:
+        return replace(state, damping=1.0)
+    return replace(
+        state, preconditioner=new, damping=damping, due=state.problem.cost.passes - before, spent=0.0
+    )
+
+
+def _without_minimiser(state: MultinomialState, gap: float) -> MultinomialState:
+    """The end of a run whose last step left a direction of recession possible."""
+    found, known = class_separation(state.problem), state.known
+    assert known is not None
+    if found.direction is None:
+        return replace(state, known=replace(known, separation=found.kind))
+    columns = _columns_of(state.problem, found.direction)
+    if found.kind == "complete":
+        return without_minimiser(state, "complete", math.inf, columns)
+    return without_minimiser(state, "partial", gap, columns)
+
+
+def _columns_of(problem: Multinomial, p: FloatArray) -> tuple[int, ...]:
+    """The columns that a direction moves, of the class that it moves most first."""
+    order = np.argsort(-np.abs(p).max(axis=0), kind="stable")
+    return tuple(dict.fromkeys(j for k in order for j in columns_of(problem, p[:, k])))
+
+
+def _mass(factor: FloatArray, y: Labels, s: FloatArray | None, out: FloatArray) -> list[Any]:
+    """Nothing; s times a factor of the class is written."""
+    np.multiply(factor[y], 1.0 if s is None else s, out=out)
+    return []
+
+
+def _sample(problem: Multinomial, size: int) -> Multinomial:
+    """The problem on rows drawn half in proportion to their weight, half as if classes weighed the same."""
+    rows, mass = problem.design.rows, problem.design.rows.empty()
+    factor = 0.5 + 0.5 / (problem.classes * problem.shares)
+    problem.of_rows(partial(_mass, factor), writes=(mass,))
+    choice = rows.sample(mass, size)
+    weight = 1.0 / factor[rows.gather(problem.sigma, choice)]
+    part = problem.on_rows(choice, weight / weight.sum())
+    assert isinstance(part, Multinomial)
+    return part
+
+
+def _two_steps(problem: Multinomial) -> FloatArray:
+    """x with the directions of discriminant analysis, their best common length, and intercepts that balance.
+
+    With m_k the mean of class k and π_k its share, -∇f at the constant prediction is π_k (m_k - m).
+    """
+    point, rows = problem.constant, problem.design.rows
+    shares = np.exp(point.x[-1]) / np.exp(point.x[-1]).sum()
+    apart = -point.x_gradient[:-1] / shares
+    within = covariance(problem).scatter - (apart * shares) @ apart.T
+    diagonal = np.einsum("ii->i", within)
+    diagonal += problem.coordinates.ridge + ROUGH * len(within) / problem.n_samples
+    try:
+        factor = cholesky(within, float(np.max(diagonal, initial=0.0)))
+    except FloatingPointError:
+        return point.x
+    move = np.zeros_like(point.x)
+    move[:-1] = lapack.dpotrs(factor, apart, lower=1)[0]
+    move -= move.mean(axis=1, keepdims=True)
+    slope = float(np.vdot(move, point.x_gradient))
+    found = step_along(point, Direction(move, problem.slope(move)), slope)
+    if found is None or not problem.fit_intercept:
+        return point.x if found is None else found.x
+    a, x = rows.combine((0.0, found.margins)), found.x.copy()
+    dual_point(problem, problem.curvature(found.margins), a)  # without a change of the scores it is P
+    x[-1] += balanced(problem, a)
+    x[-1] -= x[-1].mean()
+    return x

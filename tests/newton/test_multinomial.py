@@ -1,0 +1,164 @@
+"""The production solver of several classes: what it comes to, its cost, and where there is no minimiser."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits, load_iris, load_wine
+from sklearn.linear_model import LogisticRegression
+
+from gdnp.design import DenseDesign, as_design
+from gdnp.losses import Softmax
+from gdnp.newton import Begin, solve
+from gdnp.newton.multinomial import MultinomialNewton, _sample, _two_steps
+from gdnp.problem.multinomial import Multinomial
+from gdnp.solvers import Status
+from newton.test_sealed_rows import SealedDesign
+
+
+def posed(X, y, alpha, *, weight=None, fit_intercept=True, design=as_design):
+    loss = Softmax(int(np.max(y)) + 1)
+    return Multinomial.unchecked(design(X), y, weight, loss, alpha, fit_intercept=fit_intercept)
+
+
+def solved(objective, **options):
+    return solve(objective, kind=MultinomialNewton, **options)
+
+
+def gaussian(rng, n=400, d=5, K=4, noise=1.0):
+    X = rng.standard_normal((n, d)) * np.logspace(-2, 2, d)
+    scores = (X / X.std(axis=0)) @ rng.standard_normal((d, K)) + noise * rng.gumbel(size=(n, K))
+    return X, np.append(np.arange(K), scores.argmax(axis=1)[K:])
+
+
+@pytest.mark.parametrize(
+    ("load", "passes"), [(load_iris, 45), (load_wine, 85), (load_digits, 190)], ids=["iris", "wine", "digits"]
+)
+def test_real_sets_with_a_proof(load, passes):
+    X, y = load(return_X_y=True)
+    found = solved(posed(X, y, 1.0 / len(y)))
+    assert found.certificate.proved
+    assert found.certificate.gap <= 1e-8
+    assert found.history["passes"][-1] <= passes
+    np.testing.assert_allclose(found.coef.sum(axis=0), 0.0, atol=1e-12)
+    peer = LogisticRegression(tol=1e-10, solver="newton-cholesky").fit(X, y)
+    np.testing.assert_allclose(found.coef, peer.coef_, atol=1e-4)
+
+
+def test_rows_are_sampled_first_and_rare_classes_with_them(rng):
+    X, y = gaussian(rng, n=20_000, d=4, K=3, noise=2.0)
+    y = np.where((y == 2) & (np.arange(len(y)) > 200), 0, y)
+    problem = posed(X, y, 1e-4).standardised
+    part = _sample(problem, 4096)
+    assert np.bincount(part.sigma).min() > 4096 / 8
+    np.testing.assert_allclose(part.shares, problem.shares, rtol=0.15)
+    found = solved(posed(X, y, 1e-4))
+    assert found.certificate.proved
+    assert found.history["objective"][0] <= found.objective * 1.02  # the sample's solution is near
+
+
+def test_two_steps_go_most_of_the_way(rng):
+    X, y = gaussian(rng)
+    problem = posed(X, y, 1e-6).standardised
+    best = solved(problem).objective
+    start, constant = problem.point(_two_steps(problem)), problem.constant
+    assert start.value - best < 0.1 * (constant.value - best)
+    np.testing.assert_allclose(start.x_gradient[-1], 0.0, atol=1e-12)
+
+
+def test_it_goes_on_from_where_it_is_told(rng):
+    X, y = gaussian(rng)
+    first = solved(posed(X, y, 1e-3))
+    again = posed(X, y, 1e-3)
+    begin = Begin(again.standardised.from_raw(first.coef, first.intercept))
+    warm = solved(again, begin=begin)
+    assert warm.n_iter <= 2
+    assert warm.history["passes"][-1] < 0.7 * first.history["passes"][-1]
+    far = solved(posed(X, y, 1e-3), begin=replace(begin, x=1e6 * begin.x))
+    assert far.objective == pytest.approx(first.objective, rel=1e-8)
+
+
+@pytest.mark.parametrize("max_iter", [1, 2, 3])
+def test_iterations_that_run_out_end_with_a_proof(rng, max_iter):
+    X, y = gaussian(rng)
+    best = solved(posed(X, y, 1e-4)).objective
+    found = solved(posed(X, y, 1e-4), max_iter=max_iter)
+    known = found.certificate
+    assert (known.status is Status.CONVERGED) == (known.gap <= 1e-8)
+    assert found.objective - best <= (known.gap + 1e-15) * best
+
+
+def test_a_callback_ends_it_with_a_certificate(rng):
+    X, y = gaussian(rng)
+    best = solved(posed(X, y, 1e-4)).objective
+    found = solved(posed(X, y, 1e-4), callback=lambda row: row.iteration == 1)
+    assert found.status is Status.STOPPED
+    assert found.n_iter == 1
+    assert 0.0 < found.objective - best <= found.certificate.gap * best
+
+
+def test_no_tolerance_at_all_goes_as_far_as_rounding_lets(rng):
+    X, y = gaussian(rng)
+    found = solved(posed(X, y, 1e-4), tol=0.0)
+    assert found.status is Status.STALLED
+    assert found.certificate.gap < 1e-13
+    assert found.n_iter < 20
+
+
+@pytest.mark.parametrize("alpha", [1e-2, 1e-10])
+def test_fewer_rows_than_columns(rng, alpha):
+    X, y = rng.standard_normal((40, 200)), np.arange(40) % 4
+    found = solved(posed(X, y, alpha))
+    assert found.certificate.proved
+    assert found.certificate.gap <= 1e-8
+
+
+def test_classes_that_are_apart_without_a_ridge(rng):
+    X, y = load_iris(return_X_y=True)
+    found = solved(posed(X, y, 0.0))
+    known = found.certificate
+    assert known.status is Status.LENGTH_DIVERGES
+    assert known.separation == "partial"
+    assert set(known.diverging) <= {0, 1, 2, 3}
+    pair = LogisticRegression(C=np.inf, tol=1e-12, max_iter=10_000).fit(X[50:], y[50:])
+    p = pair.predict_proba(X[50:])[np.arange(100), y[50:] - 1]
+    assert found.objective == pytest.approx(-np.log(p).sum() / 150.0, rel=1e-6)  # inf f: setosa costs nothing
+    apart = solved(posed(np.arange(9.0)[:, None], np.arange(9) // 3, 0.0)).certificate
+    assert apart.separation == "complete"
+    assert apart.diverging == (0,)
+
+
+def test_columns_that_others_make_up_without_a_ridge(rng):
+    """The limit of a vanishing ridge: of all minimisers the one of least norm."""
+    X, y = gaussian(rng, noise=3.0)
+    X = np.column_stack((X, 2.0 * X[:, 1], np.ones(len(X))))
+    found, limit = solved(posed(X, y, 0.0)), solved(posed(X, y, 1e-9), tol=1e-13)
+    assert found.certificate.gap <= 1e-8
+    np.testing.assert_allclose(found.coef, limit.coef, rtol=2e-3, atol=1e-6)
+    np.testing.assert_allclose(found.coef[:, 5], 2.0 * found.coef[:, 1], rtol=1e-9)
+    assert not found.coef[:, 6].any()
+
+
+def test_flat_rows_far_on_the_wrong_side_do_not_stop_it(rng):
+    X, y = gaussian(rng, n=60, d=2, K=3)
+    best = solved(posed(X, y, 1e-6))
+    objective = posed(X, y, 1e-6)
+    wrong = Begin(-0.03 * objective.standardised.from_raw(best.coef, best.intercept))
+    found = solved(objective, begin=wrong)
+    assert found.objective == pytest.approx(best.objective, rel=1e-7)
+
+
+@pytest.mark.parametrize("case", ["few", "sampled", "weighted", "separable", "wide"])
+def test_no_row_vector_is_read(rng, case):
+    n, d = {"sampled": (9000, 3), "wide": (30, 60)}.get(case, (300, 3))
+    X, y = gaussian(rng, n=n, d=d, K=3, noise=2.0)
+    weight = rng.dirichlet(np.ones(n)) if case == "weighted" else None
+    alpha = 1e-3
+    if case == "separable":
+        y, alpha = (X[:, 0] > np.quantile(X[:, 0], 0.3)) * 1 + (X[:, 0] > np.quantile(X[:, 0], 0.6)), 0.0
+    both = [
+        solved(posed(X, y, alpha, weight=weight, design=lambda X, kind=kind: kind(X, 2)))
+        for kind in (DenseDesign, SealedDesign)
+    ]
+    np.testing.assert_array_equal(both[0].coef, both[1].coef)
+    assert both[0].certificate == both[1].certificate
