@@ -71,6 +71,22 @@ EXPLAINED = (
     ),
     *(
         Explanation(
+            f"check_sample_weight_equivalence_on_{kind}_data",
+            ("auto", "log_loss", "alpha=0", "intercept"),
+            "Planes separate the three classes: there is no minimiser, and how far a run goes is open.",
+        )
+        for kind in ("dense", "sparse")
+    ),
+    *(
+        Explanation(
+            f"check_sample_weight_equivalence_on_{kind}_data",
+            ("auto", loss, "alpha=1", "intercept"),
+            "A constant is best, and its intercept runs to the 0-1 limit: rounding says where it ends.",
+        )
+        for kind, loss in product(("dense", "sparse"), ("sigmoid", "probit"))
+    ),
+    *(
+        Explanation(
             "check_classifiers_train",
             ("auto", loss, "alpha=1", "intercept"),
             "Under such a ridge a bounded loss is least, 1/3 for three classes, at a constant.",

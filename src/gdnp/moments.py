@@ -164,7 +164,7 @@ class Moments:
 
 
 def check_finite(design: DesignMatrix) -> FloatArray:
-    """Largest sizes in columns of a design, shape (d,); raises ``NotFiniteError`` where one is none."""
+    """The largest size in each column of `design`, shape (d,); ``NotFiniteError`` where one is no number."""
     largest: FloatArray = design.map("column_max", merge=np.maximum)
     bad = np.flatnonzero(~np.isfinite(largest))
     if bad.size:

@@ -201,3 +201,50 @@ def test_page_does_not_scroll_sideways_on_a_phone(browser, page, tmp_path):
     assert console == []
     assert widths is not None
     assert int(widths[1]) == int(widths[2]) <= 390
+
+
+@pytest.fixture
+def live(browser, page):
+    """The page in a browser that can be driven."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright, which drives a browser, is absent")
+    with api.sync_playwright() as playwright:
+        driven = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        opened = driven.new_page(viewport={"width": 1280, "height": 900})
+        opened.goto(page.as_uri())
+        yield opened
+        driven.close()
+
+
+def test_verdicts_are_searched_filtered_and_opened(live):
+    rows = live.locator('tr[id^="claim-"]')
+    whole = rows.count()
+    live.fill("#search", "theorem-1")
+    assert 0 < live.locator('tr[id^="claim-"]:visible').count() < whole
+    assert live.inner_text("#left").endswith(f"of {whole}")
+    live.fill("#search", "no such words")
+    assert live.locator("tr.part:visible").count() == 0
+    live.fill("#search", "")
+    word = live.locator("#only option").nth(1).inner_text()
+    live.select_option("#only", word)
+    shown = live.locator('tr[id^="claim-"]:visible .badge').all_inner_texts()
+    assert shown
+    assert set(shown) == {word}
+    live.click("#evidence")
+    assert live.locator('tr[id^="claim-"]:visible details[open]').count() == len(shown)
+
+
+def test_curves_are_had_as_csv(live):
+    live.wait_for_selector(".plot .main-svg")
+    with live.expect_download() as coming:
+        live.locator(".csv").first.click()
+    head, *rows = coming.value.path().read_text(encoding="utf-8").splitlines()
+    assert head == "curve,x,y,z"
+    assert len(rows) > 2
+    assert all(re.fullmatch(r'"[^"]*",[^,]*,[^,]*,[^,]*', row) for row in rows)  # a gap in a line is empty
+    assert sum(bool(re.search(r",-?\d", row)) for row in rows) > 0.9 * len(rows)
+
+
+def test_pictures_come_first_and_raised_letters_are_mathml(text):
+    assert text.index('class="figures') < text.index('id="verdicts"') < text.index('id="environment"')
+    assert "<math><msup>" in text
+    assert "^{" not in re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)

@@ -38,6 +38,10 @@ LOOKS = {
 """The class and the words of a verdict: never colour alone."""
 
 
+PASSING = {"date", "seconds"}
+"""What differs from result to result on one machine."""
+
+
 @dataclass(frozen=True)
 class Result:
     """A finished result, read back."""
@@ -76,6 +80,7 @@ def page(results: Sequence[Result], verdicts: Sequence[ClaimResult], directory: 
     engine.filters |= {
         "look": _look,
         "base64": _encoded,
+        "formulas": lambda text: _with_formulas(jinja2.utils.markupsafe, str(text)),
         # Without a line break after the e of 1e-4.
         "text": lambda text: re.sub(r"(?<=\de)-(?=\d)", "\N{NON-BREAKING HYPHEN}", str(text)),
     }
@@ -108,6 +113,21 @@ def _plotly() -> str:
     return str(get_plotlyjs())
 
 
+def _with_formulas(markup: Any, text: str) -> Any:
+    """Text whose raised and lowered parts, x^{2T} and x_{S}, are MathML."""
+    parts = re.split(r"(\S*?[\^_]\{[^}]*\}(?:[\^_]\{[^}]*\})*)", text)
+    return markup.Markup("").join(_formula(markup, part) if "{" in part else part for part in parts)
+
+
+def _formula(markup: Any, text: str) -> Any:
+    base, *scripts = re.split(r"([\^_])\{([^}]*)\}", text)
+    made = markup.Markup("<mtext>{}</mtext>").format(base)
+    for sign, script in zip(scripts[::3], scripts[1::3], strict=True):
+        tag = {"^": "msup", "_": "msub"}[sign]
+        made = markup.Markup("<{0}>{1}<mtext>{2}</mtext></{0}>").format(tag, made, script)
+    return markup.Markup("<math>{}</math>").format(made)
+
+
 def _encoded(path: Path) -> str:
     return base64.b64encode(path.read_bytes()).decode("ascii")
 
@@ -122,19 +142,23 @@ def _lead(results: Sequence[Result], found: Mapping[str, int]) -> str:
         counts = [f"{number} {_look(word)[1].lower().lstrip('✓±✗ ')}" for word, number in found.items()]
         parts.append(
             f"{sum(found.values())} statements of Kohler et al. (AISTATS 2019), and corrections to them, "
-            f"each checked by a measurement. The verdicts: {', '.join(counts)}."
+            f"each with its measurement. The verdicts: {', '.join(counts)}."
         )
     if results:
         noun = "experiment" if len(results) == 1 else "experiments"
-        parts.append(f"Below them {len(results)} {noun}, run again, with every number as it came out.")
+        parts.insert(0, f"{len(results)} {noun}, run again, with every number as it came out.")
     return " ".join(parts) or "Nothing has been reproduced yet."
 
 
 def _environments(results: Sequence[Result]) -> Table:
-    """One column a result."""
+    """One column for all results, or one for each where they were run with other things."""
     columns = {result.short: _flat(result.store.environment) for result in results}
     keys = list(dict.fromkeys(key for column in columns.values() for key in column))
-    rows = [(key, *(column.get(key, "") for column in columns.values())) for key in keys]
+    if columns and {key for key in keys if len({one.get(key) for one in columns.values()}) > 1} <= PASSING:
+        columns = {"all of them": next(iter(columns.values()))}
+    rows: list[tuple[str, ...]] = [
+        (key, *(column.get(key, "") for column in columns.values())) for key in keys
+    ]
     return Table("What it was run with", ("", *columns), rows)
 
 
