@@ -72,7 +72,7 @@ EXPLAINED = (
     *(
         Explanation(
             f"check_sample_weight_equivalence_on_{kind}_data",
-            ("auto", "log_loss", "alpha=0", "intercept"),
+            ("auto", "log_loss", "alpha=0"),
             "Planes separate the three classes: there is no minimiser, and how far a run goes is open.",
         )
         for kind in ("dense", "sparse")

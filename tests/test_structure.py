@@ -37,7 +37,7 @@ CORE = ("problem", "newton", "solvers")
 MOST_CONSTANTS = 57
 PLAIN = (0, 1, 2)
 """Numbers that say themselves what they are."""
-MOST_LINES = {"": 28_500, "paper": 6_980}  # 27 000 once both experiments of Figure 2 are one
+MOST_LINES = {"": 35_300, "paper": 6_999}  # to come down to 27 000
 MOST_PARAMETERS = 8
 PUBLIC_AND_LONG = {"fit", "fit_metric", "reproduce", "cross_dependency", "s_norm", "source", "train_mlp"}
 """Commands, whose options are parameters, and signatures that users rely on."""

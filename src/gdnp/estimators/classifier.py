@@ -29,6 +29,9 @@ from gdnp.losses import LogLoss, Loss, Softmax, get_loss
 
 __all__ = ["GDNPClassifier"]
 
+MULTINOMIAL = ("auto", "newton")
+"""Solvers that take more than two classes at once."""
+
 
 class GDNPClassifier(ScoresSources, ClassifierMixin, LinearEstimator):  # type: ignore[misc]
     """Linear classifier that converges on raw data and says how close it came.
@@ -201,12 +204,18 @@ class GDNPClassifier(ScoresSources, ClassifierMixin, LinearEstimator):  # type: 
         # each target forgets the codes once it is made
         return Task(settings, read, weight, [make(codes, code) for code in codes_of])
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        if self.solver not in MULTINOMIAL and isinstance(self.loss, str | LogLoss):
+            tags.classifier_tags.multi_class = not _is_joint(get_loss(self.loss))
+        return tags
+
     def _jointly(self, settings: Settings, codes: Any, weight: Any, rows: Rows) -> Settings:
         """The settings of the multinomial loss; labels are numbered among classes that rows count for."""
-        if settings.solver not in ("auto", "newton"):
+        if settings.solver not in MULTINOMIAL:
             raise ValueError(
-                "solver must be 'auto' or 'newton' for the log loss of more than two classes. Got "
-                f"{settings.solver!r}: wrap the classifier in sklearn.multiclass.OneVsRestClassifier for it."
+                f"Only binary classification is supported by solver={settings.solver!r} for the log loss. "
+                f"Got {len(self.classes_)} classes; take 'auto', or sklearn.multiclass.OneVsRestClassifier."
             )
         if self._checkpoint is not None:
             raise ValueError(
