@@ -17,6 +17,7 @@ from scipy import sparse
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold, StratifiedKFold
 
 from gdnp import GDNPClassifier, GDNPClassifierCV, GDNPRegressor, GDNPRegressorCV
 from gdnp.losses import LogLoss, PseudoHuber
@@ -482,3 +483,16 @@ def test_a_model_that_has_chosen_its_ridge_keeps_its_scores_and_certificates(tmp
     assert again.certificates_.shape == model.certificates_.shape
     assert (again.certificates_ == model.certificates_).all()
     assert again.alpha_ == model.alpha_
+
+
+@pytest.mark.parametrize(
+    "cv", [StratifiedKFold(3), GroupKFold(3), [(np.arange(30), np.arange(30, 60))]], ids=str
+)
+def test_a_model_that_has_chosen_its_ridge_keeps_its_folds(tmp_path, cv):
+    rng = np.random.default_rng(0)
+    X, groups = rng.standard_normal((60, 3)), np.arange(60) // 6
+    y = (X[:, 0] + rng.standard_normal(60) > 0.0).astype(int)
+    model = GDNPClassifierCV(alphas=3, cv=cv).fit(X, y, groups=groups if isinstance(cv, GroupKFold) else None)
+    found = load_model(save_model(model, tmp_path / "m.skops"))
+    assert found.alpha_ == model.alpha_
+    np.testing.assert_array_equal(found.predict_proba(X), model.predict_proba(X))

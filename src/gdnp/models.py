@@ -1,6 +1,7 @@
 """Fitted estimators as files that are safe to load, and the reading of new rows for them."""
 
 import copy
+import inspect
 import io
 import json
 import os
@@ -13,6 +14,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, csr_matrix, issparse
+from sklearn import model_selection
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -38,8 +40,14 @@ def _names(*kinds: type) -> frozenset[str]:
     return frozenset(f"{kind.__module__}.{kind.__qualname__}" for kind in kinds)
 
 
+def _splits(kind: Any) -> bool:
+    """Whether a name of ``sklearn.model_selection`` is a class that makes folds."""
+    return inspect.isclass(kind) and hasattr(kind, "get_n_splits")
+
+
 MODELS = _names(GDNPClassifier, GDNPClassifierCV, GDNPRegressor, GDNPRegressorCV, Pipeline)
 TRUSTED = MODELS | _names(Certificate, Status, csr_array, csr_matrix, *map(type, LOSSES.values()))
+TRUSTED |= _names(*(kind for kind in vars(model_selection).values() if _splits(kind)))
 TRUSTED |= _names(TableColumns, DateParts, np.dtype) | {f"{level.__module__}.{level.__qualname__}"}
 """What a model may hold beyond the numbers, containers and scikit-learn types that skops trusts itself."""
 CERTIFICATES = frozenset({"certificate_", "certificates_"})
@@ -90,7 +98,7 @@ def save_model(model: Model, path: str | os.PathLike[str], *, overwrite: bool = 
     if foreign:
         raise ValueError(
             f"A saved model may only hold types of gdnp, NumPy, SciPy and scikit-learn. Got {foreign}: "
-            "use a loss by its name, or pickle the model."
+            "use a loss by its name and folds of scikit-learn, or pickle the model."
         )
     if file.exists() and not overwrite:
         raise FileExistsError(f"{file} is already there: choose another name, or allow it to be overwritten.")

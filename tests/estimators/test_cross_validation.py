@@ -354,3 +354,13 @@ def test_verbose_prints_a_line_a_fit(rng, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 6
     assert lines[0].startswith("gdnp  fit 1/6  alpha 1  gap ")
+
+
+@pytest.mark.parametrize("cv", [None, 3])
+@pytest.mark.parametrize("kind", [GDNPClassifierCV, GDNPRegressorCV])
+def test_groups_need_folds_that_keep_them_together(rng, kind, cv):
+    X, groups = rng.standard_normal((60, 3)), np.arange(60) // 6
+    y = (X[:, 0] > 0.0).astype(int)
+    with pytest.raises(ValueError, match="groups need a cv that keeps them together"):
+        kind(alphas=3, cv=cv).fit(X, y, groups=groups)
+    assert kind(alphas=3, cv=GroupKFold(3)).fit(X, y, groups=groups).alpha_ > 0.0

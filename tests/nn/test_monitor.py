@@ -94,3 +94,10 @@ def test_a_heat_map_and_a_history():
     pyplot.close("all")
     with pytest.raises(ValueError, match="at least one DependencyMatrix"):
         DependencyDisplay({})
+
+
+@pytest.mark.parametrize("of", ["another model", "none"])
+def test_an_optimizer_of_other_parameters_is_refused(of):
+    other = torch.optim.SGD(nn.Linear(2, 2).parameters(), lr=0.1)
+    with pytest.raises(ValueError, match="optimizer must hold parameters of the model"):
+        StepMonitor(nn.Linear(2, 2), other if of == "another model" else [])

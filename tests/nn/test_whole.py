@@ -69,3 +69,11 @@ def test_select_decides_and_what_is_left_is_said():
 def test_nothing_taken_is_an_error(model, options, message):
     with pytest.raises(ValueError, match=message):
         s_norm_model(model(), **options)
+
+
+@pytest.mark.parametrize("options", [{"metric": "foo"}, {"mode": "foo"}, {"damping": -1.0}], ids=str)
+def test_wrong_options_are_not_a_missing_layer(options):
+    model = nn.Sequential(*(nn.Linear(4, 4) for _ in range(3)))
+    (name,) = options
+    with pytest.raises(ValueError, match=f"^{name} must be"):
+        s_norm_model(model, **options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -101,6 +101,11 @@ class CrossValidated(LinearEstimator):
 
     def _cross_validate(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> Any:
         checked_flag("refit", self.refit)
+        if groups is not None and not (hasattr(self.cv, "split") or isinstance(self.cv, Iterable)):
+            raise ValueError(
+                "groups need a cv that keeps them together, such as sklearn.model_selection.GroupKFold(). "
+                f"Got cv={self.cv!r}."
+            )
         if getattr(self, "_skl_callbacks", None):
             raise ValueError("callbacks are for GDNPClassifier and GDNPRegressor. Got some; remove them.")
         draft = copy.copy(self)

@@ -32,7 +32,8 @@ class StepMonitor:
     Attributes
     ----------
     history : dict of str to list of (float, float)
-        For each layer and step: the mean over units of the angle in radians, and log(‖W⁺‖/‖W‖).
+        For each layer and step: the mean over units of the angle in radians, and log(‖W⁺‖/‖W‖), which is
+        infinite for a W that begins at 0.
 
     Examples
     --------
@@ -50,6 +51,11 @@ class StepMonitor:
         self.history: dict[str, list[tuple[float, float]]] = {name: [] for name in matrix_layers(model)}
         self._before: dict[str, Tensor] = {}
         optimizers = unwrapped_optimizers(optimizer)
+        known = {id(p) for one in optimizers for group in one.param_groups for p in group["params"]}
+        if not any(id(p) in known for p in self._model.parameters()):
+            raise ValueError(
+                "optimizer must hold parameters of the model. Got none of them; make it of this model."
+            )
         self._handles = [
             optimizers[0].register_step_pre_hook(self._look),
             optimizers[-1].register_step_post_hook(self._compare),

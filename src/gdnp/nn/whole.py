@@ -64,6 +64,8 @@ def s_norm_model(
     if select is None:
         names = names[1:-1]
     found: dict[str, str] = {}
+    # Options that are wrong are wrong for every layer.
+    s_norm(nn.Linear(2, 2), metric="full" if metric == "auto" else metric, mode=mode, damping=damping)  # type: ignore[arg-type]
     for name in names:
         layer: Any = inside.get_submodule(name)
         if select is not None and not select(name, layer):
@@ -74,7 +76,7 @@ def s_norm_model(
             s_norm(layer, metric=cast(MetricName, own), mode=mode, damping=damping)
             found[name] = own
         except (TypeError, ValueError) as error:
-            found[name] = f"left as it is: {error}"
+            found[name] = f"left as it is: {str(error).rstrip('.')}"
     if all(what.startswith("left") for what in found.values()):
         raise ValueError(
             "s_norm_model needs a Linear or convolutional layer between the first and the last, or some that "
