@@ -162,3 +162,27 @@ def test_no_row_vector_is_read(rng, case):
     ]
     np.testing.assert_array_equal(both[0].coef, both[1].coef)
     assert both[0].certificate == both[1].certificate
+
+
+@pytest.mark.parametrize("seed", [47, 89])
+@pytest.mark.parametrize("tol", [1e-1, 1e-3, 1e-6])
+def test_a_loose_tolerance_goes_on_where_a_last_step_falls_short(seed, tol):
+    """A class to each row, units of eight orders: whole steps overshoot, and searched ones lead down."""
+    rng = np.random.default_rng(seed)
+    X, y = rng.normal(size=(8, 10)) * 10.0 ** rng.uniform(-4.0, 4.0, 10), np.arange(8)
+    least = solved(posed(X, y, 1e-3, fit_intercept=False), tol=1e-12)
+    found = solved(posed(X, y, 1e-3, fit_intercept=False), tol=tol)
+    assert least.status is found.status is Status.CONVERGED
+    assert found.certificate.gap <= tol
+    assert found.objective - least.objective <= (found.certificate.gap + 1e-12) * least.objective
+
+
+@pytest.mark.parametrize("tol", [1e-1, 1e-3])
+def test_proofs_that_fail_are_tried_less(tol):
+    """Each wants a step solved far; where f is tiny and steps overshoot, it is all that would be done."""
+    rng = np.random.default_rng(3)
+    X, y = rng.normal(size=(12, 60)) * 10.0 ** rng.uniform(-4.0, 4.0, 60), np.arange(12) % 8
+    found = solved(posed(X, y, 1e-10), tol=tol)
+    assert found.certificate.proved
+    assert found.status is Status.CONVERGED
+    assert found.n_iter < 120

@@ -156,3 +156,19 @@ def test_fits_of_nasty_problems_end_well(claims):
     assert ended.count(Status.CONVERGED) + ended.count(Status.LENGTH_DIVERGES) >= MANY - 2
     wrong = [n for n, _, c, gone, f in claims if not c.proved and np.isfinite(c.gap) and gone > c.gap * f]
     assert len(wrong) <= 2
+
+
+@pytest.mark.parametrize("tol", [1e-3, 1e-5])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_loss_far_below_one_keeps_its_digits(seed, tol):
+    """Near interpolation the scores are 1e13 times f: the logarithm of a sum less a score would lose it."""
+    rng = np.random.default_rng(seed)
+    X, y = rng.normal(size=(5, 8)) * 10.0 ** rng.uniform(1.0, 5.0, 8), np.array([0, 1, 2, 0, 1])
+    model = GDNPClassifier(alpha=1e-6, tol=tol).fit(X, y)
+    exact, known = Exact(X, y, None, 1e-6, 3), model.certificate_
+    f = exact.value_of(model.coef_, model.intercept_)
+    least = exact.least(exact.inside(model.coef_, model.intercept_))
+    assert f < 1e-10
+    assert known.objective == pytest.approx(float(f), rel=1e-13, abs=0.0)
+    assert known.proved
+    assert 0.0 <= (f - least) / least <= known.gap <= tol

@@ -128,7 +128,8 @@ class MultinomialNewton(Newton):
         problem, point = state.problem, state.point
         shares = problem.curvature(point.margins)
         out = state.iteration + 1 >= self.max_iter
-        sight = 2.0 * max((0.25 * self.tol) ** (2.0 / 3.0), ROUNDING) * state.scale(point.value)
+        aim = (0.25 ** (1 + state.attempts) * self.tol) ** (2.0 / 3.0)  # less with every proof that failed
+        sight = 2.0 * max(aim, ROUNDING) * state.scale(point.value)
         near = state.begun.square <= sight  # Newton's method squares the distance
         last = self.prove and (out or near or state.damping > 1.0)
         if state.spent >= state.due or state.stuck or state.damping > 0.0:
@@ -173,20 +174,22 @@ class MultinomialNewton(Newton):
                 there, last = self._polished(there, last)
             ended = there.ended(Status.CONVERGED, last.gap, last.kind)
             return _without_minimiser(ended, last.gap) if last.low and not state.problem.has_ridge else ended
-        noise = ROUNDING * abs(before.value)
-        lower, gap = last.point.value < before.value - noise, last.gap
-        if last.kind == "duality_gap" and (there.attempts > 2 or state.stuck) and not lower:
-            step = replace(last.newton, slope=state.problem.slope(last.newton.step))
-            estimate = estimated_gap(state.problem, last.point, step, state.preconditioner.solve)
-            if there.within(estimate, self.tol):  # R is too small beside rounding for a proof
-                return there.ended(Status.CONVERGED, estimate, "newton_decrement")
+        noise, gap = ROUNDING * abs(before.value), last.gap
         if not last.point.value <= before.value + noise:
             p = last.newton.step
             slope = float(np.vdot(p, before.x_gradient))
             found = step_along(before, Direction(p, state.problem.slope(p)), slope)
             there = replace(there, point=found or before)
             gap += max(there.point.value - last.point.value, 0.0)
-        if out or (state.stuck and not lower):
+        lower = there.point.value < before.value - noise
+        if last.kind == "duality_gap" and (there.attempts > 2 or state.stuck) and not lower:
+            step = replace(last.newton, slope=state.problem.slope(last.newton.step))
+            estimate = estimated_gap(state.problem, last.point, step, state.preconditioner.solve)
+            proved = replace(there, point=last.point)
+            if proved.within(estimate, self.tol):  # R is too small beside rounding for a proof
+                return proved.ended(Status.CONVERGED, estimate, "newton_decrement")
+        flat = state.damping > 1.0 or (state.stuck and last.newton.decrement <= noise)
+        if out or (flat and not lower):
             return there.ended(Status.MAX_ITER if out else Status.STALLED, gap, last.kind)
         return replace(there, stuck=not lower)
 
