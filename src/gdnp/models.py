@@ -348,7 +348,6 @@ def _from_libsvm(model: Model, path: Path) -> Rows:
 
 def _from_table(model: Model, table: Table, target: str | None) -> Rows:
     frame = table.frame
-    _check_any(table.name, frame)
     columns = frame.columns.tolist()
     names = getattr(model, "feature_names_in_", None)
     if target is not None:
@@ -372,9 +371,8 @@ def _by_name(model: Model, file: str, frame: Any) -> FloatArray:
     missing = [name for name in names if name not in frame.columns]
     if missing:
         more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
-        raise ValueError(
-            f"{file} should have the columns the model was fitted on. Missing: {missing[:8]}{more}."
-        )
+        listed = ", ".join(map(repr, missing[:8]))
+        raise ValueError(f"{file} should have the columns the model was fitted on. Missing: {listed}{more}.")
     X = np.empty((len(frame), len(names)))
     for j, name in enumerate(names):
         X[:, j] = numbers_of(frame[name])

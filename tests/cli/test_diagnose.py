@@ -73,7 +73,7 @@ def test_out_keeps_the_document_and_is_never_overwritten(capsys, tmp_path):
     before = out.read_bytes()
     capsys.readouterr()
     assert main(["diagnose", "breast_cancer", "--out", str(out)]) == 1
-    assert "--out should name a new file. Got" in capsys.readouterr().err
+    assert "is already there" in capsys.readouterr().err
     assert out.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["audit.json"]
 

@@ -32,6 +32,16 @@ def test_the_page_is_opened_where_there_is_a_browser(tmp_path, capsys, monkeypat
     assert path.is_file()
 
 
+def test_a_file_that_is_there_is_kept(tmp_path, capsys):
+    out = tmp_path / "data.csv"
+    out.write_text("a,b\n")
+    assert main(["explore", "--out", str(out)]) == 1
+    assert "overwrite it with --force" in one_sentence(capsys)
+    assert out.read_text() == "a,b\n"
+    assert main(["explore", "--out", str(out), "--force"]) == 0
+    assert out.read_text(encoding="utf-8") == page()
+
+
 def test_a_file_that_cannot_be_written_is_refused(tmp_path, capsys):
     assert main(["explore", "--out", str(tmp_path / "no" / "page.html")]) == 2
     assert "folder that exists" in one_sentence(capsys)

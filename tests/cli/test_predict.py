@@ -164,7 +164,7 @@ def test_a_failing_write_of_predictions(capsys, iris, monkeypatch):
         raise OSError(28, "No space left on device", "p.csv")
 
     monkeypatch.setattr("gdnp.cli.predict._write", half)
-    assert _predict("m.skops", "iris.csv", "--out", "p.csv") == 1
+    assert _predict("m.skops", "iris.csv", "--out", "p.csv", "--force") == 1
     assert "No space left on device: p.csv" in one_sentence(capsys)
     assert Path("p.csv").read_text() == "mine"
     assert set(Path().iterdir()) == before
@@ -174,8 +174,59 @@ def test_predictions_never_replace_what_they_come_from(capsys, iris):
     assert _fit("iris.csv", "--out", "m.skops") == 0
     capsys.readouterr()
     for out in ("m.skops", "./iris.csv"):
-        assert _predict("m.skops", "iris.csv", "--out", out) == 2
+        assert _predict("m.skops", "iris.csv", "--out", out, "--force") == 2
         assert "--out must not be" in one_sentence(capsys)
+
+
+def test_a_file_that_is_there_is_replaced_by_force_alone(capsys, iris):
+    assert _fit("iris.csv", "--out", "m.skops") == 0
+    Path("p.csv").write_text("mine")
+    capsys.readouterr()
+    assert _predict("m.skops", "iris.csv", "--out", "p.csv") == 1
+    assert "overwrite it with --force" in one_sentence(capsys)
+    assert Path("p.csv").read_text() == "mine"
+    assert _predict("m.skops", "iris.csv", "--out", "p.csv", "--force") == 0
+    assert len(_column(Path("p.csv").read_text())) == len(iris)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "given"),
+    [
+        (["0", "1"], ["0.0", "1.0"]),
+        (["0", "1"], ["False", "True"]),
+        (["False", "True"], ["0", "1"]),
+        (["7.0", "9.0"], ["7", "+9"]),
+    ],
+)
+def test_labels_of_another_spelling_are_scored(capsys, fitted, given):
+    for name, labels in (("d.csv", fitted), ("new.csv", given)):
+        pandas.DataFrame({"x": [0.0, 1.0] * 5, "y": labels * 5}).to_csv(name, index=False)
+    assert _fit("d.csv", "--out", "m.skops") == 0
+    capsys.readouterr()
+    assert _predict("m.skops", "new.csv") == 0
+    captured = capsys.readouterr()
+    assert "accuracy 1.0000 on 10 rows" in captured.err
+    assert set(_column(captured.out)) == set(fitted)
+
+
+def test_why_there_is_no_score(capsys):
+    frame = pandas.DataFrame({"x": [0.0, 1.0] * 5, "y": ["a", "b"] * 5})
+    frame.to_csv("d.csv", index=False)
+    assert _fit("d.csv", "--out", "m.skops") == 0
+    capsys.readouterr()
+    for labels, rows in ((["yes", "no"] * 5, 10), (["a", "b", "c"] + ["a", "b"] * 3 + [""], 1)):
+        frame.assign(y=labels).to_csv("new.csv", index=False)
+        assert _predict("m.skops", "new.csv") == 0
+        said = capsys.readouterr().err.splitlines()
+        unknown = labels[0 if rows == 10 else 2]
+        assert said[0] == (
+            f"gdnp: no score for {rows} of 10 rows: the target should hold classes of the model (a, b). "
+            f"Got {unknown!r}."
+        )
+        assert len(said) == (1 if rows == 10 else 2)
+    frame.assign(y="").to_csv("new.csv", index=False)  # to be filled in: no news
+    assert _predict("m.skops", "new.csv") == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_missing_data(capsys):
@@ -206,7 +257,7 @@ def test_rows_that_do_not_fit_the_model(capsys, iris):
     capsys.readouterr()
     iris.drop(columns=["sepal width", "petal width"]).to_csv("new.csv", index=False)
     assert _predict("m.skops", "new.csv") == 1
-    assert "Missing: ['sepal width', 'petal width']." in one_sentence(capsys)
+    assert "Missing: 'sepal width', 'petal width'." in one_sentence(capsys)
     assert _predict("m.skops", "breast_cancer") == 1
     assert "fitted on a table: its rows must be one too. Got breast_cancer" in one_sentence(capsys)
     assert _fit("iris.svm", "--out", "svm.skops") == 0

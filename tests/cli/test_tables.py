@@ -165,7 +165,7 @@ def test_later_rows_with_surprises_are_predicted_and_counted(capsys, churn):
     assert "age: 1 values are no number and taken as gaps" in err
     assert "country: 1 rows with a level that was not seen before" in err
     Path("new.csv").write_text("country,age\nDE,4\n")
-    assert "Missing: ['signup', 'spend']" in run(capsys, "predict", "m.skops", "new.csv", code=1)[1]
+    assert "Missing: 'signup', 'spend'" in run(capsys, "predict", "m.skops", "new.csv", code=1)[1]
 
 
 @pytest.mark.parametrize("name", ["p.parquet", "p.csv", "p.tsv"])
@@ -198,6 +198,14 @@ def test_a_target_that_is_not_there(capsys, churn):
         (["fit", "t.csv", "--test", "0.2", "--cv", "5"], 2, "give one of them"),
         (["fit", "t.csv", "--task", "regression"], 1, "must be numbers. Got 'no' in row 6 of 'churned'"),
         (["fit", "breast_cancer", "--drop", "x"], 2, "--drop names a column of a table"),
+        (["fit", "t.csv", "--cv", "1"], 2, "at least 2 folds, or 0 for none"),
+        (["fit", "t.csv", "--out", "t.csv", "--force"], 2, "--out must not be DATA itself"),
+        (["fit", "t.csv", "--out", "./t.csv"], 2, "--out must not be DATA itself"),
+        (["diagnose", "t.csv", "--out", "t.csv", "--force"], 2, "--out must not be DATA itself"),
+        (["fit", ".", "--out", "t.csv", "--force"], 2, "must not be a file of the folder DATA"),
+        (["fit", "t.csv", "--force"], 2, "it needs --out"),
+        (["fit", "t.csv", "--target", "99"], 1, "it counts from 1 to 6. Got 99"),
+        (["fit", "header.csv"], 1, "header.csv should hold rows of data. Got a header and no rows."),
         (["predict", "t.csv", "t.csv"], 1, "file of another kind"),
         (["fit", "inf.csv"], 1, "inf.csv: 'x' should be finite. Got infinity in row 3: --drop"),
         (["diagnose", "inf.csv"], 1, "inf.csv: 'x' should be finite. Got infinity in row 3: --drop"),
@@ -207,9 +215,41 @@ def test_refusals_name_what_to_type(capsys, churn, arguments, code, message):
     churn.loc[5, "churned"] = "no"
     write(churn, "t.csv")
     Path("inf.csv").write_text("x,y\n1,\n2,a\ninf,b\n4,a\n")  # the first row has no target, and counts
+    Path("header.csv").write_text("x,y\n")
+    before = Path("t.csv").read_bytes()
     out, err = run(capsys, *arguments, code=code)
     assert out == ""
+    assert Path("t.csv").read_bytes() == before
     assert message in err.splitlines()[-1]
+
+
+def test_a_date_format_without_dates_is_said(capsys, churn):
+    write(churn.drop(columns="signup"), "t.csv")
+    said = "--date-format %d.%m.%Y changes nothing: no column is a date in that format."
+    assert said in run(capsys, "fit", "t.csv", "--dry-run", "--date-format", "%d.%m.%Y")[1]
+    write(churn, "t.csv")
+    assert said not in run(capsys, "fit", "t.csv", "--dry-run", "--date-format", "%d.%m.%Y")[1]
+
+
+def test_a_kept_column_whose_levels_are_all_rare(capsys, churn):
+    churn.insert(0, "code", [f"C{k:05d}" for k in range(len(churn))])
+    write(churn, "t.csv")
+    found = next(
+        c
+        for c in document(capsys, "fit", "t.csv", "--dry-run", "--keep", "code")["table"]
+        if c["name"] == "code"
+    )
+    assert (found["kind"], found["makes"]) == ("rare", 0)
+    assert found["note"] == "none of its 395 levels is in 3 rows, so they would all be one"
+
+
+def test_one_class_in_two_spellings(capsys, churn):
+    churn["churned"] = np.where(churn["churned"] == churn["churned"].iloc[0], "1", "0")
+    churn.loc[3:5, "churned"] = churn.loc[3:5, "churned"] + ".0"
+    write(churn, "t.csv")
+    found = document(capsys, "fit", "t.csv")
+    assert found["classes"] == ["0", "1"]
+    assert found["why"] == "the target holds 2 different whole numbers"
 
 
 def test_a_pipe(capsys, churn):

@@ -70,6 +70,33 @@ def test_out_must_be_in_a_folder_that_can_be_written_to(tmp_path, monkeypatch):
     check_out(None)
 
 
+def test_what_is_read_is_never_written(tmp_path):
+    """A file by any name, through the standard input, and one of a folder; but a model may lie there."""
+    path = tmp_path / "t.csv"
+    path.write_text("mine")
+    (tmp_path / "link.csv").symlink_to(path)
+    for name in ("t.csv", "link.csv"):
+        with pytest.raises(UsageError, match="--out must not be DATA itself"):
+            check_out(tmp_path / name, force=True, DATA=path)
+    before = os.dup(0)
+    try:
+        with path.open() as opened:
+            os.dup2(opened.fileno(), 0)
+        with pytest.raises(UsageError, match="--out must not be DATA itself"):
+            check_out(path, force=True, DATA="-")
+    finally:
+        os.dup2(before, 0)
+        os.close(before)
+    with pytest.raises(UsageError, match="must not be a file of the folder DATA"):
+        check_out(path, force=True, DATA=tmp_path)
+    (tmp_path / "m.skops").write_text("a model")
+    check_out(tmp_path / "m.skops", force=True, DATA=tmp_path)
+    with pytest.raises(FileExistsError, match="overwrite it with --force"):
+        check_out(tmp_path / "m.skops", DATA="breast_cancer")
+    check_out(path, force=True, DATA="breast_cancer")
+    assert path.read_text() == "mine"
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="there is no /proc")
 def test_no_file_can_be_made_in_proc():
     with pytest.raises(UsageError, match="can be written to"):

@@ -129,7 +129,7 @@ BAD = {  # name of the case: (file, contents, what the error says)
     ),
     "gzip corrupt": ("f.gz", gzip.compress(SMALL * 99)[:12] + b"\xff" * 40, "should be a LIBSVM file"),
     "bzip2 cut off": ("f.bz2", bz2.compress(SMALL * 99)[:30], "should be a LIBSVM file"),
-    "header only": ("f.csv", b"a,b\n", "should have values. Got nothing but gaps"),
+    "header only": ("f.csv", b"a,b\n", "Got a header and no rows"),
     "csv one row": ("f.csv", b"a,b\n1,2\n", "at least two rows. Got 1"),
     "one column": ("f.csv", b"a\n1\n2\n", "at least one feature. Got 1 column"),
     "csv of libsvm": ("f.csv", SMALL, "f.csv"),

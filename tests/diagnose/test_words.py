@@ -139,6 +139,27 @@ def test_advice_counts_passes(changes, passes, solver, why):
     assert why in reason
 
 
+def test_the_fit_is_named_and_not_pointed_at():
+    _, reason = words.advice(replace(PLAIN, raw=spectrum(None)), 100.0)
+    assert "A fit of the log loss took 4 steps" in reason
+    assert "above" not in reason
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"separability": Separability("complete", 1000, ())},
+        {"separability": Separability("partial", 3, ())},
+        {"rank": 3},
+        {"n": 5, "rank": 4},
+    ],
+)
+def test_no_solver_will_do_without_one_solution(changes):
+    text = " ".join(said(**changes))
+    assert "any solver will do" not in text
+    assert "well conditioned (2): with a ridge gradient descent needs up to" in text
+
+
 def test_tables_show_every_number():
     rows = shown()
     assert rows["rows x columns"] == "1,000 x 5, dense"

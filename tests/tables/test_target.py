@@ -15,16 +15,48 @@ def target(values, name="y", **other):
 def test_columns_by_name_and_number():
     names = ["age", "7", "Churned"]
     assert [column_of(names, given) for given in ("age", "7", "3", "1")] == ["age", "7", "Churned", "age"]
-    for given in ("4", "0", "x"):
-        with pytest.raises(ValueError, match=r"--drop must name a column, or count it: There are age, 7, Ch"):
+    with pytest.raises(ValueError, match=r"--drop must name a column, or count it: There are age, 7, Ch"):
+        column_of(names, "x", "--drop")
+    for given in ("4", "0"):
+        with pytest.raises(ValueError, match=f"count it: it counts from 1 to 3. Got {given}"):
             column_of(names, given, "--drop")
     with pytest.raises(ValueError, match=r"did you mean 'Churned'\? There are .* Got 'churn'"):
         column_of(names, "churn")
 
 
-@pytest.mark.parametrize("written", [["01", "02"], ["1.0", "1"], ["NA", "EU"], ["1" * 18, "1" * 17 + "2"]])
+@pytest.mark.parametrize(
+    "written", [["01", "02"], ["01", "1"], ["1.0", "2"], ["NA", "EU"], ["1" * 18, "1" * 17 + "2"]]
+)
 def test_labels_are_as_written(written):
     assert target(written).labels.tolist() == written
+
+
+@pytest.mark.parametrize(
+    ("written", "labels", "note"),
+    [
+        (["1", "1.0", "0", "1"], ["1", "1", "0", "1"], "'1' and '1.0' are one number: '1'"),
+        (["1.0", "1", "1.0", "0"], ["1.0", "1.0", "1.0", "0"], "'1.0' and '1' are one number: '1.0'"),
+        (["+1", "1", "1", "-1"], ["1", "1", "1", "-1"], "'1' and '+1' are one number: '1'"),
+        (["$1,000", "1000", "1000", "0"], ["1000"] * 3 + ["0"], "'1000' and '$1,000' are one number: '1000'"),
+        (["0", "-0", "0", "5"], ["0", "0", "0", "5"], "'0' and '-0' are one number: '0'"),
+    ],
+)
+def test_spellings_of_one_whole_number_are_one_label(written, labels, note):
+    found = target(written)
+    assert found.labels.tolist() == labels
+    assert found.notes == (note,)
+    assert "2 different" in task_of(found)[1]
+
+
+def test_one_number_in_two_spellings_is_one_value():
+    with pytest.raises(ValueError, match=r"should have two values\. Got '1' alone"):
+        target(["1", "1.0"])
+
+
+def test_labels_that_differ_by_case_are_kept_and_said():
+    found = target(["yes", "Yes", "no", "no"])
+    assert found.labels.tolist() == ["yes", "Yes", "no", "no"]
+    assert found.notes == ("labels differ by case only, and are not merged: 'Yes' and 'yes'",)
 
 
 def test_na_among_words_is_a_label_and_said():

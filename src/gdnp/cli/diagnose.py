@@ -15,7 +15,7 @@ from rich.text import Text
 from gdnp._files import replacing
 from gdnp.cli.tables import Source, TableOptions, read_source, say, with_table_options
 from gdnp.cli.terminal import console_of
-from gdnp.cli.values import DataArgument, JsonOption, TargetOption, check_out, plain, text
+from gdnp.cli.values import DataArgument, Force, JsonOption, TargetOption, check_out, plain, text
 from gdnp.datasets import Dataset
 from gdnp.diagnose import Diagnosis, sections
 from gdnp.diagnose import diagnose as audit
@@ -39,6 +39,7 @@ def diagnose(
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the JSON document there as well.")
     ] = None,
+    force: Force = False,
 ) -> Callable[[], None]:
     """Audit data: what is the matter, what it costs, what to do.
 
@@ -46,15 +47,20 @@ def diagnose(
     gdnp diagnose churn.csv --target churned
     gdnp diagnose breast_cancer --symbols
     """  # noqa: D301
-    return lambda: _diagnose(data, target, table, out, symbols=symbols, as_json=as_json)
+    return lambda: _diagnose(data, target, table, out, force=force, symbols=symbols, as_json=as_json)
 
 
 def _diagnose(
-    data: str, target: str | None, table: TableOptions, out: Path | None, *, symbols: bool, as_json: bool
+    data: str,
+    target: str | None,
+    table: TableOptions,
+    out: Path | None,
+    *,
+    force: bool,
+    symbols: bool,
+    as_json: bool,
 ) -> None:
-    check_out(out)
-    if out is not None and out.exists():
-        raise FileExistsError(f"--out should name a new file. Got {out}, which is there: delete it first.")
+    check_out(out, force, DATA=data)
     with console_of(stderr=True).status(f"Reading and auditing {data}"):  # on a terminal only
         source = read_source(data, target, table)
         found = _audits(data, source)
@@ -122,8 +128,9 @@ def _about_columns(columns: Sequence[dict[str, Any]], rows: int) -> list[str]:
     """Gaps, and what was left out, by name."""
     gaps = [f"{c['name']} ({100.0 * c['gaps'] / rows:.2g} %)" for c in columns if c["gaps"] and c["makes"]]
     left = [f"{c['name']} ({c['kind']}: {c['note']})" for c in columns if not c["makes"]]
+    advice = " --keep takes a column in." * any(c["kind"] != "rare" for c in columns if not c["makes"])
     said = [f"Rows with gaps: {', '.join(gaps)}. They become the median, or a level, with an indicator."]
-    return said * bool(gaps) + [f"Left out: {', '.join(left)}. --keep takes a column in."] * bool(left)
+    return said * bool(gaps) + [f"Left out: {', '.join(left)}.{advice}"] * bool(left)
 
 
 def _numbers(console: Console, found: Diagnosis) -> None:

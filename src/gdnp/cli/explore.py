@@ -11,7 +11,7 @@ import typer
 
 from gdnp._files import replacing
 from gdnp.cli.terminal import console_of
-from gdnp.cli.values import check_out
+from gdnp.cli.values import Force, check_out
 from gdnp.explorer import page
 
 __all__ = ["explore"]
@@ -21,13 +21,14 @@ def explore(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write the page there, and open nothing.")
     ] = None,
+    force: Force = False,
 ) -> Callable[[], None]:
     """Open a page to play with: lengths, directions and methods in the plane. It needs no network."""
-    return partial(_explore, out)
+    return partial(_explore, out, force)
 
 
-def _explore(out: Path | None) -> None:
-    check_out(out)
+def _explore(out: Path | None, force: bool) -> None:
+    check_out(out, force)
     path = Path(tempfile.gettempdir(), "gdnp-explorer.html") if out is None else out
     with replacing(path) as beside:
         beside.write_text(page(), encoding="utf-8")

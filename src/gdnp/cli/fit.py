@@ -21,7 +21,7 @@ from gdnp.cli.report import document_of, print_columns, print_report, spread_of,
 from gdnp.cli.scores import FEWEST, folds_of, held_out
 from gdnp.cli.tables import Source, TableOptions, read_source, say, with_table_options
 from gdnp.cli.terminal import console_of
-from gdnp.cli.values import DataArgument, JsonOption, TargetOption, check_out, one_of, plain, text
+from gdnp.cli.values import DataArgument, Force, JsonOption, TargetOption, check_out, one_of, plain, text
 from gdnp.estimators import GDNPClassifier, GDNPClassifierCV, GDNPRegressor, GDNPRegressorCV
 from gdnp.estimators.fitting import SOLVERS
 from gdnp.losses import LOSSES
@@ -138,7 +138,7 @@ def fit(
     ] = False,
     out: Annotated[Path | None, typer.Option(metavar="MODEL.skops", help="Where to save the model.")] = None,
     as_json: JsonOption = False,
-    force: Annotated[bool, typer.Option("--force", help="Overwrite a model that is there.")] = False,
+    force: Force = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="A line an iteration on stderr.")] = False,
     memory: MemoryOption = None,
     scratch: ScratchOption = None,
@@ -159,8 +159,8 @@ def fit(
         raise UsageError(f"--task {task} needs a loss for it. Got --loss {loss}.")
     if not math.isfinite(tol):
         raise UsageError(f"--tol must be a finite number. Got {tol}.")
-    if force and out is None:
-        raise UsageError("--force overwrites the model that --out names: it needs --out.")
+    if cv == 1:
+        raise UsageError("--cv must be at least 2 folds, or 0 for none. Got 1.")
     if test is not None and cv:
         raise UsageError("--test holds rows out once and --cv several times: give one of them. Got both.")
     settings = {"alpha": _positive("--alpha", alpha, "auto"), "fit_intercept": not no_intercept}
@@ -180,12 +180,8 @@ def fit(
 
 
 def _fit(options: FitOptions) -> None:
-    check_out(options.out)
+    check_out(options.out, options.force, DATA=options.data)
     if options.out is not None:
-        if options.out.exists() and not options.force:
-            raise FileExistsError(
-                f"{options.out} is already there: choose another --out, or overwrite it with --force."
-            )
         require("skops", "Saving and loading a model")
     source = read_source(options.data, options.target, options.table)
     task, why = _task(options, source)

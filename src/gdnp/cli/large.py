@@ -42,10 +42,8 @@ MOST_CLASSES = 20
 
 def fit_large(options: Any, large: dict[str, Any], alpha: float) -> None:
     """Fit the files that `options` of ``gdnp fit`` name, read as `large` says; `alpha` stands for auto."""
-    check_out(options.out)
+    check_out(options.out, options.force, DATA=options.data)
     _check_whole(options)
-    if options.out is not None and options.out.exists() and not options.force:
-        raise FileExistsError(f"{options.out} is already there: choose another --out, or use --force.")
     try:
         bytes_of(large["memory"])
     except ValueError as error:

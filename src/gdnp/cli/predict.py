@@ -15,10 +15,10 @@ from gdnp.cli.errors import UsageError
 from gdnp.cli.large import predict_large
 from gdnp.cli.scores import NAMES, scores_of
 from gdnp.cli.tables import TableOptions, say, with_table_options
-from gdnp.cli.values import DataArgument, JsonOption, TargetOption, check_out, number, plain, text
+from gdnp.cli.values import DataArgument, Force, JsonOption, TargetOption, check_out, number, plain, text
 from gdnp.models import Model, estimator_of, load_model, read_rows
 from gdnp.tables import column_of
-from gdnp.tables.target import numbers_of
+from gdnp.tables.target import GAPS, numbers_of, texts
 
 __all__ = ["predict"]
 
@@ -38,6 +38,7 @@ def _predict_options(
         Path | None, typer.Option(metavar="FILE", help="Where to write, .parquet or CSV; else stdout.")
     ] = None,
     as_json: JsonOption = False,
+    force: Force = False,
 ) -> Any:
     """Predict with a saved model: a prediction for each row, and a score where the target is there.
 
@@ -45,7 +46,12 @@ def _predict_options(
     gdnp predict churn.skops new.csv --id customer_id
     gdnp predict churn.skops new.csv --proba --out predictions.parquet
     """  # noqa: D301
-    return lambda: _predict(model, data, target, id or [], table, proba=proba, out=out, as_json=as_json)
+
+    def predicted() -> None:
+        check_out(out, force, MODEL=model, DATA=data)
+        _predict(model, data, target, id or [], table, proba=proba, out=out, as_json=as_json)
+
+    return predicted
 
 
 predict = with_table_options(_predict_options, columns=False)
@@ -62,11 +68,6 @@ def _predict(
     out: Path | None,
     as_json: bool,
 ) -> None:
-    check_out(out)
-    if out is not None and out.exists():
-        for name, path in (("MODEL", file), ("DATA", Path(data))):
-            if path.exists() and out.samefile(path):
-                raise UsageError(f"--out must not be {name} itself. Got {out}.")
     model = load_model(file)
     classes = getattr(estimator_of(model), "classes_", None)
     if proba and classes is None:
@@ -118,6 +119,8 @@ def _predict(
         print(json.dumps(document, allow_nan=False, ensure_ascii=False, default=str))
     elif out is None:
         _write(columns, sys.stdout)
+    if rows.frame is not None and rows.y is not None and (unscored := _unscored(linear, rows.y)):
+        say(unscored)
     if scored is not None:
         shown = ", ".join(f"{NAMES[name]} {value:.4f}" for name, value in scored["values"].items())
         say(f"{shown} on {scored['rows']:,} rows.")
@@ -125,21 +128,38 @@ def _predict(
 
 def _scores(model: Model, X: Any, y: Any) -> dict[str, Any] | None:
     """On the rows that have a target that the model knows; None where no row has."""
-    if hasattr(model, "classes_"):
-        known = {text(plain(label)): label for label in model.classes_}
-        found = [known.get(text(plain(value))) for value in y]
-        rows = np.array([label is not None for label in found])
-        y = np.array([label for label in found if label is not None])
-    else:
-        y = numbers_of(y)
-        rows = np.isfinite(y)
-        y = y[rows]
-        if len(y) < 2 or y.min() == y.max():
-            return None
-    if not rows.any():
+    known, rows = _known(model, y)
+    if not rows.any() or (not hasattr(model, "classes_") and len(np.unique(known)) < 2):
         return None
-    values = scores_of(model, X[rows], y)
+    values = scores_of(model, X[rows], known)
     return {"rows": int(rows.sum()), "values": {name: number(value) for name, value in values.items()}}
+
+
+def _known(model: Model, y: Any) -> tuple[Any, Any]:
+    """Numbers, or classes by their text or else as numbers, True being 1; and which rows have one."""
+    if not hasattr(model, "classes_"):
+        numbers = numbers_of(y)
+        return numbers[np.isfinite(numbers)], np.isfinite(numbers)
+    known = {text(plain(label)): label for label in model.classes_}
+    found = [known.get(text(plain(value))) for value in y]
+    numbers = numbers_of(model.classes_)
+    if None in found and np.isfinite(numbers).all() and len(np.unique(numbers)) == len(numbers):
+        named = dict(zip(numbers.tolist(), model.classes_, strict=True))
+        values = numbers_of(y).tolist()
+        found = [named.get(v) if label is None else label for v, label in zip(values, found, strict=True)]
+    return np.array([v for v in found if v is not None]), np.array([v is not None for v in found])
+
+
+def _unscored(model: Model, y: Any) -> str | None:
+    """What is said of a target in a table that has no score, or not in every row; gaps are no news."""
+    labels = texts(require("pandas", "Reading a table").Series(y))
+    missed = labels[~_known(model, y)[1] & ~labels.isin(GAPS)]
+    if missed.empty:
+        return None
+    classes = [text(plain(label)) for label in getattr(model, "classes_", [])]
+    wanted = f"classes of the model ({', '.join(classes[:8])})" if classes else "numbers"
+    count = f"{len(missed):,} of {len(labels):,} rows"
+    return f"no score for {count}: the target should hold {wanted}. Got {missed.iloc[0]!r}."
 
 
 def _write(columns: dict[str, list[Any]], to: Any) -> None:

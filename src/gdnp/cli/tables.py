@@ -133,4 +133,6 @@ def read_source(data: str, target: str | None, options: TableOptions) -> Source:
         X: NDArray[np.float64] = columns.fit_transform(frame)
     except ValueError as error:
         raise ValueError(f"{table.name}: {error}") from error
+    if columns.date_format and not any(column["format"] for column in columns.columns_):
+        say(f"--date-format {columns.date_format} changes nothing: no column is a date in that format.")
     return Source(X, about, tuple(columns.get_feature_names_out()), columns, frame.shape[1])

@@ -1,6 +1,7 @@
 """What ``gdnp fit`` and ``gdnp predict`` share: arguments, scores, labels and numbers as files have them."""
 
 import math
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,7 +13,17 @@ import typer
 
 from gdnp.cli.errors import UsageError
 
-__all__ = ["DataArgument", "JsonOption", "TargetOption", "check_out", "number", "one_of", "plain", "text"]
+__all__ = [
+    "DataArgument",
+    "Force",
+    "JsonOption",
+    "TargetOption",
+    "check_out",
+    "number",
+    "one_of",
+    "plain",
+    "text",
+]
 
 DataArgument = Annotated[
     str,
@@ -25,12 +36,15 @@ TargetOption = Annotated[
     str | None,
     typer.Option(metavar="COLUMN", help="What is predicted, by name or number; by default the last column."),
 ]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
-def check_out(out: Path | None) -> None:
-    """Refuse before the work, not after it, what could not be written."""
+def check_out(out: Path | None, force: bool = False, **inputs: str | Path) -> None:
+    """Refuse before the work what could not be written, what is there, and always what is read."""
     if out is None:
+        if force:
+            raise UsageError("--force overwrites the file that --out names: it needs --out.")
         return
     if out.is_dir():
         raise UsageError(f"--out must name a file. Got the folder {out}.")
@@ -43,6 +57,17 @@ def check_out(out: Path | None) -> None:
         raise UsageError(
             f"--out must be in a folder that can be written to. Got {out}: {error.strerror}."
         ) from error
+    if not out.exists():
+        return
+    for name, given in inputs.items():
+        path = 0 if given == "-" else given  # the standard input may come from a file
+        if os.path.exists(path) and os.path.samefile(out, path):
+            raise UsageError(f"--out must not be {name} itself. Got {out}.")
+        inside = os.path.isdir(path) and out.resolve().is_relative_to(Path(given).resolve())
+        if inside and out.suffix != ".skops":
+            raise UsageError(f"--out must not be a file of the folder {name}. Got {out}.")
+    if not force:
+        raise FileExistsError(f"{out} is already there: choose another --out, or overwrite it with --force.")
 
 
 def one_of(what: str, given: str | None, known: Iterable[str]) -> None:

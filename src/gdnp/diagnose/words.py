@@ -109,9 +109,12 @@ def _about_condition(found: Diagnosis) -> str:
     about, up_to = ("at least ", "") if found.estimated else ("", "up to ")
     before, after = raw.iterations, scaled.iterations
     if before.gradient <= FEW:
+        endless = found.separability.kind in ("complete", "partial")
+        several = found.rank is not None and found.rank < found.d - len(found.constant)
+        start, end = ("with a ridge ", "") if endless or several else ("", ", and any solver will do")
         return (
-            f"The columns are well conditioned ({about}{_shown(raw.condition)}): gradient descent needs "
-            f"{up_to}{_several(before.gradient, 'iteration')}, and any solver will do."
+            f"The columns are well conditioned ({about}{_shown(raw.condition)}): {start}gradient descent "
+            f"needs {up_to}{_several(before.gradient, 'iteration')}{end}."
         )
     text = (
         f"{cause}: the condition number is {about}{_shown(raw.condition)}, and gradient descent needs "
@@ -231,7 +234,7 @@ def advice(found: Diagnosis, gram_passes: float) -> tuple[str, str]:
     seen = (
         f"{found.d:,} columns are too many to hold their covariance, and it does without"
         if found.estimated
-        else f"The fit above {settled} {_several(steps, 'step')}"
+        else f"A fit of the log loss {settled} {_several(steps, 'step')}"
     )
     return "auto", (
         f"The default{ridge}: it steps in the metric of the data, whatever the units, and says how close it "

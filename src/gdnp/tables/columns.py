@@ -121,6 +121,8 @@ class TableColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         found = [self._decided(name, X[name], asked) for name in X.columns]
         frame = _converted(X, [column for column in found if column.kind in USED])
         found = _without_copies(found, frame, asked["keep"])
+        fewest = max(1, min(RARE_ROWS, int(RARE_SHARE * len(X))))
+        found = [_unless_rare(column, frame, fewest) for column in found]
         groups = {kind: [column.name for column in found if column.kind == kind] for kind in USED}
         if not any(groups.values()):
             left = "; ".join(f"{column.name} ({column.kind})" for column in found[:8])
@@ -128,7 +130,7 @@ class TableColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         encoder = OneHotEncoder(
             drop="if_binary",
             handle_unknown="infrequent_if_exist",
-            min_frequency=max(1, min(RARE_ROWS, int(RARE_SHARE * len(X)))),
+            min_frequency=fewest,
             max_categories=MOST_LEVELS,
             feature_name_combiner=level,
         )
@@ -150,7 +152,8 @@ class TableColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         missing = [column.name for column in used if column.name not in X.columns]
         if missing:
             more = f" and {len(missing) - 8} more" if len(missing) > 8 else ""
-            raise ValueError(f"The table should have the columns of the model. Missing: {missing[:8]}{more}.")
+            listed = ", ".join(map(repr, missing[:8]))
+            raise ValueError(f"The table should have the columns of the model. Missing: {listed}{more}.")
         encoder = self._step("category")
         levels = dict(zip(encoder.feature_names_in_, encoder.categories_, strict=True)) if encoder else {}
         with warnings.catch_warnings():  # of unknown levels, which are counted here
@@ -313,6 +316,14 @@ def _without_copies(found: Sequence[Column], frame: Any, keep: set[str]) -> list
                 column = Column(column.name, "copy", f"says the same as {original!r}")
         kept.append(column)
     return kept
+
+
+def _unless_rare(column: Column, frame: Any, fewest: int) -> Column:
+    """A category without a level in `fewest` rows would be one level in every row: it is left out."""
+    if column.kind != "category" or frame[column.name].value_counts().max() >= fewest:
+        return column
+    note = f"none of its {column.note} is in {fewest} rows, so they would all be one"
+    return Column(column.name, "rare", note, column.gaps)
 
 
 def _ordered(X: Any) -> Any:

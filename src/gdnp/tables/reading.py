@@ -52,6 +52,10 @@ COMMA = rf"([-+]?\d*|{THOUSANDS}),\d+([eE][-+]?\d+)?"
 """A number with a decimal comma, and perhaps points between thousands."""
 
 
+QUOTED = "put fields that hold a separator in double quotes, or say with --sep what keeps fields apart"
+UNQUOTED = 'close it, or write "" for a quote within quotes'
+
+
 @dataclass(frozen=True)
 class Reading:
     """How a text is written. What is None is found, and said.
@@ -123,10 +127,16 @@ def read_table(source: str | os.PathLike[str], reading: Reading | None = None) -
     name = "standard input" if name == "-" else name
     contents = _unpacked(name, contents)
     if contents.startswith(ARROW):
-        return _from_arrow(name, contents)
+        return _with_rows(_from_arrow(name, contents))
     if Path(name).suffix.lower() in (".parquet", ".pq", ".arrow", ".feather"):
         raise ValueError(f"{name} should be a Parquet or Arrow file. Got other bytes: is its name right?")
-    return _from_text(name, contents, reading or Reading())
+    return _with_rows(_from_text(name, contents, reading or Reading()))
+
+
+def _with_rows(table: Table) -> Table:
+    if table.frame.empty:
+        raise ValueError(f"{table.name} should hold rows of data. Got a header and no rows.")
+    return table
 
 
 def is_table(path: str | os.PathLike[str]) -> bool:
@@ -223,7 +233,7 @@ def _from_text(name: str, contents: bytes, reading: Reading) -> Table:
     lines = _lines(contents[:SAMPLE].decode(encoding, "replace"))
     separator, said = _separator(name, lines, reading.separator)
     notes += said
-    rows = _rows(lines, separator)
+    rows = _rows(name, lines, separator)
     decimal = reading.decimal or _decimal(rows[1:], separator)
     header = _has_names(rows) if reading.header is None else reading.header
     if decimal == "," and reading.decimal is None:
@@ -251,11 +261,14 @@ def _from_text(name: str, contents: bytes, reading: Reading) -> Table:
                 engine="c" if len(separator) == 1 or separator == r"\s+" else "python",
             )
     except pandas.errors.ParserWarning as error:
-        raise ValueError(f"{name} should have one name a column. Got rows with more fields.") from error
+        raise ValueError(f"{name} needs one name a column. Got rows of more fields: {QUOTED}.") from error
     except UNREADABLE as error:
         words = first_line(error)
         if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", words):
-            words = f"{found[3]} fields on line {found[2]}, where {found[1]} are expected"
+            words = f"{found[3]} fields on line {found[2]}, where {found[1]} are expected: {QUOTED}"
+        elif found := re.search(r"inside string starting at row (\d+)", words):
+            row = int(found[1]) + 1
+            words = f"a quote that opens in row {row}, the header counted, and is never closed: {UNQUOTED}"
         raise ValueError(f"{name} should be a table of text. Got: {words}.") from error
     short = [k + 1 for k, row in enumerate(rows) if len(row) < len(names)]
     if short:
@@ -295,9 +308,15 @@ def _encoding(name: str, contents: bytes, given: str | None) -> tuple[str, tuple
     return str(encoding), () if given or encoding == "utf-8-sig" else said
 
 
-def _rows(lines: list[str], separator: str) -> list[list[str]]:
+def _rows(name: str, lines: list[str], separator: str) -> list[list[str]]:
     if len(separator) == 1:
-        return [[field.strip() for field in row] for row in csv.reader(lines, delimiter=separator) if row]
+        try:
+            return [[field.strip() for field in row] for row in csv.reader(lines, delimiter=separator) if row]
+        except csv.Error as error:
+            raise ValueError(
+                f"{name} should be a table of text. Got: {first_line(error)}, as of a quote that is never "
+                f"closed: {UNQUOTED}."
+            ) from error
     return [re.split(separator, line.strip()) for line in lines]
 
 
@@ -308,10 +327,7 @@ def _separator(name: str, lines: list[str], given: str | None) -> tuple[str, tup
         return ({"tab": "\t", "space": r"\s+", " ": r"\s+"}.get(given, given)), ()
     best, most = ",", 1.0
     for separator in SEPARATORS:
-        try:
-            counts = Counter(map(len, _rows(lines, separator)))
-        except csv.Error as error:
-            raise ValueError(f"{name} should be a table of text. Got: {first_line(error)}.") from error
+        counts = Counter(map(len, _rows(name, lines, separator)))
         count, times = counts.most_common(1)[0]
         weight = count * (times / len(lines)) ** 4
         if count > 1 and weight > most * (1.5 if separator == r"\s+" else 1.0):

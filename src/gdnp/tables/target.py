@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from typing import Any
 
@@ -31,7 +33,7 @@ class Target:
     ----------
     name : str
     labels : ndarray of shape (n,)
-        Text as written; numbers and booleans of files that have types.
+        Text as written, a whole number as it is written most; numbers and booleans of files that have types.
     numbers : ndarray of shape (n,) or None
         The same as float64, where all of it is numbers.
     rows : ndarray of shape (rows of the table,)
@@ -51,8 +53,12 @@ def column_of(columns: Sequence[str], given: str, option: str = "--target") -> s
     names = list(columns)
     if given in names:
         return given
-    if given.isdigit() and 0 < int(given) <= len(names):
-        return names[int(given) - 1]
+    if given.isdigit():
+        if 0 < int(given) <= len(names):
+            return names[int(given) - 1]
+        raise ValueError(
+            f"{option} must name a column, or count it: it counts from 1 to {len(names)}. Got {given}."
+        )
     lower = {name.lower(): name for name in names}
     near = get_close_matches(given.lower(), lower, 1, 0.5)
     listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
@@ -100,6 +106,11 @@ def taken(table: Table, given: str | None = None) -> Target:
         rows = ~empty.to_numpy()
         labels = text[rows].to_numpy(dtype=object).astype(np.str_)
         numbers = found[rows].to_numpy(dtype=np.float64) if found[rows].notna().all() else None
+        if numbers is None:
+            notes += _cases(labels)
+        elif (numbers == np.floor(numbers)).all() and text[rows].nunique() > found[rows].nunique():
+            labels, said = _merged(text[rows])
+            notes += said
     left = int((~rows).sum())
     if left:
         notes.append(f"{left:,} of {len(rows):,} rows have no {name!r} and are left out")
@@ -115,6 +126,38 @@ def taken(table: Table, given: str | None = None) -> Target:
     return Target(name, labels, numbers, rows, tuple(notes))
 
 
+def _merged(text: Any) -> tuple[NDArray[Any], list[str]]:
+    """Labels that are whole numbers, each in its commonest spelling, and what was merged."""
+    first: dict[Any, str] = {}
+    spelled: dict[str, list[str]] = {}
+    counts = text.value_counts().sort_index()
+    for word in counts.sort_values(ascending=False, kind="stable").index:
+        spelled.setdefault(first.setdefault(_exactly(word), word), []).append(word)
+    text = text.replace({word: kept for kept, words in spelled.items() for word in words[1:]})
+    several = [words[:4] for words in spelled.values() if len(words) > 1]
+    notes = [f"{' and '.join(map(repr, words))} are one number: {words[0]!r}" for words in several[:4]]
+    return text.to_numpy(dtype=object).astype(np.str_), notes
+
+
+def _exactly(word: str) -> Decimal | str:
+    """A number with more digits than float64 has, without marks; with zeros before it, it is a code."""
+    if re.fullmatch(r"0\d+", word):
+        return word
+    try:
+        return Decimal(word)
+    except InvalidOperation:
+        return Decimal(re.sub(r"[^\d.+-]", "", word))
+
+
+def _cases(labels: NDArray[Any]) -> list[str]:
+    """A note where labels differ by case only."""
+    words: dict[str, list[str]] = {}
+    for label in np.unique(labels):
+        words.setdefault(label.casefold(), []).append(str(label))
+    same = [" and ".join(map(repr, each)) for each in words.values() if len(each) > 1]
+    return [f"labels differ by case only, and are not merged: {'; '.join(same[:4])}"] * bool(same)
+
+
 def task_of(target: Target) -> tuple[str, str]:
     """What a target looks like, and why."""
     if target.numbers is None:
@@ -122,7 +165,7 @@ def task_of(target: Target) -> tuple[str, str]:
     if target.labels.dtype.kind == "b":
         return "classification", "the target is true or false"
     whole = bool((target.numbers == np.floor(target.numbers)).all())
-    count = len(np.unique(target.numbers))
+    count = len(np.unique(target.labels))
     if not whole:
         return "regression", "the target holds numbers with fractions"
     if count <= min(MOST_CLASSES, len(target.numbers) / 2):
