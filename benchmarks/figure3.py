@@ -7,6 +7,7 @@
 ``run`` trains both networks from 5 seeds for 2000 iterations (the paper's sentences concern the first 1000).
 Each has the best of 5 steps after 150 iterations of a seed of its own; one seed of both has an equal step. It
 writes ``OUT/curves.json`` and ``OUT/equal.json``, under 1 MB each: what is drawn and judged, without weights.
+Those of a finished run are in ``benchmarks/curves``.
 Once they are in the package, the claim ``figure-3-downstream`` judges them: record it by
 ``python -m gdnp.paper.claims``, and name it in its row of ``docs/paper-map.md``.
 """
