@@ -4,8 +4,6 @@ import os
 import re
 from pathlib import Path
 
-from pygments.lexers.special import TextLexer
-
 import gdnp
 from gdnp.explorer import page
 
@@ -103,4 +101,3 @@ def setup(app):
     app.connect("autodoc-process-docstring", with_formulas_as_text, priority=400)
     app.connect("autodoc-skip-member", without_what_is_inherited)
     app.connect("build-finished", write_explorer)
-    app.add_lexer("mermaid", TextLexer)  # a diagram that can be read as text

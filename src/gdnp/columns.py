@@ -340,7 +340,9 @@ def _two_step(f: Field, W: FloatArray, multiple: FloatArray) -> Iterator[State]:
         yield state
 
 
-RUNNERS: dict[str, Callable[[Field, FloatArray, FloatArray], Iterator[State]]] = {
+Runner = Callable[[Field, FloatArray, FloatArray], Iterator[State]]
+"""(field, starts (d, k), multiples (k,)) -> the states, without an end."""
+RUNNERS: dict[str, Runner] = {
     "gd": _gd,
     "agd": lambda f, W, m: _gd(f, W, m, momentum=True),
     "weight_norm_gd": lambda f, W, m: _split(f, W, m, np.eye(len(W))),
@@ -350,19 +352,19 @@ RUNNERS: dict[str, Callable[[Field, FloatArray, FloatArray], Iterator[State]]] =
     "gdnp_metric": GDNP(inner=0, preconditioned=True),
     "two_step": _two_step,
 }
-"""By the names of ``gdnp.methods``: (field, starts (d, k), multiples (k,)) -> the states, without an end."""
+"""By the names of ``gdnp.methods``."""
 
 
 def run(
-    f: Field, method: str | GDNP, starts: FloatArray, multiples: FloatArray | float, iterations: int
+    f: Field, method: str | Runner, starts: FloatArray, multiples: FloatArray | float, iterations: int
 ) -> Run:
     """So many iterations from every column of `starts`; a column that has left for infinity is inf.
 
     Parameters
     ----------
     f : Field
-    method : str or GDNP
-        A key of ``RUNNERS``, or GDNP with parts of one's own.
+    method : str or Runner
+        A key of ``RUNNERS``, GDNP with other parts, or one's own.
     starts : ndarray of shape (d, k)
     multiples : float or ndarray of shape (k,)
         Of the safe step 1/(L sup φ''); of Eq. 17 for GDNP.

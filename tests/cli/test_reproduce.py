@@ -11,13 +11,16 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tiny
 from command import one_sentence, started
+from gdnp import columns
 from gdnp.cli import main
 from gdnp.paper import EXPERIMENTS
 from gdnp.paper.claims import CLAIMS, Verdict
+from gdnp.paper.runner.own import named
 
 SCRIPT = """
 import os
@@ -349,3 +352,60 @@ def test_reproduce_without_plotly_says_so_and_goes_on(capsys, monkeypatch):
     assert "plotly" in captured.err
     assert not Path("here/report.html").exists()
     assert "summary.json" in captured.out
+
+
+# --- a loss and a method of one's own
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """The module of the guide, in the working folder; forgotten at the end."""
+    guide = Path(__file__).parents[2] / "docs" / "guide" / "change-one-thing.md"
+    block = next(b for b in re.findall(r"```python\n(.*?)```", guide.read_text(), re.S) if "heavy_ball" in b)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    Path("mine.py").write_text(block)
+    yield Path("mine.py")
+    sys.modules.pop("mine", None)
+
+
+OWN = ("--loss", "log_loss", "--loss", "mine:Cauchy", "--method", "mine:heavy_ball")
+
+
+def test_loss_and_method_of_ones_own_race_in_figure_2(capsys, monkeypatch, mine):
+    monkeypatch.setitem(EXPERIMENTS, "figure2", tiny.FIGURE2)
+    assert _reproduce(*OWN, "--json") == 0
+    found = json.loads(capsys.readouterr().out)["experiments"]["figure2"]
+    folder = Path(found["directory"])
+    assert folder.name == "figure2-quick-softplus-Cauchy-heavy_ball"
+    assert (folder / "figure2-Cauchy.png").stat().st_size > 1000
+    panels = {panel["loss"]: panel["methods"] for panel in found["summary"]["panels"]}
+    assert set(panels) == {"log_loss", "mine:Cauchy"}
+    assert panels["log_loss"]["mine:heavy_ball"]["label"] == "heavy_ball"
+
+
+def test_method_of_ones_own_is_what_its_formula_says(mine):
+    X, y = np.random.default_rng(0).standard_normal((50, 3)), np.tile([1.0, -1.0], 25)
+    f = columns.SampleField(X, y, "log_loss")
+    found = columns.run(f, named("mine:heavy_ball"), np.ones((3, 1)), 1.0, 2)
+    X = X - X.mean(axis=0)
+    w = before = np.ones(3)
+    for k in range(3):
+        assert found.objective[k, 0] == pytest.approx(np.logaddexp(0.0, -y * (X @ w)).mean(), rel=1e-12)
+        gradient = -X.T @ (y / (1.0 + np.exp(y * (X @ w)))) / 50
+        w, before = w - columns.safe_step(f) * gradient + 0.9 * (w - before), w
+
+
+def test_other_code_of_ones_own_is_another_result(capsys, mine):
+    assert _reproduce(*OWN, "--json") == 0
+    mine.write_text(mine.read_text().replace("0.9 *", "0.25 *"))
+    sys.modules.pop("mine")
+    capsys.readouterr()
+    assert _reproduce(*OWN) == 1
+    assert "own" in capsys.readouterr().err
+
+
+def test_what_is_not_ones_own_is_refused_before_anything_is_written(capsys, mine):
+    assert _reproduce("--method", "math:pi") == 2
+    assert "should name a function" in one_sentence(capsys)
+    assert not Path("gdnp-results").exists()

@@ -1,6 +1,7 @@
 """``gdnp reproduce``."""
 
 import json
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -49,6 +50,16 @@ def reproduce(
     device: Annotated[
         str, typer.Option(metavar="DEVICE", help="For figure3: cpu, cuda or another one of PyTorch.")
     ] = "cpu",
+    loss: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME|MODULE:OBJECT", help="For figure2: losses instead of its two; repeatable."
+        ),
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(metavar="MODULE:OBJECT", help="For figure2: a method beside its own; repeatable."),
+    ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
     as_json: JsonOption = False,
     force: Annotated[bool, typer.Option("--force", help="Delete a finished result there.")] = False,
@@ -62,11 +73,19 @@ def reproduce(
             raise UsageError("--data and --columns need the NAME of an experiment.")
         if device != "cpu" and name not in ("", "figure3"):
             raise UsageError(f"--device is for figure3, which trains networks. Got it for {name}.")
-        options = Options(tuple(data or ()), full, seed, columns or (), device)
+        if (loss or method) and paper.ALIASES.get(name, name) != "figure2":
+            raise UsageError(
+                f"--loss and --method are for figure2. Got them for {name or 'all experiments'}."
+            )
+        if "" not in sys.path:
+            sys.path.insert(0, "")  # what is one's own lies in the working folder
+        options = Options(
+            tuple(data or ()), full, seed, columns or (), device, tuple(loss or ()), tuple(method or ())
+        )
         if check and name not in ("", "theorems"):
             raise UsageError(f"--check is for theorems, whose verdicts are recorded. Got it for {name}.")
         return partial(_reproduce, name, options, out or RESULTS, jobs, as_json, force, check)
-    if full or force or data or columns or seed or jobs or check or device != "cpu":
+    if full or force or data or columns or loss or method or seed or jobs or check or device != "cpu":
         raise UsageError("--from draws what is there: it goes with --out and --json only.")
     return partial(_redraw, name, source, out, as_json)
 

@@ -14,8 +14,9 @@ from gdnp.paper.runner.cells import METHODS, SCALES, TUNINGS, cells_of, label_of
 from gdnp.paper.runner.charts import Chart, Curve, show
 from gdnp.paper.runner.charts import draw as draw_charts
 from gdnp.paper.runner.experiment import Results, Settings
+from gdnp.paper.runner.own import called, measured_as
 from gdnp.paper.runner.problems import LOSS_LABELS
-from gdnp.plotting import STYLES, new_figure, on_grid, save, titled
+from gdnp.plotting import STYLES, LineStyle, new_figure, on_grid, save, titled
 
 __all__ = ["KEPT", "SHOWN", "draw", "drawn", "interactive"]
 
@@ -26,6 +27,7 @@ KEPT = ("passes", "objective", "gradient_norm", "length", "zero_one")
 FLOOR = {"log_loss": 1e-13, "sigmoid": 1e-9}
 """Below these the axis is cut: rounding, and gradients that have underflowed on the flat part of a loss."""
 QUANTITY = {"log_loss": "suboptimality f - f*", "sigmoid": "gradient norm ‖∇f‖"}
+OWN_STYLES = (LineStyle("#882255", (0, (6, 1, 1, 1)), "s"), LineStyle("#999933", (0, (2, 1)), "D"))
 NAMES = {"objective": "objective f", "zero_one": "0-1 error"}
 
 
@@ -44,8 +46,16 @@ def draw(settings: Settings, results: Results, directory: Path) -> list[Path]:
         rows = [[chart(settings, results, spec, loss, against=against) for loss in losses] for spec in data]
         written += draw_charts(rows, directory / name)
     whats = ("measure", "objective", "zero_one")  # a small gradient norm alone says little
-    rows = [[chart(settings, results, spec, "sigmoid", what) for what in whats] for spec in data]
-    return [*written, *draw_charts(rows, directory / "figure2-sigmoid")]
+    for loss in (loss for loss in losses if loss != "log_loss"):
+        rows = [[chart(settings, results, spec, loss, what) for what in whats] for spec in data]
+        written += draw_charts(rows, directory / f"figure2-{called(loss, LOSS_LABELS)}")
+    return written
+
+
+def style_of(method: str, settings: Settings) -> LineStyle:
+    """The line of a method; one's own have others, in their order."""
+    own = [name for name in settings["methods"] if name not in STYLES]
+    return STYLES[method] if method in STYLES else OWN_STYLES[own.index(method) % len(OWN_STYLES)]
 
 
 def interactive(settings: Settings, results: Results) -> list[Figure]:
@@ -57,14 +67,14 @@ def interactive(settings: Settings, results: Results) -> list[Figure]:
                 against: chart(settings, results, spec, loss, against=against)
                 for against in ("iterations", "passes")
             }
-            if loss == "sigmoid":
+            if loss != "log_loss":
                 views |= {
                     NAMES[w]: chart(settings, results, spec, loss, w) for w in ("objective", "zero_one")
                 }
             views[TUNINGS["theory"]] = chart(settings, results, spec, loss, tuning="theory")
             for scale in (name for name in SCALES if name != SHOWN):
                 views[f"starts {SCALES[scale]}"] = chart(settings, results, spec, loss, scale=scale)
-            title = f"{label_of(spec)}, {LOSS_LABELS[loss]}"
+            title = f"{label_of(spec)}, {called(loss, LOSS_LABELS)}"
             caption = (
                 f"{_about(results, spec)}. Mean of {settings['starts']} starts from N(0, I), each method "
                 "with the best multiple of its step, where no button says otherwise. Shaded: 90 % confidence "
@@ -95,20 +105,20 @@ def chart(
             spent = np.array(run["passes"]).T
             values = np.stack([on_grid(a, b, x) for a, b in zip(spent, values, strict=True)])
         if what == "measure":  # a tenth of the floor, so that a line leaves the axis and does not end
-            values = np.maximum(values, 0.1 * FLOOR[loss])
-        curves.append(Curve(METHODS[method], STYLES[method], x, values))
+            values = np.maximum(values, 0.1 * FLOOR[measured_as(loss)])
+        curves.append(Curve(called(method, METHODS), style_of(method, settings), x, values))
     log = what == "measure"
     separable = loss == "log_loss" and results[f"{label_of(spec)}/facts"]["separable"]
-    name = "objective f (separable)" if separable else QUANTITY[loss]
+    name = "objective f (separable)" if separable else QUANTITY[measured_as(loss)]
     return Chart(
-        f"{label_of(spec)}, {LOSS_LABELS[loss]}",
+        f"{label_of(spec)}, {called(loss, LOSS_LABELS)}",
         f"{_about(results, spec)}; starts {SCALES[scale]}",
         "passes over the data" if against == "passes" else "iterations",
         name if log else NAMES[what],
         curves,
         log=log,
         span=(0.0, budget),
-        height=_decades(curves, FLOOR[loss]) if log else _window(curves),
+        height=_decades(curves, FLOOR[measured_as(loss)]) if log else _window(curves),
     )
 
 
@@ -150,14 +160,14 @@ def _phases(settings: Settings, cells: list[dict[str, Any]], path: Path) -> list
                 for cell in cells:
                     if (cell["loss"], cell["tuning"], cell["h"]) == (loss, tuning, "stein"):
                         x, y = data.index(cell["data"]), scales.index(cell["scale"])
-                        axis.add_patch(_tile(x, y, STYLES[cell["first"]].color))
-                        axis.text(x, y, METHODS[cell["first"]], ha="center", va="center", fontsize=7)
+                        axis.add_patch(_tile(x, y, style_of(cell["first"], settings).color))
+                        axis.text(x, y, called(cell["first"], METHODS), ha="center", va="center", fontsize=7)
                 axis.set_xlim(-0.5, len(data) - 0.5)
                 axis.set_ylim(-0.5, len(scales) - 0.5)
                 axis.set_xticks(range(len(data)), data, rotation=30)
                 axis.set_yticks(range(len(scales)), [SCALES[scale] for scale in scales])
                 axis.grid(visible=False)
-                titled(axis, LOSS_LABELS[loss], TUNINGS[tuning])
+                titled(axis, called(loss, LOSS_LABELS), TUNINGS[tuning])
         return save(figure, path)
 
 

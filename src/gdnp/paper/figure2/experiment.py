@@ -12,6 +12,7 @@ from gdnp.paper.figure2 import drawing, summary
 from gdnp.paper.figure2.drawing import KEPT, SHOWN
 from gdnp.paper.runner.cells import HS, METHODS, SCALES, WITH_H, facts, label_of, part_name, race
 from gdnp.paper.runner.experiment import OptionError, Options, Settings, sized
+from gdnp.paper.runner.own import called, hashes
 from gdnp.paper.runner.problems import LOSS_LABELS, a9a, described_rows
 from gdnp.store import Part
 
@@ -100,13 +101,18 @@ class Figure2:
         if len(set(labels)) < len(labels):
             raise OptionError(f"Data sets should have different names. Got {', '.join(options.data)}.")
         sizes = {key: getattr(profile, key) for key in ("tuning_starts", "starts", "iterations")}
-        settings |= {**sizes, "data": data, "losses": list(LOSS_LABELS)}
-        settings |= {"methods": list(profile.methods), "grid": list(profile.grid)}
-        return "-".join([folder, *(Path(name).stem for name in options.data)]), settings
+        settings |= {**sizes, "data": data, "losses": list(options.losses or LOSS_LABELS)}
+        settings |= {"methods": [*profile.methods, *options.methods], "grid": list(profile.grid)}
+        own = hashes(options.losses, options.methods)
+        if own:
+            settings["own"] = own
+        chosen = [called(name, LOSS_LABELS) for name in (*options.losses, *options.methods)]
+        return "-".join([folder, *(Path(name).stem for name in options.data), *chosen]), settings
 
     def parts(self, settings: Settings, options: Options) -> list[Part]:
         """For each data set its facts, and for each loss, start scale, method and h the runs."""
         shared = {key: settings[key] for key in ("grid", "tuning_starts", "starts", "iterations", "seed")}
+        shared |= {key: settings[key] for key in ("own",) if key in settings}
         sources = options.data or [spec["name"] for spec in settings["data"]]
         parts = []
         for spec, source in zip(settings["data"], sources, strict=True):

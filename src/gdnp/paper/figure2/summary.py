@@ -11,6 +11,7 @@ import numpy as np
 from gdnp.paper.figure2.drawing import drawn
 from gdnp.paper.runner.cells import METHODS, RIVALS, cells_of, label_of, part_name
 from gdnp.paper.runner.experiment import Results, Settings, Table, summary_head
+from gdnp.paper.runner.own import called, measured_as
 from gdnp.paper.runner.problems import LOSS_LABELS
 
 __all__ = ["TITLE", "summarise", "tables"]
@@ -75,7 +76,7 @@ def _panel(
     panel = {
         "data": spec["name"],
         "loss": loss,
-        "label": f"{label_of(spec)}, {LOSS_LABELS[loss]}",
+        "label": f"{label_of(spec)}, {called(loss, LOSS_LABELS)}",
         "facts": {**found, "n": spec["n"], "d": spec["d"]},
         "best_objective": floor,
         "methods": {method: _method(method, run, floor) for method, run in runs.items()},
@@ -94,7 +95,7 @@ def _method(method: str, run: Mapping[str, Any], floor: float) -> dict[str, Any]
     spent = np.asarray(run["passes"], dtype=np.float64)
     counts = np.broadcast_to(np.arange(float(len(excess)))[:, None], excess.shape)
     return {
-        "label": METHODS[method],
+        "label": called(method, METHODS),
         "multiple": run["multiple"],
         "iterations_to": {f"{eps:.0e}": reached(excess, eps, counts) for eps in TARGETS},
         "passes_to": {f"{eps:.0e}": reached(excess, eps, spent) for eps in TARGETS},
@@ -130,7 +131,7 @@ def _findings(panel: Mapping[str, Any], cells: list[dict[str, Any]]) -> list[str
 
 
 def _ranking(panel: Mapping[str, Any], what: str) -> str:
-    target = GOAL[panel["loss"]]
+    target = GOAL[measured_as(panel["loss"])]
     goal = "a suboptimality of" if panel["loss"] == "log_loss" else "an objective above the best found by"
     medians = {e["label"]: e[f"{what}_to"][f"{target:.0e}"] for e in panel["methods"].values()}
     there = sorted((value, label) for label, value in medians.items() if value is not None)
@@ -163,7 +164,10 @@ def _misled(entries: Mapping[str, Any]) -> list[str]:
 
 def tables(summary: Mapping[str, Any]) -> list[Table]:
     """A row a cell, who is first and GDNP against each rival; and for each panel where each method got."""
-    rows = [(cell["label"], METHODS[cell["first"]], *cell["against"].values()) for cell in summary["cells"]]
+    rows = [
+        (cell["label"], called(cell["first"], METHODS), *cell["against"].values())
+        for cell in summary["cells"]
+    ]
     counts = (
         f"{rival}: {', '.join(f'{word} in {number}' for word, number in found.items())}"
         for rival, found in summary["counts"].items()
@@ -174,7 +178,7 @@ def tables(summary: Mapping[str, Any]) -> list[Table]:
 
 
 def _table(panel: Mapping[str, Any]) -> Table:
-    target = f"{GOAL[panel['loss']]:.0e}"
+    target = f"{GOAL[measured_as(panel['loss'])]:.0e}"
     goal = target if panel["loss"] == "log_loss" else f"best+{target}"
     rows: list[tuple[str, ...]] = []
     for entry in panel["methods"].values():

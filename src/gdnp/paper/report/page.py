@@ -18,6 +18,7 @@ from typing import Any
 from gdnp._files import require
 from gdnp.interactive import Figure
 from gdnp.paper.claims import ClaimResult, Verdict
+from gdnp.paper.report.formulas import with_formulas
 from gdnp.paper.report.style import styled
 from gdnp.paper.runner.experiment import Table
 from gdnp.store import Store
@@ -80,7 +81,7 @@ def page(results: Sequence[Result], verdicts: Sequence[ClaimResult], directory: 
     engine.filters |= {
         "look": _look,
         "base64": _encoded,
-        "formulas": lambda text: _with_formulas(jinja2.utils.markupsafe, str(text)),
+        "formulas": lambda text: jinja2.utils.markupsafe.Markup(with_formulas(str(text))),
         # Without a line break after the e of 1e-4.
         "text": lambda text: re.sub(r"(?<=\de)-(?=\d)", "\N{NON-BREAKING HYPHEN}", str(text)),
     }
@@ -111,21 +112,6 @@ def _plotly() -> str:
     from plotly.offline import get_plotlyjs
 
     return str(get_plotlyjs())
-
-
-def _with_formulas(markup: Any, text: str) -> Any:
-    """Text whose raised and lowered parts, x^{2T} and x_{S}, are MathML."""
-    parts = re.split(r"(\S*?[\^_]\{[^}]*\}(?:[\^_]\{[^}]*\})*)", text)
-    return markup.Markup("").join(_formula(markup, part) if "{" in part else part for part in parts)
-
-
-def _formula(markup: Any, text: str) -> Any:
-    base, *scripts = re.split(r"([\^_])\{([^}]*)\}", text)
-    made = markup.Markup("<mtext>{}</mtext>").format(base)
-    for sign, script in zip(scripts[::3], scripts[1::3], strict=True):
-        tag = {"^": "msup", "_": "msub"}[sign]
-        made = markup.Markup("<{0}>{1}<mtext>{2}</mtext></{0}>").format(tag, made, script)
-    return markup.Markup("<math>{}</math>").format(made)
 
 
 def _encoded(path: Path) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from gdnp import columns, theory
 from gdnp._typing import FloatArray
 from gdnp.metric import Covariance
+from gdnp.paper.runner.own import called, loss_of, named
 from gdnp.paper.runner.problems import LOSS_LABELS, gaussian_moments, gaussian_rows, prepared_rows
 from gdnp.problem import Objective
 from gdnp.reference import Reference, newton_minimum
@@ -51,7 +52,7 @@ METHODS = {
     "two_step": "Two-step LS",
 }
 RACERS = ("gd", "agd", "weight_norm_gd", "batch_norm_gd", "gdnp_inner")
-"""Those of the paper's Figure 2."""
+"""Those of the paper's Figure 2; what is one's own races with them."""
 RIVALS = {"GD": ("gd",), "BN and WN": ("batch_norm_gd", "weight_norm_gd"), "AGD": ("agd",)}
 WITH_H = ("gdnp_inner", "gdnp")
 """Whose step has an h, corrected or as printed."""
@@ -75,7 +76,7 @@ def label_of(spec: Mapping[str, Any]) -> str:
 
 
 def field_of(spec: Mapping[str, Any], loss: str, source: str = "") -> tuple[columns.Field, Reference | None]:
-    """The problem of a `spec`, and its minimum; None for a bounded loss, which has none.
+    """The problem of a `spec`, and its minimum; known for the log loss alone, else None.
 
     Its ``name`` is "population" or "sample", of the Gaussian design with ``n``, ``d``, ``kappa``, ``r`` and
     ``seed``; or it is what `described_rows` returned, whose rows are read from `source`.
@@ -88,7 +89,7 @@ def _field(text: str, loss: str, source: str) -> tuple[columns.Field, Reference 
     spec, best = json.loads(text), None
     if spec["name"] == "population":
         u, S = gaussian_moments(spec)
-        f: columns.Field = columns.PopulationField(u, S, loss)
+        f: columns.Field = columns.PopulationField(u, S, loss_of(loss))
         if loss == "log_loss":
             coef = theory.lda_solution(u, Covariance(S))
             value = float(f.rays(coef[:, None]).moments(np.ones(1)).value[0])
@@ -97,7 +98,7 @@ def _field(text: str, loss: str, source: str) -> tuple[columns.Field, Reference 
     X, y = gaussian_rows(spec) if spec["name"] == "sample" else prepared_rows(spec, source)
     if loss == "log_loss":
         best = newton_minimum(Objective(X, y, loss, n_jobs=1))
-    return columns.SampleField(X, y, loss), best
+    return columns.SampleField(X, y, loss_of(loss)), best
 
 
 def facts(config: Mapping[str, Any], source: str = "") -> dict[str, Any]:
@@ -116,8 +117,10 @@ def starts_of(d: int, scale: str, seed: int, count: int) -> FloatArray:
     return np.asarray(size * np.random.default_rng(seed).standard_normal((d, count)))
 
 
-def runner_of(method: str, h: str) -> str | columns.GDNP:
-    """The method by name, or GDNP with h as printed."""
+def runner_of(method: str, h: str) -> str | columns.Runner:
+    """The method by name, GDNP with h as printed, or one's own."""
+    if ":" in method:
+        return named(method)  # type: ignore[no-any-return]
     if method in WITH_H and h != "stein":
         return columns.GDNP(inner=10 if method == "gdnp_inner" else 0, h=h)
     return method
@@ -128,7 +131,7 @@ def race(config: Mapping[str, Any], source: str = "") -> dict[str, Any]:
 
     `config` has ``data`` (a `spec`), ``loss``, ``scale``, ``method``, ``h``, ``grid`` (multiples to try),
     ``tuning_starts``, ``starts``, ``iterations`` and ``seed``. Measured are the suboptimality of the log loss
-    and the gradient norm of the sigmoid; what else is ``kept`` are names of ``gdnp.columns.Run``.
+    and the gradient norm of others; what else is ``kept`` are names of ``gdnp.columns.Run``.
 
     Returns
     -------
@@ -196,10 +199,11 @@ def cells_of(settings: Mapping[str, Any], results: Mapping[str, Any]) -> list[di
         ours = means["gdnp_inner"]
         cells.append(
             {
-                "label": f"{label_of(spec)}, {LOSS_LABELS[loss]}, {SCALES[scale]}, h {h}, {TUNINGS[tuning]}",
+                "label": f"{label_of(spec)}, {called(loss, LOSS_LABELS)}, {SCALES[scale]}, "
+                f"h {h}, {TUNINGS[tuning]}",
                 **{"data": label_of(spec), "loss": loss, "scale": scale, "h": h, "tuning": tuning},
                 "means": means,
-                "first": min((name for name in RACERS), key=means.__getitem__),
+                "first": min((m for m in means if m in RACERS or m not in METHODS), key=means.__getitem__),
                 "against": {
                     rival: word(ours, min(means[name] for name in names)) for rival, names in RIVALS.items()
                 },

@@ -48,6 +48,8 @@ class Options:
         Two columns of the data, by name or by number from 1; for Figure 1.
     device : str
         Where networks are trained, as PyTorch names it; for Figure 3.
+    losses, methods : tuple of str
+        ``MODULE:OBJECT`` of one's own for Figure 2: losses in place of its two, methods beside its own.
     """
 
     data: tuple[str, ...] = ()
@@ -55,6 +57,8 @@ class Options:
     seed: int = 0
     columns: tuple[str, ...] = ()
     device: str = "cpu"
+    losses: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
