@@ -1,15 +1,15 @@
-"""Figure 3 at a size that says something: 10 000 images of CIFAR-10, which the networks do not interpolate.
+"""Figure 3 at two sizes: 10 000 images of CIFAR-10, and 2000 of them.
 
     GDNP_DATA=DIR python benchmarks/figure3.py run OUT    # about two hours of two cores; goes on where it was
     python benchmarks/figure3.py draw CURVES.json DIR     # figure and verdicts from the curves alone
     python benchmarks/figure3.py page OUT docs            # curves into the package, their section of the page
 
-``run`` trains both networks from 5 seeds for 2000 iterations (the paper's sentences concern the first 1000).
-Each has the best of 5 steps after 150 iterations of a seed of its own; one seed of both has an equal step. It
-writes ``OUT/curves.json`` and ``OUT/equal.json``, under 1 MB each: what is drawn and judged, without weights.
-Those of a finished run are in ``benchmarks/curves``.
-Once they are in the package, the claim ``figure-3-downstream`` judges them: record it by
-``python -m gdnp.paper.claims``, and name it in its row of ``docs/paper-map.md``.
+``run`` trains both networks from 5 seeds for 2000 iterations (the paper's sentences concern the first 1000);
+from 3 seeds for 1000 on the first 2000 images; and from one seed with an equal step. Otherwise each network
+has the best of 5 steps after 150 iterations of a seed of its own. It writes ``OUT/curves.json``,
+``OUT/fewer.json`` and ``OUT/equal.json``, under 1 MB each: what is drawn and judged, without weights. Those
+of a finished run are in ``src/gdnp/paper/figure3``, where the claim ``figure-3-downstream`` reads them.
+``page`` with that folder for OUT writes the section again.
 """
 
 import argparse
@@ -20,23 +20,36 @@ from dataclasses import replace
 from pathlib import Path
 from shutil import copyfile
 
-from gdnp.paper import Options, Store, reproduce
+import numpy as np
+
+from gdnp.paper import Options, Store, Table, reproduce
+from gdnp.paper.claims.figure3 import KEPT
 from gdnp.paper.figure3.experiment import Figure3, Profile
-from gdnp.paper.figure3.kept import CURVES
+from gdnp.paper.figure3.runs import LABELS, collect
+from gdnp.paper.figure3.verdicts import FIRST, geometric
 
 STEPS = (0.03, 0.1, 0.3, 1.0, 3.0)
 AT_SIZE = Profile(
     rows=10_000, seeds=5, iterations=2000, every=200, probes=8, segment=250, pilot=150, steps=STEPS
 )
-EQUAL = replace(AT_SIZE, seeds=1, pilot=1, steps=(0.1,))
+SIZES = {
+    "curves": AT_SIZE,
+    "fewer": replace(AT_SIZE, rows=2000, seeds=3, iterations=1000),
+    "equal": replace(AT_SIZE, seeds=1, pilot=1, steps=(0.1,)),
+}
+HEADS = {
+    "curves": "each network with its own step",
+    "fewer": "each network with its own step",
+    "equal": "one step for both",
+}
 DIGITS = 6
 """Of each number that is kept."""
 
 
-def run(out, profile=AT_SIZE, equal=EQUAL, data="cifar10", workers=None):
-    """Train what is missing and write the curves; the paths of the two files."""
+def run(out, sizes=SIZES, data="cifar10", workers=None):
+    """Train what is missing and write the curves; the paths of the files."""
     written = []
-    for name, size in (("curves", profile), ("equal", equal)):
+    for name, size in sizes.items():
         figure = Figure3(quick=size)
         outcome = reproduce(figure, Options(data=(data,)), out / name, workers=workers)
         path = out / f"{name}.json"
@@ -77,36 +90,56 @@ def draw(path, directory):
 
 BEGIN, END = "<!-- from the curves of benchmarks/figure3.py: begin -->", "<!-- end -->"
 WHY = """\
-Both sizes are shown because they differ. 2000 images are interpolated: near a training loss of zero every
-block vanishes, with BatchNorm and without. Here the training loss ends at {losses}."""
+## Two sizes, and why they differ
+
+The blocks rise as the networks learn and fall as the training loss vanishes, with BatchNorm and without. The
+number of images decides where iteration {first} lies on that way (claim `figure-3-downstream`):
+
+{table}
+
+So at 10,000 images the half of the sentence about GD holds and the half about BN does not; at 2000, where
+both networks are near a loss of zero, it is the other way round. One step for both does not change that."""
 
 
-def page(out, docs, kept=CURVES):
+def page(out, docs, kept=KEPT["curves"].parent):
     """Put the curves into the package and write their section of the page; the files written."""
-    lines, written = [], [docs / "figure3.md", kept, kept.with_name("equal.json")]
-    for path in written[1:]:
-        copyfile(out / path.name, path)
-    for path, head in zip(written[1:], ("each with its own step", "one step for both"), strict=True):
+    lines, rows, written = [], [], [docs / "figure3.md"]
+    for name, head in HEADS.items():
+        path = kept / f"{name}.json"
+        if not (path.is_file() and path.samefile(out / path.name)):
+            copyfile(out / path.name, path)
         document = json.loads(path.read_text(encoding="utf-8"))
         figure, settings, results = Figure3(), document["settings"], document["results"]
         summary = figure.summarise(settings, results)
-        label = settings["data"]["label"]
-        if not lines:
-            ends = ", ".join(f"{found['loss'][1]:.2g} ({n})" for n, found in summary["networks"].items())
-            lines += ["", f"## {label}", "", WHY.format(losses=ends)]
+        title = f"{settings['data']['label']}, {head}"
+        picture = docs / f"figure3-{name}.png"
         with tempfile.TemporaryDirectory() as folder:
             drawn = next(p for p in figure.draw(settings, results, Path(folder)) if p.name == "figure3.png")
-            picture = docs / f"figure3-{path.stem}.png"
             copyfile(drawn, picture)
-            written.append(picture)
-        lines += ["", f"### {label}, {head}", "", f"![Figure 3 at {label}, {head}]({picture.name})", ""]
+        written += [path, picture]
+        rows += [(title, *cells) for cells in at_first(settings, results)]
+        lines += ["", f"### {title}", "", f"![Figure 3 at {title}]({picture.name})", ""]
         lines += [f"- {sentence}" for sentence in summary["panels"][0]["findings"]]
         for table in figure.tables(summary):
             lines += ["", f"{table.title}:", "", *table.markdown()]
+    columns = ("images", "network", "loss at the start", "loss there", "downstream there over the start")
+    table = "\n".join(Table("", columns, rows).markdown())
     before, _, rest = written[0].read_text(encoding="utf-8").partition(BEGIN)
-    text = "\n".join([before + BEGIN, *lines, "", END]) + rest.partition(END)[2]
-    written[0].write_text(text, encoding="utf-8")
+    text = "\n".join([before + BEGIN, "", WHY.format(first=FIRST, table=table), *lines, "", END])
+    written[0].write_text(text + rest.partition(END)[2], encoding="utf-8")
     return written
+
+
+def at_first(settings, results):
+    """For each network the training loss at the start and where a decay is judged, and what became of it."""
+    for network in settings["networks"]:
+        found = collect(settings, results, network)
+        last = int(np.flatnonzero(found.times <= FIRST)[-1])
+        losses = (geometric(found.loss[:, t]) for t in (0, found.times[last]))
+        central = settings["network"]["layer"] - 1
+        downstream = np.linalg.norm(found.dependencies["raw"][:, :, central:], axis=2)
+        ratio = geometric(downstream[:, last] / downstream[:, 0])
+        yield (LABELS[network], *(f"{loss:.2g}" for loss in losses), f"{ratio:.2g}")
 
 
 def main(arguments=None):

@@ -3,8 +3,8 @@
 import pytest
 
 from gdnp.paper import EXPERIMENTS, OptionError, Options, reproduce
-from gdnp.paper.claims import CLAIMS, experiment
-from gdnp.paper.claims.experiment import Theorems, _measure, read_result
+from gdnp.paper.claims import CLAIMS, ClaimResult, experiment
+from gdnp.paper.claims.experiment import Theorems, _measure
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def test_verdicts_are_measured_counted_and_compared(few, tmp_path):
     assert [row[0] for row in table.rows] == list(few)
     assert table.note == "2 holds. Different from the recorded verdict: none."
     for entry in summary["claims"]:
-        result = read_result(entry)
+        result = ClaimResult.read(entry)
         assert result.claim is few[entry["id"]]
         assert result.agrees
         assert result.measurement.measured == entry["measured"]
@@ -40,7 +40,7 @@ def test_a_verdict_that_differs_is_a_disagreement():
 
 def test_a_claim_without_its_data_is_read_back_as_such(monkeypatch, tmp_path):
     monkeypatch.setenv("GDNP_DATA", str(tmp_path))
-    result = read_result(_measure({"claim": "assumption-1-a9a"}))
+    result = ClaimResult.read(_measure({"claim": "assumption-1-a9a"}))
     assert result.outcome == "NOT RUN: data missing"
     assert "a9a is not on this machine" in result.reason
 

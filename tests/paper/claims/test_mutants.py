@@ -12,6 +12,7 @@ import pytest
 
 from gdnp import columns, theory
 from gdnp.paper.claims import CLAIMS, experiments, networks, run_claims
+from gdnp.paper.figure3 import verdicts
 from gdnp.paper.runner import cells
 from gdnp.solvers import lengths
 from gdnp.solvers.step_sizes import AdaptiveStep
@@ -24,6 +25,7 @@ BOUND, RATE, FIT, STEP = (
 )
 RUNNERS, STARTS, INNER = dict(columns.RUNNERS), cells.starts_of, experiments._inner
 RAYLEIGH, LENGTH_TERM, UNITS = theory.rayleigh_step, networks._length_term, networks.minimize_units
+FALL = verdicts._fall
 
 
 def _half_step(*arguments):
@@ -79,7 +81,11 @@ MUTANTS = {
     ],
     "no momentum": [(columns.RUNNERS, "agd", RUNNERS["gd"])],
     "h as printed for every h": [(columns.RUNNERS, "gdnp_inner", columns.GDNP(h="printed"))],
-    "starts of one scale": [(cells, "starts_of", lambda d, scale, *rest: STARTS(d, "unit", *rest))],
+    "starts of one scale": [
+        (module, "starts_of", lambda d, scale, *rest: STARTS(d, "unit", *rest))
+        for module in (cells, experiments)
+    ],
+    "a fall for a rise": [(verdicts, "_fall", lambda run: 1.0 / FALL(run))],
     "softplus for the sigmoid": [(experiments, "LOSS", "log_loss")],
     "layers counted from the output": [("gdnp.nn", "cross_dependency", _from_the_output)],
     "one step for direction and length": [("gdnp.nn", "param_groups", _one_step)],
@@ -94,6 +100,8 @@ SLOW = {
     ("theorem-3", "half a step of Eq. 17"),
     ("theorem-3", "half the exponent"),
     ("gdnp-iterates", "h as printed"),
+    ("gdnp-accelerates-a9a", "no momentum"),
+    ("gdnp-accelerates-a9a", "starts of one scale"),
 }
 """Left to the long run."""
 PAIRS = [(name, mutant) for name, claim in CLAIMS.items() for mutant in claim.mutants]
@@ -127,6 +135,6 @@ def test_every_race_rate_and_bound_has_a_mutant():
         eq-14 theorem-1 theorem-1-order eq-18 eq-19 theorem-2 theorem-3 eq-22 algorithm-3 gdnp-iterates
         gdnp-metric-one-step direction-loss-independent algorithm-2-one-sweep gaussian-linear-rate
         sigmoid-linear-rate bn-wn-like-gd gdnp-against-gd gdnp-against-bn-wn gdnp-against-agd
-        steps-in-w-matter separate-steps
+        steps-in-w-matter separate-steps table-1 gdnp-accelerates-a9a figure-3-upstream figure-3-downstream
     """
     assert [name for name in judged.split() if not CLAIMS[name].mutants] == []

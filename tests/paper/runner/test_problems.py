@@ -9,7 +9,6 @@ from gdnp.paper.claims import run_claims
 from gdnp.paper.runner.problems import (
     a9a,
     described_rows,
-    diverging,
     gaussian_moments,
     gaussian_objective,
     gaussian_rows,
@@ -71,15 +70,6 @@ def test_state_is_at_the_joined_vector():
     np.testing.assert_allclose(state.point.coef, -2.0 * w / np.sqrt(14.0))
     assert state.norm == pytest.approx(np.sqrt(14.0))
     assert state.length.g == -2.0
-
-
-def test_methods_whose_length_diverges_are_named():
-    entries = {
-        "a": {"label": "A", "statuses": {"MAX_ITER": 2}},
-        "b": {"label": "B", "statuses": {"LENGTH_DIVERGES": 1}},
-    }
-    assert diverging(entries) == ["Status LENGTH_DIVERGES in some or all runs of: B."]
-    assert diverging({"a": entries["a"]}) == []
 
 
 def test_a9a_is_not_downloaded(monkeypatch, tmp_path):

@@ -11,15 +11,12 @@ from paper_problems import are_valid_plotly, saved
 
 def test_redraws_from_files_alone(table1, tmp_path):
     drawn = redraw(TINY, table1.directory, tmp_path)
-    assert [path.name for path in drawn.figures] == ["table1.png", "table1.pdf", "table1.md"]
+    assert [path.name for path in drawn.figures] == ["table1.png", "table1.pdf"]
     for path in drawn.figures:
         assert path.read_bytes() == (table1.directory / path.name).read_bytes()
-    text = (tmp_path / "table1.md").read_text()
-    for expected in ("## softplus, population", "| GDNP | log²(1/ε) |", "ε^(-7/4) log(1/ε)"):
-        assert expected in text
-    assert "nan" not in text
-    for table in TINY.tables(drawn.summary):
-        assert all(len(row) == len(table.columns) for row in table.rows)
+    printed = [cell for table in TINY.tables(drawn.summary) for row in table.rows for cell in row]
+    assert {"GDNP", "log²(1/ε)", "ε^(-7/4) log(1/ε)"} <= set(printed)
+    assert not any("nan" in cell for cell in printed)
 
 
 def test_linear_axis_is_not_for_the_slowest():
@@ -41,7 +38,7 @@ def test_figures_are_valid_plotly(table1):
     for figure, panel in zip(figures, table1.summary["panels"], strict=True):
         labels = [button["label"] for button in figure["layout"]["updatemenus"][0]["buttons"]]
         passes = [] if panel["world"] == "population" else ["passes"]  # the population has none
-        assert labels == ["iterations", *passes, "seconds", "iterations, linear axis"]
+        assert labels == ["iterations", *passes, "iterations, linear axis"]
 
 
 def test_points_are_those_of_the_summary(table1):

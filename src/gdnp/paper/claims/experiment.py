@@ -13,11 +13,11 @@ from typing import Any
 import gdnp
 from gdnp.datasets import data_dir
 from gdnp.interactive import Figure
-from gdnp.paper.claims import CLAIMS, ClaimResult, Measurement, run_claims
+from gdnp.paper.claims import CLAIMS, run_claims
 from gdnp.paper.runner.experiment import OptionError, Options, Results, Settings, Table
 from gdnp.store import Part
 
-__all__ = ["Theorems", "read_result"]
+__all__ = ["Theorems"]
 
 
 class Theorems:
@@ -81,26 +81,7 @@ class Theorems:
 
 
 def _measure(config: Mapping[str, Any]) -> dict[str, Any]:
-    result = run_claims([config["claim"]])[0]
-    claim, found = result.claim, result.measurement
-    nothing = {"measured": None, "bound": None, "evidence": result.reason, "counterexample": None}
-    return {
-        "id": claim.id,
-        "statement": claim.statement,
-        "source": claim.source,
-        "scope": claim.scope,
-        "recorded": claim.recorded.value,
-        "agrees": result.agrees,
-        "missing": result.missing if found is None else None,
-        **(nothing if found is None else found.plain),
-        "verdict": result.outcome,
-    }
-
-
-def read_result(entry: Mapping[str, Any]) -> ClaimResult:
-    """The result of a claim from its entry in a summary."""
-    found = None if entry["measured"] is None else Measurement.read(entry)
-    return ClaimResult(CLAIMS[entry["id"]], found, entry["evidence"], missing=entry.get("missing") or "")
+    return run_claims([config["claim"]])[0].plain
 
 
 def _code() -> str:

@@ -21,7 +21,6 @@ __all__ = [
     "Verdict",
     "check",
     "judge",
-    "register",
     "run_claims",
 ]
 
@@ -158,6 +157,25 @@ class ClaimResult:
         """Whether the verdict is the recorded one; None when the check could not run."""
         return None if self.measurement is None else self.measurement.verdict is self.claim.recorded
 
+    @property
+    def plain(self) -> dict[str, Any]:
+        """As JSON, with the words of the claim; the reason why it could not run is its evidence."""
+        nothing = {"measured": None, "bound": None, "evidence": self.reason, "counterexample": None}
+        return {
+            **{key: getattr(self.claim, key) for key in ("id", "statement", "source", "scope")},
+            **(nothing if self.measurement is None else self.measurement.plain),
+            "recorded": self.claim.recorded.value,
+            "verdict": self.outcome,
+            "agrees": self.agrees,
+            "missing": self.missing if self.measurement is None else None,
+        }
+
+    @classmethod
+    def read(cls, entry: Mapping[str, Any]) -> ClaimResult:
+        """The result that ``plain`` was made of."""
+        found = None if entry["measured"] is None else Measurement.read(entry)
+        return cls(CLAIMS[entry["id"]], found, entry["evidence"], missing=entry.get("missing") or "")
+
 
 EXTRAS = ("torch",)
 """Packages that some checks need and that an installation may lack."""
@@ -171,20 +189,14 @@ CLAIMS: dict[str, Claim] = {}
 """Every claim by its id, in the order of the paper."""
 
 
-def register(
-    id: str,
-    statement: str,
-    *,
-    source: str,
-    section: str,
-    scope: str,
-    recorded: Verdict = Verdict.HOLDS,
-    mutants: tuple[str, ...] = (),
-) -> Callable[[Callable[[], Measurement]], Callable[[], Measurement]]:
-    """Register the decorated check as a ``Claim`` with these fields.
+def check(id: str) -> Callable[[Callable[[], Measurement]], Callable[[], Measurement]]:
+    """Register the decorated check of a statement of ``STATEMENTS`` as a ``Claim``.
 
     What is recorded as RECONSTRUCTED or DERIVED has that word where its check finds that it holds.
     """
+    about = STATEMENTS[id]
+    words = {key: about[key] for key in ("statement", "source", "scope", "section")}
+    recorded, mutants = Verdict(about.get("recorded", "HOLDS")), tuple(about.get("mutants", ()))
 
     def registered(check: Callable[[], Measurement]) -> Callable[[], Measurement]:
         if id in CLAIMS:
@@ -196,18 +208,10 @@ def register(
             ours = found.verdict is Verdict.HOLDS and not recorded.of_the_paper
             return replace(found, verdict=recorded) if ours else found
 
-        CLAIMS[id] = Claim(id, statement, source, scope, section, recorded, worded, mutants)
+        CLAIMS[id] = Claim(id, **words, recorded=recorded, check=worded, mutants=mutants)
         return check
 
     return registered
-
-
-def check(id: str) -> Callable[[Callable[[], Measurement]], Callable[[], Measurement]]:
-    """Register the decorated check of a statement of ``statements.json``."""
-    about = STATEMENTS[id]
-    words = {key: about[key] for key in ("statement", "source", "section", "scope")}
-    recorded, mutants = Verdict(about.get("recorded", "HOLDS")), tuple(about.get("mutants", ()))
-    return register(id, **words, recorded=recorded, mutants=mutants)
 
 
 def judge(

@@ -1,84 +1,71 @@
-"""The drawings of Figure 1, from saved paths and level sets."""
+"""The drawings of Figure 1 in print and for the report, from saved paths and level sets."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gdnp._typing import FloatArray
+from gdnp.interactive import Figure, line_style, rounded, scatter, switched, thinned
 from gdnp.paper.figure1.summary import LABELS
 from gdnp.paper.runner.experiment import Results, Settings
 from gdnp.paper.runner.problems import WORLD_LABELS
-from gdnp.plotting import new_figure, save, titled
+from gdnp.plotting import LineStyle, new_figure, save, titled
 
-__all__ = ["draw", "ellipse", "optimal_line"]
+__all__ = ["draw", "ellipse", "interactive", "optimal_line"]
 
 WIDTH = 5.8
-LEVELS = 13
-SEQ_NAME = r"GDNP$_{\mathbf{seq}}$"
-GD, SEQ, LINE, INK = "#000000", "#0072b2", "#cc3311", "#333333"
+LEVELS, LEVEL_LINES, SHADES = 13, "#8d99a3", ("#b9c3cc", "#ffffff")
+GRID = 61
+"""Points along each axis of the level sets in the report."""
+INK = "#333333"
 HALO = 3.4
 """Width of the white rim that lifts a path off the level sets."""
-ARROWS = {"gd": (0.3, 0.62), "arc": (0.25, 0.55, 0.85), "ray": (0.55,)}
 
 
-def draw(settings: Settings, results: Results, directory: Path) -> list[Path]:
-    """Write ``figure1`` (population) and ``figure1-sample`` as PNG and PDF."""
-    written = []
-    for world in settings["worlds"]:
-        path = directory / ("figure1" if world == "population" else f"figure1-{world}")
-        written += _draw_world(settings, results, world, path)
-    return written
+@dataclass(frozen=True)
+class Stroke:
+    """A curve in the plane.
+
+    Attributes
+    ----------
+    label, words : str
+        In print and in the report.
+    points : ndarray of shape (m, 2)
+    style : LineStyle
+    arrows : tuple of float
+        Where along a path its arrowheads are; the auxiliary lines have none.
+    """
+
+    label: str
+    words: str
+    points: FloatArray
+    style: LineStyle
+    arrows: tuple[float, ...] = ()
 
 
-def _draw_world(settings: Settings, results: Results, world: str, path: Path) -> list[Path]:
-    paths = results[f"{world}/paths"]
-    low, high = np.array(paths["low"]), np.array(paths["high"])
-    losses = settings["losses"]
-    panel = 0.5 * (WIDTH - 0.75) * float((high[1] - low[1]) / (high[0] - low[0]))
-    height = len(losses) * (panel + 0.42) + 1.15
-    with new_figure(len(losses), 2, width=WIDTH, height=height) as (figure, axes):
-        for row, loss in zip(axes, losses, strict=True):
-            entry = paths["losses"][loss]
-            for axis in row:
-                _ground(axis, results[f"{world}/levels/{loss}"], paths)
-            _draw_gd(row[0], entry)
-            _draw_seq(row[1], entry, paths)
-            gd_note = "to the minimum" if entry["gd_stationary"] else "leaves the frame: cut"
-            titled(row[0], f"{LABELS[loss]}: GD", gd_note)
-            titled(row[1], f"{LABELS[loss]}: {SEQ_NAME}", _seq_note(entry))
-            row[0].set_ylabel(_axis_label(settings, 1))
-            row[1].tick_params(labelleft=False)
-            for axis in row:
-                _mark_start(axis, paths)
-                axis.set_xlim(low[0], high[0])
-                axis.set_ylim(low[1], high[1])
-                axis.set_aspect("equal")
-        for axis in axes[:-1].flat:
-            axis.tick_params(labelbottom=False)
-        for axis in axes[-1]:
-            axis.set_xlabel(_axis_label(settings, 0))
-        figure.legend(handles=_handles(), loc="outside lower center", ncols=3, handlelength=2.6)
-        figure.suptitle(_headline(settings, world, paths), fontsize=9.5, x=0.01, ha="left")
-        return save(figure, path)
-
-
-def _ground(axis: Any, levels: Mapping[str, Any], paths: Mapping[str, Any]) -> None:
-    """Level sets at equal shares of the frame, low f dark, and the line of S⁻¹u."""
-    from matplotlib.colors import LinearSegmentedColormap
-
-    a, b, values = (np.array(levels[name]) for name in ("a", "b", "values"))
-    edges = np.unique(np.quantile(values, np.linspace(0.0, 1.0, LEVELS) ** 1.5))
-    shades = LinearSegmentedColormap.from_list("low f dark", ["#b9c3cc", "#ffffff"])
-    axis.contourf(a, b, values, levels=edges, cmap=shades)
-    axis.contour(a, b, values, levels=edges[1:-1], colors="#8d99a3", linewidths=0.5, linestyles="solid")
-    axis.grid(False)
-    axis.plot(*optimal_line(paths).T, color=LINE, linestyle=(0, (1, 1.6)), linewidth=1.5, zorder=2)
-    for spine in axis.spines.values():
-        spine.set_visible(True)
+def _strokes(paths: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Stroke]:
+    """The line of S⁻¹u, the ellipse of the first length, GD's path, and GDNP_seq's two as one."""
+    begin, end = np.array(entry["ray"])
+    ray = np.linspace(begin, end, 51)
+    both = np.concatenate([np.array(entry["arc"]), ray])
+    share = len(entry["arc"]) / len(both)
+    places = (0.25 * share, 0.55 * share, 0.85 * share, 0.45 * share + 0.55)
+    dotted, dashed = (0.0, (1.0, 1.6)), (0.0, (4.0, 2.5))
+    seq = r"GDNP$_{seq}$: direction, then length"
+    ring = LineStyle(INK, dashed, width=0.7)
+    return {
+        "line": Stroke(
+            r"line of $S^{-1}u$", "line of S⁻¹u", optimal_line(paths), LineStyle("#cc3311", dotted)
+        ),
+        "ring": Stroke(r"$\|\tilde w\|_S = g_0$", "‖w̃‖ in S as at the start", ellipse(paths, 361), ring),
+        "gd": Stroke("GD", "GD", np.array(entry["gd"]), LineStyle("#000000", width=1.7), (0.3, 0.62)),
+        "seq": Stroke(seq, "GDNP_seq: direction, then length", both, LineStyle("#0072b2", width=1.7), places),
+    }
 
 
 def optimal_line(paths: Mapping[str, Any]) -> FloatArray:
@@ -95,55 +82,108 @@ def ellipse(paths: Mapping[str, Any], points: int) -> FloatArray:
     return np.asarray(paths["g0"] * np.linalg.solve(np.linalg.cholesky(np.array(paths["S"])).T, circle).T)
 
 
-def _draw_gd(axis: Any, entry: Mapping[str, Any]) -> None:
-    points = np.array(entry["gd"])
-    _stroke(axis, points, GD, ARROWS["gd"])
-    _mark_end(axis, points, GD, entry["gd_stationary"])
+# --- in print
 
 
-def _draw_seq(axis: Any, entry: Mapping[str, Any], paths: Mapping[str, Any]) -> None:
-    """The ellipse of the first length, the arc on it, and the ray to the minimum."""
-    axis.plot(*ellipse(paths, 361).T, color=INK, linestyle=(0, (4, 2.5)), linewidth=0.7, zorder=2)
-    arc, ray = np.array(entry["arc"]), np.array(entry["ray"])
-    _stroke(axis, arc, SEQ, ARROWS["arc"])
-    axis.plot(*ray.T, color="white", linewidth=HALO, zorder=3)
-    _stroke(axis, np.linspace(ray[0], ray[1], 51), SEQ, ARROWS["ray"])
-    axis.plot(*arc[-1], marker="o", color=SEQ, markersize=4.5, markeredgecolor="white", zorder=6)
-    _mark_end(axis, ray, SEQ, entry["ray_stationary"])
+def draw(settings: Settings, results: Results, directory: Path) -> list[Path]:
+    """Write ``figure1`` (population) and ``figure1-sample`` as PNG and PDF."""
+    written = []
+    for world in settings["worlds"]:
+        path = directory / ("figure1" if world == "population" else f"figure1-{world}")
+        written += _draw_world(settings, results, world, path)
+    return written
 
 
-def _stroke(axis: Any, points: FloatArray, color: str, arrows: tuple[float, ...]) -> None:
-    axis.plot(*points.T, color="white", linewidth=HALO, zorder=3, solid_capstyle="round")
-    axis.plot(*points.T, color=color, linewidth=1.7, zorder=4, solid_capstyle="round")
-    for share in arrows:
-        k = min(int(share * len(points)), len(points) - 2)
-        arrow = {"arrowstyle": "-|>,head_width=0.3,head_length=0.6", "color": color, "lw": 0.1}
-        axis.annotate("", xy=points[k + 1], xytext=points[k], arrowprops=arrow, zorder=5)
+def _draw_world(settings: Settings, results: Results, world: str, path: Path) -> list[Path]:
+    paths, losses = results[f"{world}/paths"], settings["losses"]
+    low, high = np.array(paths["low"]), np.array(paths["high"])
+    panel = 0.5 * (WIDTH - 0.75) * float((high[1] - low[1]) / (high[0] - low[0]))
+    names = settings["data"].get("axes")
+    words = [rf"$\tilde w_{k + 1}$" + (f"  ({names[k]})" if names else "") for k in (0, 1)]
+    height = len(losses) * (panel + 0.42) + 1.15
+    handles: dict[str, Any] = {}
+    with new_figure(len(losses), 2, width=WIDTH, height=height) as (figure, axes):
+        for row, loss in zip(axes, losses, strict=True):
+            entry = paths["losses"][loss]
+            strokes = _strokes(paths, entry)
+            gd_note = "to the minimum" if entry["gd_stationary"] else "leaves the frame: cut"
+            titled(row[0], f"{LABELS[loss]}: GD", gd_note)
+            titled(row[1], f"{LABELS[loss]}: GDNP$_{{\\mathbf{{seq}}}}$", _seq_note(entry))
+            for axis, shown, stationary in (
+                (row[0], ("line", "gd"), entry["gd_stationary"]),
+                (row[1], ("line", "ring", "seq"), entry["ray_stationary"]),
+            ):
+                _ground(axis, results[f"{world}/levels/{loss}"])
+                handles |= {name: _stroke(axis, strokes[name]) for name in shown}
+                _mark_end(axis, strokes[shown[-1]], stationary)
+                start = {"color": "white", "markersize": 6, "markeredgecolor": INK, "markeredgewidth": 1.2}
+                (handles["start"],) = axis.plot(
+                    *paths["start"], "o", **start, label="start", zorder=7, linestyle=""
+                )
+                axis.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
+            turn = {"color": strokes["seq"].style.color, "markersize": 4.5, "markeredgecolor": "white"}
+            row[1].plot(*entry["arc"][-1], "o", **turn, zorder=6)
+            row[0].set_ylabel(words[1])
+            row[1].tick_params(labelleft=False)
+        for axis in axes[:-1].flat:
+            axis.tick_params(labelbottom=False)
+        for axis in axes[-1]:
+            axis.set_xlabel(words[0])
+        (star,) = axes[0, 0].plot([], [], "*", color=INK, markersize=9, label="minimum")
+        figure.legend(
+            handles=[*(handles[name] for name in ("gd", "seq", "line", "start")), star, handles["ring"]],
+            loc="outside lower center",
+            ncols=3,
+            handlelength=2.6,
+        )
+        figure.suptitle(_headline(settings, world, paths), fontsize=9.5, x=0.01, ha="left")
+        return save(figure, path)
 
 
-def _mark_start(axis: Any, paths: Mapping[str, Any]) -> None:
-    look = {"marker": "o", "color": "white", "markersize": 6, "markeredgecolor": INK, "markeredgewidth": 1.2}
-    axis.plot(*paths["start"], **look, zorder=7)
+def _ground(axis: Any, levels: Mapping[str, Any]) -> None:
+    """Level sets at equal shares of the frame, low f dark."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    a, b, values = (np.array(levels[name]) for name in ("a", "b", "values"))
+    edges = np.unique(np.quantile(values, np.linspace(0.0, 1.0, LEVELS) ** 1.5))
+    shades = LinearSegmentedColormap.from_list("low f dark", SHADES)
+    axis.contourf(a, b, values, levels=edges, cmap=shades)
+    axis.contour(a, b, values, levels=edges[1:-1], colors=LEVEL_LINES, linewidths=0.5, linestyles="solid")
+    axis.grid(False)
+    for spine in axis.spines.values():
+        spine.set_visible(True)
 
 
-def _mark_end(axis: Any, points: FloatArray, color: str, stationary: bool) -> None:
-    """A star at a minimum; an arrow through the frame where the path goes on."""
-    if stationary:
-        look = {"marker": "*", "color": color, "markersize": 10, "markeredgecolor": "white"}
-        axis.plot(*points[-1], **look, markeredgewidth=0.6, zorder=7)
-        return
-    before, end = points[-2], points[-1]
-    step = (end - before) / np.linalg.norm(end - before)
-    size = 0.05 * float(np.ptp(points, axis=0).max())
-    arrow = axis.annotate(
-        "",
-        xy=end + size * step,
-        xytext=end - size * step,
-        arrowprops={"arrowstyle": "-|>,head_width=0.35,head_length=0.7", "color": color, "lw": 1.7},
-        annotation_clip=False,
-        zorder=8,
+def _stroke(axis: Any, stroke: Stroke) -> Any:
+    """A path has a rim, and arrowheads on the way."""
+    path, points = bool(stroke.arrows), stroke.points
+    if path:
+        axis.plot(*points.T, color="white", linewidth=HALO, zorder=3, solid_capstyle="round")
+    look = {"color": stroke.style.color, "linestyle": stroke.style.dashes, "linewidth": stroke.style.width}
+    (line,) = axis.plot(
+        *points.T, **look, label=stroke.label, zorder=4 if path else 2, solid_capstyle="round"
     )
-    arrow.set_in_layout(False)
+    for share in stroke.arrows:
+        k = min(int(share * len(points)), len(points) - 2)
+        _arrow(axis, points[k], points[k + 1], stroke.style.color, 0.3, 0.1)
+    return line
+
+
+def _arrow(axis: Any, tail: FloatArray, tip: FloatArray, color: str, size: float, width: float) -> Any:
+    look = {"arrowstyle": f"-|>,head_width={size},head_length={2.0 * size}", "color": color, "lw": width}
+    return axis.annotate("", xy=tip, xytext=tail, arrowprops=look, annotation_clip=False, zorder=8)
+
+
+def _mark_end(axis: Any, stroke: Stroke, stationary: bool) -> None:
+    """A star at a minimum; an arrow through the frame where the path goes on."""
+    before, end = stroke.points[-2], stroke.points[-1]
+    if stationary:
+        look = {"color": stroke.style.color, "markersize": 10, "markeredgecolor": "white"}
+        axis.plot(*end, "*", **look, markeredgewidth=0.6, zorder=7)
+        return
+    step = (end - before) / np.linalg.norm(end - before)
+    step *= 0.05 * float(np.ptp(stroke.points, axis=0).max())
+    _arrow(axis, end - step, end + step, stroke.style.color, 0.35, 1.7).set_in_layout(False)
 
 
 def _seq_note(entry: Mapping[str, Any]) -> str:
@@ -154,31 +194,102 @@ def _seq_note(entry: Mapping[str, Any]) -> str:
     return f"then to the best length, {best:.3g}{where}"
 
 
-def _axis_label(settings: Settings, k: int) -> str:
-    names = settings["data"].get("axes")
-    symbol = rf"$\tilde w_{k + 1}$"
-    return symbol if names is None else f"{symbol}  ({names[k]})"
-
-
 def _headline(settings: Settings, world: str, paths: Mapping[str, Any]) -> str:
     spec = settings["data"]
     size = f", {spec['n']:,} rows" if world == "sample" else ""
     apart = max(paths["coincidence"].values())
     return (
         f"{spec['label']}, {WORLD_LABELS[world]}{size}.\n"
-        "GDNP$_{seq}$'s curves on the ellipse "
-        f"are at most {apart:.0e} apart. Darker is lower."
+        f"GDNP$_{{seq}}$'s curves on the ellipse are at most {apart:.0e} apart. Darker is lower."
     )
 
 
-def _handles() -> list[Any]:
-    from matplotlib.lines import Line2D
+# --- in the report
 
-    return [
-        Line2D([], [], color=GD, linewidth=1.7, label="GD"),
-        Line2D([], [], color=SEQ, linewidth=1.7, label=r"GDNP$_{seq}$: direction, then length"),
-        Line2D([], [], color=LINE, linestyle=(0, (1, 1.6)), linewidth=1.5, label=r"line of $S^{-1}u$"),
-        Line2D([], [], color="white", marker="o", markeredgecolor=INK, markersize=6, label="start"),
-        Line2D([], [], color=INK, marker="*", linestyle="", markersize=9, label="minimum"),
-        Line2D([], [], color=INK, linestyle=(0, (4, 2.5)), linewidth=0.7, label=r"$\|\tilde w\|_S = g_0$"),
-    ]
+
+def interactive(settings: Settings, results: Results) -> list[Figure]:
+    """A figure for each loss: level sets and paths, on the population or on the sample."""
+    figures = []
+    for loss in settings["losses"]:
+        views = []
+        for world, label in WORLD_LABELS.items():
+            paths = results[f"{world}/paths"]
+            ground = _level_sets(results[f"{world}/levels/{loss}"])
+            traces = [ground, *_traces(paths, paths["losses"][loss])]
+            views.append((label, traces, _axes(settings, paths)))
+        figures.append(switched(LABELS[loss].capitalize(), _caption(results, loss), views))
+    return figures
+
+
+def _level_sets(levels: Mapping[str, Any]) -> dict[str, Any]:
+    """Contours at equal shares of the frame, like in print: the share takes the place of f."""
+    a, b, values = (np.array(levels[name]) for name in ("a", "b", "values"))
+    step = max(1, -(-len(a) // GRID))
+    values = values[::step, ::step]
+    share = np.searchsorted(np.sort(values.ravel()), values) / values.size
+    return {
+        "type": "contour",
+        "x": rounded(a[::step]),
+        "y": rounded(b[::step]),
+        "z": [[round(float(value), 3) for value in row] for row in share ** (1.0 / 1.5)],
+        "contours": {"start": 1.0 / LEVELS, "end": 1.0, "size": 1.0 / LEVELS},
+        "colorscale": list(zip((0.0, 1.0), SHADES, strict=True)),
+        "line": {"color": LEVEL_LINES, "width": 0.6, "smoothing": 1.0},
+        "showscale": False,
+        "hoverinfo": "skip",
+    }
+
+
+def _traces(paths: Mapping[str, Any], entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The curves, the arrowheads of the paths, their start, and the minima that they reach."""
+    strokes = list(_strokes(paths, entry).values())
+    traces = []
+    for stroke in strokes:
+        (x, y), words = thinned(stroke.points).T, stroke.words
+        traces.append(scatter(x, y, words, _place(words), legendgroup=words, **line_style(stroke.style)))
+    traces += [_arrows(stroke) for stroke in strokes if stroke.arrows]
+    ends = [entry[name][-1] for name in ("gd", "ray") if entry[f"{name}_stationary"]]
+    marked = [("start", [paths["start"]], "circle-open", 10), ("minimum", ends, "star", 13)]
+    for label, points, symbol, size in marked:
+        marker = {"symbol": symbol, "size": size, "color": INK, "line": {"width": 2, "color": INK}}
+        if points:
+            x, y = np.array(points).T
+            traces.append(scatter(x, y, label, _place(label), mode="markers", marker=marker))
+    return traces
+
+
+def _arrows(stroke: Stroke) -> dict[str, Any]:
+    """Arrowheads along a path: each is the second of two points, and turned away from the first."""
+    pieces = []
+    for share in stroke.arrows:
+        k = max(1, min(int(share * len(stroke.points)), len(stroke.points) - 1))
+        pieces += [*stroke.points[k - 1 : k + 1], np.full(2, np.nan)]
+    marker = {"symbol": "arrow", "angleref": "previous", "color": stroke.style.color, "line": {"width": 0}}
+    size = [0, 12, 0] * len(stroke.arrows)
+    return scatter(*np.array(pieces).T, mode="markers", marker={**marker, "size": size})
+
+
+def _place(label: str) -> str:
+    """What the mouse is told of a point."""
+    return f"{label}: (%{{x:.3g}}, %{{y:.3g}})"
+
+
+def _axes(settings: Settings, paths: Mapping[str, Any]) -> dict[str, Any]:
+    names, axes = settings["data"].get("axes") or ("w̃₁", "w̃₂"), {}
+    for k, key in enumerate(("xaxis", "yaxis")):
+        ends = rounded(np.array([paths["low"][k], paths["high"][k]]))
+        axes[key] = {"title": {"text": names[k]}, "range": ends, "constrain": "domain", "showgrid": False}
+    # A fixed margin: with equal scales an automatic one changes the frame, and the frame it, without end.
+    axes["yaxis"] |= {"scaleanchor": "x", "automargin": False}
+    return {**axes, "margin": {"l": 56, "r": 12, "t": 8, "b": 8}}
+
+
+def _caption(results: Results, loss: str) -> str:
+    found = {label: results[f"{world}/paths"] for world, label in WORLD_LABELS.items()}
+    apart = "; ".join(f"{max(paths['coincidence'].values()):.0e} ({label})" for label, paths in found.items())
+    stays = results["population/paths"]["losses"][loss]["ray_stationary"]
+    return (
+        "Level sets, the stronger the shade the lower f. Over the three losses the curves of GDNP_seq on the "
+        f"ellipse are at most this far apart: {apart}."
+        + ("" if stays else " The paths leave the frame, where they are cut.")
+    )

@@ -16,7 +16,7 @@ from scipy.sparse import issparse
 from gdnp._typing import FloatArray
 from gdnp.datasets import Dataset
 from gdnp.metric import Identity
-from gdnp.paper.figure1 import drawing, interactive, summary
+from gdnp.paper.figure1 import drawing, summary
 from gdnp.paper.figure1.flows import direction_flow, gradient_flow, hausdorff, length_flow
 from gdnp.paper.runner import problems
 from gdnp.paper.runner.experiment import OptionError, Options, Settings, sized
@@ -75,7 +75,7 @@ class Figure1:
     summarise = staticmethod(summary.summarise)
     tables = staticmethod(summary.tables)
     draw = staticmethod(drawing.draw)
-    interactive = staticmethod(interactive.interactive)
+    interactive = staticmethod(drawing.interactive)
 
     def settings(self, options: Options) -> tuple[str, Settings]:
         """Folder and configuration; a file is read once, so that what cannot be used is refused here."""

@@ -47,9 +47,10 @@ def draw(settings: Settings, results: Results, directory: Path) -> list[Path]:
         equal = [[_layers(settings, runs, n, measure, losses) for n in runs] for measure in MEASURES]
         grids["figure3-equal-loss"] = equal
     shape = settings["network"]
+    seeds = "one seed" if settings["seeds"] == 1 else f"{settings['seeds']} seeds (geometric mean)"
     headline = (
         f"{settings['data']['label']}; {shape['depth']} x {shape['width']} tanh units, full-batch gradient "
-        f"descent, {settings['seeds']} seeds (geometric mean)"
+        f"descent, {seeds}"
     )
     files = (draw_charts(grid, directory / name, headline=headline) for name, grid in grids.items())
     return [path for written in files for path in written]

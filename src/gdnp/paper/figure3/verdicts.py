@@ -127,7 +127,7 @@ STATEMENTS = (
         "decay",
         "BN's downstream dependence decays to less than half",
         "downstream, first over last",
-        lambda run: float(run.sides[1][0] / run.sides[1][run.last]),
+        lambda run: _fall(run),
         bound=FELL,
         expected=("bn",),
     ),
@@ -135,7 +135,7 @@ STATEMENTS = (
         "elevated",
         "GD's downstream dependence stays above half",
         "downstream, last over first",
-        lambda run: float(run.sides[1][run.last] / run.sides[1][0]),
+        lambda run: 1.0 / _fall(run),
         bound=1.0 / FELL,
         expected=("gd",),
     ),
@@ -222,6 +222,12 @@ def compare(
         ratios = [float(b.sides[1][-1] / a.sides[1][-1]) for a, b in zip(bn, gd, strict=True)]
         found.setdefault(basis, {})[measure] = _spread(ratios, 1.0)
     return found
+
+
+def _fall(run: Course) -> float:
+    """Of the downstream dependence: the first over that where a decay is judged."""
+    down = run.sides[1]
+    return float(down[0] / down[run.last])
 
 
 def _least_ratio(values: FloatArray) -> float:

@@ -15,7 +15,6 @@ from pathlib import Path
 from gdnp._files import replacing
 from gdnp.interactive import Figure
 from gdnp.paper.claims import CLAIMS, ClaimResult, recorded_results
-from gdnp.paper.claims.experiment import read_result
 from gdnp.paper.report.page import Result, page
 from gdnp.paper.runner.experiment import Experiment, Options, Outcome
 from gdnp.store import Store, StoreError
@@ -100,4 +99,4 @@ def _read(folder: Path, experiments: Mapping[str, Experiment]) -> Result:
 def _measured(results: Sequence[Result]) -> list[ClaimResult]:
     """The verdicts of a result of ``theorems``, as far as the claims are still in the registry."""
     entries = [entry for result in results for entry in result.summary.get("claims", ())]
-    return [read_result(entry) for entry in entries if entry["id"] in CLAIMS]
+    return [ClaimResult.read(entry) for entry in entries if entry["id"] in CLAIMS]

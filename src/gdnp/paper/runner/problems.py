@@ -35,7 +35,6 @@ __all__ = [
     "WORLD_LABELS",
     "a9a",
     "described_rows",
-    "diverging",
     "gaussian_moments",
     "gaussian_objective",
     "gaussian_rows",
@@ -157,9 +156,3 @@ def start_at(d: int, seed: int, number: int) -> FloatArray:
 def state_at(f: Objective, metric: Metric, w: FloatArray, g: float) -> DecoupledState:
     """The state at w̃ = g w/‖w‖, from which a step of any decoupled method can be taken."""
     return DecoupledState(point=f.at(metric.join(w, g)), metric=metric, direction=w, length=Length(g))
-
-
-def diverging(entries: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The sentence on methods of a summary whose length diverged in some runs; none where there are none."""
-    found = [entry["label"] for entry in entries.values() if "LENGTH_DIVERGES" in entry["statuses"]]
-    return [f"Status LENGTH_DIVERGES in some or all runs of: {', '.join(found)}."] if found else []

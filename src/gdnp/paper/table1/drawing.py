@@ -12,8 +12,8 @@ from gdnp.interactive import Figure
 from gdnp.paper.runner.charts import Chart, Curve, show
 from gdnp.paper.runner.charts import draw as draw_charts
 from gdnp.paper.runner.experiment import Results, Settings
-from gdnp.paper.table1.rates import LogLaw, PowerLaw
-from gdnp.paper.table1.summary import LABELS, reached, summarise, write_markdown
+from gdnp.paper.table1.rates import count_at
+from gdnp.paper.table1.summary import LABELS, known, summarise
 from gdnp.plotting import STYLES, LineStyle
 
 __all__ = ["draw", "interactive"]
@@ -26,10 +26,10 @@ PALE = "40"
 
 
 def draw(settings: Settings, results: Results, directory: Path) -> list[Path]:
-    """Iterations against ε on both scales as PNG and PDF, and the tables as Markdown."""
-    found = summarise(settings, results)
-    rows = [[_chart(settings, panel, log=log) for log in (True, False)] for panel in found["panels"]]
-    return [*draw_charts(rows, directory / "table1"), write_markdown(found, directory / "table1.md")]
+    """Iterations against ε on both scales as PNG and PDF."""
+    panels = summarise(settings, results)["panels"]
+    rows = [[_chart(settings, panel, log=log) for log in (True, False)] for panel in panels]
+    return list(draw_charts(rows, directory / "table1"))
 
 
 def interactive(settings: Settings, results: Results) -> list[Figure]:
@@ -40,9 +40,8 @@ def interactive(settings: Settings, results: Results) -> list[Figure]:
     )
     figures = []
     for panel in summarise(settings, results)["panels"]:
-        columns = ("iterations", "passes", "seconds")
-        known = [c for c in columns if any(n for entry in panel["methods"].values() for n in entry[c])]
-        views = {column: _chart(settings, panel, column) for column in known}
+        columns = ("iterations",) if panel["world"] == "population" else ("iterations", "passes")
+        views = {column: _chart(settings, panel, column) for column in columns}
         views["iterations, linear axis"] = _chart(settings, panel, log=False)
         figures.append(show(str(panel["label"]), caption, views))
     return figures
@@ -56,10 +55,10 @@ def _chart(
     for name, entry in panel["methods"].items():
         style, laws = STYLES.get(name, NONCONVEX), entry["laws"]["fine"]
         if column == "iterations" and laws["better"] in ("log", "power"):
-            law = LogLaw(**laws["log"]) if laws["better"] == "log" else PowerLaw(**laws["power"])
             fine = np.geomspace(laws["range"][0], laws["range"][1], 100)
-            curves.append(Curve("", LineStyle(style.color + PALE, width=4.0), fine, law(fine)[None]))
-        eps, values = reached(entry["epsilons"], entry[column])
+            fitted = count_at(laws["better"], laws[laws["better"]], fine)
+            curves.append(Curve("", LineStyle(style.color + PALE, width=4.0), fine, fitted[None]))
+        eps, values = known(entry["epsilons"], entry[column])
         curves.append(Curve(LABELS[name], style, eps, values[None]))
     epsilons = [eps for values in settings["epsilons"].values() for eps in values]
     return Chart(
@@ -78,8 +77,8 @@ def _chart(
 def _ceiling(panel: Mapping[str, Any]) -> float:
     """The largest count of the methods that are not far slower than most."""
     entries = panel["methods"].values()
-    counts = (reached(entry["epsilons"], entry["iterations"], 1.0)[1] for entry in entries)
-    tops = sorted(known.max() for known in counts if len(known))
+    counts = (known(entry["epsilons"], entry["iterations"], 1.0)[1] for entry in entries)
+    tops = sorted(values.max() for values in counts if len(values))
     if not tops:
         return 1.0
     return 1.08 * float(max(top for top in tops if top <= SLOWEST * tops[(len(tops) - 1) // 2]))

@@ -1,60 +1,29 @@
-"""Table 1: how many iterations, passes and seconds it takes to reach a gradient norm of at most ε."""
+"""Table 1: how many iterations and passes it takes to reach a gradient norm of at most ε."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from itertools import takewhile
+from itertools import product
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
 
-from gdnp import methods
+from gdnp import columns, methods
 from gdnp._typing import FloatArray
+from gdnp.paper.runner.cells import field_of
 from gdnp.paper.runner.experiment import OptionError, Options, Settings, sized
-from gdnp.paper.runner.problems import WORLD_LABELS, gaussian_objective, start_at
+from gdnp.paper.runner.problems import LOSS_LABELS, WORLD_LABELS, gaussian_objective, start_at
 from gdnp.paper.table1 import drawing, summary
-from gdnp.problem import Objective as Empirical
-from gdnp.problem.interface import Objective, Point
 from gdnp.solvers import Progress, minimize
-from gdnp.solvers.state import Method
 from gdnp.store import Part
 
-__all__ = ["FULL", "LOSSES", "METHODS", "QUICK", "Profile", "Table1"]
+__all__ = ["FULL", "QUICK", "Profile", "Table1"]
 
-LOSSES = ("log_loss", "sigmoid")
-LENGTHS = tuple(10.0**k for k in range(7))
-"""At which the sigmoid is looked at on its way to infinity."""
-
-
-@dataclass(frozen=True)
-class Contender:
-    """A method of the table.
-
-    Parameters
-    ----------
-    make : callable
-        ``make(eps) -> Method``.
-    separate : bool
-        Its parameters depend on ε, so that every ε is a run of its own.
-    work : float
-        Milliseconds of an iteration, roughly.
-    """
-
-    make: Callable[[float], Method]
-    separate: bool = False
-    work: float = 0.12
-
-
-BISECTION_STEPS = 40
-METHODS: dict[str, Contender] = {
-    "gd": Contender(lambda eps: methods.gd()),
-    "agd": Contender(lambda eps: methods.agd()),
-    "agd_nonconvex": Contender(lambda eps: methods.agd_nonconvex(epsilon=eps), separate=True, work=0.5),
-    "gdnp": Contender(lambda eps: methods.gdnp(bisection_steps=BISECTION_STEPS), work=5.0),
-}
+SEPARATE = ("agd_nonconvex",)
+"""Whose parameters depend on ε, so that every ε is a run of its own."""
 
 
 @dataclass(frozen=True)
@@ -119,13 +88,10 @@ class Table1:
     Parameters
     ----------
     quick, full : Profile
-    methods : tuple of str
-        Keys of ``METHODS``.
     """
 
     quick: Profile = QUICK
     full: Profile = FULL
-    methods: tuple[str, ...] = tuple(METHODS)
     name: str = "table1"
     title: str = summary.TITLE
 
@@ -143,157 +109,91 @@ class Table1:
             )
         folder, profile, settings = sized(self.name, self.quick, self.full, options)
         shape = {"d": profile.d, "kappa": profile.kappa, "r": profile.r, "n": profile.rows}
+        most = {"gdnp": profile.gdnp_max_iter}
         settings |= {
             "design": {**shape, "seed": options.seed},
-            "losses": list(LOSSES),
+            "losses": list(LOSS_LABELS),
             "worlds": list(WORLD_LABELS),
-            "methods": list(self.methods),
+            "methods": list(summary.LABELS),
             "starts": profile.starts,
-            "max_iter": {
-                name: profile.gdnp_max_iter if name == "gdnp" else profile.max_iter for name in self.methods
-            },
-            "epsilons": {name: profile.epsilons(separate=METHODS[name].separate) for name in self.methods},
+            "max_iter": {name: most.get(name, profile.max_iter) for name in summary.LABELS},
+            "epsilons": {name: profile.epsilons(separate=name in SEPARATE) for name in summary.LABELS},
         }
         return folder, settings
 
     def parts(self, settings: Settings, options: Options) -> list[Part]:
-        """A run for each world, loss, method and start; and the sigmoid's way to infinity."""
+        """The runs of each world, loss and method; and the Hessian of softplus at its minimum."""
         parts = []
-        for world in settings["worlds"]:
-            for loss in settings["losses"]:
-                common = {"design": settings["design"], "world": world, "loss": loss}
-                for name in settings["methods"]:
-                    for start in range(settings["starts"]):
-                        config = {
-                            "task": "run",
-                            **common,
-                            "method": name,
-                            "max_iter": settings["max_iter"][name],
-                            "epsilons": settings["epsilons"][name],
-                            "start": start,
-                            "seed": settings["seed"],
-                        }
-                        cost = settings["max_iter"][name] * METHODS[name].work
-                        parts.append(Part(f"{world}/{loss}/{name}/start-{start}", _run, config, cost=cost))
-        config = {"task": "curvature", "design": settings["design"]}
-        parts.append(Part("population/log_loss/curvature", _curvature, config, cost=10.0))
-        config = {"task": "infinity", "design": settings["design"], "lengths": list(LENGTHS)}
-        parts.append(Part("population/sigmoid/infinity", _infinity, config, cost=100.0))
-        return parts
+        for world, loss, name in product(settings["worlds"], settings["losses"], settings["methods"]):
+            config = {
+                "design": {**settings["design"], "name": world},
+                "loss": loss,
+                "method": name,
+                **{key: settings[key] for key in ("starts", "seed")},
+                **{key: settings[key][name] for key in ("max_iter", "epsilons")},
+            }
+            cost = config["max_iter"] * (20.0 if name in SEPARATE else 1.0)
+            parts.append(Part(f"{world}/{loss}/{name}", _runs, config, cost=cost))
+        config = {"design": {**settings["design"], "name": "population"}}
+        return [*parts, Part("population/log_loss/curvature", _curvature, config)]
 
 
-# --- parts
-
-
-class _Reached(Exception):
-    """The last ε is reached."""
-
-
-class _Recorder:
-    """What is known when each ε is reached for the first time, in the Euclidean norm and in that of S⁻¹."""
-
-    def __init__(self, objective: Objective, epsilons: list[float]) -> None:
-        self.objective, self.epsilons = objective, epsilons
-        self.hits: list[dict[str, float]] = []
-        self.dual_hits: list[int] = []
-        self.last: dict[str, float] = {}
-
-    def __call__(self, progress: Progress) -> None:
-        """Record an iterate; `_Reached` when there is no ε left."""
-        norm = float(np.linalg.norm(progress.point.gradient))
-        self.last = {
-            "iterations": progress.iteration,
-            "passes": progress.passes,
-            "seconds": progress.seconds,
-            "objective": progress.objective,
-            "gradient_norm": norm,
-            "length": progress.length,
+def _runs(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Where each ε is reached first, and what the iterate there is like: (ε, starts), nan where it is not."""
+    f, _ = field_of(config["design"], config["loss"])
+    starts = np.stack([start_at(len(f.u), config["seed"], k) for k in range(config["starts"])], axis=1)
+    begin = time.process_time()
+    if config["method"] in SEPARATE:
+        found, taken = _separate(config, f, starts)
+    else:
+        run = columns.run(f, config["method"], starts, 1.0, config["max_iter"])
+        hit = run.gradient_norm <= np.array(config["epsilons"])[:, None, None]
+        first, taken = hit.argmax(axis=1), starts.shape[1] * config["max_iter"]
+        seen = {name: getattr(run, name)[first, range(starts.shape[1])] for name in summary.AT}
+        found = {
+            name: np.where(hit.any(axis=1), values, np.nan)
+            for name, values in {"iterations": first, **seen}.items()
         }
-        dual, left = progress.gradient_norm, self.epsilons[len(self.dual_hits) :]
-        self.dual_hits += [progress.iteration for _ in takewhile(lambda eps: dual <= eps, left)]
-        for _ in takewhile(lambda eps: norm <= eps, self.epsilons[len(self.hits) :]):
-            self.hits.append({**self.last, "zero_one": _zero_one(self.objective, progress.point)})
-        if len(self.hits) == len(self.epsilons):
-            raise _Reached
+    return {**found, "seconds": (time.process_time() - begin) / taken}
 
 
-def _run(config: Mapping[str, Any]) -> dict[str, Any]:
-    """One method from one start, until the last ε or the end of the iterations."""
-    objective = gaussian_objective(config["design"], config["world"], config["loss"])
-    contender = METHODS[config["method"]]
-    w0 = start_at(objective.n_features, config["seed"], config["start"])
-    epsilons = list(config["epsilons"])
-    goals = [[eps] for eps in epsilons] if contender.separate else [epsilons]
-    hits: list[dict[str, float]] = []
-    dual_hits: list[int] = []
-    status = "REACHED"
-    for goal in goals:
-        recorder = _Recorder(objective, goal)
-        try:
-            method = contender.make(goal[-1])
-            result = minimize(objective, method, w0, max_iter=config["max_iter"], tol=0.0, callback=recorder)
-            status = result.status.name
-        except _Reached:
-            status = "REACHED"
-        hits += recorder.hits
-        dual_hits += recorder.dual_hits
-        if status != "REACHED":
-            break
-    missing = len(epsilons) - len(hits)
-    names = ("iterations", "passes", "seconds", "objective", "gradient_norm", "length", "zero_one")
-    return {
-        "reached": {name: [hit[name] for hit in hits] + [None] * missing for name in names},
-        "iterations_dual": dual_hits + [None] * (len(epsilons) - len(dual_hits)),
-        "status": status,
-        "last": recorder.last,
-    }
+def _separate(
+    config: Mapping[str, Any], f: columns.Field, starts: FloatArray
+) -> tuple[dict[str, FloatArray], int]:
+    """The same of a method that is told ε, and how many iterations that took."""
+    objective = gaussian_objective(config["design"], config["design"]["name"], config["loss"])
+    shape, taken = (len(config["epsilons"]), starts.shape[1]), 0
+    found = {name: np.full(shape, np.nan) for name in ("iterations", *summary.AT)}
+    for i, k in np.ndindex(*shape):
+        eps = config["epsilons"][i]
 
+        def reached(progress: Progress, i: int = i, k: int = k, eps: float = eps) -> bool:
+            if np.linalg.norm(progress.point.gradient) > eps:
+                return False
+            wrong = f.rays(progress.point.coef[:, None]).wrong(np.ones(1))[0]
+            seen = {name: getattr(progress, name, wrong) for name in summary.AT}
+            for name, value in {"iterations": progress.iteration, **seen}.items():
+                found[name][i, k] = value
+            return True
 
-def _zero_one(objective: Objective, point: Point) -> float:
-    """The share of wrong labels: P(ξ > 0) for ξ = zᵀw̃ ~ N(a, q - a²), or a count; ties are a half."""
-    if isinstance(objective, Empirical):
-        margins: FloatArray = point.margins  # type: ignore[attr-defined]
-        return float(np.mean(margins > 0.0) + 0.5 * np.mean(margins == 0.0))
-    mean = float(objective.u @ point.coef)
-    variance = objective.covariance.norm(point.coef) ** 2 - mean**2
-    return float(ndtr(mean / math.sqrt(variance))) if variance > 0.0 else 0.5
+        method = methods.agd_nonconvex(epsilon=eps)
+        ended = minimize(
+            objective, method, starts[:, k], max_iter=config["max_iter"], tol=0.0, callback=reached
+        )
+        taken += max(ended.n_iter, 1)
+    return found, taken
 
 
 def _curvature(config: Mapping[str, Any]) -> dict[str, Any]:
     """The Hessian of softplus on the population at its minimiser, by central differences of the gradient."""
-    objective: Any = gaussian_objective(config["design"], "population", "log_loss")
-    minimiser = -2.0 / (1.0 - objective.r) * objective.optimal_direction
-    h = 1e-4
-    columns = [
-        (objective.at(minimiser + step).gradient - objective.at(minimiser - step).gradient) / (2.0 * h)
-        for step in h * np.eye(len(minimiser))
-    ]
-    eigenvalues = np.linalg.eigvalsh(0.5 * (np.array(columns) + np.array(columns).T))
-    metric = objective.covariance
-    step = 1.0 / (metric.largest * objective.loss.max_curvature)
+    f, best = field_of(config["design"], "log_loss")
+    assert best is not None
+    h, ones = 1e-4, np.ones(len(f.u))
+    ends = (f.rays(best.coef[:, None] + sign * h * np.eye(len(f.u))).gradient(ones) for sign in (1.0, -1.0))
+    values = np.linalg.eigvalsh((next(ends) - next(ends)) / (2.0 * h))
     return {
-        "smallest": float(eigenvalues[0]),
-        "largest": float(eigenvalues[-1]),
-        "gd_per_decade": math.log(10.0) / -math.log1p(-step * float(eigenvalues[0])),
-        "gdnp_per_decade": math.log(10.0) / -math.log1p(-metric.smallest / metric.largest),
+        "smallest": float(values[0]),
+        "largest": float(values[-1]),
+        "gd": math.log(10.0) / -math.log1p(-columns.safe_step(f) * float(values[0])),
+        "gdnp": math.log(10.0) / -math.log1p(-1.0 / config["design"]["kappa"]),
     }
-
-
-def _infinity(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The sigmoid on the population along the best direction, and along one that is as good as a coin."""
-    objective: Any = gaussian_objective(config["design"], "population", "sigmoid")
-    metric, best = objective.covariance, -objective.optimal_direction
-    other = np.eye(len(best))[int(np.argmin(np.abs(objective.u)))]
-    other = other - metric.inner(other, best) / metric.inner(best, best) * best
-    infimum = float(ndtr(-math.sqrt(objective.r / (1.0 - objective.r))))
-    found: dict[str, Any] = {"lengths": list(config["lengths"]), "infimum": infimum}
-    for name, direction in (("best", best), ("coin", other)):
-        unit = direction / metric.norm(direction)
-        points = [objective.at(g * unit) for g in config["lengths"]]
-        found[name] = {
-            "objective": [point.value for point in points],
-            "gradient_norm": [float(np.linalg.norm(point.gradient)) for point in points],
-            "slope": [float(point.gradient @ unit) for point in points],
-            "zero_one": _zero_one(objective, points[-1]),
-        }
-    return found
