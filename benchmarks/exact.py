@@ -53,7 +53,7 @@ class Exact:
         self.unit = 10.0 ** (5 - DIGITS) if many else float(np.finfo(np.longdouble).eps)
         X, y = self._array(X), self._array(y)
         s = self._array(np.ones(len(y)) if weight is None else weight)
-        self.s = s / s.sum()
+        self.s, self.alive = s / s.sum(), s > 0
         self.centre = self.s @ X if fit_intercept else 0.0 * X[0]
         self.Z = X - self.centre
         size = np.array([float(abs(column).max()) for column in self.Z.T])
@@ -301,15 +301,63 @@ class Exact:
         values = np.linalg.eigvalsh(np.array(H / np.outer(root, root), dtype=float))
         return float(values[-1] / values[0]) if values[0] > 0.0 else math.inf
 
-    def separated(self):
-        """Whether some direction lowers no margin and raises one; None where rounding decides."""
-        Z = np.array(self.Z, dtype=float)[np.array(self.s, dtype=float) > 0.0]
-        signs = -np.array(self.sigma, dtype=float)[np.array(self.s, dtype=float) > 0.0]
-        signed = Z * signs[:, None] / np.maximum(np.abs(Z).max(axis=1, initial=0.0), 1e-300)[:, None]
-        found = linprog(-signed.sum(axis=0), A_ub=-signed, b_ub=np.zeros(len(Z)), bounds=(-1.0, 1.0))
-        if found.status != 0:
-            return None
-        return False if -found.fun < 1e-9 else True if -found.fun > 1e-6 else None
+    def apart(self, x):
+        """Whether every row that counts is on its side."""
+        return bool((self.margins(x)[self.alive] < 0).all())
+
+    def separated(self, x):
+        """Whether some direction lowers no margin and raises one; None where neither is seen.
+
+        Both answers are checked in this arithmetic: a direction (that of x, or of a linear program) by its
+        margins, that there is none by numbers a > 0 with Σ a_i σ_i z_i = 0 (Stiemke's lemma).
+        """
+        if self.apart(x):
+            return True
+        signed = (self.Z * -self.sigma[:, None])[self.alive]
+        sizes = abs(signed).max(axis=1)
+        signed = signed / np.where(sizes == 0, 1, sizes)[:, None]
+        rows = signed.astype(float)
+        n, d = rows.shape
+        options = {"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10}
+        found = linprog(-rows.sum(axis=0), A_ub=-rows, b_ub=np.zeros(n), bounds=(-1.0, 1.0), options=options)
+        for power in range(-9, -3) if found.status == 0 else ():
+            still = rows @ found.x <= 10.0**power
+            moved = signed @ self._across(found.x, signed[still])
+            rounding = self.unit ** (2.0 / 3.0)
+            if not still.all() and (moved[~still] > 0).all() and (abs(moved[still]) <= rounding).all():
+                return True
+        balance = np.hstack([rows.T, np.zeros((d, 1))])
+        least = np.hstack([-np.eye(n), np.ones((n, 1))])
+        bounds = [(0.0, 1.0)] * n + [(None, None)]
+        last = np.append(np.zeros(n), -1.0)
+        found = linprog(last, least, np.zeros(n), balance, np.zeros(d), bounds=bounds, options=options)
+        if found.status == 0 and (self._across(found.x[:-1], signed.T) > 0).all():
+            return False
+        return None
+
+    def _across(self, v, rows):
+        """v without what it has of these rows, by Gram and Schmidt, twice."""
+        v, basis = self._array(v), []
+        for row in rows:
+            left = row
+            for q in 2 * basis:
+                left = left - (q @ left) * q
+            size = self.sqrt(left @ left)
+            if size > self.unit ** (2.0 / 3.0) * self.sqrt(row @ row):
+                basis.append(left / size)
+        for q in 2 * basis:
+            v = v - (q @ v) * q
+        return v
+
+
+def separated(exact, coef, intercept, rounding=UNIT):
+    """Whether classes are separated, by columns that others do not make up or by all of them as they stand.
+
+    The solver does without such columns, so that a direction along these alone is none to be found.
+    """
+    at = exact.inside(coef, intercept)
+    few, moved = exact.without_combinations(rounding)
+    return True if few is not exact and exact.apart(at) else few.separated(moved(at))
 
 
 def attainable(exact, x, kind=np.float64):

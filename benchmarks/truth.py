@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from exact import Exact, attainable, least_value
+from exact import Exact, attainable, least_value, separated
 from nasty import SMALL, problem
 
 EPS = float(np.finfo(np.float64).eps)
@@ -79,7 +79,7 @@ def judged(number: int, seed: int = 0, **changes: Any) -> dict[str, Any]:
             **dict.fromkeys(("truth", "far", "attainable", "returned", "condition"), math.inf),
             "error_of_truth": 0.0,
         }
-    many = p.dense.size <= SMALL or p.loss == "probit"
+    many, counts = p.dense.size <= SMALL or p.loss == "probit", p.loss == "log_loss" and p.alpha == 0.0
     exact = Exact(p.dense, p.y, p.weight, p.loss, p.alpha, p.fit_intercept, many)
     with np.errstate(all="ignore"):
         value, best, x, error, far = least_value(exact, coef, intercept, rounding_of(p.X))
@@ -91,7 +91,7 @@ def judged(number: int, seed: int = 0, **changes: Any) -> dict[str, Any]:
             "attainable": float(attainable(exact, x) - best) / unit if unit > 0.0 else 0.0,
             "returned": float(attainable(exact, x, kind) - best) / unit if unit > 0.0 else 0.0,
             "condition": exact.condition(x),
-            "separated": exact.separated() if p.loss == "log_loss" and p.alpha == 0.0 else False,
+            "separated": separated(exact, coef, intercept, rounding_of(p.X)) if counts else False,
             "judged": round(time.perf_counter() - fitted, 4),
         }
     return record

@@ -363,3 +363,13 @@ def test_arguments_that_do_not_go_together_are_refused(peers, capsys, arguments,
     with pytest.raises(SystemExit, match="2"):
         peers.main(arguments)
     assert message in capsys.readouterr().err
+
+
+def test_robust_fits_are_counted(monkeypatch, capsys):
+    robust = script("robust")
+    monkeypatch.setattr(robust, "SHAPES", ((60, 2),))
+    robust.main()
+    row = capsys.readouterr().out.splitlines()[-1].split("|")
+    fewest, mean, most = (float(cell) for cell in row[3:6])
+    assert 1 <= fewest <= mean <= most <= 100
+    assert row[6].split() == ["12", "of", "12"]

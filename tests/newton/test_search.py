@@ -42,6 +42,22 @@ def counting(function):
 # Along one direction
 
 
+def test_a_cliff_far_below_the_first_step_is_not_climbed_down_step_by_step():
+    """At its foot f bends a little less than at its top: Newton's steps there are short."""
+
+    def cliff(t):
+        risk = 1.0 / (1.0 + np.exp(-1000.0 * (t - 0.4)))
+        bend = risk * (1.0 - risk)
+        return 1e-20 * (0.5 * t * t - t) + risk, 1e-20 * (t - 1.0) + 1000.0 * bend, 1e-20 + 1e6 * bend
+
+    line, asked = counting(along(lambda t: cliff(t)[0], lambda t: cliff(t)[1], lambda t: cliff(t)[2]))
+    start = cliff(0.0)
+    t = line_search(line, start[0], -1e-20)
+    assert t > 0.0
+    assert cliff(t)[0] <= start[0]
+    assert len(asked) < 20
+
+
 def test_line_search_finds_flat_descent():
     quartic = along(
         lambda t: (t - 50.0) ** 4, lambda t: 4.0 * (t - 50.0) ** 3, lambda t: 12.0 * (t - 50.0) ** 2

@@ -10,7 +10,7 @@ import numpy as np
 from gdnp.newton.preconditioners import Event, Seen, cost_of_matrix, cost_of_sharper, next_stage
 from gdnp.newton.primal_dual import is_bounded_in_slope, iterated, left_after
 from gdnp.newton.search import LITTLE, downhill, step_along
-from gdnp.newton.state import CertifiedState, NewtonState, renewed
+from gdnp.newton.state import TINY, CertifiedState, NewtonState, renewed
 from gdnp.problem.points import DataPoint, Direction
 from gdnp.solvers.certificates import duality_gap, estimated_gap, gap_of_step, provable
 from gdnp.solvers.conjugate import NewtonStep, advanced, exact_step, newton_step, still
@@ -21,8 +21,6 @@ from gdnp.solvers.state import ROUNDING, GapKind, Status, replace
 
 __all__ = ["closed", "enough_of", "is_one_system", "out_of_iterations", "solved", "stopped"]
 
-TINY = 1 << 12
-"""Entries of X below which a further Newton step is not worth saving."""
 RESIDUAL = 0.5
 """Share of the tolerance that the residual may take of a duality gap; the loss's own gap comes on top."""
 INEXACT = 0.02
@@ -100,7 +98,7 @@ def closed(state: NewtonState, tol: float, newton: NewtonStep | None = None) -> 
         estimate = estimated_gap(state.problem, last.point, last.newton, before_solve)
         if there.within(estimate, tol):
             return there.ended(Status.CONVERGED, estimate, "newton_decrement")
-        if not np.isfinite(last.gap):
+        if not last.gap < last.point.value:  # a proof of nothing but f >= inf φ
             last = replace(last, gap=estimate, kind="newton_decrement")
     state = replace(state, attempts=state.attempts + 1)
     return state.ended(Status.STALLED, _gap_at(state, last), last.kind) if stuck else _again(state, before)
@@ -222,8 +220,12 @@ def _converged(state: NewtonState, tol: float, last: Last) -> NewtonState:
         polished = renewed(state, Event.MADE) or state
         again = _last(polished, 0.0)
         state = replace(state, open=_open(polished, again.newton))
+        if last.kind == "newton_decrement":
+            again = replace(again, gap=max(again.gap, _series(last.newton.decrement, again.newton.decrement)))
         refuted = again.newton.decrement > gap  # the step leads further down than there was said to be left
-        if (refuted or again.gap <= gap) and _no_higher(again.point, state.point, _noise(state.point)):
+        doubted, noise = last.kind == "newton_decrement" and again.gap > gap, _noise(state.point)
+        as_good = again.gap <= gap or (again.gap <= gap + noise and state.within(again.gap, tol))
+        if (refuted or doubted or as_good) and _no_higher(again.point, state.point, noise):
             state, gap = replace(polished, point=again.point, open=state.open), again.gap
         elif refuted:  # what the step gains, and what is left after it
             gap = again.newton.decrement + again.gap
@@ -238,6 +240,15 @@ def _converged(state: NewtonState, tol: float, last: Last) -> NewtonState:
         if lower is not None:
             return replace(state, point=lower)
     return state.ended(Status.CONVERGED, gap, last.kind, smallest)
+
+
+def _series(first: float, second: float) -> float:
+    """What steps gain after the second, if each gains a like share of the last: at most 100 times it.
+
+    Where f is quadratic the share is next to nothing.
+    """
+    share = min(second / first, 1.0 - LITTLE * LITTLE) if first > 0.0 else 0.0
+    return second * share / (1.0 - share)
 
 
 def _again(state: NewtonState, before: DataPoint) -> NewtonState:

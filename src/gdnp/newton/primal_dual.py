@@ -191,7 +191,7 @@ def _solved(
     curvature, stage = rows.empty(), state.stage
     bent = Bent(smooth.loss, smooth.share)
     rows.total(bent, at.margins, state.dual, smooth.weight, writes=(curvature,))
-    exact = max(ROUNDING, min(LITTLE, state.gap**1.5))
+    exact = max(ROUNDING, min(LITTLE, state.gap))
 
     def enough(newton: NewtonStep) -> bool:
         left = newton.residual @ solve.solve(newton.residual)

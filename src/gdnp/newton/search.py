@@ -28,7 +28,8 @@ def line_search(
 ) -> float:
     """A step t > 0 with f(t) <= f(0) + 1e-4 t f'(0) and |f'(t)| <= 0.1 |f'(0)|, or 0 if none was found.
 
-    Newton's method on f' inside a bracket that shrinks, expands or is halved when Newton leaves it.
+    Newton's method on f' inside a bracket that shrinks, expands or is halved when Newton leaves it. Where f
+    is not low enough it is halved at least: from the far side of a cliff Newton's steps are short.
 
     Parameters
     ----------
@@ -54,7 +55,8 @@ def line_search(
             low = t
         newton = t - at.f_t / at.f_tt if at.f_tt > 0.0 else math.inf
         if math.isfinite(high):
-            t = newton if low < newton < high else 0.5 * (low + high)
+            middle = 0.5 * (low + high)
+            t = newton if low < newton < (high if sufficient else middle) else middle
         else:
             t = min(newton, 8.0 * t) if newton > t else 4.0 * t
     return best

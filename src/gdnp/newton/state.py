@@ -20,7 +20,10 @@ from gdnp.solvers.conjugate import NewtonStep
 from gdnp.solvers.rounding import LAST_DIGITS, margin_rounding
 from gdnp.solvers.state import Certificate, GapKind, State, Status, replace
 
-__all__ = ["Begin", "CertifiedState", "NewtonState", "renewed"]
+__all__ = ["TINY", "Begin", "CertifiedState", "NewtonState", "renewed"]
+
+TINY = 1 << 12
+"""Entries of X below which neither a further Newton step nor the rows of a Gram are worth saving."""
 
 DAMPING = 1e-4
 """The multiple of the identity that makes a step safe where that of H is not; the next and last is 1."""
@@ -199,7 +202,14 @@ def renewed(state: NewtonState, event: Event) -> NewtonState | None:
     if event is not Event.MADE:
         stage = next_stage(facts, stage, Seen(event))
     try:
-        new = made(state.problem, stage, state.point.margins, damping=damping, previous=state.preconditioner)
+        new = made(
+            state.problem,
+            stage,
+            state.point.margins,
+            damping=damping,
+            previous=state.preconditioner,
+            whole=event is Event.MADE and facts.entries <= TINY,
+        )
     except FloatingPointError:  # φ'' has underflowed in all rows that counted
         return None
     return replace(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from scipy.linalg import lapack, qr, solve_triangular
 from scipy.sparse.linalg import LinearOperator, cg
 
 from gdnp._typing import FloatArray
-from gdnp.design import DesignMatrix
+from gdnp.design import RowVector
 from gdnp.design.block import Framed
 from gdnp.metric import RANK_TOLERANCE
 from gdnp.problem.coordinates import LARGEST_GRAM, Combinations, Triangle
@@ -25,7 +24,7 @@ from gdnp.problem.empirical import Empirical
 from gdnp.problem.gram import covariance, gram, gram_product
 from gdnp.problem.least_squares import refined
 
-__all__ = ["independent", "least", "least_squares"]
+__all__ = ["independent", "least", "least_squares", "triangle"]
 
 
 @dataclass(frozen=True)
@@ -172,7 +171,7 @@ def _rounding(mixture: FloatArray, kept: FloatArray, rest: FloatArray) -> FloatA
 def _by_reflections(problem: Empirical, live: NDArray[np.intp], noise: FloatArray) -> _Found:
     """From a triangle of X itself, which loses no digits to squares."""
     y = problem.base if problem.loss.quadratic else None
-    whole = _triangle(problem.design, problem, live, problem.weight, y)
+    whole = triangle(problem, live, problem.weight, y)
     whole *= np.sqrt(problem.share)
     first = int(problem.fit_intercept)
     Q, R, order = qr(whole[first:, 1:-1], mode="economic", pivoting=True, check_finite=False)
@@ -186,13 +185,13 @@ def _by_reflections(problem: Empirical, live: NDArray[np.intp], noise: FloatArra
     kept = order[:rank]
     mixture = solve_triangular(R[:rank, :rank], R[:rank, rank:], check_finite=False)
     mean = whole[0, 1:-1][kept] / whole[0, 0] if first else np.zeros(rank)
-    triangle = None
+    solved = None
     if problem.loss.quadratic:
         root, right = R[:rank, :rank], Q[:, :rank].T @ whole[first:, -1]
         coef = solve_triangular(root, right, check_finite=False)
         constant = whole[0, -1] / whole[0, 0] if first else 0.0
-        triangle = Triangle(root, mean, np.append(coef, constant - mean @ coef), kept)
-    return _Found(kept, order[rank:], mixture, triangle)
+        solved = Triangle(root, mean, np.append(coef, constant - mean @ coef), kept)
+    return _Found(kept, order[rank:], mixture, solved)
 
 
 def least_squares(problem: Empirical, triangle: Triangle) -> Triangle:
@@ -216,14 +215,14 @@ def least_squares(problem: Empirical, triangle: Triangle) -> Triangle:
     return replace(triangle, x=x, intercept=b)
 
 
-def _triangle(
-    design: DesignMatrix, problem: Empirical, live: NDArray[np.intp], weight: Any, y: Any
+def triangle(
+    problem: Empirical, live: NDArray[np.intp], weight: RowVector | None, y: RowVector | None = None
 ) -> FloatArray:
     """R of (1, X, y), rows times the root of their weights, shape (at most d + 2, d + 2)."""
-    coordinates = problem.coordinates
+    coordinates, design = problem.coordinates, problem.design
     frame = Framed(live, coordinates.centre[live], coordinates.scale[live])
     cells = (len(live) + 2) ** 2
-    problem.cost.charge(len(live) * design.n_samples / problem.n_samples)
+    problem.cost.charge(len(live))
     found = design.map("triangle", frame, reads=(weight, y), merge=_stacked, partial_size=cells)[0]
     return np.asarray(np.linalg.qr(found, mode="r") if len(found) > 1 else found)
 

@@ -156,7 +156,10 @@ def _proof(
     # e(t + ε) <= e + e'ε + Lε²/2 with e'² <= 2 L e, as e is convex, not negative, and bends by L at most.
     moved_by = math.sqrt(0.5 * loss.max_curvature) * wrong
     gap = float(np.square(math.sqrt(excess) + moved_by) + np.square(norm + noise_norm))
-    return Proof(here, gap if math.isfinite(gap) else math.inf, excess + norm * norm)
+    # a = 0 is feasible whatever rounding does: f - inf φ is a gap, too.
+    lowest = -float(loss.conjugate(loss.dual_clip(np.zeros(1)))[0])
+    gap = min(gap if math.isfinite(gap) else math.inf, risen(here, wrong) - lowest)
+    return Proof(here, gap, min(excess + norm * norm, here.value - lowest))
 
 
 def estimated_gap(problem: Objective, point: DataPoint, newton: NewtonStep, precondition: Solve) -> float:

@@ -40,7 +40,7 @@ def margin_error(
         return math.hypot(*(margin_error(problem, v, w, float(b), careful) for v, w, b in columns))
     change, sd = np.abs(problem.from_raw(coef, intercept) - x), problem.coordinates.spread
     far = float(np.abs(problem.design.offset) @ np.abs(problem.outward(x)[0] * problem.design.factor))
-    wrong = float(change[:-1] @ sd) + LONG * len(x) * far + (0.0 if careful else float(change[-1]))
+    wrong = float(change[:-1] @ sd) + (LONG * len(x) * far if careful else float(change[-1]))
     if far > 0.0:
         wrong += EPS * float(np.abs(x[:-1]) @ sd)  # x - offset is rounded once
     return wrong + margin_rounding(problem, x, LONG if careful else EPS)

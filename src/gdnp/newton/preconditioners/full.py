@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import lapack, solve_triangular
+from scipy.linalg import lapack, qr, solve_triangular
 
 from gdnp._typing import FloatArray
+from gdnp.design.block import EPS
+from gdnp.metric import RANK_TOLERANCE
 from gdnp.newton.preconditioners.base import with_intercept, without_intercept
 from gdnp.problem.coordinates import Gram, Triangle
 
@@ -26,13 +28,31 @@ class FullPreconditioner:
     gram : Gram
         About the weighted mean; used up.
     ridge : ndarray of shape (d,)
+
+    Attributes
+    ----------
+    blunt : bool
+        Whether f may bend less along some direction than rounding of the Gram lets on.
     """
 
     def __init__(self, gram: Gram, ridge: FloatArray) -> None:
         self._total, self._mean = max(gram.total, 1e-300), gram.mean
         diagonal = np.einsum("ii->i", gram.scatter)
         diagonal += ridge
-        self._factor = cholesky(gram.scatter, float(np.max(diagonal, initial=0.0)))
+        largest = float(np.max(diagonal, initial=0.0))
+        self._factor, added = jittered(gram.scatter, largest)
+        self.blunt = added >= JITTERS[1]
+
+    @classmethod
+    def by_reflections(
+        cls, root: FloatArray, total: float, mean: FloatArray, ridge: FloatArray
+    ) -> FullPreconditioner:
+        """The same of RᵀR + ridge for a `root` R of X itself: its digits are not lost to squares."""
+        new, floor = cls.__new__(cls), RANK_TOLERANCE * EPS * float(np.abs(root).max(initial=0.0)) + 1e-150
+        new._total, new._mean, new.blunt = max(total, 1e-300), mean, False
+        below = np.diag(np.hypot(np.sqrt(ridge), floor))
+        new._factor = qr(np.vstack((root, below)), mode="r")[0][: len(ridge)].T
+        return new
 
     def solve(self, g: FloatArray) -> FloatArray:
         """H⁻¹ g, shape (d + 1,)."""
@@ -63,7 +83,12 @@ class TrianglePreconditioner:
 
 
 def cholesky(matrix: FloatArray, largest: float) -> FloatArray:
-    """The factor of the matrix plus as little of the identity as keeps rounding from being blown up.
+    """The factor alone of ``jittered``."""
+    return jittered(matrix, largest)[0]
+
+
+def jittered(matrix: FloatArray, largest: float) -> tuple[FloatArray, float]:
+    """The factor of the matrix plus as little of the identity as keeps rounding small, and that.
 
     A pivot near rounding (twin columns) passes the noise of a right-hand side on in full size, so more is
     added then: too large a preconditioner costs an iteration, noise along a kernel costs digits of every
@@ -79,5 +104,5 @@ def cholesky(matrix: FloatArray, largest: float) -> FloatArray:
         pivot = float(np.square(np.min(np.einsum("ii->i", factor), initial=np.inf)))
         enough = pivot > SMALLEST_PIVOT * unit or jitter >= JITTERS[1]
         if info == 0 and enough and np.isfinite(pivot):
-            return np.asarray(factor)
+            return np.asarray(factor), jitter
     raise FloatingPointError("a Gram matrix is not finite or far from positive semidefinite")

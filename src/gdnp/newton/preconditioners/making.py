@@ -14,8 +14,9 @@ from gdnp.newton.preconditioners.low_rank import LowRankPreconditioner
 from gdnp.newton.preconditioners.rows import BasisPreconditioner, KernelPreconditioner
 from gdnp.problem.coordinates import Gram
 from gdnp.problem.gram import covariance, dense_rows, gram, kernel_matrix
-from gdnp.problem.objective import Objective
+from gdnp.problem.objective import LARGEST_GRAM, Objective
 from gdnp.problem.points import DataPoint, Mean
+from gdnp.problem.rank import triangle
 
 __all__ = ["made", "made_at_constant", "seen_of"]
 
@@ -33,6 +34,7 @@ def made(
     damping: float = 0.0,
     previous: Preconditioner | None = None,
     curvature: RowVector | None = None,
+    whole: bool = False,
 ) -> Preconditioner:
     """The preconditioner where the margins are these.
 
@@ -47,20 +49,24 @@ def made(
         The last one, whose directions a next one of low rank goes on from.
     curvature : RowVector of shape (n,) or None
         What stands for s φ'' >= 0 of the rows.
+    whole : bool
+        Whether rows that hardly curve f count too: there may be directions along which no other does.
 
     Raises
     ------
     FloatingPointError
         Where the curvature is not finite, or has underflowed in all rows that counted.
     """
-    c, most = curvature, MANY if curvature is None else 1.0
+    c, most = curvature, 0.0 if whole else MANY if curvature is None else 1.0
     if c is None:
         c = problem.curvature(margins) if problem.loss.convex else expected_curvature(problem, margins)
     ridge = problem.coordinates.ridge + damping
     match stage.kind:
         case Kind.FULL:
             choice = _rows_of(problem, c, stage.size, most)
-            return FullPreconditioner(gram(problem, c, choice), ridge)
+            found = FullPreconditioner(gram(problem, c, choice), ridge)
+            small = curvature is None and problem.n_samples * problem.n_features**2 <= LARGEST_GRAM**2
+            return _by_reflections(problem, c, ridge) if found.blunt and small else found
         case Kind.KERNEL:
             return _of_rows(problem, c, ridge)
         case Kind.LOW_RANK if not stage.flat:
@@ -68,6 +74,15 @@ def made(
             choice = _that_curve(problem, c, 1, most)
             return LowRankPreconditioner.of(problem, c, ridge, stage.size, choice, last)
     return LowRankPreconditioner.of(problem, c, ridge)
+
+
+def _by_reflections(problem: Objective, c: RowVector, ridge: FloatArray) -> FullPreconditioner:
+    """From a triangle of √c (1, X), for columns that all but depend on each other."""
+    root = triangle(problem, np.arange(problem.n_features), c)[:, :-1]
+    total, mean, first = float(root[0, 0] ** 2), np.zeros(problem.n_features), int(problem.fit_intercept)
+    if first and total > 0.0:
+        mean = root[0, 1:] / root[0, 0]
+    return FullPreconditioner.by_reflections(root[first:, 1:], total, mean, ridge)
 
 
 def _level(problem: Objective, c: RowVector) -> float:
