@@ -19,9 +19,12 @@ struct DenseStrips {
     bool warm = false;  // whether the strip was read once
     gdnp::Status status = gdnp::DONE;
 
-    explicit DenseStrips(const gdnp::Dense& x) : x(x) {
-        int64_t fit = STRIP_NUMBERS / (x.d > 0 ? x.d : 1) / 8 * 8;
-        rows = fit < 16 ? 16 : fit > STRIP ? STRIP : (int)fit;
+    static int usual_rows(int64_t d) {
+        int64_t fit = STRIP_NUMBERS / (d > 0 ? d : 1) / 8 * 8;
+        return fit < 16 ? 16 : fit > STRIP ? STRIP : (int)fit;
+    }
+    explicit DenseStrips(const gdnp::Dense& x) : DenseStrips(x, usual_rows(x.d)) {}
+    DenseStrips(const gdnp::Dense& x, int rows) : x(x), rows(rows) {
         if (x.single || x.column != 1 || x.offset != nullptr || x.factor != nullptr) {
             room = (double*)malloc(sizeof(double) * (size_t)(rows * (x.d > 0 ? x.d : 1)));
             if (room == nullptr) status = gdnp::NO_MEMORY;

@@ -57,18 +57,9 @@ struct Csr : Shape {
 
 enum Verb { MARGINS, SUMS, VALUE, HESSIAN, TRANSPOSE, PRODUCT, DIAGONAL, GAP };
 
-// One verb over some rows. Row vectors begin at the first of them.
-struct Job {
-    int verb = MARGINS;
-    Loss loss;
-    const double* w = nullptr;
-    double b = 0.0;
-    Vector sigma, base, s, r;
-    double *out = nullptr, *g = nullptr, *squares = nullptr;
-    const double* centre = nullptr;
-    double up = 1.0, down = 1.0, *h = nullptr;  // of a gap, as are the sums from the third on
+// Sums of which rounding is kept beside them.
+struct Sums {
     double sums[5] = {}, lost[5] = {};
-    double rest[2] = {0.0, 0.0};  // a sum in twice the digits
 
     // Adds to a sum, and keeps what rounding lost (Kahan 1965): nothing where the sum is infinite.
     GDNP_METHOD void add(int k, double term) {
@@ -78,7 +69,44 @@ struct Job {
     }
 };
 
-enum Status { DONE, OUT_OF_RANGE, NO_MEMORY };
+// One verb over some rows. Row vectors begin at the first of them.
+struct Job : Sums {
+    int verb = MARGINS;
+    Loss loss;
+    const double* w = nullptr;
+    double b = 0.0;
+    Vector sigma, base, s, r;
+    double *out = nullptr, *g = nullptr, *squares = nullptr;
+    const double* centre = nullptr;
+    double up = 1.0, down = 1.0, *h = nullptr;  // of a gap, as are the sums from the third on
+    double rest[2] = {0.0, 0.0};  // a sum in twice the digits
+};
+
+enum ClassVerb { SLOPES, BENDS, SPREADS, GAPS, SHARES, CORRECTED, TILTED, EXPANDED, SCORES };
+
+// K numbers of each row, one after the other; rows lie `stride` apart.
+struct Lines {
+    const double* p = nullptr;
+    int64_t stride = 0;
+};
+
+// One verb over K margins of each of n rows, which come from X through w and b, or from `in`.
+struct ClassJob : Sums {
+    int verb = SLOPES;
+    int64_t n = 0, K = 0;
+    const double *w = nullptr, *b = nullptr;
+    Lines in, other;
+    const int64_t* y = nullptr;
+    int64_t y_stride = 1;
+    Vector s;
+    const double* extra = nullptr;  // tilts, steps as an expansion has them, or the least p (1 - p)
+    int64_t steps = 0;
+    double *out = nullptr, *g = nullptr, *squares = nullptr;  // Xᵀr, and the same of squares of sparse X
+    double* of_class = nullptr;  // five sums of each: the first in twice the digits
+    double* table = nullptr;     // K sums of each class, or six of each step
+};
+
+enum Status { DONE, OUT_OF_RANGE, NO_MEMORY, WRONG_LABEL };
 
 // Elementary functions, for their tests.
 enum Function { EXP, EXPM1, LOG, LOG1P, NORMAL_CDF };
@@ -105,6 +133,9 @@ struct Level {
     const char* name;
     Status (*dense)(const Dense&, int64_t low, int64_t high, Job&);
     Status (*csr)(const Csr&, int64_t low, int64_t high, Job&);
+    Status (*class_dense)(const Dense&, int64_t low, ClassJob&);
+    Status (*class_csr)(const Csr&, int64_t low, ClassJob&);
+    Status (*class_rows)(ClassJob&);
     Status (*gram)(const Csr&, int64_t low, int64_t high, Vector c, double* sum, double* first, double* out);
     void (*expand)(const Expansion&);
     void (*dual_point)(DualPoint&);

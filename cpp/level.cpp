@@ -1,6 +1,5 @@
 // The kernels for one instruction set: compiled as `baseline`, and on x86 as `avx2` and `avx512` too.
-#include "csr.h"
-#include "dense.h"
+#include "classes.h"
 
 #ifndef GDNP_LEVEL
 #define GDNP_LEVEL baseline
@@ -11,7 +10,6 @@
 namespace {
 
 using gdnp::Job;
-using gdnp::Status;
 
 // What a verb does to the margins of a strip, its loss included; r and h are what goes back through X.
 struct Strip {
@@ -124,6 +122,10 @@ Status run_csr(const gdnp::Csr& x, int64_t low, int64_t high, Job& job) {
     return with_csr(x, [&](auto&& strips) { return run(strips, low, high, job); });
 }
 
+Status run_class_csr(const gdnp::Csr& x, int64_t low, ClassJob& job) {
+    return with_csr(x, [&](auto&& strips) { return class_csr(strips, low, job); });
+}
+
 Status gram(const gdnp::Csr& x, int64_t low, int64_t high, gdnp::Vector c, double* total, double* sums, double* out) {
     return with_csr(x, [&](auto&& strips) {
         return strips.gram(low, high, c, total, sums, out);
@@ -153,6 +155,6 @@ void apply(gdnp::Function f, int64_t n, gdnp::Vector x, double* out) {
 namespace gdnp {
 
 extern const Level GDNP_LEVEL;
-const Level GDNP_LEVEL = {GDNP_TEXT(GDNP_LEVEL), run_dense, run_csr, gram, expand, dual_point, evaluate, apply};
+const Level GDNP_LEVEL = {GDNP_TEXT(GDNP_LEVEL), run_dense, run_csr, class_dense, run_class_csr, class_rows, gram, expand, dual_point, evaluate, apply};
 
 }  // namespace gdnp

@@ -30,6 +30,8 @@ using Fixed = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::c
 using Out = nb::ndarray<double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Table = nb::ndarray<double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Steps = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Lines = nb::ndarray<const double, nb::ndim<2>, nb::device::cpu>;
+using Labels = nb::ndarray<const int64_t, nb::ndim<1>, nb::device::cpu>;
 using Any = nb::ndarray<nb::ro, nb::device::cpu>;
 
 // Whether processor and system have AVX2 with FMA (2), and the parts of AVX-512 that compilers may use as well (3).
@@ -168,6 +170,10 @@ public:
             status = sparse ? level->csr(csr, low, high, job) : level->dense(dense, low, high, job);
         }
         check(status);
+    }
+
+    gdnp::Status run(int64_t low, gdnp::ClassJob& job) const {
+        return sparse ? level->class_csr(csr, low, job) : level->class_dense(dense, low, job);
     }
 
     double gram(int64_t low, int64_t high, In c, Out first, Table out) const {
@@ -321,6 +327,82 @@ double diagonal(const Matrix& X, int64_t low, int64_t high, In c, Fixed centre, 
     return call.run().sums[1];
 }
 
+gdnp::Lines lines_of(const Lines& v, int64_t n, int64_t K, const char* what) {
+    if (!v.is_valid()) return {};
+    if (v.shape(0) != (size_t)n) wrong_length(what, (size_t)n, v.shape(0));
+    if (v.shape(1) != (size_t)K) wrong_length(what, (size_t)K, v.shape(1));
+    if (K > 1 && v.stride(1) != 1) throw std::invalid_argument(std::string(what) + " must have the numbers of a row in a line.");
+    return {v.data(), v.stride(0)};
+}
+
+double* table_of(const Table& v, int64_t n, int64_t K, const char* what) {
+    lines_of(Lines(v), n, K, what);
+    return v.data();
+}
+
+// K classes, from the margins of X or from those given; X may be missing where nothing goes back through it.
+nb::tuple classes(const Matrix* X, int64_t low, int64_t high, int verb, int64_t K, Lines w, In b, Lines in, Lines other, Labels y, In s,
+                  Lines extra, Table out, Table g, Table squares, Table of_class, Table table) {
+    gdnp::ClassJob job;
+    job.verb = verb;
+    job.n = high - low;
+    job.K = K;
+    if (verb < gdnp::SLOPES || verb > gdnp::SCORES || K < 1) throw std::invalid_argument("the verb must be one of CLASS_VERBS.");
+    // Beside margins: what is written, labels, other margins, extra numbers, a table and squares.
+    const char* const needs[] = {"y", "o", "xs", "wy", "w", "wy", "wyxt", "yoxt", "w"};
+    const auto lacks = [&](char what, bool given) { return !given && strchr(needs[verb], what) != nullptr; };
+    const bool of_margins = verb != gdnp::TILTED && !(X != nullptr && w.is_valid());
+    if (X != nullptr) X->rows_between(low, high);
+    if (lacks('w', out.is_valid()) || lacks('y', y.is_valid()) || lacks('o', other.is_valid()) || lacks('x', extra.is_valid()) ||
+        lacks('t', table.is_valid()) || lacks('s', squares.is_valid()) || (of_margins && !in.is_valid()) || low < 0 || high < low ||
+        (X != nullptr && verb != gdnp::SCORES && !g.is_valid()) || (squares.is_valid() && (X == nullptr || !X->sparse)))
+        throw std::invalid_argument("the verb must be given all that it reads and writes.");
+    std::vector<double> constant;
+    if (X != nullptr) {
+        if (g.is_valid()) job.g = table_of(g, X->shape().d, K, "a sum of rows");
+        if (squares.is_valid()) job.squares = table_of(squares, X->shape().d, K, "a sum of squares");
+        if (w.is_valid()) {
+            const gdnp::Lines from = lines_of(w, X->shape().d, K, "w");
+            if (X->shape().d > 1 && from.stride != K) throw std::invalid_argument("w must be contiguous.");
+            job.w = from.p;
+            gdnp::Vector at = vector_of(b, K, "b");
+            for (int64_t k = 0; k < K; ++k) constant.push_back(at[k]);
+            job.b = constant.data();
+        }
+    }
+    job.in = lines_of(in, job.n, K, "margins");
+    job.other = lines_of(other, job.n, K, "the second margins");
+    job.s = vector_of(s, job.n, "weights");
+    if (y.is_valid()) {
+        if (y.shape(0) != (size_t)job.n) wrong_length("labels", (size_t)job.n, y.shape(0));
+        job.y = y.data();
+        job.y_stride = y.stride(0);
+    }
+    if (out.is_valid()) job.out = table_of(out, job.n, K, "what is written");
+    if (of_class.is_valid()) job.of_class = table_of(of_class, K, 5, "sums of classes");
+    if (verb == gdnp::EXPANDED) {
+        job.steps = (int64_t)extra.shape(0);
+        job.extra = lines_of(extra, job.steps, 2, "steps").p;
+        job.table = table_of(table, job.steps, 6, "an expansion");
+    }
+    if (verb == gdnp::SPREADS) job.extra = lines_of(extra, 1, 1, "the least").p;
+    if (verb == gdnp::TILTED) {
+        job.extra = lines_of(extra, 1, K, "tilts").p;
+        job.table = table_of(table, K, K, "products of classes");
+    }
+    gdnp::Status status;
+    {
+        nb::gil_scoped_release free;
+        for (int64_t i = 0; i < job.n && job.y != nullptr; ++i)
+            if (job.y[i * job.y_stride] < 0 || job.y[i * job.y_stride] >= K) job.n = -1;
+        if (job.n < 0) status = gdnp::WRONG_LABEL;
+        else status = X == nullptr ? level->class_rows(job) : X->run(low, job);
+    }
+    if (status == gdnp::WRONG_LABEL) throw std::invalid_argument("labels must lie between 0 and the number of classes.");
+    check(status);
+    return nb::make_tuple(job.sums[0], job.sums[1], job.sums[2]);
+}
+
 void expand(Code loss, Steps at, In m, In q, In u, In s, Table out) {
     gdnp::Expansion e;
     e.loss = loss_of(loss);
@@ -419,6 +501,13 @@ NB_MODULE(_kernels, m) {
         .def("product", product, "low"_a, "high"_a, "w"_a.noconvert(), "b"_a, "c"_a.noconvert().none(), "g"_a.noconvert())
         .def("diagonal", diagonal, "low"_a, "high"_a, "c"_a.noconvert(), "centre"_a.noconvert().none(), "g"_a.noconvert(), "squares"_a.noconvert())
         .def("gram", &Matrix::gram, "low"_a, "high"_a, "c"_a.noconvert(), "first"_a.noconvert(), "out"_a.noconvert());
+    m.def("classes", classes, "X"_a.none(), "low"_a, "high"_a, "verb"_a, "K"_a,
+          "w"_a.noconvert().none() = nb::none(), "b"_a.noconvert().none() = nb::none(),
+          "margins"_a.noconvert().none() = nb::none(), "other"_a.noconvert().none() = nb::none(),
+          "y"_a.noconvert().none() = nb::none(), "s"_a.noconvert().none() = nb::none(),
+          "extra"_a.noconvert().none() = nb::none(), "out"_a.noconvert().none() = nb::none(),
+          "g"_a.noconvert().none() = nb::none(), "squares"_a.noconvert().none() = nb::none(),
+          "of_class"_a.noconvert().none() = nb::none(), "table"_a.noconvert().none() = nb::none());
     m.def("expand", expand, "loss"_a, "steps"_a.noconvert(), "m"_a.noconvert(), "q"_a.noconvert(), "u"_a.noconvert().none(),
           "s"_a.noconvert().none(), "out"_a.noconvert());
     m.def("dual_point", dual_point, "loss"_a, "bounds"_a, "t"_a.noconvert(), "q"_a.noconvert(), "sigma"_a.noconvert(),
@@ -433,12 +522,16 @@ NB_MODULE(_kernels, m) {
         for (const gdnp::Level* one : levels) names.emplace_back(one->name);
         return names;
     });
-    m.attr("REVISION") = 2;
+    m.attr("REVISION") = 3;
     nb::dict losses, functions;
     const char* loss_names[] = {"squared_error", "pseudo_huber", "huber", "log_loss", "sigmoid", "probit"};
     for (int k = 0; k < 6; ++k) losses[loss_names[k]] = k;
     const char* function_names[] = {"exp", "expm1", "log", "log1p", "normal_cdf"};
     for (int k = 0; k < 5; ++k) functions[function_names[k]] = k;
+    const char* class_verbs[] = {"slopes", "bends", "spreads", "gap", "shares", "corrected", "tilted", "expanded", "scores"};
+    nb::dict verbs;
+    for (int k = 0; k < 9; ++k) verbs[class_verbs[k]] = k;
+    m.attr("CLASS_VERBS") = verbs;
     m.attr("LOSSES") = losses;
     m.attr("FUNCTIONS") = functions;
 }

@@ -157,6 +157,11 @@ def gram_calls(v):
             # signed squares may cancel: sparse ones are cut off at 0
             if name == "":
                 yield f"diagonal{label}", Call("diagonal", Scatter(centre), (c,), (*sums, np.diagonal(gram)))
+        shares = np.abs(v.many) / np.abs(v.many).sum(axis=1, keepdims=True)
+        for name, s in (("", None), ("_weighted", v.weight)):
+            c = np.maximum(shares * (1.0 - shares), 0.1) * (1.0 if s is None else s[:, None])
+            sums, label = (c.sum(axis=0), v.Z.T @ c, np.square(A).T @ c), f"diagonals{about}{name}"
+            yield label, Call("diagonals", Scatter(centre, 0.1), (shares, s), sums, partial_size=D * K)
         sums = 2.5 * N, 2.5 * v.Z.sum(axis=0), 2.5 * A.T @ A
         yield f"gram{about}_of_mass", Call("gram", Scatter(centre, 2.5), (None,), sums, partial_size=D * D)
     yield "powers", Call("powers", None, (), (v.Z.sum(axis=0), np.square(v.Z).sum(axis=0)))

@@ -6,6 +6,7 @@ import multiprocessing
 import pickle
 import re
 import threading
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,9 +17,13 @@ import gdnp.design.sparse as sparse
 from designs import shrink_blocks
 from gdnp import GDNPClassifier, GDNPRegressor, Objective
 from gdnp.design import DenseDesign, Job, SparseDesign, as_design, compiled
-from gdnp.design.block import Affine, Dual, Scatter, Valued
-from gdnp.losses import LOSSES, Huber, LogLoss, Loss, PseudoHuber, SquaredError
+from gdnp.design.block import Affine, Dual, Scatter, Through, Valued
+from gdnp.design.compiled import ClassKernel
+from gdnp.design.rows import Rows
+from gdnp.losses import LOSSES, Huber, LogLoss, Loss, PseudoHuber, Softmax, SquaredError
+from gdnp.problem.multinomial import _bends, _expanded, _risk, _shares, _slopes
 from gdnp.solvers.certificates import DualPoint
+from gdnp.solvers.multinomial_gap import _corrected, _gap, _tilted
 
 core = compiled.core
 needs_core = pytest.mark.skipif(core is None, reason="the compiled kernels are not here")
@@ -119,6 +124,10 @@ def calls(n, d, losses=None):
     yield "powers", None, (), None
     yield "gram", Scatter(np.zeros(d)), (c,), None
     yield "gram", Scatter(w, 0.5), (None,), None
+    yield from calls_of_classes(n, d, 3, s)
+    if losses is None:
+        for K in (1, 8, 19):
+            yield from calls_of_classes(n, d, K, s)
     for loss in losses or [*LOSSES.values(), PseudoHuber(0.2), Own()]:
         for weight in (None, s):
             yield "sums", loss, (sigma, weight, t), None
@@ -126,6 +135,121 @@ def calls(n, d, losses=None):
             if loss.has_conjugate:
                 dual = loss.gradient(t) * sigma if loss.task == "regression" else loss.gradient(t)
                 yield "gap", Dual(w, b, loss, 0.7, 0.9), (sigma, base, weight), dual
+
+
+def classes_of(n, K, seed=3):
+    """Margins, other margins, labels, shares and a dual point, N - Y."""
+    rng = np.random.default_rng(seed)
+    eta, q, y = 2.0 * rng.standard_normal((n, K)), rng.standard_normal((n, K)), rng.integers(0, K, n)
+    shares, a = rng.dirichlet(np.ones(K), n), rng.dirichlet(np.ones(K), n)
+    a[np.arange(n), y] = 0.0
+    a[np.arange(n), y] = -a.sum(axis=1)
+    return eta, q, y, shares, a
+
+
+def calls_of_classes(n, d, K, s):
+    """The same of verbs that have K margins a row."""
+    eta, q, y, shares, a = classes_of(n, K)
+    w, b = q[:1].T @ np.ones((1, d)) / d, q[0]
+    at, loss = (np.asfortranarray(w.T), b), Softmax(K)
+    yield "margins", Affine(*at), (None, None), np.empty((n, K))
+    for weight in (None, s):
+        slopes, bends = ClassKernel("slopes", partial(_slopes, loss)), ClassKernel("bends", _bends)
+        gap = ClassKernel("gap", partial(_gap, loss))
+        yield "through", Through(*at, slopes), (y, weight), np.empty((n, K))
+        yield "through", Through(np.empty(0), kernel=slopes, known=True), (eta, y, weight), None
+        yield "through", Through(*at, bends), (shares, weight), None
+        yield "through", Through(*at, gap), (y, weight), a
+        yield "diagonals", Scatter(w[0], 1e-2), (shares, weight), None
+
+
+ROW_KERNELS = {
+    "risk": lambda K: (ClassKernel("risk", partial(_risk, Softmax(K))), ("eta",), None),
+    "shares": lambda K: (ClassKernel("shares", partial(_shares, Softmax(K))), ("eta",), "q"),
+    "corrected": lambda K: (ClassKernel("corrected", _corrected), ("shares",), "q"),
+    "tilted": lambda K: (tilts(np.linspace(0.5, 2.0, K)), (), "a"),
+    "expanded": lambda K: (expanded(K, ((0.0, 0.0), (1.0, 0.0), (-3.0, 0.0))), ("eta", "q"), None),
+}
+
+
+def tilts(factor):
+    return ClassKernel("tilted", partial(_tilted, factor), factor[None])
+
+
+def expanded(K, steps):
+    return ClassKernel("expanded", partial(_expanded, Softmax(K), steps), np.array(steps))
+
+
+@needs_core
+@pytest.mark.parametrize("name", ROW_KERNELS)
+@pytest.mark.parametrize("K", [1, 2, 3, 8, 21])
+def test_kernels_of_classes_on_rows_alone_are_those_of_numpy(name, K, level, monkeypatch):
+    for n in (1, 7, 8, 513, 20_000 // K):
+        arrays = dict(zip(("eta", "q", "y", "shares", "a"), classes_of(n, K), strict=True))
+        kernel, reads, out = ROW_KERNELS[name](K)
+        for s in (None, np.random.default_rng(4).random(n)):
+            vectors = [*(arrays[v] for v in reads), *(() if name == "shares" else (arrays["y"], s))]
+            found = []
+            for with_core in (core, None):
+                monkeypatch.setattr(compiled, "core", with_core)
+                writes = () if out is None else (arrays[out].copy(),)
+                found.append([*Rows(n, 1).total(kernel, *vectors, writes=writes), *writes])
+            assert_same(*found)
+
+
+@needs_core
+def test_scores_that_are_far_apart_and_certain_rows_are_those_of_numpy(level, monkeypatch):
+    far = np.array([[1e3, -1e3, 0.0], [-745.0, 0.0, 709.0], [0.0, 0.0, 0.0], [1e100, -1e100, 1.0]])
+    y = np.array([0, 0, 1, 0])
+    for name, reads in (("risk", (far, y, None)), ("expanded", (far, far, y, None))):
+        found = []
+        for with_core in (core, None):
+            monkeypatch.setattr(compiled, "core", with_core)
+            with np.errstate(all="ignore"):
+                found.append(ROW_KERNELS[name](3)[0](*reads))
+        np.testing.assert_allclose(*found, rtol=1e-13, atol=1e-290)
+
+
+@needs_core
+def test_a_kernel_of_classes_that_lacks_something_or_has_a_wrong_label_is_refused():
+    eta, q, y, shares, a = classes_of(9, 3)
+    X = core.Matrix(numbers(9, 6), None, None)
+    run = partial(core.classes, None, 0, 9, K=3)
+    for name, given in (
+        ("slopes", {"margins": eta}),
+        ("bends", {"margins": eta}),
+        ("tilted", {"y": y, "out": a}),
+        ("tilted", {"y": y, "out": a, "extra": np.ones((1, 3))}),
+        ("expanded", {"margins": eta, "other": q, "y": y, "extra": np.ones((2, 2))}),
+        ("shares", {"margins": eta}),
+        ("spreads", {"margins": shares, "extra": np.ones((1, 1)), "squares": np.zeros((6, 3))}),
+    ):
+        with pytest.raises(ValueError, match="must be given all"):
+            run(verb=core.CLASS_VERBS[name], **given)
+    with pytest.raises(ValueError, match="must be given all"):
+        core.classes(X, 0, 9, core.CLASS_VERBS["slopes"], 3, margins=eta, y=y)
+    with pytest.raises(ValueError, match="margins must have length 9"):
+        run(verb=core.CLASS_VERBS["slopes"], margins=eta[1:], y=y)
+    with pytest.raises(ValueError, match="one of CLASS_VERBS"):
+        run(verb=len(core.CLASS_VERBS), margins=eta)
+    for wrong in (-1, 3, 2**40):
+        y[4] = wrong
+        with pytest.raises(ValueError, match="labels must lie between"):
+            run(verb=core.CLASS_VERBS["slopes"], margins=eta, y=y)
+
+
+@needs_core
+@pytest.mark.parametrize("form", [np.asarray, np.asfortranarray, sp.csr_array, sp.csc_array])
+def test_fits_of_classes_are_the_same_with_either(form, rng, monkeypatch):
+    X, scores = data(rng, 900, 6)
+    y, found = np.digitize(scores, np.quantile(scores, [0.2, 0.5, 0.9])), []
+    for with_core in (core, None):
+        monkeypatch.setattr(compiled, "core", with_core)
+        model = GDNPClassifier(alpha=1e-3).fit(form(X), y, 1.0 + np.arange(900) % 3)
+        assert model.certificate_.proved
+        found.append((model.coef_, model.n_iter_))
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-10, atol=1e-10 * np.abs(found[1][0]).max())
+    assert found[0][1] == found[1][1]
 
 
 def both(design, call, monkeypatch):
@@ -194,7 +318,7 @@ def test_any_number_of_threads_comes_to_the_same_bits(storage, monkeypatch):
     for n_jobs in (1, 2, 5):
         design.n_jobs = n_jobs
         bits = [
-            np.asarray(part).tobytes()
+            np.asarray(part, dtype=np.float64).tobytes()  # long doubles are padded with what was in memory
             for verb, state, reads, out in calls(1100, 33)
             for part in design.map(verb, state, reads=reads, writes=() if out is None else (out.copy(),))
         ]

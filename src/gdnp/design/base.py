@@ -294,7 +294,7 @@ class DesignMatrix(ABC):
         for job in jobs:
             arrays = [None if v is None else rows.array(v) for v in job.reads + job.writes]
             if X is not None and compiled.serves(job.verb, job.state, arrays) and self._compiles(job.verb):
-                parts = bounds if job.verb in compiled.BY_BLOCK else ((low, high),)
+                parts = bounds if compiled.by_block(job.verb, job.state) else ((low, high),)
                 found.append(
                     [
                         compiled.run(job.verb, X, i - origin, j - origin, job.state, *_slices(arrays, i, j))
@@ -317,8 +317,8 @@ class DesignMatrix(ABC):
         return None
 
     def _compiles(self, verb: str) -> bool:
-        """Whether a verb is better done in C++; a Gram of dense X is not."""
-        return verb != "gram"
+        """Whether a verb is better done in C++; Grams of dense X are not, nor their diagonals by classes."""
+        return verb not in ("gram", "diagonals")
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what C++ holds, which is made anew where it is needed."""

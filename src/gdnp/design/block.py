@@ -274,6 +274,12 @@ class Block(ABC):
         """As ``gram``, with the diagonal alone."""
         return [float(c.sum()), self.tdot(c), self.weighted_squares(c, about.centre)]
 
+    def diagonals(self, about: Scatter, p: FloatArray, s: FloatArray | None) -> list[Any]:
+        """``diagonal`` for c = s p (1 - p) of each column of p, at least s times ``about.mass``."""
+        c = weighted(np.maximum(p * (1.0 - p), about.mass or 0.0), s)
+        squares = [self.weighted_squares(column, about.centre) for column in np.ascontiguousarray(c.T)]
+        return [c.sum(axis=0), self.tdot(c), np.array(squares).T]
+
     def product(self, at: Affine, c: FloatArray | None) -> list[Any]:
         """Xᵀ diag(c) (X w + b) and Σ c (X w + b); no c is 1 for each row."""
         r = self.dot(at.w)

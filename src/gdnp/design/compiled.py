@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,16 +17,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdnp._typing import FloatArray
-from gdnp.design.block import Affine, Dual, Scatter, Valued, total, weighted
+from gdnp.design.block import Affine, Dual, Scatter, Through, Valued, total, weighted
 from gdnp.losses import Loss
 
-__all__ = ["curvature", "dual_point", "expansions", "pattern_fault", "run", "serves", "status"]
+__all__ = [
+    "ClassKernel",
+    "by_block",
+    "curvature",
+    "dual_point",
+    "expansions",
+    "pattern_fault",
+    "run",
+    "serves",
+    "status",
+]
 
-REVISION = 2
+REVISION = 3
 """Of the calls below: an extension of another one was built from other sources."""
-BY_BLOCK = {"gap"}
-"""Verbs whose rounding is bounded by the rows of a block: those of a lane are more."""
-FLOAT64 = np.dtype(np.float64)
+FLOAT64, INT64 = np.dtype(np.float64), np.dtype(np.int64)
 STRIP = 4096
 """Rows of margins that a loss in Python is given at a time."""
 ADVICE = "NumPy does the work meanwhile. Install gdnp again on this Python, or set GDNP_KERNELS=numpy."
@@ -129,7 +138,10 @@ def _zeros(X: Any) -> FloatArray:
 
 
 def _margins(X: Any, low: int, high: int, at: Affine, *vectors: Any) -> Sums:
-    X.margins(low, high, at.w, at.b, *vectors)
+    if at.w.ndim > 1:
+        _of_classes(X, low, high, SCORES, None, None, vectors[-1], **_columns(at))
+    else:
+        X.margins(low, high, at.w, at.b, *vectors)
     return []
 
 
@@ -225,6 +237,93 @@ def _gram(X: Any, low: int, high: int, about: Scatter, c: Any = None) -> Sums:
     return [mass, first, gram]
 
 
+def _diagonals(X: Any, low: int, high: int, about: Scatter, p: Any, s: Any) -> Sums:
+    shape, centre = (X.n_features, p.shape[1]), about.centre[:, None]
+    g, squares = np.zeros(shape), np.zeros(shape)
+    kernel = ClassKernel("spreads", extra=np.array([[about.mass or 0.0]]))
+    first, mass = _of_classes(X, low, high, kernel, p, s, g=g, squares=squares)
+    squares -= centre * (2.0 * first - mass * centre)
+    return [mass, first, np.maximum(squares, 0.0, out=squares)]
+
+
+@dataclass(frozen=True)
+class ClassKernel:
+    """A kernel of K margins a row: NumPy's, and how it is called in C++.
+
+    Attributes
+    ----------
+    verb : str
+    function : callable or None
+        The reference: a kernel as ``Through`` or ``Rows.total`` has it. None where it is a verb of ``Block``.
+    extra : ndarray or None
+        Tilts, shape (1, K), steps, shape (k, 2), or the least p (1 - p), shape (1, 1).
+    """
+
+    verb: str
+    function: Callable[..., list[Any]] | None = None
+    extra: FloatArray | None = None
+
+    def __call__(self, *vectors: Any) -> list[Any]:
+        """The sums over some rows; those of ``Through`` are NumPy's here."""
+        if self.verb in ("slopes", "bends", "gap") or not serves_classes(vectors):
+            assert self.function is not None
+            return self.function(*vectors)
+        return _of_classes(None, 0, len(vectors[0]), self, *vectors)
+
+
+SCORES = ClassKernel("scores")
+_READS = {
+    "slopes": ("y", "s", "out"),
+    "bends": ("other", "s"),
+    "spreads": ("margins", "s"),
+    "gap": ("y", "s", "out"),
+    "risk": ("margins", "y", "s"),
+    "shares": ("margins", "out"),
+    "corrected": ("margins", "y", "s", "out"),
+    "tilted": ("y", "s", "out"),
+    "expanded": ("margins", "other", "y", "s"),
+    "scores": ("y", "s", "out"),
+}
+"""What the vectors of each kernel are."""
+
+
+def _of_classes(X: Any, low: int, high: int, kernel: ClassKernel, *vectors: Any, **others: Any) -> Sums:
+    """The sums of a kernel: those of its own, and Xᵀr and Σ r where there is X."""
+    verb, extra = kernel.verb, kernel.extra
+    given = dict(zip(_READS[verb], vectors, strict=False)) | others
+    K = next(given[name] for name in ("w", "margins", "out") if name in given).shape[1]
+    of_class, table = np.zeros((K, 5)), None
+    if extra is not None and verb != "spreads":
+        table = np.zeros((K, K) if verb == "tilted" else (len(extra), 6))
+    code = core.CLASS_VERBS["slopes" if verb == "risk" else verb]
+    sums = core.classes(X, low, high, code, K, extra=extra, of_class=of_class, table=table, **given)
+    rest, lost, square, mass, missed = of_class.T
+    if verb == "tilted":
+        return [rest + lost.astype(np.longdouble), mass, table]
+    if verb == "expanded":
+        return list(np.asarray(table).ravel().tolist())
+    found: Sums = list(sums[: {"slopes": 1, "risk": 1, "corrected": 1, "gap": 3}.get(verb, 0)])
+    if verb == "gap":
+        found += [square, mass, missed, rest + lost.astype(np.longdouble)]
+    return found if X is None else [*found, given.get("g"), rest + lost]
+
+
+def _columns(at: Affine) -> dict[str, Any]:
+    """w and b of a function with K columns, as C++ reads them."""
+    b = at.b if isinstance(at.b, np.ndarray) and at.b.ndim else np.full(at.w.shape[1], float(at.b))
+    return {"w": np.ascontiguousarray(at.w), "b": b}
+
+
+def _through(X: Any, low: int, high: int, at: Through, *vectors: Any) -> Sums:
+    if at.known:
+        given, vectors = {"margins": vectors[0]}, vectors[1:]
+    else:
+        given = _columns(at)
+    g = np.zeros((X.n_features, next(iter(given.values())).shape[1]))
+    assert isinstance(at.kernel, ClassKernel)
+    return _of_classes(X, low, high, at.kernel, *vectors, **given, g=g)
+
+
 _VERBS: dict[str, Callable[..., Sums]] = {
     "margins": _margins,
     "value": _value,
@@ -236,21 +335,47 @@ _VERBS: dict[str, Callable[..., Sums]] = {
     "diagonal": _diagonal,
     "powers": _powers,
     "gram": _gram,
+    "through": _through,
+    "diagonals": _diagonals,
 }
 
 
 def serves(verb: str, state: Any, vectors: Sequence[NDArray[Any] | None]) -> bool:
-    """Whether a verb runs here: margins of one column, in arrays that C++ may read."""
-    if core is None or verb not in _VERBS or (isinstance(state, Affine) and state.w.ndim > 1):
+    """Whether a verb runs here: margins of one column, or of classes, in arrays that C++ may read."""
+    if core is None or verb not in _VERBS:
         return False
+    if isinstance(state, Through) and not isinstance(state.kernel, ClassKernel):
+        return False
+    if isinstance(state, Affine) and state.w.ndim > 1:
+        signs = verb == "margins" and any(v is not None for v in vectors[:2])
+        return verb in ("margins", "through") and not signs and serves_classes(vectors)
+    if verb in ("through", "diagonals"):
+        return serves_classes(vectors)
     if isinstance(state, Dual) and (state.careful or code_of(state.loss) is None):
+        return False
+    return all(v is None or (v.ndim == 1 and v.dtype == FLOAT64 and _lies_well(v)) for v in vectors)
+
+
+def serves_classes(vectors: Sequence[NDArray[Any] | None]) -> bool:
+    """Whether a kernel of classes runs here: numbers of a row in a line, labels of 64 bits."""
+    if core is None:
         return False
     for v in vectors:
         if v is None:
             continue
-        if v.ndim != 1 or v.dtype != FLOAT64 or not v.flags.aligned or v.strides[0] % 8 != 0:
+        apart = v.ndim > 1 and v.strides[1] != 8 < v.shape[1] * 8
+        if v.dtype not in (FLOAT64, INT64) or not _lies_well(v) or apart:
             return False
     return True
+
+
+def _lies_well(v: NDArray[Any]) -> bool:
+    return bool(v.flags.aligned and v.strides[0] % 8 == 0)
+
+
+def by_block(verb: str, state: Any) -> bool:
+    """Whether the rounding of a verb is bounded by the rows of a block: those of a lane are more."""
+    return verb == "gap" or (verb == "through" and state.kernel.verb == "gap")
 
 
 def run(verb: str, X: Any, low: int, high: int, *arguments: Any) -> Sums:

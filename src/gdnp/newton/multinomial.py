@@ -22,21 +22,22 @@ from scipy.linalg import lapack
 
 from gdnp._typing import FloatArray
 from gdnp.design import RowVector
+from gdnp.design.block import EPS
 from gdnp.newton.closing import LONGEST, SHORTEST, TINY, enough_of
 from gdnp.newton.method import INTERPOLATED, Newton, rounding_of_targets, solve
 from gdnp.newton.nonconvex import ROUGH
-from gdnp.newton.preconditioners.classes import made_for_classes, rows_of_sample
+from gdnp.newton.preconditioners.classes import JointPreconditioner, made_for_classes, rows_of_sample
 from gdnp.newton.preconditioners.full import cholesky
 from gdnp.newton.recession import columns_of, without_minimiser
 from gdnp.newton.search import step_along, will_do
 from gdnp.newton.state import DAMPING, Begin, CertifiedState
 from gdnp.problem.gram import covariance
 from gdnp.problem.interface import Objective as AnyObjective
-from gdnp.problem.multinomial import Labels, Multinomial
+from gdnp.problem.multinomial import ClassPoint, Labels, Multinomial
 from gdnp.problem.objective import LARGEST_GRAM
 from gdnp.problem.points import DataPoint, Direction
 from gdnp.solvers.certificates import estimated_gap, provable
-from gdnp.solvers.conjugate import NewtonStep, advanced, still
+from gdnp.solvers.conjugate import NewtonStep, advanced, exact_step, still
 from gdnp.solvers.multinomial_gap import balanced, dual_point, multinomial_gap
 from gdnp.solvers.multinomial_separation import class_separation
 from gdnp.solvers.state import ROUNDING, GapKind, Measured, Status
@@ -67,6 +68,24 @@ class MultinomialState(CertifiedState):
     attempts: int = 0
     stuck: bool = False
 
+    @property
+    def shares(self) -> RowVector:
+        """p of every row at the point."""
+        assert isinstance(self.point, ClassPoint)
+        return self.point.shares
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether H is the Hessian of this point."""
+        H = self.preconditioner
+        return isinstance(H, JointPreconditioner) and H.exact_for is self.shares
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a new H is worth its cost: the Hessian itself takes less time than an iteration."""
+        joint = isinstance(self.preconditioner, JointPreconditioner)
+        return not self.is_exact if joint else self.spent >= self.due
+
     @cached_property
     def begun(self) -> NewtonStep:
         """A Newton step from here, of length 0; half its square is the decrease in sight."""
@@ -96,11 +115,12 @@ class MultinomialNewton(Newton):
         problem = objective.standardised
         assert isinstance(problem, Multinomial)
         point, before = self._begin(problem), problem.cost.passes
+        assert isinstance(point, ClassPoint)
         state = MultinomialState(
             point=point,
             problem=problem,
             floor=rounding_of_targets(problem.constant),
-            preconditioner=made_for_classes(problem, problem.curvature(point.margins)),
+            preconditioner=made_for_classes(problem, point.shares),
             due=problem.cost.passes - before,
         )
         return self._ended(state)
@@ -125,23 +145,22 @@ class MultinomialNewton(Newton):
 
     def step(self, objective: AnyObjective, state: MultinomialState) -> MultinomialState:  # type: ignore[override]
         """One Newton step, with a renewal of H before it where that is due."""
-        problem, point = state.problem, state.point
-        shares = problem.curvature(point.margins)
+        problem, point, shares = state.problem, state.point, state.shares
         out = state.iteration + 1 >= self.max_iter
         aim = (0.25 ** (1 + state.attempts) * self.tol) ** (2.0 / 3.0)  # less with every proof that failed
         sight = 2.0 * max(aim, ROUNDING) * state.scale(point.value)
         near = state.begun.square <= sight  # Newton's method squares the distance
         last = self.prove and (out or near or state.damping > 1.0)
-        if state.spent >= state.due or state.stuck or state.damping > 0.0:
+        if state.is_due or state.stuck or state.damping > 0.0:
             state = _renewed(state, shares, damped=state.stuck)
         if last:
             return self._ended(self._closed(state, shares, out))
         newton = _solved(state, shares)
-        direction = Direction(newton.step, problem.slope(newton.step))
         along = float(np.vdot(newton.step, point.x_gradient))
-        new: DataPoint | None = point.along(direction).point(1.0)
-        if new is None or not will_do(new, point, newton.step, along):
-            new = step_along(point, direction, along)
+        whole = problem.point(point.x + newton.step)
+        new: DataPoint | None = whole
+        if not will_do(whole, point, newton.step, along):
+            new = step_along(point, Direction(newton.step, problem.slope(newton.step)), along)
         spent, iteration = state.spent + newton.iterations, state.iteration + 1
         state = replace(state, point=new or point, stuck=new is None, spent=spent, iteration=iteration)
         if out:
@@ -194,11 +213,11 @@ class MultinomialNewton(Newton):
         return replace(there, stuck=not lower)
 
     def _polished(self, state: MultinomialState, last: Last) -> tuple[MultinomialState, Last]:
-        """One more Newton step, where its gap is no larger."""
-        shares = state.problem.curvature(state.point.margins)
-        new = _renewed(state, shares, damped=False)
-        more = self._last(new, shares, 0.0)
-        return (replace(new, point=more.point), more) if more.gap <= last.gap else (state, last)
+        """One more Newton step with the same H, where its gap is no larger and is not rounding already."""
+        if last.newton.decrement <= math.sqrt(EPS) * state.scale(state.point.value):  # its square is left
+            return state, last
+        more = self._last(state, state.shares, EPS)
+        return (replace(state, point=more.point), more) if more.gap <= last.gap else (state, last)
 
     def _ended(self, state: MultinomialState) -> MultinomialState:
         """The state, ended where there is nothing left to do, or nothing that is finite to get to."""
@@ -225,7 +244,7 @@ class MultinomialNewton(Newton):
 
     def stopped(self, objective: AnyObjective, state: MultinomialState) -> MultinomialState:  # type: ignore[override]
         """With a certificate of the point where a callback ended the run."""
-        last = self._last(state, state.problem.curvature(state.point.margins), self.tol)
+        last = self._last(state, state.shares, self.tol)
         gap = last.gap + max(state.point.value - last.point.value, 0.0)
         return state.ended(Status.STOPPED, gap, last.kind)
 
@@ -240,6 +259,8 @@ def _solved(
     """Newton's equations until it is enough, or as far as they are worth it on the way."""
     problem, solve_with, value = state.problem, state.preconditioner.solve, state.scale(state.point.value)
     newton = state.begun
+    if enough is None and state.is_exact:
+        return exact_step(state.point, solve_with)
     loose = min(0.1, 0.5 * newton.square / value) * newton.square
     most = LONGEST if enough or state.iteration > 1 else SHORTEST // 2
     while not newton.ended and newton.iterations < most:

@@ -20,6 +20,7 @@ __all__ = [
     "curved",
     "dense_rows",
     "diagonal",
+    "diagonals",
     "gram",
     "gram_product",
     "hessian",
@@ -98,11 +99,26 @@ def diagonal(problem: Empirical, curvature: RowVector) -> Gram:
     """As ``gram``, with the diagonal of the scatter alone, shape (d,); one pass."""
     problem.cost.charge(1.0)
     coordinates = problem.coordinates
-    mass, first, squares = problem.design.map(
+    sums = problem.design.map(
         "diagonal", Scatter(coordinates.centre), reads=(curvature,), partial_size=problem.n_features
     )
+    return _central(problem, *sums)
+
+
+def diagonals(problem: Empirical, shares: RowVector, least: float) -> list[Gram]:
+    """``diagonal`` for the curvature p (1 - p), at least `least`, of each class, shares (n, K); one pass."""
+    problem.cost.charge(1.0)
+    about, K = Scatter(problem.coordinates.centre, least), shares.shape[1]
+    sums = problem.design.map(
+        "diagonals", about, reads=(shares, problem.weight), partial_size=problem.n_features * K
+    )
+    mass, first, squares = (problem.share * np.ascontiguousarray(part.T) for part in sums)
+    return [_central(problem, float(mass[k]), first[k], squares[k]) for k in range(K)]
+
+
+def _central(problem: Empirical, mass: float, first: FloatArray, squares: FloatArray) -> Gram:
     first = _first(problem, mass, first)
-    found = Gram(mass, first, squares * np.square(coordinates.scale))
+    found = Gram(mass, first, squares * np.square(problem.coordinates.scale))
     np.maximum(found.scatter - first * found.mean, 0.0, out=found.scatter)
     return found
 

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from gdnp._typing import FloatArray
 from gdnp.design import DesignMatrix, RowVector
 from gdnp.design.block import EPS, Affine, Through, total, weighted
+from gdnp.design.compiled import ClassKernel
 from gdnp.losses import Softmax
+from gdnp.problem.gram import dense_rows
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataLine, DataPoint, Direction
 
@@ -48,6 +50,9 @@ def _bends(q: FloatArray, p: FloatArray, s: Weights) -> list[Any]:
     q *= p
     weighted(q, s)
     return []
+
+
+BENDS = ClassKernel("bends", _bends)
 
 
 def _shares(loss: Softmax, eta: FloatArray, out: FloatArray) -> list[Any]:
@@ -119,8 +124,17 @@ class ClassPoint(DataPoint):
         """f; without a look at X."""
         o = self.objective
         known = self.__dict__.get("_sums")
-        risk = o.of_rows(partial(_risk, o.loss), self.margins)[0] if known is None else known[0]
+        risk = (
+            o.of_rows(ClassKernel("risk", partial(_risk, o.loss)), self.margins)[0]
+            if known is None
+            else known[0]
+        )
         return float(risk) * o.share + o.penalty(self.x)
+
+    @cached_property
+    def shares(self) -> RowVector:
+        """p of every row, which the Hessian is made of, shape (n, K)."""
+        return self.objective.curvature(self.margins)
 
     @cached_property
     def _lead(self) -> list[Any]:
@@ -156,7 +170,8 @@ class ClassLine(DataLine):
     def _sums(self, steps: Steps) -> list[Any]:
         o, m, q = self.origin.objective, self.origin.margins, self.first.slope
         assert isinstance(o, Multinomial)
-        return o.design.rows.total(partial(_expanded, o.loss, steps), m, q, o.sigma, o.weight)
+        kernel = ClassKernel("expanded", partial(_expanded, o.loss, steps), np.array(steps))
+        return o.design.rows.total(kernel, m, q, o.sigma, o.weight)
 
 
 class Multinomial(Objective):
@@ -208,6 +223,10 @@ class Multinomial(Objective):
 
     # Readings of X
 
+    @cached_property
+    def _slopes(self) -> ClassKernel:
+        return ClassKernel("slopes", partial(_slopes, self.loss))
+
     def _through(
         self, at: Through, *reads: RowVector | None, writes: tuple[RowVector, ...] = ()
     ) -> list[Any]:
@@ -217,13 +236,13 @@ class Multinomial(Objective):
     def evaluated(self, x: FloatArray) -> tuple[RowVector, list[Any]]:
         """The margins at x, and Σ s φ, Xᵀr and Σ r for r = s (p - e_y), s = 1 without weights: one pass."""
         self.cost.charge(1.0)
-        margins, at = self._vector_for(x), Through(*self.outward(x), partial(_slopes, self.loss))
+        margins, at = self._vector_for(x), Through(*self.outward(x), self._slopes)
         return margins, self._through(at, self.sigma, self.weight, writes=(margins,))
 
     def sums(self, margins: RowVector) -> list[Any]:
         """The same sums where the margins are known: half a pass."""
         self.cost.charge(0.5)
-        at = Through(np.empty(0), kernel=partial(_slopes, self.loss), known=True)
+        at = Through(np.empty(0), kernel=self._slopes, known=True)
         return self._through(at, margins, self.sigma, self.weight)
 
     def slope(self, p: FloatArray) -> RowVector:
@@ -238,7 +257,7 @@ class Multinomial(Objective):
         if p.ndim == 1:
             return super().hessian_product(curvature, p, slope)
         self.cost.charge(1.0)
-        product, rest = self._through(Through(*self.outward(p), _bends), curvature, self.weight)
+        product, rest = self._through(Through(*self.outward(p), BENDS), curvature, self.weight)
         return self.with_ridge(self.pulled_back(self.share * product, self.share * rest), p)
 
     def gap_sums(self, x: FloatArray, kernel: Any, dual: RowVector) -> list[Any]:
@@ -250,8 +269,14 @@ class Multinomial(Objective):
     def curvature(self, margins: RowVector) -> RowVector:
         """p of every row, which the Hessian is made of, shape (n, K)."""
         out = self.design.rows.empty_like(margins)
-        self.design.rows.total(partial(_shares, self.loss), margins, writes=(out,))
+        self.design.rows.total(ClassKernel("shares", partial(_shares, self.loss)), margins, writes=(out,))
         return out
+
+    @cached_property
+    def columns(self) -> FloatArray:
+        """The columns in these coordinates and that of the intercept, shape (n, d + 1): for few rows."""
+        with self.cost.free():
+            return np.hstack([dense_rows(self), np.full((self.n_samples, 1), float(self.fit_intercept))])
 
     def curvature_of(self, k: int, shares: RowVector, least: float) -> RowVector:
         """s p_k (1 - p_k) of every row, at least `least` s, shape (n,)."""

@@ -80,7 +80,7 @@ def exact_step(point: DataPoint, solve: Solve) -> NewtonStep:
     """δ where H is ∇²f; its slope is not known yet."""
     gradient = point.x_gradient
     z = solve(gradient)
-    square = float(gradient @ z)
+    square = float(np.vdot(gradient, z))
     zero = np.zeros_like(gradient)
     return NewtonStep(-z, None, zero, 0.5 * square, zero, 0.0, square, 1, ended=True, size=square, least=1.0)
 

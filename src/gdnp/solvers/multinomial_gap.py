@@ -19,11 +19,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from scipy.linalg import lapack
 from scipy.special import xlog1py, xlogy
 
 from gdnp._typing import FloatArray
 from gdnp.design import RowVector
 from gdnp.design.block import EPS, weighted
+from gdnp.design.compiled import ClassKernel
 from gdnp.losses import Softmax
 from gdnp.problem.multinomial import ClassPoint, Labels, Multinomial
 from gdnp.solvers.rounding import LAST_DIGITS, margin_error
@@ -45,6 +47,9 @@ def _corrected(p: FloatArray, y: Labels, s: FloatArray | None, q: FloatArray) ->
     q /= whole[:, None]
     q[own] = -q.sum(axis=1)
     return [float(low)]
+
+
+CORRECTED = ClassKernel("corrected", _corrected)
 
 
 def _tilted(tilt: FloatArray, y: Labels, s: FloatArray | None, a: FloatArray) -> list[Any]:
@@ -92,7 +97,7 @@ def dual_point(problem: Multinomial, shares: RowVector, slope: RowVector) -> boo
     An exact step whose n are all larger than that leaves no direction of recession: an n > 0 that balances is
     what Stiemke's lemma asks for.
     """
-    return bool(problem.of_rows(_corrected, shares, writes=(slope,))[0] > 0.0)
+    return bool(problem.of_rows(CORRECTED, shares, writes=(slope,))[0] > 0.0)
 
 
 def balanced(problem: Multinomial, a: RowVector) -> FloatArray:
@@ -102,7 +107,8 @@ def balanced(problem: Multinomial, a: RowVector) -> FloatArray:
     """
     tilt, lacking, tilts = np.zeros(problem.classes), math.inf, np.zeros(problem.classes)
     for _ in range(TRIALS):
-        sums = problem.of_rows(partial(_tilted, np.exp(tilt)), writes=(a,))
+        factor = np.exp(tilt)
+        sums = problem.of_rows(ClassKernel("tilted", partial(_tilted, factor), factor[None]), writes=(a,))
         off, mass, square = (problem.share * part for part in sums)
         tilts += tilt
         if not (mass > 0.0).all():
@@ -111,10 +117,15 @@ def balanced(problem: Multinomial, a: RowVector) -> FloatArray:
         if lacking <= EPS or before / 2.0 < lacking < math.sqrt(EPS):
             break
         root = np.sqrt(mass)  # classes may weigh next to nothing
-        bend = (np.diag(mass) - square) / np.outer(root, root)
-        tilt = np.linalg.lstsq(bend, -off.astype(float) / root, rcond=None)[0] / root
-        if not np.max(np.abs(tilt)) <= 1.0:  # too far for Newton's method: iterative scaling always gains
+        across = root[:, None] * root
+        bend = (np.diag(mass) - square) / across + across  # which is 0 along the root, and so is `off`
+        _, tilt, singular = lapack.dposv(bend, -off.astype(float) / root)
+        tilt /= root
+        size = math.inf if singular else float(np.max(tilt) - np.min(tilt))
+        if not math.isfinite(size):  # iterative scaling always gains
             tilt = np.log(problem.shares / mass)
+        elif size > 1.0:  # a step that gains for certain: Σ s log Σ n e^τ bends by e^size more at most
+            tilt *= math.log1p(size) / size
     return tilts
 
 
@@ -133,7 +144,7 @@ def multinomial_gap(problem: Multinomial, x: FloatArray, a: RowVector) -> tuple[
         N - Y, balanced; the margins take its place.
     """
     coordinates, design = problem.coordinates, problem.design
-    sums = problem.gap_sums(x, partial(_gap, problem.loss), a)
+    sums = problem.gap_sums(x, ClassKernel("gap", partial(_gap, problem.loss)), a)
     risk, excess, size, square, mass, missed, rest, product, _ = sums
     point = problem.known(x, a)
     point.__dict__["value"] = float(risk) + problem.penalty(x)

@@ -13,7 +13,6 @@ from scipy.sparse import csr_array, vstack
 from gdnp._typing import FloatArray
 from gdnp.design import as_design
 from gdnp.losses import LogLoss
-from gdnp.problem.gram import dense_rows
 from gdnp.problem.multinomial import Multinomial
 from gdnp.problem.objective import LARGEST_GRAM, Objective
 from gdnp.solvers.separation import Separation, separation
@@ -64,8 +63,7 @@ def _never_rises(pairs: Objective, p: FloatArray) -> bool:
 def _pairs(problem: Multinomial) -> csr_array:
     """(e_k - e_y) ⊗ (x_i, 1) of rows that count, for k other than y, without columns of the last class."""
     rows, K, parts = problem.design.rows, problem.classes, []
-    with problem.cost.free():
-        X = np.hstack([dense_rows(problem), np.full((problem.n_samples, 1), float(problem.fit_intercept))])
+    X = problem.columns
     y = rows.gather(problem.sigma).astype(int)
     if problem.weight is not None:
         counts = rows.gather(problem.weight) > 0.0

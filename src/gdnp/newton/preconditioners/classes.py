@@ -15,8 +15,9 @@ from gdnp.design import RowVector
 from gdnp.newton.preconditioners.base import Preconditioner
 from gdnp.newton.preconditioners.choice import AT_ONCE, ROWS_PER_COLUMN_NOT_CONVEX, Kind, Stage
 from gdnp.newton.preconditioners.full import cholesky
+from gdnp.newton.preconditioners.low_rank import LowRankPreconditioner
 from gdnp.newton.preconditioners.making import made
-from gdnp.problem.gram import dense_rows
+from gdnp.problem.gram import diagonals
 from gdnp.problem.multinomial import Multinomial
 from gdnp.problem.objective import LARGEST_GRAM
 from gdnp.solvers.state import ROUNDING
@@ -54,23 +55,25 @@ class JointPreconditioner:
         p.
     damping : float
         A further multiple of the identity.
+
+    Attributes
+    ----------
+    exact_for : RowVector or None
+        The shares, where nothing but rounding was added.
     """
 
     def __init__(self, problem: Multinomial, shares: RowVector, damping: float) -> None:
-        rows, weight, K = problem.design.rows, problem.weight, problem.classes
+        self.exact_for = shares if damping <= ROUNDING else None
+        rows, weight, K, U = problem.design.rows, problem.weight, problem.classes, problem.columns
         problem.cost.charge(problem.design.gram_passes * K / 2.0)
-        p = rows.gather(shares)
-        s = np.full(problem.n_samples, problem.share) if weight is None else rows.gather(weight)
-        with problem.cost.free():
-            U = np.hstack([dense_rows(problem), np.full((len(p), 1), float(problem.fit_intercept))])
-        width = U.shape[1]
-        T = ((np.sqrt(s)[:, None] * p)[:, :, None] * U[:, None, :]).reshape(len(p), K * width)
-        H = -(T.T @ T).reshape(K, width, K, width)
+        p, width = rows.gather(shares).T, U.shape[1]
+        s = problem.share if weight is None else rows.gather(weight)
+        curved = U * (s * p)[:, :, None]
+        T = (np.sqrt(s) * p)[:, :, None] * U
+        H = -np.tensordot(T, T, (1, 1))
         own = np.append(problem.coordinates.ridge + damping, damping if problem.fit_intercept else 1.0)
-        for k in range(K):
-            H[k, :, k] += (U * (s * p[:, k])[:, None]).T @ U + np.diag(own)
-        for j in range(width):  # what classes have in common is not among gradients
-            H[:, j, :, j] += 1.0 / K
+        np.einsum("kikj->kij", H)[:] += curved.transpose(0, 2, 1) @ U + np.diag(own)
+        np.einsum("kjlj->klj", H)[:] += 1.0 / K  # what classes have in common is not among gradients
         H = H.reshape(K * width, K * width)
         self._factor = cholesky(H, float(np.max(np.diagonal(H))))
 
@@ -106,6 +109,11 @@ def made_for_classes(problem: Multinomial, shares: RowVector, damping: float = 0
         kind = Kind.KERNEL
     elif d <= LARGEST_GRAM and d * d * K <= room:
         kind = Kind.FULL
+    if kind is Kind.DIAGONAL:
+        ridge = problem.coordinates.ridge + damping
+        return ClassPreconditioner(
+            [LowRankPreconditioner(about, ridge) for about in diagonals(problem, shares, damping)]
+        )
     cost, before = problem.cost, problem.cost.passes
     parts = [
         made(
