@@ -6,7 +6,7 @@ import io
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
@@ -308,7 +308,8 @@ def read_rows(
         Column of a table that holds y; by default the one that the model was fitted on, if it is there, or
         the last one where a model without names leaves it over.
     reading : Reading, optional
-        How the text of a table is written, where that would be guessed wrong.
+        How the text of a table is written, where that would be guessed wrong; what stands for a gap is by
+        default what it was in the table that the model was fitted on.
 
     Raises
     ------
@@ -321,7 +322,10 @@ def read_rows(
     check_there(name)
     raw = isinstance(model, Pipeline)
     if name not in DATASETS and holds_table(name):
-        return _from_table(model, read_table(name, reading), target)
+        about, given = json.loads(getattr(model, "report_", "{}")), reading or Reading()
+        missing = given.missing or tuple(about.get("missing", ()))
+        table = read_table(name, replace(given, missing=missing, mark=about.get("mark")))
+        return _from_table(model, table, target, about.get("target"))
     if target is not None:
         raise ValueError(f"target names a column of a table. Got {target!r} for {name}.")
     if raw:
@@ -346,14 +350,13 @@ def _from_libsvm(model: Model, path: Path) -> Rows:
     return Rows(X, y)
 
 
-def _from_table(model: Model, table: Table, target: str | None) -> Rows:
+def _from_table(model: Model, table: Table, target: str | None, known: str | None) -> Rows:
     frame = table.frame
     columns = frame.columns.tolist()
     names = getattr(model, "feature_names_in_", None)
     if target is not None:
         target = column_of(columns, target)
     elif isinstance(model, Pipeline):
-        known = json.loads(getattr(model, "report_", "{}")).get("target")
         target = known if known in columns else None
     elif columns[-1] not in names if names is not None else len(columns) == model.n_features_in_ + 1:
         target = columns[-1]

@@ -33,7 +33,7 @@ def _ends_with(monkeypatch, outcome):
         (UsageError("two options."), 2, "two options."),
         (NotConverged("not there."), 4, "not there."),
         (ClaimFailed("eq-9 differs."), 5, "eq-9 differs."),
-        (typer.BadParameter("no such thing"), 2, "Invalid value: no such thing"),
+        (typer.BadParameter("no such thing"), 2, "Invalid value: no such thing."),
         (KeyboardInterrupt(), 130, "Stopped."),
         (
             Stopped("out", 3, 8),

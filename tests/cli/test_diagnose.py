@@ -49,7 +49,7 @@ def test_names_of_columns_are_no_markup(capsys, rng):
     ("arguments", "code", "message"),
     [
         (["nowhere.csv"], 3, "Data must be a file: did you mean"),
-        (["one.csv", "--target", "label"], 1, "should have two values. Got 'same' alone"),
+        (["one.csv", "--target", "label"], 1, "should have two values. Got 'same' in every row"),
         (["one.csv", "--target", "missing"], 1, "missing"),
         (["broken.csv"], 1, "broken.csv"),
         (["breast_cancer", "--target", "label"], 2, "--target names a column of a table"),

@@ -1,6 +1,7 @@
 """The command line on files that are never held as a whole."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,6 +50,30 @@ def test_fit_and_predict(folder, capsys):
 
 def _named(X):
     return pytest.importorskip("pandas").DataFrame(X, columns=list("abc"))
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("t.parquet", "--checkpoint must not be DATA itself"),
+        ("m.skops", "--checkpoint must not be --out itself"),
+        ("absent/c.npz", "--checkpoint must be in a folder that exists"),
+        ("T", "--checkpoint must name a file"),
+    ],
+)
+def test_a_checkpoint_overwrites_nothing_else(folder, capsys, path, message):
+    arguments = ["fit", "t.parquet", "--memory", "1MB", "--out", "m.skops", "--checkpoint", path]
+    before = Path("t.parquet").read_bytes()
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+    assert Path("t.parquet").read_bytes() == before
+
+
+def test_a_file_that_is_no_checkpoint_stays(folder, capsys):
+    Path("c.npz").write_text("mine")
+    assert main(["fit", "t.parquet", "--memory", "1MB", "--checkpoint", "c.npz"]) == 1
+    assert "c.npz must be a checkpoint. Got another file; name a new one." in capsys.readouterr().err
+    assert Path("c.npz").read_text() == "mine"
 
 
 def test_numbers_are_regressed_and_said_in_words(folder, capsys):

@@ -17,9 +17,17 @@ def rows(rng):
     return X, np.where(X[:, 0] + rng.standard_normal(400) > 0.5, "yes", "no")
 
 
+def logistic(y):
+    return LogisticRegression()
+
+
+def linear(y):
+    return LinearRegression()
+
+
 def test_cross_validation_is_scikit_learns(rows):
     X, y = rows
-    found, _ = held_out(LogisticRegression, X, y, None, 4)
+    found, _ = held_out(logistic, X, y, None, 4)
     split = StratifiedKFold(4, shuffle=True, random_state=0)
     for name, scoring in (("auc", "roc_auc"), ("log_loss", "neg_log_loss"), ("accuracy", "accuracy")):
         expected = np.abs(cross_val_score(LogisticRegression(), X, y, cv=split, scoring=scoring))
@@ -39,7 +47,7 @@ def test_rows_held_out_are_not_fitted(rows):
             seen.append(len(X))
             return super().fit(X, y)
 
-    found, model = held_out(Spy, X, y, 0.25, None)
+    found, model = held_out(lambda y: Spy(), X, y, 0.25, None)
     assert seen == [300]
     assert found["method"] == "100 of 400 rows held out"
     assert found["spread"] is None
@@ -48,29 +56,29 @@ def test_rows_held_out_are_not_fitted(rows):
 
 def test_how_many_rows_decides_what_is_not_said(rows):
     X, y = rows
-    assert held_out(LogisticRegression, X, y, None, None)[0]["method"] == "5-fold cross-validation"
+    assert held_out(logistic, X, y, None, None)[0]["method"] == "5-fold cross-validation"
     many = np.tile(X, (5, 1)), np.tile(y, 5)
-    assert held_out(LogisticRegression, *many, None, None)[0]["method"] == "400 of 2,000 rows held out"
+    assert held_out(logistic, *many, None, None)[0]["method"] == "400 of 2,000 rows held out"
 
 
 @pytest.mark.parametrize(("test", "folds"), [(0.0, None), (None, 0)])
 def test_nothing_is_held_out_where_nothing_is_asked_for(rows, test, folds):
-    assert held_out(LogisticRegression, *rows, test, folds) == (None, None)
+    assert held_out(logistic, *rows, test, folds) == (None, None)
 
 
 def test_too_few_rows_give_no_score(rows):
     X, y = rows
-    assert held_out(LogisticRegression, X[:19], y[:19], None, None) == (None, None)
-    assert held_out(LogisticRegression, X[:19], y[:19], None, 3)[0]["method"] == "3-fold cross-validation"
+    assert held_out(logistic, X[:19], y[:19], None, None) == (None, None)
+    assert held_out(logistic, X[:19], y[:19], None, 3)[0]["method"] == "3-fold cross-validation"
     rare = y.copy().astype("U9")
     rare[0] = "once"
-    assert held_out(LogisticRegression, X, rare, None, None) == (None, None)
+    assert held_out(logistic, X, rare, None, None) == (None, None)
 
 
 def test_regression_has_errors_in_the_units_of_the_target(rng):
     X = rng.standard_normal((200, 2))
     y = X @ [3.0, -1.0] + 0.5 * rng.standard_normal(200)
-    found, _ = held_out(LinearRegression, X, y, 0.5, None)
+    found, _ = held_out(linear, X, y, 0.5, None)
     assert found["values"]["rmse"] == pytest.approx(0.5, rel=0.2)
     assert found["baseline"]["rmse"] == pytest.approx(y.std(), rel=0.2)
     assert found["baseline"]["r2"] <= 0.0
@@ -97,5 +105,5 @@ def test_a_fold_of_one_row_has_errors_and_no_r2(rng):
     X = rng.standard_normal((6, 1))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found, _ = held_out(LinearRegression, X, X[:, 0], None, 6)
+        found, _ = held_out(linear, X, X[:, 0], None, 6)
     assert set(found["values"]) == {"rmse", "mae"}

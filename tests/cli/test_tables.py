@@ -134,7 +134,7 @@ def test_columns_are_dropped_kept_and_named(capsys, churn):
         "age": "category",
         "spend": "number",
     }
-    assert "did you mean 'signup'?" in run(capsys, "fit", "t.csv", "--drop", "singup", code=1)[1]
+    assert "Did you mean 'signup'?" in run(capsys, "fit", "t.csv", "--drop", "singup", code=1)[1]
 
 
 def test_labels_come_back_as_written(capsys):
@@ -162,8 +162,8 @@ def test_later_rows_with_surprises_are_predicted_and_counted(capsys, churn):
     Path("new.csv").write_text("country,age,spend,signup\nXX,old,5,01.02.2024\n")
     out, err = run(capsys, "predict", "m.skops", "new.csv")
     assert len(out.split()) == 2
-    assert "age: 1 values are no number and taken as gaps" in err
-    assert "country: 1 rows with a level that was not seen before" in err
+    assert "age: 1 value taken for a gap, being no number" in err
+    assert "country: 1 row with a level that was not seen before" in err
     Path("new.csv").write_text("country,age\nDE,4\n")
     assert "Missing: 'signup', 'spend'" in run(capsys, "predict", "m.skops", "new.csv", code=1)[1]
 
@@ -183,7 +183,7 @@ def test_a_target_that_is_not_there(capsys, churn):
     write(churn, "t.csv")
     document(capsys, "fit", "t.csv", "--out", "m.skops")
     for command in (["fit", "t.csv"], ["diagnose", "t.csv"], ["predict", "m.skops", "t.csv"]):
-        assert "did you mean 'churned'?" in run(capsys, *command, "--target", "churnd", code=1)[1]
+        assert "Did you mean 'churned'?" in run(capsys, *command, "--target", "churnd", code=1)[1]
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from gdnp.cli import values
-from gdnp.cli.errors import UsageError
-from gdnp.cli.values import check_out, number, one_of, plain, text
+from gdnp.cli.errors import UsageError, one_of
+from gdnp.cli.values import check_out, number, plain, text
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_rare_levels_are_one_and_new_ones_belong_to_it():
     columns, X = made({"v": values})
     assert X.columns.tolist() == ["v = also", "v = often", "v = (rare)"]
     assert X["v = (rare)"].sum() == 4
-    with pytest.warns(UserWarning, match=r"v: 1 rows with a level that was not seen before"):
+    with pytest.warns(UserWarning, match=r"v: 1 row with a level that was not seen before"):
         later = columns.transform(pandas.DataFrame({"v": ["new", "once", "often"]}))
     assert_array_equal(
         later.toarray() if hasattr(later, "toarray") else later, [[0, 0, 1], [0, 0, 1], [0, 1, 0]]
@@ -191,7 +191,8 @@ def test_what_cannot_be_read_later_is_a_gap_and_counted(rng):
         {"n": rng.standard_normal(N), "d": pandas.date_range("2024-01-01", periods=N).astype(str)}
     )
     with pytest.warns(
-        UserWarning, match=r"n: 1 values are no number and taken as gaps; d: 1 values are no date"
+        UserWarning,
+        match=r"n: 1 value taken for a gap, being no number; d: 1 value taken for a gap, being no date",
     ):
         later = columns.transform(pandas.DataFrame({"n": ["x", "2"], "d": ["soon", "2024-01-02"]}))
     assert np.isfinite(later).all()
@@ -199,7 +200,7 @@ def test_what_cannot_be_read_later_is_a_gap_and_counted(rng):
 
 def test_gaps_that_were_not_seen_are_the_median_and_counted():
     columns, _ = made({"n": [1.0, 2.0, 4.0], "g": ["1", "", "3"]})
-    with pytest.warns(UserWarning, match=r"^n: 2 gaps, where the model has seen none, are the median\.$"):
+    with pytest.warns(UserWarning, match=r"^n: 2 gaps, where the model has seen none, made the median\.$"):
         later = columns.transform(pandas.DataFrame({"n": ["NA", "", "3"], "g": ["", "", "7"]}))
     assert_array_equal(later, [[2.0, 2.0, 1.0], [2.0, 2.0, 1.0], [3.0, 7.0, 0.0]])
 
@@ -213,7 +214,7 @@ def test_refusals():
         TableColumns().fit(pandas.DataFrame({"x": [np.inf, 1.0]}, index=["a", "b"]))
     with pytest.raises(TypeError, match=r"takes a data frame, .* Got ndarray"):
         TableColumns().fit(np.ones((2, 2)))
-    with pytest.raises(ValueError, match=r"--drop must name a column, or count it: There are x\. Got 'y'"):
+    with pytest.raises(ValueError, match=r"--drop must name a column of x, or count it\. Got 'y'"):
         made({"x": [1.0, 2.0]}, drop=["y"])
 
 

@@ -131,14 +131,14 @@ def test_columns_without_a_name_and_with_one_twice(tmp_path):
         "two columns are called 'a': the later one is 'a.2' here",
         "'column 1' only names the rows and is left out (--keep takes it in)",
     )
-    assert read(tmp_path, b"Unnamed: 0,a\n0,1\n1,3\n").row_names == ("column 1",)
+    assert read(tmp_path, b"Unnamed: 0,a\n0,1\n1,3\n").row_names == ("Unnamed: 0",)
 
 
 def test_lines_that_end_early_or_in_a_separator(tmp_path):
     assert read(tmp_path, b"a,b,y\n1,2,3,\n4,5,6,\n").frame["y"].tolist() == ["3", "6"]
     table = read(tmp_path, b"a,b,c\n1,2\n1,2,3\n")
     assert table.frame["c"].tolist() == ["", "3"]
-    assert table.notes == ("some lines end early, the first being line 2: what they lack is a gap",)
+    assert table.notes == ("1 rows end early, the first is row 1; what they lack is a gap",)
 
 
 def test_what_stands_for_a_gap_can_be_said(tmp_path):

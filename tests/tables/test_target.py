@@ -15,12 +15,12 @@ def target(values, name="y", **other):
 def test_columns_by_name_and_number():
     names = ["age", "7", "Churned"]
     assert [column_of(names, given) for given in ("age", "7", "3", "1")] == ["age", "7", "Churned", "age"]
-    with pytest.raises(ValueError, match=r"--drop must name a column, or count it: There are age, 7, Ch"):
+    with pytest.raises(ValueError, match=r"--drop must name a column of age, 7, Churned, or count"):
         column_of(names, "x", "--drop")
     for given in ("4", "0"):
         with pytest.raises(ValueError, match=f"count it: it counts from 1 to 3. Got {given}"):
             column_of(names, given, "--drop")
-    with pytest.raises(ValueError, match=r"did you mean 'Churned'\? There are .* Got 'churn'"):
+    with pytest.raises(ValueError, match=r"Got 'churn'\. Did you mean 'Churned'\?"):
         column_of(names, "churn")
 
 
@@ -44,12 +44,12 @@ def test_labels_are_as_written(written):
 def test_spellings_of_one_whole_number_are_one_label(written, labels, note):
     found = target(written)
     assert found.labels.tolist() == labels
-    assert found.notes == (note,)
+    assert found.notes[0] == note
     assert "2 different" in task_of(found)[1]
 
 
 def test_one_number_in_two_spellings_is_one_value():
-    with pytest.raises(ValueError, match=r"should have two values\. Got '1' alone"):
+    with pytest.raises(ValueError, match=r"should have two values\. Got '1' in every row: --target"):
         target(["1", "1.0"])
 
 
@@ -120,6 +120,8 @@ def test_the_last_column_is_the_target_and_said():
     [
         (["a", "b"], "classification", "words"),
         ([True, False], "classification", "true or false"),
+        (["true", "FALSE", "true"], "classification", "true or false"),
+        (["False", "false", "true", "zebra"], "classification", "words"),
         (["1", "2", "3", "4", "5"] * 3, "classification", "5 different whole numbers"),
         ([str(k) for k in range(25)] * 9, "regression", "25 different numbers in 225 rows"),
         (["1.5", "2"], "regression", "fractions"),
@@ -129,6 +131,11 @@ def test_the_task_and_why(values, task, why):
     found, reason = task_of(target(values))
     assert found == task
     assert why in reason
+
+
+def test_true_and_false_are_numbers_too():
+    assert target(["true", "False", "true"]).numbers.tolist() == [1.0, 0.0, 1.0]
+    assert target(["true", "False", "true"]).labels.tolist() == ["true", "False", "true"]
 
 
 def test_numbers_with_marks():

@@ -48,7 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CommandError as error:
         return _say(str(error), error.code)
     except refused as error:
-        return _say(error.format_message(), UsageError.code)
+        command = f" See {error.ctx.command_path} --help." if error.ctx else ""
+        return _say(f"{error.format_message().rstrip('.')}.{command}", UsageError.code)
     except KeyboardInterrupt as error:
         return _say(_stopped(error, given), INTERRUPTED)
     except FileNotFoundError as error:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from gdnp.cli.errors import UsageError
+from gdnp.cli.errors import UsageError, one_of
 
 __all__ = ["COMMANDS", "app"]
 
@@ -39,6 +39,7 @@ class Commands(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Load what is called for, to run it or to complete its options."""
+        one_of("the command", args[0], COMMANDS)
         name, known, rest = super().resolve_command(ctx, args)
         if known is None or name is None:
             return name, known, rest

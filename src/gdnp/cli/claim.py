@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from gdnp.cli.errors import UsageError
+from gdnp.cli.errors import UsageError, one_of
 from gdnp.cli.terminal import console_of, print_table
-from gdnp.cli.values import JsonOption, one_of
+from gdnp.cli.values import JsonOption
 from gdnp.paper.claims import CLAIMS, ClaimResult, recorded_results, run_claims
 
 __all__ = ["claim"]

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from gdnp._files import require
-from gdnp.cli.errors import NotConverged, UsageError
+from gdnp.cli.errors import NotConverged, UsageError, one_of
 from gdnp.cli.large import CheckpointOption, MemoryOption, ScratchOption, fit_large
 from gdnp.cli.report import document_of, print_columns, print_report, spread_of, worst_certificate
-from gdnp.cli.scores import FEWEST, folds_of, held_out
+from gdnp.cli.scores import FEWEST, FOLDS, folds_of, held_out
 from gdnp.cli.tables import Source, TableOptions, read_source, say, with_table_options
 from gdnp.cli.terminal import console_of
-from gdnp.cli.values import DataArgument, Force, JsonOption, TargetOption, check_out, one_of, plain, text
+from gdnp.cli.values import DataArgument, Force, JsonOption, TargetOption, check_out, check_place, plain, text
 from gdnp.estimators import GDNPClassifier, GDNPClassifierCV, GDNPRegressor, GDNPRegressorCV
 from gdnp.estimators.fitting import SOLVERS
 from gdnp.losses import LOSSES
@@ -79,12 +79,14 @@ class FitOptions:
         """Whether cross-validation chooses alpha."""
         return bool(self.settings["alpha"] == "auto")
 
-    def estimator(self, task: str, *, alpha: float | None = None) -> Any:
-        """A new one; with `alpha`, that of a choice that was made."""
+    def estimator(self, task: str, y: Any, *, alpha: float | None = None) -> Any:
+        """A new one, for the target y (n,); with `alpha`, that of a choice that was made."""
         classifies = task == "classification"
         loss = self.loss or ("log_loss" if classifies else "squared_error")
         if self.auto and alpha is None:
             chosen = {name: value for name, value in self.settings.items() if name != "alpha"}
+            if classifies:
+                chosen["cv"] = min(FOLDS, folds_of(y, classifies))
             return (GDNPClassifierCV if classifies else GDNPRegressorCV)(loss, **chosen)
         settings = self.settings | ({} if alpha is None else {"alpha": alpha})
         return (GDNPClassifier if classifies else GDNPRegressor)(loss, **settings)
@@ -174,6 +176,8 @@ def fit(
         data, target, table, task, loss, test, cv, dry_run, strict, out, as_json, force, settings
     )
     large = {"memory": memory, "scratch": scratch, "checkpoint": checkpoint}
+    if checkpoint is not None:
+        check_place("--checkpoint", checkpoint, DATA=data, **{"--out": out})
     if any(value is not None for value in large.values()) or Path(data).is_dir():
         return lambda: fit_large(options, large, ALPHA)
     return lambda: _fit(options)
@@ -193,6 +197,8 @@ def _fit(options: FitOptions) -> None:
         "columns": source.raw,
         "made": source.X.shape[1],
         "table": source.columns.columns_ if source.columns else None,
+        "missing": source.reading.missing,
+        "mark": source.reading.mark,
         "task": task,
         "why": why,
     }
@@ -204,7 +210,7 @@ def _fit(options: FitOptions) -> None:
         say(f"too few rows, or of a class, to choose alpha by cross-validation: it is {ALPHA:g} (--alpha).")
     alpha = ALPHA if options.auto and few else None
     score, chosen = held_out(
-        lambda: options.estimator(task, alpha=alpha), source.X, y, options.test, options.folds
+        lambda y: options.estimator(task, y, alpha=alpha), source.X, y, options.test, options.folds
     )
     chosen = chosen if score is not None and score["spread"] is None else None
     model, said, seconds = _fitted(options, source, task, y, alpha or getattr(chosen, "alpha_", None))
@@ -281,10 +287,10 @@ def _fitted(
     if options.auto and alpha is None:
         with warnings.catch_warnings():  # the fit of all rows says what there is to say
             warnings.simplefilter("ignore")
-            alpha = float(options.estimator(task).fit(source.X, y).alpha_)
+            alpha = float(options.estimator(task, y).fit(source.X, y).alpha_)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        model = options.estimator(task, alpha=alpha).fit(source.X, y)
+        model = options.estimator(task, y, alpha=alpha).fit(source.X, y)
     seconds = time.perf_counter() - begin
     model.set_params(verbose=0)
     if source.columns is not None:

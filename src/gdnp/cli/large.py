@@ -59,7 +59,7 @@ def fit_large(options: Any, large: dict[str, Any], alpha: float) -> None:
     task = options.task or (LOSSES[options.loss].task if options.loss else _task(found))
     if options.auto:
         say(f"of files alpha is not chosen by cross-validation: it is {alpha:g} (--alpha).")
-    model, begin = options.estimator(task, alpha=alpha if options.auto else None), time.perf_counter()
+    model, begin = options.estimator(task, None, alpha=alpha if options.auto else None), time.perf_counter()
     checkpoint = large["checkpoint"]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

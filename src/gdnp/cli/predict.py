@@ -18,7 +18,7 @@ from gdnp.cli.tables import TableOptions, say, with_table_options
 from gdnp.cli.values import DataArgument, Force, JsonOption, TargetOption, check_out, number, plain, text
 from gdnp.models import Model, estimator_of, load_model, read_rows
 from gdnp.tables import column_of
-from gdnp.tables.target import GAPS, numbers_of, texts
+from gdnp.tables.target import GAPS, TRUTH, numbers_of, texts
 
 __all__ = ["predict"]
 
@@ -141,7 +141,9 @@ def _known(model: Model, y: Any) -> tuple[Any, Any]:
         numbers = numbers_of(y)
         return numbers[np.isfinite(numbers)], np.isfinite(numbers)
     known = {text(plain(label)): label for label in model.classes_}
-    found = [known.get(text(plain(value))) for value in y]
+    truth = {word.lower(): label for word, label in known.items() if word.lower() in TRUTH}
+    words = [text(plain(value)) for value in y]
+    found = [known.get(word, truth.get(word.lower())) for word in words]
     numbers = numbers_of(model.classes_)
     if None in found and np.isfinite(numbers).all() and len(np.unique(numbers)) == len(numbers):
         named = dict(zip(numbers.tolist(), model.classes_, strict=True))

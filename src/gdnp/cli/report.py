@@ -71,7 +71,8 @@ def document_of(model: Model, about: dict[str, Any]) -> dict[str, Any]:
     return about | {
         "in_words": certificate_in_words(worst),
         "classes": [plain(label) for label in estimator.classes_] if hasattr(estimator, "classes_") else None,
-        "parameters": {name: getattr(estimator, name) for name in names} | {"loss": loss},
+        "parameters": {name: getattr(estimator, name) for name in names}
+        | {"loss": loss, "delta": getattr(estimator, "delta_", None)},
         "status": worst.status.name,
         "message": worst.status.message,
         "converged": worst.status is Status.CONVERGED,
@@ -137,7 +138,9 @@ def print_report(console: Console, found: dict[str, Any]) -> None:
             f"; coefficients above 0 speak for {text(classes[1])}" if len(classes) == 2 else ""
         )
     alpha = ", chosen by cross-validation" if found.get("auto") else ""
-    lines["loss"] = f"{found['parameters']['loss']}, alpha {found['parameters']['alpha']:.4g}{alpha}"
+    delta = found["parameters"].get("delta")
+    shown = "" if delta is None else f" with delta {delta:.4g}"
+    lines["loss"] = f"{found['parameters']['loss']}{shown}, alpha {found['parameters']['alpha']:.4g}{alpha}"
     lines["optimum"] = found["in_words"] + (", of the worst class" if many > 1 else "")
     objective = "unknown" if found["objective"] is None else f"{found['objective']:.10g}"
     lines["objective"] = objective + (f", the sum over {many} classes" if many > 1 else "")

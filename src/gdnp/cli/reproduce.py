@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from gdnp import paper
-from gdnp.cli.errors import ClaimFailed, UsageError
+from gdnp.cli.errors import ClaimFailed, UsageError, one_of
 from gdnp.cli.terminal import Terminal, console_of, print_table
-from gdnp.cli.values import JsonOption, one_of
+from gdnp.cli.values import JsonOption
 from gdnp.paper import OptionError, Options, Outcome, Store, Unavailable, redraw
 
 __all__ = ["reproduce"]

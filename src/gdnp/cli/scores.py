@@ -19,7 +19,7 @@ from sklearn.metrics import (
 )
 from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold, StratifiedShuffleSplit
 
-__all__ = ["FEWEST", "NAMES", "folds_of", "held_out", "scores_of"]
+__all__ = ["FEWEST", "FOLDS", "NAMES", "folds_of", "held_out", "scores_of"]
 
 NAMES = {
     "auc": "AUC",
@@ -40,7 +40,7 @@ def scores_of(model: Any, X: Any, y: NDArray[Any]) -> dict[str, float]:
     """AUC, each class against the rest, log loss and accuracy; or R² and errors in units of the target."""
     predicted = model.predict(X)
     if not hasattr(model, "classes_"):
-        r2 = r2_score(y, predicted) if len(y) > 1 else math.nan
+        r2 = r2_score(y, predicted) if np.ptp(y) > 0.0 else math.nan
         rmse, mae = root_mean_squared_error(y, predicted), mean_absolute_error(y, predicted)
         return {"r2": float(r2), "rmse": float(rmse), "mae": float(mae)}
     found = {}
@@ -63,14 +63,14 @@ def folds_of(y: NDArray[Any], classifies: bool) -> int:
 
 
 def held_out(
-    make: Callable[[], Any], X: Any, y: NDArray[Any], test: float | None, folds: int | None
+    make: Callable[[NDArray[Any]], Any], X: Any, y: NDArray[Any], test: float | None, folds: int | None
 ) -> tuple[dict[str, Any] | None, Any]:
     """Scores on rows that were left out, beside a baseline's, and the last model that was fitted for it.
 
     Parameters
     ----------
     make : callable
-        A new estimator.
+        A new estimator for a target.
     X, y : n rows
         y holds labels of text, or numbers for a regressor.
     test : float, optional
@@ -78,7 +78,7 @@ def held_out(
     folds : int, optional
         Of a cross-validation, 0 for none. What is not said depends on n.
     """
-    classifies, n = is_classifier(make()), len(y)
+    classifies, n = is_classifier(make(y)), len(y)
     if test is None and folds is None:
         test, folds = (None, FOLDS * (n >= FEWEST)) if n < FEW else (SHARE, None)
     folds = min(folds, folds_of(y, classifies)) if folds else folds
@@ -89,7 +89,7 @@ def held_out(
     other: list[dict[str, float]] = []
     model = None
     for fitted, left in _splits(y, classifies, test, folds):
-        model = make()
+        model = make(y[fitted])
         with warnings.catch_warnings():  # the fit of all rows says what there is to say
             warnings.simplefilter("ignore")
             model.fit(_part(X, fitted), y[fitted])

@@ -15,6 +15,7 @@ from gdnp.cli.errors import UsageError
 from gdnp.datasets import DATASETS, check_there, load
 from gdnp.datasets.files import frame_of, holds_table
 from gdnp.tables import Reading, TableColumns, Target, read_table, taken
+from gdnp.tables.target import varied
 
 __all__ = ["Source", "TableOptions", "read_source", "say", "with_table_options"]
 
@@ -37,6 +38,8 @@ class Source:
     columns: TableColumns | None
     raw: int
     """Columns of the file."""
+    reading: Reading
+    """What later rows are to be read by."""
 
 
 Names = list[str] | None
@@ -116,9 +119,9 @@ def read_source(data: str, target: str | None, options: TableOptions) -> Source:
         y = found.y
         numbers = y.astype(np.float64) if y.dtype.kind in "fb" else None
         about = Target("the target", y, numbers, np.ones(len(y), dtype=np.bool_))
-        return Source(
-            frame_of(found, "Data with names of columns"), about, found.feature_names, None, found.X.shape[1]
-        )
+        varied(y, f"The target of {data}")
+        frame = frame_of(found, "Data with names of columns")
+        return Source(frame, about, found.feature_names, None, found.X.shape[1], Reading())
     table = read_table(data, options.reading)
     about = taken(table, target)
     for note in (*table.notes, *about.notes):
@@ -135,4 +138,5 @@ def read_source(data: str, target: str | None, options: TableOptions) -> Source:
         raise ValueError(f"{table.name}: {error}") from error
     if columns.date_format and not any(column["format"] for column in columns.columns_):
         say(f"--date-format {columns.date_format} changes nothing: no column is a date in that format.")
-    return Source(X, about, tuple(columns.get_feature_names_out()), columns, frame.shape[1])
+    names = tuple(columns.get_feature_names_out())
+    return Source(X, about, names, columns, frame.shape[1], table.reading)

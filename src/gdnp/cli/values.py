@@ -2,8 +2,6 @@
 
 import math
 import os
-from collections.abc import Iterable
-from difflib import get_close_matches
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Annotated, Any
@@ -19,8 +17,8 @@ __all__ = [
     "JsonOption",
     "TargetOption",
     "check_out",
+    "check_place",
     "number",
-    "one_of",
     "plain",
     "text",
 ]
@@ -46,36 +44,34 @@ def check_out(out: Path | None, force: bool = False, **inputs: str | Path) -> No
         if force:
             raise UsageError("--force overwrites the file that --out names: it needs --out.")
         return
-    if out.is_dir():
-        raise UsageError(f"--out must name a file. Got the folder {out}.")
-    if not out.parent.is_dir():
-        raise UsageError(f"--out must be in a folder that exists. Got {out}.")
-    try:
-        with TemporaryFile(dir=out.parent):
-            pass
-    except OSError as error:
-        raise UsageError(
-            f"--out must be in a folder that can be written to. Got {out}: {error.strerror}."
-        ) from error
-    if not out.exists():
-        return
-    for name, given in inputs.items():
-        path = 0 if given == "-" else given  # the standard input may come from a file
-        if os.path.exists(path) and os.path.samefile(out, path):
-            raise UsageError(f"--out must not be {name} itself. Got {out}.")
-        inside = os.path.isdir(path) and out.resolve().is_relative_to(Path(given).resolve())
-        if inside and out.suffix != ".skops":
-            raise UsageError(f"--out must not be a file of the folder {name}. Got {out}.")
-    if not force:
+    check_place("--out", out, **inputs)
+    if out.exists() and not force:
         raise FileExistsError(f"{out} is already there: choose another --out, or overwrite it with --force.")
 
 
-def one_of(what: str, given: str | None, known: Iterable[str]) -> None:
-    """Refuse a word that is not known, with the nearest that is; None is no word."""
-    if given is not None and given not in known:
-        near = get_close_matches(given, known, 1)
-        advice = f"did you mean {near[0]}?" if near else f"it must be one of {', '.join(known)}."
-        raise UsageError(f"{what} is not known: {advice} Got {given!r}.")
+def check_place(option: str, path: Path, **inputs: str | Path | None) -> None:
+    """Refuse a file that could not be written, or that is one of the inputs or in their folder."""
+    if path.is_dir():
+        raise UsageError(f"{option} must name a file. Got the folder {path}.")
+    if not path.parent.is_dir():
+        raise UsageError(f"{option} must be in a folder that exists. Got {path}.")
+    try:
+        with TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"{option} must be in a folder that can be written to. Got {path}: {error.strerror}."
+        ) from error
+    whole = path.resolve()
+    for name, given in inputs.items():
+        if given is None:
+            continue
+        there = 0 if given == "-" else given  # the standard input may come from a file
+        same = path.exists() and os.path.exists(there) and os.path.samefile(path, there)
+        if same or whole == Path(given).resolve():
+            raise UsageError(f"{option} must not be {name} itself. Got {path}.")
+        if os.path.isdir(there) and whole.is_relative_to(Path(given).resolve()) and path.suffix != ".skops":
+            raise UsageError(f"{option} must not be a file of the folder {name}. Got {path}.")
 
 
 def plain(value: Any) -> Any:

@@ -59,10 +59,10 @@ class Checkpoint:
                     self.points = {name: stored[name] for name in stored.files}
                 same = str(self.points.pop("of")) == self._of
             except (OSError, ValueError, KeyError) as error:
-                raise ValueError(f"{path} must be a checkpoint. Got another file; delete it.") from error
+                raise ValueError(f"{path} must be a checkpoint. Got another file; name a new one.") from error
             if not same:
                 raise ValueError(
-                    f"{path} must be of this fit. Got one of other data or parameters; delete it."
+                    f"{path} must be of this fit. Got one of other data or parameters; name a new one."
                 )
 
     def watched(

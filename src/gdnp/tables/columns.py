@@ -17,22 +17,20 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils.validation import check_is_fitted
 
 from gdnp._files import require
-from gdnp.tables.dates import DateParts
-from gdnp.tables.target import GAPS, as_numbers, column_of, is_text, numbers_of, texts
+from gdnp.tables.dates import LOOK, DateParts, as_dates, format_of
+from gdnp.tables.target import GAPS, as_numbers, column_of, is_text, marked, numbers_of, texts
 
 __all__ = ["Column", "TableColumns", "level"]
 
 USED = ("number", "date", "category")
 """Kinds of columns that numbers are made of."""
 GAP, RARE = "(gap)", "(rare)"
-DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d", "%d %b %Y", "%b %d %Y", "%b %d, %Y")
-FORMATS = ("ISO8601", *(f"{day}{time}" for day in DAYS for time in ("", " %H:%M", " %H:%M:%S")))
 MOST_LEVELS, RARE_ROWS, RARE_SHARE = 100, 10, 0.01
 """A level is rare in fewer rows than this, or than this share of a short table, or beyond so many levels."""
+EXACT, LONG = 2**53, 16
+"""float64 has every whole number up to this one, and those of fewer digits than that."""
 ODD_WORDS, ODD_SHARE = 3, 0.2
 """Numbers may have so many different words among them, in this share of the rows."""
-LOOK = 50
-"""Rows whose values decide whether a column is worth a closer look."""
 DISTINCT = 0.5
 """Texts of which more than this share are different are no categories."""
 IDENTIFIER = re.compile(r"(?i:(.*[^a-z])?(ids?|uuid|guid|rownames?|row ?names?|index))|.*[a-z](ID|Id)")
@@ -42,7 +40,7 @@ IDENTIFIER = re.compile(r"(?i:(.*[^a-z])?(ids?|uuid|guid|rownames?|row ?names?|i
 class Column:
     """What a column holds: a kind that is used, or the word for why it is left out.
 
-    `makes` counts the columns of numbers that it becomes, `format` is that of dates.
+    `makes` counts the columns of numbers that it becomes, `format` is that of dates, `words` stand for gaps.
     """
 
     name: str
@@ -51,6 +49,7 @@ class Column:
     gaps: int = 0
     format: str = ""
     makes: int = 0
+    words: Sequence[str] = ()
 
 
 def level(name: str, value: str) -> str:
@@ -198,10 +197,13 @@ class TableColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """By its options, its type and its values."""
         kept = name in asked["keep"] or name in asked["category"]
         if name in asked["drop"] or (name in asked["ids"] and not kept):
-            return Column(name, "dropped" if name in asked["drop"] else "id", "as asked for")
+            kind, note = ("dropped", "as asked for") if name in asked["drop"] else ("id", "names the rows")
+            return Column(name, kind, note)
         pandas = require("pandas", "Reading a table")
-        categorical = isinstance(values.dtype, pandas.CategoricalDtype) or name in asked["category"]
-        typed = not categorical and not is_text(values)
+        coded = isinstance(values.dtype, pandas.CategoricalDtype) or name in asked["category"]
+        text = texts(values) if is_text(values) else values
+        long = not coded and _too_long(text)
+        typed = not (coded or long or is_text(values))
         text = values if typed else _levels_of(values)
         gaps = values.isna() if typed else text.isin(GAPS)
         known, count = text[~gaps], int(gaps.sum())
@@ -212,36 +214,65 @@ class TableColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             return Column(name, "constant", f"always {known.iloc[0]}")
         if pandas.api.types.is_datetime64_any_dtype(values) or pandas.api.types.infer_dtype(values) == "date":
             return Column(name, "date", "", count, "ISO8601")
-        if not categorical and (found := _numeric(known, typed)):
-            whole, said, odd = found
-            if whole and len(known) == len(values) and not kept and IDENTIFIER.fullmatch(name):
-                return Column(name, "id", "another number in every row")
-            return Column(name, "number", said, count + odd)
-        form = None if categorical else _format_of(known, self.date_format)
+        numbers = known if typed else as_numbers(known) if not (coded or long) and _some(known) else None
+        if numbers is not None and (found := _numeric(name, known, numbers, count, kept or count > 0)):
+            return found
+        form = None if coded else format_of(known, self.date_format)
         if form:
             swapped = form.replace("%d/%m", "%m/%d")
-            both = form != swapped and _dates(known, swapped).notna().all()
+            both = form != swapped and as_dates(known, swapped).notna().all()
             note = "day before month; if not, --date-format" if both else ""
             return Column(name, "date", note, count, form)
         if not kept and distinct > max(MOST_LEVELS / ODD_WORDS, DISTINCT * len(known)):
             kind = "free text" if known.iloc[:1000].str.count(r"\s").mean() > 1.0 else "id"
-            return Column(name, kind, f"{distinct} different texts", count)
-        return Column(name, "category", f"{distinct} level{'s' * (distinct > 1)}", count)
+            return Column(name, kind, f"{distinct} different texts{_among(numbers)}", count)
+        spelled = text[gaps & text.ne("")]
+        level = f"{spelled.iloc[0]!r} is one (--missing makes it a gap)" if len(spelled) else ""
+        distinct, count = distinct + spelled.nunique(), count - len(spelled)
+        note = f"{distinct} level{'s' * (distinct > 1)}{_among(numbers)}"
+        note += ", of more digits than a number holds" * long
+        return Column(name, "category", ", ".join(filter(None, (note, level))), count)
 
 
-def _numeric(known: Any, typed: bool) -> tuple[bool, str, int] | None:
-    """Whether a column of numbers counts its rows, the words among them in words, and in how many rows."""
-    if not typed and as_numbers(known.iloc[:LOOK]).isna().all():
-        return None
-    numbers = known if typed else as_numbers(known)
+def _some(known: Any) -> bool:
+    """Whether text is worth reading as numbers: some of it is one, and none has zeros before it."""
+    return not (as_numbers(known.iloc[:LOOK]).isna().all() or known.str.fullmatch(r"0\d+").any())
+
+
+def _too_long(values: Any) -> bool:
+    """Whether whole numbers have more digits than float64, so that different ones would be the same."""
+    if values.dtype.kind in "iu":
+        return (
+            bool((values > EXACT).any() or (values < -EXACT).any())
+            and values.nunique() > values.astype(np.float64).nunique()
+        )
+    if not is_text(values) or values.iloc[:LOOK].str.len().max() < LONG:
+        return False
+    long = values[values.str.fullmatch(rf"[-+]?\d{{{LONG},}}").eq(True)]
+    return bool(long.nunique() > long.astype(np.float64).nunique())
+
+
+def _numeric(name: str, known: Any, numbers: Any, count: int, kept: bool) -> Column | None:
+    """A column of numbers, with the words that are gaps among them; None for one of other words."""
     odd = known[numbers.isna()]
     words = odd.unique()
     few = len(words) <= ODD_WORDS < numbers.nunique() and len(odd) < ODD_SHARE * len(known)
-    if (len(words) > 0 and not few) or (not typed and known.str.fullmatch(r"0\d+").any()):
+    if len(words) > 0 and not few:
         return None
     whole = numbers.dtype.kind in "iuf" and (numbers == numbers.round()).all()
-    counts = bool(numbers.is_unique and whole)
-    return counts, f"{' and '.join(map(repr, words))} read as gaps" if len(words) else "", len(odd)
+    if whole and numbers.is_unique and not kept and not len(words) and IDENTIFIER.fullmatch(name):
+        return Column(name, "id", "another number in every row")
+    said = [f"{' and '.join(map(repr, words))} read as gaps"] * bool(len(words))
+    said += [] if known is numbers else marked(known)
+    return Column(name, "number", "; ".join(said), count + len(odd), words=tuple(map(str, words)))
+
+
+def _among(numbers: Any) -> str:
+    """How many of other words are numbers."""
+    count = 0 if numbers is None else int(numbers.notna().sum())
+    return (
+        f", {count:,} of {len(numbers):,} rows are numbers (--missing takes words for gaps)" if count else ""
+    )
 
 
 def _levels_of(values: Any) -> Any:
@@ -252,23 +283,6 @@ def _levels_of(values: Any) -> Any:
     return texts(values)
 
 
-def _format_of(known: Any, given: str | None) -> str | None:
-    """The first format in which all of a column are dates; what has no digits has none."""
-    head = known.iloc[:LOOK]
-    if not head.str.contains(r"\d").all():
-        return None
-    for form in [given] if given else FORMATS:
-        if _dates(head, form).notna().all() and _dates(known, form).notna().all():
-            return form
-    return None
-
-
-def _dates(values: Any, form: str) -> Any:
-    """datetime64 without a time zone; NaT for what is none."""
-    found = require("pandas", "Reading a table").to_datetime(values, format=form, errors="coerce", utc=True)
-    return found.dt.tz_localize(None)
-
-
 def _converted(X: Any, used: Sequence[Column], levels: Mapping[str, Any] | None = None) -> Any:
     """The columns that are used in their types; with the levels that are known, what is new is counted."""
     made, said = {}, []
@@ -276,14 +290,14 @@ def _converted(X: Any, used: Sequence[Column], levels: Mapping[str, Any] | None 
         values, name = X[column.name], column.name
         if column.kind == "category":
             text = _levels_of(values)
-            made[name] = text.where(~text.isin(GAPS), GAP).astype(object)
+            made[name] = text.where(text.ne(""), GAP).astype(object)
             unread = int((~made[name].isin(levels[name])).sum()) if levels is not None else 0
             if unread:
-                said.append(f"{name}: {unread} rows with a level that was not seen before")
+                said.append(f"{name}: {_several(unread, 'row')} with a level that was not seen before")
             continue
         text = texts(values) if is_text(values) else None
         if column.kind == "date":
-            made[name] = _dates(values if text is None else text, column.format)
+            made[name] = as_dates(values if text is None else text, column.format)
         else:
             made[name] = numbers_of(values if text is None else text)
         if column.kind == "number" and np.isinf(made[name]).any():
@@ -291,16 +305,21 @@ def _converted(X: Any, used: Sequence[Column], levels: Mapping[str, Any] | None 
             row = 1 + (int(X.index[at]) if X.index.dtype.kind in "iu" else at)
             raise ValueError(f"{name!r} should be finite. Got infinity in row {row}: --drop leaves it out.")
         if levels is not None:
-            words = re.findall(r"'([^']*)'", column.note)  # that stood for gaps already
-            gaps = values.isna() if text is None else text.isin((*GAPS, *words))
+            gaps = values.isna() if text is None else text.isin((*GAPS, *column.words))
             unread = int(np.isnan(made[name]).sum() if column.kind == "number" else made[name].isna().sum())
             if unread > gaps.sum():
-                said.append(f"{name}: {unread - gaps.sum()} values are no {column.kind} and taken as gaps")
+                count = _several(unread - int(gaps.sum()), "value")
+                said.append(f"{name}: {count} taken for a gap, being no {column.kind}")
             if gaps.any() and not column.gaps:
-                said.append(f"{name}: {gaps.sum()} gaps, where the model has seen none, are the median")
+                count = _several(int(gaps.sum()), "gap")
+                said.append(f"{name}: {count}, where the model has seen none, made the median")
     if said:
         warnings.warn(f"{'; '.join(said)}.", UserWarning, stacklevel=3)
     return require("pandas", "Reading a table").DataFrame(made, index=X.index)
+
+
+def _several(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _without_copies(found: Sequence[Column], frame: Any, keep: set[str]) -> list[Column]:

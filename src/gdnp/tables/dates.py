@@ -7,9 +7,15 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from gdnp._files import require
 from gdnp._typing import FloatArray
 
-__all__ = ["DateParts"]
+__all__ = ["DateParts", "as_dates", "format_of"]
+
+DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d", "%d %b %Y", "%b %d %Y", "%b %d, %Y")
+FORMATS = ("ISO8601", *(f"{day}{time}" for day in DAYS for time in ("", " %H:%M", " %H:%M:%S")))
+LOOK = 50
+"""Texts that decide whether a column is worth a closer look."""
 
 PARTS = {
     "month": ("month", ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")),
@@ -70,6 +76,23 @@ class DateParts(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def get_feature_names_out(self, input_features: Any = None) -> Any:
         """As "signup: month = Mar"."""
         return np.array([f"{name}: {part}" for name, parts in self.parts_ for part in parts], dtype=object)
+
+
+def format_of(text: Any, given: str | None = None) -> str | None:
+    """The first format, or `given`, in which all of a column are dates; what has no digits has none."""
+    head = text.iloc[:LOOK]
+    if not head.str.contains(r"\d").all():
+        return None
+    for form in [given] if given else FORMATS:
+        if as_dates(head, form).notna().all() and as_dates(text, form).notna().all():
+            return form
+    return None
+
+
+def as_dates(values: Any, form: str) -> Any:
+    """datetime64 without a time zone; NaT for what is none."""
+    found = require("pandas", "Reading a table").to_datetime(values, format=form, errors="coerce", utc=True)
+    return found.dt.tz_localize(None)
 
 
 def _days(dates: Any) -> FloatArray:

@@ -50,7 +50,11 @@ LIBSVM = re.compile(r"[^\s,;]+(\s+(qid:)?\d+:\S+)*\s*(#.*)?")
 THOUSANDS = r"[-+]?\d{1,3}(\.\d{3})+"
 COMMA = rf"([-+]?\d*|{THOUSANDS}),\d+([eE][-+]?\d+)?"
 """A number with a decimal comma, and perhaps points between thousands."""
-
+MARK = r"\s?[%€$£]?\s?"
+"""What may stand beside a number."""
+EXCEL = re.compile(r"sep=(.)\s*")
+"""A first line that names the separator."""
+MARKUP = re.compile(rb'\s*(?:(?P<JSON>\{\s*"|\[\s*[\[{])|(?P<HTML><(?:!DOCTYPE|html))|(?P<XML><\?xml))', re.I)
 
 QUOTED = "put fields that hold a separator in double quotes, or say with --sep what keeps fields apart"
 UNQUOTED = 'close it, or write "" for a quote within quotes'
@@ -70,6 +74,8 @@ class Reading:
         Whether the first line names the columns.
     missing : tuple of str
         What stands for a gap beside nothing, NA, NaN, null and the like.
+    mark : {".", ","}, optional
+        The decimal mark where the text does not tell: is 1,234 more than a thousand?
     """
 
     separator: str | None = None
@@ -77,6 +83,7 @@ class Reading:
     decimal: str | None = None
     header: bool | None = None
     missing: tuple[str, ...] = ()
+    mark: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,12 +100,15 @@ class Table:
         What had to be found out.
     row_names : tuple of str
         Columns that only name or number the rows.
+    reading : Reading
+        How later rows are written, where they do not tell: `missing` and `mark`.
     """
 
     name: str
     frame: Any
     notes: tuple[str, ...] = ()
     row_names: tuple[str, ...] = ()
+    reading: Reading = Reading()
 
 
 def read_table(source: str | os.PathLike[str], reading: Reading | None = None) -> Table:
@@ -126,11 +136,14 @@ def read_table(source: str | os.PathLike[str], reading: Reading | None = None) -
     contents = sys.stdin.buffer.read() if name == "-" else existing_file(source).read_bytes()
     name = "standard input" if name == "-" else name
     contents = _unpacked(name, contents)
+    reading = reading or Reading()
     if contents.startswith(ARROW):
-        return _with_rows(_from_arrow(name, contents))
+        return _with_rows(_from_arrow(name, contents, reading))
     if Path(name).suffix.lower() in (".parquet", ".pq", ".arrow", ".feather"):
         raise ValueError(f"{name} should be a Parquet or Arrow file. Got other bytes: is its name right?")
-    return _with_rows(_from_text(name, contents, reading or Reading()))
+    if found := MARKUP.match(contents):
+        raise ValueError(f"{name} should be a table. Got {found.lastgroup}: save it as CSV.")
+    return _with_rows(_from_text(name, contents, reading))
 
 
 def _with_rows(table: Table) -> Table:
@@ -204,7 +217,7 @@ def _only_member(name: str, contents: bytes) -> bytes:
 # --- Parquet and Arrow
 
 
-def _from_arrow(name: str, contents: bytes) -> Table:
+def _from_arrow(name: str, contents: bytes, reading: Reading) -> Table:
     require("pandas", "Reading a table")
     arrow = require("pyarrow", "Reading a Parquet or Arrow file")
     buffer = arrow.BufferReader(contents)
@@ -214,14 +227,27 @@ def _from_arrow(name: str, contents: bytes) -> Table:
         else:
             open_ = arrow.ipc.open_file if contents.startswith(ARROW[1]) else arrow.ipc.open_stream
             found = open_(buffer).read_all()
-        described = (found.schema.pandas_metadata or {}).get("index_columns", [])
+        described = found.schema.pandas_metadata or {}
+        coded = [c["field_name"] for c in described.get("columns", ()) if c["pandas_type"] == "categorical"]
+        at = [k for k, column in enumerate(found.column_names) if column in coded]
         names, notes = _distinct([str(column) for column in found.column_names])
         frame = found.replace_schema_metadata().rename_columns(names).to_pandas()
+        frame = frame.astype({names[k]: "category" for k in at})  # Parquet keeps text alone as categories
     except UNREADABLE as error:
         kind = "Parquet" if contents.startswith(ARROW[0]) else "Arrow"
         raise ValueError(f"{name} should be a readable {kind} file. Got: {first_line(error)}.") from error
-    index = tuple(column for column in described if isinstance(column, str) and column in names)
-    return Table(name, frame, (*notes, *_left(index)), index)
+    for column in frame.columns if reading.missing else ():
+        text = frame[column].astype(str)
+        gaps = text.isin(reading.missing) | text.str.removesuffix(".0").isin(reading.missing)
+        frame[column] = frame[column].mask(gaps) if gaps.any() else frame[column]
+    for option in ("separator", "encoding", "decimal", "header"):
+        if getattr(reading, option) is not None:
+            notes += (
+                f"--{'sep' if option == 'separator' else option} is for text, and changes nothing here",
+            )
+    index = [name for name in described.get("index_columns", ()) if isinstance(name, str) and name in names]
+    known = Reading(missing=reading.missing)
+    return Table(name, frame, (*notes, *_left(index)), tuple(index), known)
 
 
 # --- text
@@ -230,12 +256,15 @@ def _from_arrow(name: str, contents: bytes) -> Table:
 def _from_text(name: str, contents: bytes, reading: Reading) -> Table:
     pandas = require("pandas", "Reading a table")
     encoding, notes = _encoding(name, contents, reading.encoding)
-    lines = _lines(contents[:SAMPLE].decode(encoding, "replace"))
-    separator, said = _separator(name, lines, reading.separator)
+    head = contents[:SAMPLE].decode(encoding, "replace").splitlines(keepends=True)
+    before, named, said = _before(head)
+    lines = _lines("".join(head[before:]))
     notes += said
+    separator, said = _separator(name, lines, reading.separator or named)
     rows = _rows(name, lines, separator)
-    decimal = reading.decimal or _decimal(rows[1:], separator)
+    decimal = reading.decimal or _decimal(rows[1:]) or reading.mark or "."
     header = _has_names(rows) if reading.header is None else reading.header
+    notes += said
     if decimal == "," and reading.decimal is None:
         notes += ("numbers have a decimal comma (--decimal says another mark)",)
     if not header and reading.header is None:
@@ -251,6 +280,7 @@ def _from_text(name: str, contents: bytes, reading: Reading) -> Table:
                 io.BytesIO(contents),
                 sep=separator,
                 encoding=encoding,
+                skiprows=before,
                 header=0 if header else None,
                 names=names,
                 index_col=False,
@@ -263,27 +293,57 @@ def _from_text(name: str, contents: bytes, reading: Reading) -> Table:
     except pandas.errors.ParserWarning as error:
         raise ValueError(f"{name} needs one name a column. Got rows of more fields: {QUOTED}.") from error
     except UNREADABLE as error:
-        words = first_line(error)
-        if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", words):
-            words = f"{found[3]} fields on line {found[2]}, where {found[1]} are expected: {QUOTED}"
-        elif found := re.search(r"inside string starting at row (\d+)", words):
-            row = int(found[1]) + 1
-            words = f"a quote that opens in row {row}, the header counted, and is never closed: {UNQUOTED}"
-        raise ValueError(f"{name} should be a table of text. Got: {words}.") from error
-    short = [k + 1 for k, row in enumerate(rows) if len(row) < len(names)]
-    if short:
-        notes += (f"some lines end early, the first being line {short[0]}: what they lack is a gap",)
+        raise ValueError(f"{name} should be a table of text. Got: {_misread(error, before)}.") from error
+    if contents.count(separator.encode()) != (len(frame) + header) * (len(names) - 1):
+        every = contents.decode(encoding).splitlines(keepends=True)[before:]
+        short = [k for k, row in enumerate(_rows(name, every, separator)) if len(row) < len(names)]
+        first = f"{short[0] + (not header)}; what they lack is a gap" if short else ""
+        notes += (f"{len(short):,} rows end early, the first is row {first}",) * bool(short)
     if reading.missing:
         frame = frame.mask(frame.isin(reading.missing), "")
     if decimal == ",":
         for column in frame.columns:
-            texts = frame[column].str.strip()
-            written = texts.str.fullmatch(f"{COMMA}|{THOUSANDS}")
+            text = frame[column].str.strip()
+            written = text.str.fullmatch(f"{MARK}(?:{COMMA}|{THOUSANDS}){MARK}").eq(True)
             if written.any():
-                points = texts.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
-                frame[column] = texts.where(~written, points)
-    unnamed = tuple(new for new, old in zip(names, rows[0], strict=False) if header and not _named(old))
-    return Table(name, frame, (*notes, *_left(unnamed)), unnamed)
+                points = text.str.replace(".", "", regex=False).str.replace(",", ".", regex=False)
+                frame[column] = text.where(~written, points)
+    unnamed = [new for new, old in zip(names, rows[0], strict=False) if header and not _named(old)]
+    index = [new for new in unnamed if frame[new].is_unique]
+    notes += tuple(
+        f"a column without a name is called {new!r}"
+        for new in unnamed
+        if new not in index and new not in rows[0]
+    )
+    return Table(
+        name, frame, (*notes, *_left(index)), tuple(index), Reading(missing=reading.missing, mark=decimal)
+    )
+
+
+def _misread(error: BaseException, before: int) -> str:
+    """What is wrong, and where, in the words of someone who has the file open."""
+    words = first_line(error)
+    if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", words):
+        return f"{found[3]} fields on line {found[2]}, where {found[1]} are expected: {QUOTED}"
+    if found := re.search(r"inside string starting at row (\d+)", words):
+        row = int(found[1]) + 1 + before
+        return f"a quote that opens in row {row}, the header counted, and is never closed: {UNQUOTED}"
+    return words
+
+
+def _before(lines: list[str]) -> tuple[int, str | None, tuple[str, ...]]:
+    """Lines before the table, which are comments or name the separator as Excel has it; and that."""
+    kept, named, comments = 0, None, 0
+    marks = [[line.count(mark) for mark in SEPARATORS] for line in lines if line.strip() and line[0] != "#"]
+    for line in lines:
+        if found := EXCEL.fullmatch(line):
+            named = found[1]
+        elif line.startswith("#") and [line.count(mark) for mark in SEPARATORS] not in marks[:1]:
+            comments += 1
+        elif line.strip():
+            break
+        kept += 1
+    return kept, named, ("lines that begin with # stand before the table and are left out",) * bool(comments)
 
 
 def _encoding(name: str, contents: bytes, given: str | None) -> tuple[str, tuple[str, ...]]:
@@ -317,7 +377,7 @@ def _rows(name: str, lines: list[str], separator: str) -> list[list[str]]:
                 f"{name} should be a table of text. Got: {first_line(error)}, as of a quote that is never "
                 f"closed: {UNQUOTED}."
             ) from error
-    return [re.split(separator, line.strip()) for line in lines]
+    return [re.split(separator, line.strip()) for line in lines if line.strip()]
 
 
 def _separator(name: str, lines: list[str], given: str | None) -> tuple[str, tuple[str, ...]]:
@@ -337,14 +397,16 @@ def _separator(name: str, lines: list[str], given: str | None) -> tuple[str, tup
     return best, () if best == expected else (said,)
 
 
-def _decimal(rows: list[list[str]], separator: str) -> str:
-    """A comma where more numbers have one than have a point, and it is not between thousands alone."""
+def _decimal(rows: list[list[str]]) -> str | None:
+    """A comma where more numbers have one than a point; None where all may stand between thousands."""
     fields = [field for row in rows for field in row]
     commas = [field for field in fields if re.fullmatch(COMMA, field)]
     points = [field for field in fields if re.fullmatch(r"[-+]?\d*\.\d+([eE][-+]?\d+)?", field)]
     points = [field for field in points if not re.fullmatch(THOUSANDS, field)]
     thousands = all(re.fullmatch(r"[-+]?\d{1,3},\d{3}", field) for field in commas)
-    return "," if separator != "," and len(commas) > len(points) and not thousands else "."
+    if len(commas) > len(points):
+        return None if thousands else ","
+    return "." if points else None
 
 
 def _has_names(rows: list[list[str]]) -> bool:
@@ -365,7 +427,7 @@ def _number(text: str) -> bool:
     return text.strip().lower() not in ("nan", "inf", "infinity")
 
 
-def _left(names: tuple[str, ...]) -> list[str]:
+def _left(names: list[str]) -> list[str]:
     return [f"{name!r} only names the rows and is left out (--keep takes it in)" for name in names]
 
 
@@ -378,7 +440,7 @@ def _distinct(names: list[str]) -> tuple[list[str], tuple[str, ...]]:
     found: list[str] = []
     notes = []
     for k, name in enumerate(names):
-        new = name if _named(name) else f"column {k + 1}"
+        new = name if name.strip() else f"column {k + 1}"
         copies = 1
         while new in found:
             copies += 1

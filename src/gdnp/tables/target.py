@@ -14,13 +14,29 @@ from numpy.typing import NDArray
 
 from gdnp._files import require
 from gdnp._typing import FloatArray
+from gdnp.tables.dates import format_of
 from gdnp.tables.reading import Table
 
-__all__ = ["GAPS", "Target", "as_numbers", "column_of", "is_text", "numbers_of", "taken", "task_of", "texts"]
+__all__ = [
+    "GAPS",
+    "Target",
+    "as_numbers",
+    "column_of",
+    "is_text",
+    "marked",
+    "numbers_of",
+    "taken",
+    "task_of",
+    "texts",
+    "varied",
+]
 
 GAPS = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None", "none", "NaT")
-MARKED = r"[$€£]?\s?[-+]?\d{1,3}(?:,?\d{3})*(?:\.\d+)?\s?[%€$£]?"
+MARKED = r"[$€£]?\s?[-+]?\d{1,3}(?:[, \u00a0\u202f'’]?\d{3})*(?:\.\d+)?\s?[%€$£]?"
 """A number with marks of money, per cent or thousands."""
+TRUTH = {"true": 1.0, "false": 0.0}
+MANY, SHARE = 20, 0.5
+"""Among at least so many rows, labels of which more than this share differ are no classes."""
 MOST_CLASSES = 20
 """Whole numbers are labels where at most this many differ, and each stands in two rows on average."""
 
@@ -62,8 +78,8 @@ def column_of(columns: Sequence[str], given: str, option: str = "--target") -> s
     lower = {name.lower(): name for name in names}
     near = get_close_matches(given.lower(), lower, 1, 0.5)
     listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-    advice = f"did you mean {lower[near[0]]!r}? " if near else ""
-    raise ValueError(f"{option} must name a column, or count it: {advice}There are {listed}. Got {given!r}.")
+    advice = f" Did you mean {lower[near[0]]!r}?" if near else ""
+    raise ValueError(f"{option} must name a column of {listed}, or count it. Got {given!r}.{advice}")
 
 
 def taken(table: Table, given: str | None = None) -> Target:
@@ -80,19 +96,19 @@ def taken(table: Table, given: str | None = None) -> Target:
             f"{table.name} should have a target and at least one feature. Got {frame.shape[1]} column: "
             "--sep says what keeps columns apart."
         )
-    name = frame.columns[-1] if given is None else column_of(frame.columns, given)
+    rest = [name for name in frame.columns if name not in table.row_names] or frame.columns
+    name = rest[-1] if given is None else column_of(frame.columns, given)
     values, notes = frame[name], []
     if given is None:
         notes.append(f"the target is the last column, {name!r} (--target names another)")
     types = require("pandas", "Reading a table").api.types
     if isinstance(values.dtype, require("pandas", "").CategoricalDtype):
         values = values.astype(values.cat.categories.dtype)
+    dates = types.is_datetime64_any_dtype(values)
     if types.is_bool_dtype(values) or types.is_numeric_dtype(values):
         rows = values.notna().to_numpy()
         labels = np.array(values[rows].tolist())  # without pandas' own types
         numbers: FloatArray | None = labels.astype(np.float64)
-    elif types.is_datetime64_any_dtype(values):
-        raise ValueError(f"The target of {table.name} must be numbers or labels. Got dates in {name!r}.")
     else:
         text = texts(values)
         found = as_numbers(text)
@@ -107,10 +123,19 @@ def taken(table: Table, given: str | None = None) -> Target:
         labels = text[rows].to_numpy(dtype=object).astype(np.str_)
         numbers = found[rows].to_numpy(dtype=np.float64) if found[rows].notna().all() else None
         if numbers is None:
+            dates = dates or bool(format_of(text[rows]))
             notes += _cases(labels)
+            truth = text[rows].str.lower().map(TRUTH)
+            numbers = truth.to_numpy(dtype=np.float64) if truth.notna().all() else None
         elif (numbers == np.floor(numbers)).all() and text[rows].nunique() > found[rows].nunique():
             labels, said = _merged(text[rows])
             notes += said
+        notes += [] if numbers is None else marked(text)
+    if dates:
+        raise ValueError(
+            f"The target of {table.name} must be numbers or labels. Got dates in {name!r}: --target names "
+            "another column."
+        )
     left = int((~rows).sum())
     if left:
         notes.append(f"{left:,} of {len(rows):,} rows have no {name!r} and are left out")
@@ -119,11 +144,31 @@ def taken(table: Table, given: str | None = None) -> Target:
     if numbers is not None and not np.isfinite(numbers).all():
         row = int(np.flatnonzero(rows)[np.flatnonzero(~np.isfinite(numbers))[0]]) + 1
         raise ValueError(f"The target {name!r} of {table.name} should be finite. Got infinity in row {row}.")
-    if len(table.frame) > 1 and (labels == labels[0]).all():
-        raise ValueError(
-            f"The target {name!r} of {table.name} should have two values. Got {str(labels[0])!r} alone."
-        )
+    if len(table.frame) > 1:
+        varied(labels, f"The target {name!r} of {table.name}", numbers is None)
     return Target(name, labels, numbers, rows, tuple(notes))
+
+
+def varied(labels: NDArray[Any], what: str, words: bool = False) -> None:
+    """Refuse a target that is the same in every row, or `words` that differ in most."""
+    if (labels == labels[0]).all():
+        raise ValueError(
+            f"{what} should have two values. Got {str(labels[0])!r} in every row: --target names another "
+            "column."
+        )
+    count = len(np.unique(labels)) if words else 0
+    if len(labels) >= MANY and count > SHARE * len(labels):
+        raise ValueError(
+            f"{what} should have labels that come again. Got {count:,} different ones in {len(labels):,} "
+            f"rows, as {str(labels[0])!r}: --target names another column."
+        )
+
+
+def marked(text: Any) -> list[str]:
+    """A note on numbers whose marks of money, per cent or thousands are taken off."""
+    other = text[require("pandas", "Reading a table").to_numeric(text, errors="coerce").isna()]
+    with_marks = other[other.str.fullmatch(MARKED)]
+    return [] if with_marks.empty else [f"numbers are read without their marks, as {with_marks.iloc[0]!r}"]
 
 
 def _merged(text: Any) -> tuple[NDArray[Any], list[str]]:
@@ -160,12 +205,13 @@ def _cases(labels: NDArray[Any]) -> list[str]:
 
 def task_of(target: Target) -> tuple[str, str]:
     """What a target looks like, and why."""
+    different = np.unique(target.labels)
     if target.numbers is None:
         return "classification", "the target holds words"
-    if target.labels.dtype.kind == "b":
+    if str(different[0]).lower() in TRUTH:
         return "classification", "the target is true or false"
     whole = bool((target.numbers == np.floor(target.numbers)).all())
-    count = len(np.unique(target.labels))
+    count = len(different)
     if not whole:
         return "regression", "the target holds numbers with fractions"
     if count <= min(MOST_CLASSES, len(target.numbers) / 2):
@@ -198,7 +244,8 @@ def numbers_of(values: Any) -> FloatArray:
     if values.dtype.kind == "m":
         return np.asarray(values.dt.total_seconds() / 86_400.0)
     if is_text(values):
-        return np.asarray(as_numbers(texts(values).replace({"True": "1", "False": "0"})))
+        text = texts(values)
+        return np.asarray(as_numbers(text).fillna(text.str.lower().map(TRUTH)))
     return np.asarray(values.to_numpy(dtype=np.float64, na_value=np.nan))
 
 
