@@ -4,11 +4,15 @@
 
 A tanh network of 6 x 50 units, plain, with BatchNorm or with LayerNorm, by SGD with momentum, AdamW, Muon and
 SOAP (of ``pytorch-optimizer``, left out where it is missing). Rivals of the metric at the input are data
-standardised or whitened (ZCA) once; rivals at the hidden layers are BatchNorm and LayerNorm.
+standardised or whitened (ZCA) once; rivals at the hidden layers are BatchNorm and LayerNorm. Also steps of
+their own for length and direction (`network_decoupled`).
 
-Each run has the same seconds, of steps and of setting up; evaluations do not count. Each method gets the best
-of four rates, by accuracy on rows held out from training, on a seed of its own; the budget was fixed before.
-Every run is a file that is found again. With ``--device cuda`` seconds are of the wall.
+Each run has the same seconds, of steps and of setting up the metric; evaluations do not count, nor does what
+is done to the data once. With ``--device cuda``
+seconds are of the wall. After each sixth of them the accuracy is taken on rows held out from training, and
+on test rows. Reported is the test accuracy where the held-out one was best, and the mean over the seconds of
+what one would have had by stopping there. Each method gets the best of four rates, by held-out accuracy on a
+seed of its own; the budget was fixed before. Every run is a file that is found again.
 """
 
 from __future__ import annotations
@@ -18,14 +22,16 @@ import contextlib
 import copy
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import torch
+from network_decoupled import DecoupledOptimizer, length_and_direction
 from network_tasks import images
 from sklearn.datasets import load_breast_cancer
 from torch import Tensor, nn
@@ -43,6 +49,11 @@ INPUT_DAMPING = {"cifar10": 10.0, "mnist": 10.0, "table": 1e-6}
 """At the input layer; of ZCA too, which is the same matrix."""
 AXES = {"cifar10": (3, 32, 32), "mnist": (28, 28)}
 DEPTH, WIDTH = 6, 50
+STEPS = {"decoupled": True, "length x 10": False}
+"""Whether the direction has a step of its own; the length has in both."""
+EVALUATIONS = 6
+LARGEST = 512
+"""Axis of a weight that SOAP takes a basis for: one of 3072 inputs would cost the budget."""
 FITS = (0, 16, 64, 160)
 FIT_ROWS = 500
 
@@ -55,29 +66,38 @@ class Method:
     data: str
     metric: str
     optimizer: str
+    step: str = "plain"
 
     @property
     def name(self) -> str:
         """As in the table."""
-        parts = (self.norm, self.data, self.metric)
+        parts = (self.norm, self.data, self.metric, self.step)
         return ", ".join(part for part in parts if part not in ("none", "raw", "plain")) or "plain"
 
 
-def methods() -> list[Method]:
+def methods(task: str) -> list[Method]:
     """Rivals first; each optimizer on a plain network and with what is known to help it."""
     found = []
     for optimizer in RATES:
-        found += [Method("none", data, "plain", optimizer) for data in ("raw", "standardised", "ZCA")]
-        found += [Method(norm, "raw", "plain", optimizer) for norm in ("BatchNorm", "LayerNorm")]
-        found += [Method("BatchNorm", "ZCA", "plain", optimizer)]
-        found += [Method(norm, "raw", "S at hidden layers", optimizer) for norm in ("none", "BatchNorm")]
-        found += [Method("BatchNorm", "raw", "S at the input", optimizer)]
+        found += [Method(norm, "raw", "plain", optimizer) for norm in ("none", "BatchNorm", "LayerNorm")]
+        found += [Method("BatchNorm", "raw", "S at hidden layers", optimizer)]
+        found += [Method("BatchNorm", "raw", "plain", optimizer, "decoupled")]
+        if optimizer in ("sgd", "adamw"):
+            found += [Method("none", "ZCA", "plain", optimizer)]
+            found += [
+                Method("none", "raw", f"S at {where}", optimizer) for where in ("hidden layers", "the input")
+            ]
+            found += [Method("BatchNorm", "raw", "plain", optimizer, "length x 10")]
+            if task == "table":  # benchmarks/networks.py has more of them
+                found += [Method("none", "standardised", "plain", optimizer)]
+                found += [Method("BatchNorm", "raw", "S at the input", optimizer)]
     return found
 
 
 # One run
 
 
+@cache
 def load(task: str) -> list[tuple[Tensor, Tensor]]:
     """Rows to train, to choose the rate by, and to test; in float32."""
     if task == "table":
@@ -107,21 +127,33 @@ def network(norm: str, inputs: int, outputs: int, seed: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Linear(WIDTH, outputs))
 
 
-def prepared(data: str, sets: list[tuple[Tensor, Tensor]], damping: float) -> list[tuple[Tensor, Tensor]]:
+@cache
+def prepared(task: str, data: str) -> list[tuple[Tensor, Tensor]]:
     """The rows as they are, each column standardised, or whitened by (S + λ (tr S/d) I)^(-½)."""
+    sets = load(task)
+    if data == "raw":
+        return sets
     x = sets[0][0].double()
     centred, sd = x - x.mean(0), x.std(0, correction=0)
     matrix = torch.diag(torch.where(sd > 0.0, sd, 1.0).reciprocal())
     if data == "ZCA":
         covariance = centred.mT @ centred / len(x)
-        ridge = damping * covariance.diagonal().mean() * torch.eye(len(sd))
+        ridge = INPUT_DAMPING[task] * covariance.diagonal().mean() * torch.eye(len(sd))
         values, basis = torch.linalg.eigh(covariance + ridge)
         matrix = (basis * values.rsqrt()) @ basis.mT
     return [(((rows.double() - x.mean(0)) @ matrix).float(), y) for rows, y in sets]
 
 
-def optimizers_of(kind: str, model: nn.Module, rate: float) -> list[Any]:
+def optimizers_of(method: Method, model: nn.Module, rate: float) -> list[Any]:
     """Muon takes the matrices and AdamW, at a tenth of its rate, the rest."""
+    found = _plain_optimizers(method.optimizer, model, rate)
+    if method.step == "plain":
+        return found
+    pairs = length_and_direction(model)
+    return [DecoupledOptimizer(found, pairs, direction=STEPS[method.step])]
+
+
+def _plain_optimizers(kind: str, model: nn.Module, rate: float) -> list[Any]:
     if kind == "sgd":
         return [torch.optim.SGD(model.parameters(), lr=rate, momentum=0.9)]
     if kind == "adamw":
@@ -129,7 +161,7 @@ def optimizers_of(kind: str, model: nn.Module, rate: float) -> list[Any]:
     if kind == "soap":
         from pytorch_optimizer import SOAP
 
-        return [SOAP(model.parameters(), lr=rate, weight_decay=0.01)]
+        return [SOAP(model.parameters(), lr=rate, weight_decay=0.01, max_precondition_dim=LARGEST)]
     direction, length, other = (group["params"] for group in param_groups(model))
     matrices = [p for p in direction + other if p.ndim == 2]
     vectors = length + [p for p in other if p.ndim != 2]
@@ -142,13 +174,10 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     warnings.simplefilter("ignore")  # SOAP begins anew after a fit
     method, device = Method(**config["method"]), torch.device(config["device"])
     clock = time.process_time if device.type == "cpu" else time.perf_counter
-    sets = load(config["task"])
-    begin = clock()
     damping = INPUT_DAMPING[config["task"]]
-    if method.data != "raw":
-        sets = prepared(method.data, sets, damping)
-    sets = [(x.to(device), y.to(device)) for x, y in sets]
+    sets = [(x.to(device), y.to(device)) for x, y in prepared(config["task"], method.data)]
     x, y = sets[0]
+    begin = clock()
     model = network(method.norm, x.shape[1], int(y.max()) + 1, config["seed"]).to(device)
     if method.metric == "S at the input":
         axes = AXES.get(config["task"])
@@ -159,37 +188,55 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
         sets = [(whitener(rows), labels) for rows, labels in sets]
         x = sets[0][0]
     hidden = list(s_norm_model(model)) if method.metric == "S at hidden layers" else []
-    optimizers = optimizers_of(method.optimizer, model, config["rate"])
-    generator, step = torch.Generator().manual_seed(config["seed"]), 0
-    while step == 0 or clock() - begin < config["seconds"]:
-        for rows in torch.randperm(len(x), generator=generator).split(min(config["batch"], len(x))):
-            if hidden and step in FITS:
-                # Constant outputs have no metric: tanh has saturated, on raw columns.
-                with contextlib.suppress(ValueError):
-                    fit_metric(model, [x[:FIT_ROWS]], layers=hidden, optimizer=optimizers)
-            for optimizer in optimizers:
-                optimizer.zero_grad()
-            nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
-            for optimizer in optimizers:
-                optimizer.step()
-            step += 1
-            if clock() - begin >= config["seconds"]:
-                break
-    seconds = clock() - begin
-    with torch.no_grad():
-        still = copy.deepcopy(model).eval()
-        outputs = [still(rows) for rows, _ in sets]
-        accuracies = [
-            float((out.argmax(1) == labels).float().mean())
-            for out, (_, labels) in zip(outputs, sets, strict=True)
-        ]
-        loss = float(nn.functional.cross_entropy(outputs[0], y))
+    optimizers = optimizers_of(method, model, config["rate"])
+    curve, spent, step = [], clock() - begin, 0
+    for rows in _batches(len(x), config["batch"], config["seed"]):
+        begin = clock()
+        if hidden and step in FITS:
+            # Constant outputs have no metric: tanh has saturated, on raw columns.
+            with contextlib.suppress(ValueError):
+                fit_metric(model, [x[:FIT_ROWS]], layers=hidden, optimizer=optimizers)
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
+        for optimizer in optimizers:
+            optimizer.step()
+        step, spent = step + 1, spent + clock() - begin
+        if spent >= config["seconds"] * (len(curve) + 1) / EVALUATIONS:
+            curve.append({"step": step, "seconds": spent, **_evaluated(model, sets)})
+            if spent >= config["seconds"]:
+                return {"curve": curve}
+    raise AssertionError("batches have no end")
+
+
+def _batches(n: int, size: int, seed: int) -> Iterator[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    while True:
+        yield from torch.randperm(n, generator=generator).split(min(size, n))
+
+
+@torch.no_grad()
+def _evaluated(model: nn.Module, sets: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
+    still = copy.deepcopy(model).eval()
+    outputs = [still(rows) for rows, _ in sets]
+    hits = [(out.argmax(1) == y).float().mean() for out, (_, y) in zip(outputs, sets, strict=True)]
+    loss = nn.functional.cross_entropy(outputs[0], sets[0][1])
+    return {"loss": float(loss), "held out": float(hits[1]), "accuracy": float(hits[2])}
+
+
+def reading(found: dict[str, Any]) -> dict[str, float]:
+    """Of a run: where the held-out accuracy was best, its end, and the mean over the seconds."""
+    best, stopped = found["curve"][0], []
+    for point in found["curve"]:
+        best = max(best, point, key=lambda one: one["held out"])
+        stopped.append(best["accuracy"])
+    end = found["curve"][-1]
     return {
-        "loss": loss,
-        "held out": accuracies[1],
-        "accuracy": accuracies[2],
-        "steps": step,
-        "seconds": seconds,
+        "held out": best["held out"],
+        "accuracy": best["accuracy"],
+        "at": best["seconds"],
+        "mean": mean(stopped),
+        **{name: end[name] for name in ("loss", "step", "seconds")},
     }
 
 
@@ -197,54 +244,69 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def study(tasks: Sequence[str], options: argparse.Namespace, store: Store) -> list[dict[str, Any]]:
-    """Tune, run, and say what each method came to."""
+    """Tune, run, and say what each method came to; the methods take turns, so that noise is shared."""
+    chosen = [(task, m) for task in tasks for m in methods(task) if m.optimizer in options.optimizers]
+    for _, method in chosen:  # what is imported or compiled at first use is nobody's cost
+        run({**_config("table", method, 0.01, 0, options), "seconds": 0.0})
+    tuned: dict[tuple[str, Method], dict[float, float]] = {key: {} for key in chosen}
+    for k in range(len(RATES["sgd"])):
+        for task, method in chosen:
+            rate = RATES[method.optimizer][k]
+            tuned[task, method][rate] = _computed(task, method, rate, 100, options, store)["held out"]
+    best = {key: max(found, key=found.__getitem__) for key, found in tuned.items()}
+    runs: dict[tuple[str, Method], list[dict[str, float]]] = {key: [] for key in chosen}
+    for seed in range(options.seeds):
+        for task, method in chosen:
+            runs[task, method].append(_computed(task, method, best[task, method], seed, options, store))
     results = []
-    chosen = [m for m in methods() if m.optimizer in options.optimizers]
-    for task in tasks:
-        for method in chosen:
-
-            def part(rate: float, seed: int, task: str = task, method: Method = method) -> dict[str, Any]:
-                shared = {"seconds": options.seconds, "batch": options.batch, "device": options.device}
-                config = {"task": task, "method": asdict(method), "rate": rate, "seed": seed, **shared}
-                own = f"{method.norm}-{method.data}-{method.metric}-{method.optimizer}".replace(" ", "_")
-                piece = Part(f"{task}/{own}/{rate:g}/{seed}", run, config)
-                found = store.load(piece)
-                if found is None:
-                    found = run(config)
-                    store.save(piece, found)
-                return found
-
-            rates = RATES[method.optimizer]
-            tuned = {rate: part(rate, 100)["held out"] for rate in rates}
-            best = max(tuned, key=tuned.__getitem__)
-            edge = best in (rates[0], rates[-1])
-            runs = [part(best, seed) for seed in range(options.seeds)]
-            results.append({"task": task, **asdict(method), "rate": best, "edge": edge, "runs": runs})
-            print(row(results[-1]), flush=True)
+    for task, method in chosen:
+        rate, rates = best[task, method], RATES[method.optimizer]
+        edge = rate in (rates[0], rates[-1])
+        own = {"task": task, "method": method, "rate": rate, "edge": edge, "runs": runs[task, method]}
+        results.append(own)
     return results
+
+
+def _config(task: str, method: Method, rate: float, seed: int, options: argparse.Namespace) -> dict[str, Any]:
+    shared = {"seconds": options.seconds, "batch": options.batch, "device": options.device}
+    return {"task": task, "method": asdict(method), "rate": rate, "seed": seed, **shared}
+
+
+def _computed(
+    task: str, method: Method, rate: float, seed: int, options: argparse.Namespace, store: Store
+) -> dict[str, float]:
+    own = "-".join((*asdict(method).values(),)).replace(" ", "_")
+    part = Part(f"{task}/{own}/{rate:g}/{seed}", run, _config(task, method, rate, seed, options))
+    found = store.load(part)
+    if found is None:
+        found = run(dict(part.config))
+        store.save(part, found)
+    return reading(found)
 
 
 def row(result: dict[str, Any]) -> str:
     """One line of the table."""
-    method = Method(*(result[name] for name in ("norm", "data", "metric", "optimizer")))
-    values = {key: [one[key] for one in result["runs"]] for key in ("loss", "accuracy", "steps", "seconds")}
-    spread = f" ± {stdev(values['accuracy']):.3f}" if len(result["runs"]) > 1 else ""
+    method, runs = result["method"], result["runs"]
+    of = {key: mean(one[key] for one in runs) for key in runs[0]}
+    spread = f" ± {stdev(one['accuracy'] for one in runs):.3f}" if len(runs) > 1 else ""
     cells = [
         result["task"],
         method.optimizer,
         method.name,
         f"{result['rate']:g}{'*' if result['edge'] else ''}",
-        f"{mean(values['loss']):.3g}",
-        f"{mean(values['accuracy']):.3f}{spread}",
-        f"{mean(values['steps']):.0f}",
-        f"{mean(values['seconds']):.1f}",
+        f"{of['loss']:.3g}",
+        f"{of['accuracy']:.3f}{spread}",
+        f"{of['at']:.1f}",
+        f"{of['mean']:.3f}",
+        f"{of['step']:.0f}",
+        f"{of['seconds']:.1f}",
     ]
     return "| " + " | ".join(cells) + " |"
 
 
 HEAD = (
-    "| task | optimizer | network | rate | training loss | test accuracy | steps | seconds |\n"
-    "|---|---|---|---:|---:|---:|---:|---:|"
+    "| task | optimizer | network | rate | training loss | test accuracy | at s | over the seconds | steps "
+    "| seconds |\n|---|---|---|---:|---:|---:|---:|---:|---:|---:|"
 )
 
 

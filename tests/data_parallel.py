@@ -6,7 +6,7 @@ from torch import nn
 from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
-from gdnp.nn import fit_metric, s_norm
+from gdnp.nn import fit_metric, s_norm, s_norm_model
 
 PROCESSES = 2
 
@@ -41,6 +41,7 @@ def refusals(rank, model, x):
         "bare": lambda: fit_metric(model, [x]),
         "no batch": lambda: fit_metric(model, [x][:rank], process_group=dist.group.WORLD),
         "no group": lambda: fit_metric(model, [x], process_group=3),
+        "wrapped before": lambda: s_norm_model(DistributedDataParallel(build()[0])),
         "sharded": lambda: fit_metric(fully_shard(build()[0]), [x], process_group=dist.group.WORLD),
         "sharded before": lambda: s_norm(fully_shard(nn.Linear(6, 4))),
     }

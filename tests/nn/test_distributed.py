@@ -12,6 +12,7 @@ from data_parallel import PROCESSES, build, train, work  # noqa: E402
 REFUSED = {
     "bare": "fit_metric must know whether the 2 processes train one model",
     "no group": "process_group must be a ProcessGroup",
+    "wrapped before": "s_norm_model must come before DistributedDataParallel",
     "sharded": "a weight of layer '0' must be a plain Parameter. Got a DTensor; use s_norm and",
     "sharded before": "the weight of FSDPLinear must be a plain Parameter. Got a DTensor",
 }

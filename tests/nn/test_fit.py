@@ -231,13 +231,6 @@ def test_a_mask_is_used_or_refused():
         fit_metric(images, [torch.ones(2, 2, 4)], mask=lambda x: x[:, 0] > 0.0)
 
 
-def test_a_copy_that_is_none_is_refused():
-    model, x = mlp(), data()
-    s_norm(model[0])
-    with pytest.raises(ValueError, match=r"averaged must be copies of the model. Got one without .* '0'"):
-        fit_metric(model, [x], averaged=mlp())
-
-
 def test_unused_batch_layers_compute_what_they_did_while_others_are_fitted():
     """In evaluation, before any statistics: the layers behind see the inputs that they will see."""
     model, x = mlp().eval(), data()

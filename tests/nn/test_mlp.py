@@ -12,8 +12,9 @@ from gdnp.datasets import gaussian_design, gaussian_parameters  # noqa: E402
 from gdnp.losses import LOSSES  # noqa: E402
 from gdnp.nn import SampleMLP  # noqa: E402
 from gdnp.population import PopulationMLP  # noqa: E402
+from gdnp.population.examples import Target  # noqa: E402
 from gdnp.solvers.units import minimize_units  # noqa: E402
-from sample_networks import THETA, drawn, plain  # noqa: E402
+from sample_networks import BY_NAME, THETA, drawn, plain  # noqa: E402
 
 CLASSIFICATION = [name for name, loss in LOSSES.items() if loss.task == "classification"]
 
@@ -113,3 +114,36 @@ def test_lemma_2_has_a_counterexample():
     assert torch.autograd.functional.jacobian(f, flat).abs().max() < 1e-10
     least = torch.linalg.eigvalsh(torch.autograd.functional.hessian(f, flat))[0].item()
     assert least == pytest.approx(-2.6e-3, rel=0.05)  # the best aligned point is a strict saddle
+
+
+@pytest.mark.parametrize("name", CLASSIFICATION)
+def test_functions_of_tensors_are_differentiated(name, data):
+    t = np.linspace(-30.0, 30.0, 121)
+    by_autograd = SampleMLP(*data, THETA, BY_NAME[name])
+    value, first, second = by_autograd.outer(t)
+    loss = LOSSES[name]
+    assert value == pytest.approx(loss.value(t), rel=1e-13, abs=1e-15)
+    assert first == pytest.approx(loss.gradient(t), rel=1e-12, abs=1e-15)
+    assert second == pytest.approx(loss.curvature(t), rel=1e-11, abs=1e-15)
+    np.testing.assert_array_equal(by_autograd.slope(t), first)
+    value, first, second = SampleMLP(*data, THETA, lambda t: 3.0 * t).outer(t)
+    assert set(first) == {3.0}
+    assert set(second) == {0.0}
+
+
+def test_losses_that_cannot_be_taken_are_refused(data):
+    for loss, error, message in (
+        ("pseudo_huber", ValueError, "Got 'pseudo_huber'"),
+        (3, TypeError, "Got int"),
+        ("no_such_loss", ValueError, "loss must be one of"),
+    ):
+        with pytest.raises(error, match=message):
+            SampleMLP(*data, THETA, loss)
+
+
+def test_a_loss_with_formulas_of_its_own(data):
+    """ℓ of a user on arrays."""
+    network, f = SampleMLP(*data, THETA, Target()), Target()
+    W = np.ones((2, 4))
+    outputs = np.tanh(network.z.numpy() @ W.T) @ THETA
+    assert network.value(W) == pytest.approx(f.value(outputs).mean(), rel=1e-12)

@@ -1,5 +1,6 @@
 """s_norm: the registered layer is the layer it was, its weight is the formula, and folding undoes it."""
 
+import copy
 import io
 import pickle
 
@@ -10,7 +11,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 from torch.nn.utils import parametrizations, parametrize  # noqa: E402
 
-from gdnp.nn import fold, s_norm  # noqa: E402
+from gdnp.nn import fit_metric, fold, s_norm  # noqa: E402
 from gdnp.nn.parametrize import metric_of  # noqa: E402
 from layers import LAYERS, METRICS, MODES, conv, damped, eye, known, linear, linear_inputs, outcome, own  # noqa: E402
 
@@ -308,3 +309,32 @@ def test_a_unit_without_weight_has_no_direction():
     with pytest.raises(ValueError, match="Got 4 of 4 without; initialise the layer"):
         s_norm(layer)
     assert type(layer) is nn.Linear
+
+
+@pytest.mark.parametrize("mode", ["normalize", "whiten"])
+def test_one_weight_a_pass(mode, monkeypatch):
+    """The bias takes the weight that its layer has just made, and none of other parts."""
+    made = []
+    layer = s_norm(nn.Linear(6, 4).double(), mode=mode)
+    x = torch.randn(40, 6, dtype=torch.float64) + 2.0
+    fit_metric(layer, [x])
+    split = layer.parametrizations.weight[0]
+    work = type(split).forward
+    monkeypatch.setattr(type(split), "forward", lambda *args: made.append(1) or work(*args))
+    layer(x).sum().backward()
+    assert len(made) == 1
+    g, v = layer.parametrizations.weight.original0, layer.parametrizations.weight.original1
+    changes = [lambda: v.mul_(torch.rand_like(v)), lambda: g.mul_(2.0), lambda: split.mean.add_(1.0)]
+    for change in changes:
+        held = layer.weight
+        with torch.no_grad():
+            change()
+        there = layer.bias
+        assert held is not None
+        expected = layer.parametrizations.bias.original - layer.weight @ split.mean
+        torch.testing.assert_close(there, expected, rtol=1e-12, atol=1e-12)
+    with torch.no_grad():
+        held = layer.weight
+    assert layer.bias.requires_grad
+    held = layer.weight
+    assert pickle.loads(pickle.dumps(layer)).bias.shape == copy.deepcopy(layer).bias.shape == (4,)

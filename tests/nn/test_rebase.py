@@ -66,12 +66,26 @@ def test_memory_that_is_the_gradient_stays_the_gradient(metric, mode, kind):
     fit_metric(model, [x], damping=0.5)
     optimizers = OPTIMIZERS[kind](model)
     two_steps(model, optimizers, x)
-    remember(optimizers, model, torch.autograd.grad(loss_of(model, x), list(model.parameters())))
+    slopes = torch.autograd.grad(loss_of(model, x), list(model.parameters()))
+    remember(optimizers, model, slopes)
+    for p, slope in zip(model.parameters(), slopes, strict=True):
+        p.grad = slope.clone()  # as between the parts of an accumulated gradient
     fit_metric(model, [x[:40]], damping=0.1, optimizer=optimizers if kind == "muon" else optimizers[0])
     gradients = torch.autograd.grad(loss_of(model, x), list(model.parameters()))
     for p, gradient in zip(model.parameters(), gradients, strict=True):
         torch.testing.assert_close(remembered(optimizers, p), gradient, rtol=1e-8, atol=1e-11)
-        assert p.grad is None or gradient.shape == p.shape[:1]  # that of c stays
+        torch.testing.assert_close(p.grad, gradient, rtol=1e-8, atol=1e-11)
+
+
+def test_gradients_that_are_not_all_there_are_cleared():
+    """Those of V in the new metric need those of g and c in the old one."""
+    model, x = split(mlp(), "full", "whiten"), data()
+    g, v, c = parameters_of(model[0])
+    g.requires_grad_(False)
+    loss_of(model, x).backward()
+    fit_metric(model, [x], layers="0")
+    assert all(p.grad is None for p in (g, v, c))
+    assert all(p.grad is not None for p in model[2].parameters())
 
 
 def test_direction_alone_moves_by_the_inverse_transpose():

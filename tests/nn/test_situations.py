@@ -11,13 +11,15 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 from torch.autograd import forward_ad  # noqa: E402
 from torch.func import functional_call  # noqa: E402
+from torch.nn.utils import parameters_to_vector, parametrize, vector_to_parameters  # noqa: E402
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn  # noqa: E402
+from torch.utils.checkpoint import checkpoint  # noqa: E402
 
 from gdnp.nn import cross_dependency, fit_metric, fold, s_norm  # noqa: E402
 from gdnp.nn.parametrize import metric_of  # noqa: E402
 from layers import METRICS, MODES  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script. is deprecated:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*is deprecated:DeprecationWarning")
 
 WAYS = [(metric, mode) for metric in METRICS for mode in MODES] + [("batch", "normalize")]
 CLOSE = {torch.float64: 1e-9, torch.float32: 2e-4, torch.bfloat16: 0.1}
@@ -115,7 +117,7 @@ def a_checkpoint(case):
         assert metric_of(fresh[2]).damping == 0.7
         fit_metric(fresh, [case.x])
         fit_metric(case.model, [case.x])
-        case.close(metric_of(fresh[2]).centre, case.part.centre)
+        case.close(metric_of(fresh[2]).mean, case.part.mean)
 
 
 def a_checkpoint_of_another_kind(case):
@@ -139,23 +141,69 @@ def an_average(case, use_buffers=False):
     """Of a model that stays the same, across a new metric: the model, or refused."""
     average = AveragedModel(case.model, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=use_buffers)
     average.update_parameters(case.model)
-    moved = copy.deepcopy(average), copy.deepcopy(case.model)
-    for one, along in (((average, case.model), ()), (moved, moved[0])):
-        average, model = one
-        before = model(case.x).detach()
-        fit_metric(model, [case.x.flip(1)], averaged=along)
-        for _ in range(2):
-            average.update_parameters(model)
-        if case.fits and not along:
-            with pytest.raises(RuntimeError, match=r"fit_metric\(..., averaged=copy\)"):
-                average(case.x)
-        elif case.metric != "batch":
-            case.close(average(case.x), before)
-            case.close(model(case.x), before)
+    before = case.model(case.x).detach()
+    fit_metric(case.model, [case.x.flip(1)])
+    for _ in range(2):
+        average.update_parameters(case.model)
+    if case.fits:
+        with pytest.raises(RuntimeError, match="average folded copies"):
+            average(case.x)
+    elif case.metric != "batch":
+        case.close(average(case.x), before)
+
+
+def an_average_of_folded_copies(case):
+    """It goes on over a new metric, as an average of W."""
+    average = AveragedModel(fold(copy.deepcopy(case.shaken().model)))
+    weights = [case.model[2].weight.detach()]
+    fit_metric(case.model, [case.x.flip(1)])
+    average.update_parameters(fold(copy.deepcopy(case.model)))
+    case.shaken()
+    average.update_parameters(fold(copy.deepcopy(case.model)))
+    if case.metric != "batch":  # which folds its statistics too
+        weights.append(case.model[2].weight.detach())
+        case.close(average.module[2].weight, 0.5 * (weights[0] + weights[1]))
+    average(case.x)
 
 
 def an_average_of_buffers(case):
     an_average(case, use_buffers=True)
+
+
+def an_average_of_the_state(case):
+    """As timm and others have it, entry by entry of the state dict, descriptions included."""
+    average = copy.deepcopy(case.model)
+    for damping in (0.123456789, 1e-3, 1.0):
+        fit_metric(case.model, [case.x], damping=damping)
+    for own, its in zip(average.state_dict().values(), case.model.state_dict().values(), strict=True):
+        own.copy_(0.9 * own + 0.1 * its)
+    if case.fits:
+        with pytest.raises(RuntimeError, match="average folded copies"):
+            average(case.x)
+
+
+def inference_mode(case):
+    """Layers that are made and moved in it can be trained after it."""
+    model = copy.deepcopy(case.plain)
+    with torch.inference_mode():
+        fit_metric(case.register(model), [case.x])
+    optimizer = torch.optim.Adam(model.parameters())
+    case.close(model(case.x), case.plain(case.x))
+    model(case.x).square().sum().backward()
+    optimizer.step()
+    with torch.inference_mode():
+        fit_metric(model, [case.x.flip(1)], optimizer=optimizer)
+        model(case.x)
+    model(case.x).square().sum().backward()
+    optimizer.step()
+
+
+def drawing_anew(case):
+    if case.metric == "batch":
+        return
+    with pytest.raises(RuntimeError, match="initialise before s_norm"):
+        case.model[2].reset_parameters()
+    fold(case.model)[2].reset_parameters()
 
 
 def an_average_made_before_any_statistics(case):
@@ -199,6 +247,153 @@ def dependencies(case):
     assert all(torch.equal(value, before[name]) for name, value in case.model.state_dict().items())
 
 
+def another_precision(case):
+    """Converted as a whole, and moved after it."""
+    before = case.shaken().model(case.x)
+    model = copy.deepcopy(case.model).double()
+    case.close(model(case.x.double()), before.double())
+    fit_metric(model, [case.x.double().flip(1)])
+    model.to(torch.float32)(case.x.float())
+
+
+def frozen(case):
+    """No gradient where there was none, and still a metric that moves."""
+    model = copy.deepcopy(case.plain).requires_grad_(False)
+    fit_metric(case.register(model), [case.x])
+    assert not any(p.requires_grad for p in model[2].parameters())
+    assert not model(case.x).requires_grad
+    case.close(model(case.x), case.plain(case.x))
+    case.model[2].requires_grad_(False)
+    assert not case.model[2](case.x).requires_grad
+
+
+def a_checkpoint_by_assignment(case):
+    state = {name: value.clone() for name, value in case.shaken().model.state_dict().items()}
+    fresh = case.register(copy.deepcopy(case.plain))
+    fresh.load_state_dict(state, assign=True)
+    case.close(fresh(case.x), case.model(case.x))
+    fit_metric(fresh, [case.x.flip(1)])
+    fresh(case.x).square().sum().backward()
+
+
+def gradient_checkpointing(case):
+    model, x = case.shaken().model.train(), case.x
+    slopes = [
+        torch.autograd.grad(run(model, x).square().sum(), list(model.parameters()))
+        for run in (lambda m, rows: m(rows), lambda m, rows: checkpoint(m, rows, use_reentrant=False))
+    ]
+    for a, b in zip(*slopes, strict=True):
+        case.close(a, b)
+
+
+def tracing(case):
+    traced = torch.jit.trace(case.shaken().model, (case.x,))
+    case.close(traced(case.x.flip(0)), case.model(case.x.flip(0)))
+
+
+def one_row(case):
+    """S of one row is 0: refused, and nothing changes."""
+    model = case.shaken().model
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    case.close(model(case.x[:1]), model(case.x)[:1])
+    assert model(case.x[:0]).shape == (0, 4)
+    if case.fits:
+        with pytest.raises(ValueError, match="positive definite"):
+            fit_metric(model, [case.x[:1]])
+        assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def rows_that_are_not_finite(case):
+    model, x = case.shaken().model, case.x.clone()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    x[3, 2] = torch.nan
+    if case.metric != "identity":
+        with pytest.raises(ValueError, match=r"inputs of layer '2' must be finite\. Got NaN or infinity"):
+            fit_metric(model, [x])
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def without_a_bias(case):
+    model = copy.deepcopy(case.plain)
+    model[2].register_parameter("bias", None)
+    plain = copy.deepcopy(model)
+    fit_metric(case.register(model), [case.x])
+    case.close(model(case.x), plain(case.x))
+    fit_metric(model, [case.x.flip(1)], damping=0.3)
+    if case.metric != "batch":
+        case.close(model(case.x), plain(case.x))
+    case.close(fold(model)(case.x), model(case.x))
+
+
+def inputs_of_more_axes(case):
+    x = case.x.view(2, 4, 5, 6)
+    case.close(case.model(x).view(40, 4), case.model(case.x))
+    other = case.register(copy.deepcopy(case.plain))
+    fit_metric(other, [x])
+    case.close(other(case.x), case.model(case.x))
+
+
+def parameters_as_a_vector(case):
+    before, model = case.shaken().model(case.x), case.model
+    vector = parameters_to_vector(model.parameters())
+    vector_to_parameters(torch.zeros_like(vector) + 0.5, model.parameters())
+    vector_to_parameters(vector, model.parameters())
+    case.close(model(case.x), before)
+
+
+def a_layer_used_twice(case):
+    """Its metric is that of all its inputs."""
+
+    class Twice(nn.Module):
+        def __init__(self, layer):
+            super().__init__()
+            self.layer = layer
+
+        def forward(self, x):
+            return self.layer(x) + self.layer(3.0 * x)
+
+    models = [Twice(case.register(copy.deepcopy(case.plain))[2]) for _ in range(2)]
+    fit_metric(models[0], [case.x])
+    fit_metric(models[1].layer, [torch.cat([case.x, 3.0 * case.x])])
+    case.close(models[0](case.x), models[1](case.x))
+    if case.fits:
+        case.close(*(metric_of(model.layer).mean for model in models))
+
+
+def another_parametrisation_after_it(case):
+    parametrize.register_parametrization(case.shaken().model[2], "weight", nn.Tanh())
+    before = case.model(case.x)
+    fit_metric(case.model, [case.x.flip(1)])
+    if case.metric != "batch":
+        case.close(case.model(case.x), before)
+        case.close(fold(case.model)(case.x), before)
+
+
+def steps_of_fused_optimizers(case):
+    kinds = ({"foreach": False}, {"foreach": True}, {"fused": True})
+    models = [copy.deepcopy(case.shaken().model if k == 0 else case.model) for k in range(3)]
+    for model, kind in zip(models, kinds, strict=True):
+        optimizer = torch.optim.AdamW(model.parameters(), lr=0.01, **kind)
+        for rows in (case.x, case.x.flip(1), case.x):
+            optimizer.zero_grad()
+            model(rows).square().sum().backward()
+            optimizer.step()
+            fit_metric(model, [rows], optimizer=optimizer)
+    for model in models[1:]:
+        case.close(model(case.x), models[0](case.x))
+
+
+def data_parallel(case):
+    """On the processor: the model inside, which a fit finds."""
+    model = nn.DataParallel(case.shaken().model)
+    before = model(case.x)
+    fit_metric(model, [case.x.flip(1)])
+    if case.metric != "batch":
+        case.close(model(case.x), before)
+    fold(model)
+    assert type(model.module[2]) is nn.Linear
+
+
 SITUATIONS = [
     registering_in_evaluation,
     registering_in_training,
@@ -210,10 +405,28 @@ SITUATIONS = [
     a_checkpoint_of_another_kind,
     an_average,
     an_average_of_buffers,
+    an_average_of_folded_copies,
+    an_average_of_the_state,
+    inference_mode,
+    drawing_anew,
     an_average_made_before_any_statistics,
     derivatives_of_derivatives,
     forward_mode,
     dependencies,
+    another_precision,
+    frozen,
+    a_checkpoint_by_assignment,
+    gradient_checkpointing,
+    tracing,
+    one_row,
+    rows_that_are_not_finite,
+    without_a_bias,
+    inputs_of_more_axes,
+    parameters_as_a_vector,
+    a_layer_used_twice,
+    another_parametrisation_after_it,
+    steps_of_fused_optimizers,
+    data_parallel,
 ]
 
 
@@ -319,6 +532,11 @@ def tied():
     return head
 
 
+def without_units(layer):
+    layer.weight = nn.Parameter(layer.weight.detach()[:0])
+    return layer
+
+
 REFUSED = [
     (tied, {}, ValueError, "shares it with a Embedding"),
     (lambda: nn.Linear(6, 4, device="meta"), {}, ValueError, "meta device; call to_empty"),
@@ -326,6 +544,8 @@ REFUSED = [
     (lambda: nn.MultiheadAttention(6, 2).out_proj, {"metric": "batch"}, ValueError, "only lends its weight"),
     (lambda: nn.Embedding(6, 4), {}, TypeError, "Got 'weight' of Embedding"),
     (lambda: nn.ConvTranspose2d(6, 4, 3), {}, TypeError, "Got 'weight' of ConvTranspose2d"),
+    (lambda: nn.Linear(6, 4, dtype=torch.complex64), {}, ValueError, "Got complex numbers"),
+    (lambda: without_units(nn.Conv2d(6, 4, 3)), {}, ValueError, r"Got shape \(0, 6, 3, 3\)"),
     (lambda: nn.Linear(6, 4), {"momentum": 0.3}, ValueError, "belong to metric='batch'"),
     (lambda: nn.Linear(6, 4), {"eps": 0.3}, ValueError, "belong to metric='batch'"),
     (lambda: nn.Linear(6, 4), {"metric": "batch", "momentum": 1.5}, ValueError, "momentum must be a number"),
@@ -341,6 +561,42 @@ def test_refused_with_the_reason(make, options, error, message):
     with pytest.raises(error, match=message):
         s_norm(layer, **options)
     assert not hasattr(layer, "parametrizations")
+
+
+def test_an_optimizer_that_came_before_is_told_of():
+    layers = [nn.Linear(6, 4) for _ in range(2)]
+    optimizer = torch.optim.SGD(layers[0].parameters(), lr=0.1)
+    with pytest.warns(UserWarning, match=r"holds the weight of this Linear.*optimizer after s_norm"):
+        s_norm(layers[0], metric="identity")
+    s_norm(layers[1])  # nobody's: no warning
+    assert optimizer.param_groups
+
+
+@pytest.mark.filterwarnings("ignore:.*nested tensors is in prototype stage:UserWarning")
+@pytest.mark.parametrize(("metric", "mode"), WAYS)
+def test_an_encoder_in_evaluation(metric, mode):
+    """Its fused path, with padding, has rows in nested tensors."""
+    layer = nn.TransformerEncoderLayer(6, 2, 6, batch_first=True)
+    encoder = nn.TransformerEncoder(layer, 2).eval()
+    x, padding = torch.randn(30, 5, 6), torch.arange(5).repeat(30, 1) > 2
+    before = encoder(x, src_key_padding_mask=padding)[:, :3]
+    axes = {"axes": (2, 3)} if metric == "kronecker" else {}
+    s_norm(encoder.layers[1].linear1, metric=metric, mode=mode, **axes)
+
+    def forward(model, batch):
+        return model(batch, src_key_padding_mask=padding)
+
+    mask = {} if metric == "identity" else {"mask": lambda batch: ~padding}
+    fit_metric(encoder, [x], forward=forward, **mask)
+    torch.testing.assert_close(forward(encoder, x)[:, :3], before, rtol=1e-4, atol=1e-4)
+    with torch.no_grad():
+        if metric == "batch":
+            with pytest.raises(ValueError, match=r"Got a nested one.*enable_nested_tensor=False"):
+                forward(encoder, x)
+            encoder.use_nested_tensor = False
+        fused = forward(encoder, x)[:, :3]
+    torch.testing.assert_close(fused, before, rtol=1e-4, atol=1e-4)
+    assert torch.backends.mha.get_fastpath_enabled()
 
 
 def test_attention_can_have_weight_normalization():

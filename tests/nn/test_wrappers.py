@@ -19,6 +19,8 @@ def test_models_are_unwrapped_to_the_innermost():
     model = nn.Linear(2, 2)
     assert unwrapped(torch.compile(nn.DataParallel(model), backend="eager")) == (model, None)
     assert unwrapped(model) == (model, None)
+    with pytest.raises(TypeError, match=r"model must be a torch.nn.Module\. Got list"):
+        unwrapped([model])
 
 
 class Around:

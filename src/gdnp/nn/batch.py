@@ -134,6 +134,11 @@ class BatchMetric(Described, nn.Module):
 def _standardise(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> Tensor:
     part = layer.s_norm
     assert isinstance(part, BatchMetric)
+    if output.is_nested:
+        raise ValueError(
+            "metric='batch' needs tensors of plain shape. Got a nested one, as the fused path of "
+            "TransformerEncoder makes them; make the encoder with enable_nested_tensor=False."
+        )
     if isinstance(layer, nn.Linear) and output.ndim > 2:  # the units are the last axis
         flat: Tensor = part(output.flatten(0, -2))
         return flat.view_as(output)

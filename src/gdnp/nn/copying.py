@@ -14,11 +14,20 @@ def make_copyable(module: nn.Module) -> None:
 
     torch gives each parametrised module a class of its own that it refuses to pickle, and that a deep copy
     shares: removing the parametrisation from one copy breaks the other. Here a copy is a new module of the
-    plain class, parametrised anew with copies of the same parts.
+    plain class, parametrised anew with copies of the same parts. ``reset_parameters`` would draw into a
+    weight that is made anew each time, and change nothing: it is refused.
     """
     cls: Any = type(module)
     cls.__deepcopy__ = _deepcopy
     cls.__reduce_ex__ = _reduce
+    cls.reset_parameters = _reset
+
+
+def _reset(module: nn.Module) -> None:
+    raise RuntimeError(
+        "reset_parameters needs a plain layer. Got one whose weight is made from length and direction; "
+        "fold it first, or initialise before s_norm."
+    )
 
 
 def _parts(module: nn.Module) -> tuple[type[nn.Module], dict[str, Any], dict[str, nn.Module]]:

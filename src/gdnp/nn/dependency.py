@@ -151,7 +151,8 @@ def cross_dependency(
     projected = layers if directional else {k: replace(entry, dims=()) for k, entry in layers.items()}
     names = list(layers) if layer is None else [layer]
     squares = {}
-    with torch.enable_grad(), eager(), random_state_kept(model), sdpa_kernel(SDPBackend.MATH):
+    kept = random_state_kept(model), sdpa_kernel(SDPBackend.MATH)
+    with torch.inference_mode(False), torch.enable_grad(), eager(), kept[0], kept[1]:
         batches = _batches(inputs, targets)
         one = list(_graphs(model, loss_fn, batches, names, layers)) if len(batches) == 1 else None
         for name in names:  # with several batches a graph is made again rather than kept for each

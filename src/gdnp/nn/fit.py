@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.swa_utils import AveragedModel
+from torch.utils._pytree import tree_map
 
 from gdnp.nn.batch import BatchMetric
 from gdnp.nn.moments import Convolution, InputMoments, input_rows
@@ -23,6 +23,7 @@ __all__ = ["fit_metric"]
 Fitted = FittedSNorm | BatchMetric
 
 
+@torch.inference_mode(False)
 def fit_metric(
     model: nn.Module,
     loader: Iterable[Any],
@@ -30,7 +31,6 @@ def fit_metric(
     layers: Sequence[str] | str | None = None,
     damping: float | None = None,
     optimizer: Optimizer | Sequence[Optimizer] | None = None,
-    averaged: nn.Module | Sequence[nn.Module] = (),
     forward: Callable[[nn.Module, Any], object] | None = None,
     mask: Callable[[Any], Tensor] | None = None,
     process_group: dist.ProcessGroup | None = None,
@@ -42,9 +42,10 @@ def fit_metric(
 
     Call it again later to move to the metric of then, with the `optimizer`, whose memory is moved too. For
     V' = V T average gradients become m T^(-T), with the terms that the new length and centre add by the chain
-    rule. Adam's second moment has no exact transform and is reset, so that Adam goes on as if its average
-    gradient were the first it has seen. Other optimizers than SGD, Adam, AdamW and Muon start afresh, with a
-    warning. Gradients of the moved parameters are cleared.
+    rule, and so do the gradients that are there. Adam's second moment has no exact transform and is reset, so
+    that Adam goes on as if its average gradient were the first it has seen. Other optimizers than SGD, Adam,
+    AdamW and Muon start afresh, with a warning. Where a parameter that moves has no gradient, those of its
+    layer are cleared.
 
     A layer with ``metric="batch"`` gets new running statistics and, the first time, the g and c that make it
     compute in evaluation what it did before ``s_norm``. ``metric="identity"`` needs no data.
@@ -65,10 +66,6 @@ def fit_metric(
         λ from now on; what the layer has unless given.
     optimizer : Optimizer or sequence of Optimizer, optional
         Those that train the layers; of a wrapper (accelerate's and others) the one inside.
-    averaged : Module or sequence of Module
-        Copies of the model that hold averages of its parameters, such as ``AveragedModel``: they take the new
-        metric too, each without changing its function. Without this their V would average directions in
-        different metrics, and they refuse to run.
     forward : callable, optional
         (model, batch) -> anything: runs the model on a batch, for dictionaries and several inputs.
     mask : callable, optional
@@ -117,21 +114,19 @@ def fit_metric(
         check_plain(layer.parameters(), f"a weight of layer {name!r}")
     if optimizers:
         _check_held(chosen, optimizers)
-    averages = [averaged] if isinstance(averaged, nn.Module) else averaged
-    copies = [_same_layers(copy, chosen) for copy in averages]
     found = _streamed(inside, loader, chosen, group, forward or _on_tensor, mask)
-    moves, moved_copies, batches = [], [], []
+    moves, batches = [], []
     for name, moments in found.items():
         layer, part = chosen[name]
         if isinstance(part, BatchMetric):
             batches.append((layer, part, moments))
             continue
-        moves.append(_move(name, (layer, part), moments, damping))
-        moved_copies += [_move(name, copy[name], moments, damping) for copy in copies]
+        try:
+            moves.append(Move(layer, part, moments, part.damping if damping is None else damping))
+        except ValueError as error:
+            raise ValueError(f"layer {name!r}: {error}") from error
     for move in moves:
         move.apply(optimizers)
-    for move in moved_copies:
-        move.apply(())
     for one in optimizers:
         restart(one, [p for move in moves for p in parameters_of(move.layer)[:2] if p is not None])
     for layer, part, moments in batches:
@@ -156,24 +151,6 @@ def _processes(own: dist.ProcessGroup | None, given: dist.ProcessGroup | None) -
             "or a group of this process alone (torch.distributed.new_group)."
         )
     return group
-
-
-def _same_layers(
-    copy: nn.Module, chosen: Mapping[str, tuple[nn.Module, Fitted]]
-) -> dict[str, tuple[nn.Module, FittedSNorm]]:
-    """The same layers of a copy of the model, by name; AveragedModel keeps it as its ``module``."""
-    inside = unwrapped(copy.module if isinstance(copy, AveragedModel) else copy)[0]
-    there, found = dict(inside.named_modules()), {}
-    for name, (_, part) in chosen.items():
-        if isinstance(part, SNorm):
-            its = metric_of(there[name]) if name in there else None
-            if not isinstance(its, FittedSNorm) or type(its.factor) is not type(part.factor):
-                raise ValueError(
-                    f"averaged must be copies of the model. Got one without the s_norm of layer {name!r}; "
-                    "make it with copy.deepcopy or AveragedModel after s_norm."
-                )
-            found[name] = there[name], its
-    return found
 
 
 def _chosen(model: nn.Module, layers: Sequence[str] | str | None) -> dict[str, tuple[nn.Module, Fitted]]:
@@ -216,15 +193,6 @@ def _check_held(chosen: Mapping[str, tuple[nn.Module, Fitted]], optimizers: Sequ
             )
 
 
-def _move(
-    name: str, pair: tuple[nn.Module, FittedSNorm], moments: InputMoments, damping: float | None
-) -> Move:
-    try:
-        return Move(*pair, moments, pair[1].damping if damping is None else damping)
-    except ValueError as error:
-        raise ValueError(f"layer {name!r}: {error}") from error
-
-
 def _streamed(
     model: nn.Module,
     loader: Iterable[Any],
@@ -236,27 +204,35 @@ def _streamed(
     """Moments of the inputs of the chosen layers (of the output without c, for the batch's metric)."""
     if not chosen:
         return {}
+    if mask is not None and any(isinstance(layer, Convolution) for layer, _ in chosen.values()):
+        raise ValueError(
+            "mask cannot tell which patches of a convolution are padding. Got one and a convolution; name "
+            "the other layers in layers=."
+        )
     found = {name: _empty(part, group) for name, (_, part) in chosen.items()}
-    rows = _Rows(mask)
+    masks: list[Tensor | None] = [None]  # of the present batch
+    masked: set[InputMoments] = set()
     device = next(model.parameters()).device
     with ExitStack() as stack:
         for context in (torch.no_grad(), eager(), random_state_kept(model), _statistics_kept(model)):
             stack.enter_context(context)
         for name, (layer, part) in chosen.items():
-            stack.callback(_watch(layer, part, found[name], rows).remove)
+            stack.callback(_watch(layer, part, found[name], masks, masked).remove)
         batches = iter(loader)
         batch = next(batches, END)
         _agree(group, batch is not END, device, NO_BATCH)
         while batch is not END:
-            rows.begin(batch)
-            forward(model, _on(device, batch))
+            masks[0] = None if mask is None else _checked_mask(mask(batch))
+            forward(
+                model, tree_map(lambda one: one.to(device) if _moves(one) else one, batch, is_leaf=_moves)
+            )
             batch = next(batches, END)
     unseen = [name for name, moments in found.items() if moments.count == 0]
     _agree(group, not unseen, device, NO_INPUT.format(*unseen[:1] or ("",)))
-    if mask is not None and not rows.masked:
+    if masks[0] is not None and not masked:
         raise ValueError(
             f"mask must have the shape of a layer's inputs without the last axis. Got "
-            f"{tuple(rows.shape)}, that of none; leave it out, or return a mask of (rows, positions)."
+            f"{tuple(masks[0].shape)}, that of none; leave it out, or return a mask of (rows, positions)."
         )
     for name, moments in found.items():
         moments.gather()
@@ -281,36 +257,12 @@ def _agree(group: dist.ProcessGroup | None, fine: bool, device: torch.device, me
         raise ValueError(message)
 
 
-class _Rows:
-    """Which rows of a layer's inputs count in the present batch."""
-
-    def __init__(self, mask: Callable[[Any], Tensor] | None) -> None:
-        self.mask_of, self.masked, self.shape = mask, False, torch.Size()
-        self.mask: Tensor | None = None
-
-    def begin(self, batch: Any) -> None:
-        """Take the mask of the next batch."""
-        if self.mask_of is None:
-            return
-        mask = self.mask_of(batch)
-        if getattr(mask, "dtype", None) != torch.bool:
-            got = getattr(mask, "dtype", type(mask).__name__)
-            raise TypeError(f"mask must return a tensor of booleans. Got {got}; compare, as in ids != pad.")
-        self.mask, self.shape = mask, mask.shape
-
-    def of(self, layer: nn.Module, values: Tensor) -> Tensor | None:
-        """The mask, where it is one of this layer's rows."""
-        if self.mask is None:
-            return None
-        if isinstance(layer, Convolution):
-            raise ValueError(
-                "mask cannot tell which patches of a convolution are padding. Got one and a layer "
-                f"{type(layer).__name__}; name the other layers in layers=."
-            )
-        if values.shape[:-1] != self.mask.shape:
-            return None
-        self.masked = True
-        return self.mask.to(values.device)
+def _checked_mask(mask: Any) -> Tensor:
+    if getattr(mask, "dtype", None) != torch.bool:
+        got = getattr(mask, "dtype", type(mask).__name__)
+        raise TypeError(f"mask must return a tensor of booleans. Got {got}; compare, as in ids != pad.")
+    found: Tensor = mask
+    return found
 
 
 def _empty(part: Fitted, group: dist.ProcessGroup | None) -> InputMoments:
@@ -319,23 +271,39 @@ def _empty(part: Fitted, group: dist.ProcessGroup | None) -> InputMoments:
     return part.factor.moments(group)
 
 
-def _watch(layer: nn.Module, part: Fitted, moments: InputMoments, counted: _Rows) -> Any:
-    """A hook that adds what the layer sees to its moments."""
-    if isinstance(part, BatchMetric):
+def _watch(
+    layer: nn.Module,
+    part: Fitted,
+    moments: InputMoments,
+    masks: list[Tensor | None],
+    masked: set[InputMoments],
+) -> Any:
+    """A hook that adds what the layer sees to its moments, but for rows of padding."""
 
-        def after(_: nn.Module, __: Any, output: Tensor) -> None:
-            units = output if isinstance(layer, nn.Linear) else output.movedim(1, -1)
-            mask = counted.of(layer, units)
-            moments.update(units.reshape(-1, units.shape[-1]) if mask is None else units[mask])
+    def counted(values: Tensor) -> Tensor | None:
+        if masks[0] is None or values.shape[:-1] != masks[0].shape:
+            return None
+        masked.add(moments)
+        return masks[0].to(values.device)
 
-        return layer.register_forward_hook(after, prepend=True)
+    def after(_: nn.Module, __: Any, output: Tensor) -> None:
+        units = output if isinstance(layer, nn.Linear) else output.movedim(1, -1)
+        mask = counted(units)
+        moments.update(units.reshape(-1, units.shape[-1]) if mask is None else units[mask])
 
     def before(_: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> None:
         values = args[0] if args else kwargs["input"]
-        for rows in input_rows(layer, values, counted.of(layer, values)):
+        for rows in input_rows(layer, values, counted(values)):
             moments.update(rows)
 
+    if isinstance(part, BatchMetric):
+        return layer.register_forward_hook(after, prepend=True)
     return layer.register_forward_pre_hook(before, with_kwargs=True)
+
+
+def _moves(part: object) -> bool:
+    """Whether part of a batch can be sent to a device: tensors, and batches that know how."""
+    return hasattr(part, "to")
 
 
 def _on_tensor(model: nn.Module, batch: Any) -> object:
@@ -347,15 +315,6 @@ def _on_tensor(model: nn.Module, batch: Any) -> object:
             f"{type(batch).__name__}; say how a model takes it: forward=lambda model, batch: model(**batch)."
         )
     return model(first)
-
-
-def _on(device: torch.device, batch: Any) -> Any:
-    """A batch on the device of the model."""
-    if type(batch) is dict:
-        return {name: _on(device, value) for name, value in batch.items()}
-    if type(batch) in (tuple, list):
-        return type(batch)(_on(device, value) for value in batch)
-    return batch.to(device) if hasattr(batch, "to") else batch  # tensors, and batches that know how
 
 
 @contextmanager

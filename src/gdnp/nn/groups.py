@@ -10,7 +10,7 @@ from torch.nn.utils import parametrizations, parametrize
 
 from gdnp.nn.batch import BatchMetric
 from gdnp.nn.parametrize import SNorm
-from gdnp.nn.wrappers import twice_differentiable
+from gdnp.nn.wrappers import twice_differentiable, unwrapped
 
 __all__ = ["param_groups"]
 
@@ -82,7 +82,7 @@ def param_groups(
     other ['0.bias', '1.bias', '2.weight', '2.bias']
     >>> optimizer = torch.optim.SGD(groups, lr=0.01)
     """
-    named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    named = {name: p for name, p in unwrapped(model)[0].named_parameters() if p.requires_grad}
     known = dict(_by_structure(model))
     open_ = [p for p in named.values() if p.ndim > 1 and id(p) not in known]
     invariant = _by_gradient(open_, tolerance) if loss is None else _by_loss(open_, loss, tolerance)
@@ -106,10 +106,12 @@ def _by_gradient(weights: list[nn.Parameter], tolerance: float) -> set[int]:
 
 def _by_loss(weights: list[nn.Parameter], loss: Tensor, tolerance: float) -> set[int]:
     """Weights that are scale-invariant, by the gradient of the loss and by that of ⟨w, ∇w⟩."""
-    if loss.ndim or loss.grad_fn is None:
+    if not isinstance(loss, Tensor) or loss.ndim or loss.grad_fn is None:
+        got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
         raise ValueError(
-            f"loss must be a scalar with its graph. Got shape {tuple(loss.shape)}"
-            f"{'' if loss.grad_fn else ' without a graph'}; pass loss_fn(model(inputs), targets) as it is."
+            f"loss must be a scalar with its graph. Got {got}"
+            f"{'' if getattr(loss, 'grad_fn', None) else ' without a graph'}; pass loss_fn(model(inputs), "
+            "targets) as it is."
         )
     if not weights:
         return set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -12,9 +13,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from gdnp._typing import FloatArray
-from gdnp.losses import Loss, get_loss
+from gdnp.losses import Loss, checked_loss
 from gdnp.metric import Covariance
-from gdnp.nn.losses import TensorLoss, numpy_derivatives, tensor_derivatives, tensor_loss
 from gdnp.population.network import checked_theta
 from gdnp.problem.hidden_unit import (
     LossDerivatives,
@@ -25,7 +25,10 @@ from gdnp.problem.hidden_unit import (
 )
 from gdnp.problem.interface import Cost, Expansion, Objective, Point
 
-__all__ = ["SampleMLP"]
+__all__ = ["SampleMLP", "TensorLoss"]
+
+TensorLoss = Callable[[Tensor], Tensor]
+"""ℓ(t) elementwise, twice differentiable by autograd."""
 
 ROWS = 65_536
 LENGTH_CAP = 1e6
@@ -34,10 +37,9 @@ LENGTH_CAP = 1e6
 class SampleMLP:
     """f_nn(W̃) = (1/n) Σ_rows ℓ(Σ_i θ_i tanh(zᵀw̃_i)), z = -y (x - x̄): Eq. 20 on rows of data.
 
-    The rows stay where they are: a point costs a product with the n x d matrix z on its device, and d-vectors
-    and scalars alone cross to the host, where the solvers keep their state. Functions of the pre-activations
-    are evaluated and averaged in float64, whatever the dtype of X: by the library's own formulas where ℓ has
-    a name and z is on the processor, else by autograd.
+    The rows stay where they are: a point costs a product with the n x d matrix z on its device, and vectors
+    alone cross to the host. There functions of the pre-activations are evaluated and averaged in float64,
+    whatever the dtype of X: by formulas where ℓ has them, else by autograd.
 
     Parameters
     ----------
@@ -48,8 +50,7 @@ class SampleMLP:
     theta : tensor or array of shape (m,)
         Θ, finite and without zeros.
     loss : str, Loss or callable
-        ℓ: ``"log_loss"``, ``"sigmoid"``, ``"probit"``, or an elementwise function of a tensor that autograd
-        differentiates twice.
+        ℓ: a classification loss, or an elementwise function of a tensor that autograd differentiates twice.
     center : bool
         Subtract the column means, as Assumption 1 asks; without it x̄ is 0 throughout.
 
@@ -87,11 +88,7 @@ class SampleMLP:
         self.n_units, self.n_features = self.theta.size, rows.shape[1]
         self.mean = rows.mean(0) if center else torch.zeros_like(rows[0])
         self.z: Final = -sign[:, None] * (rows - self.mean)
-        of_tensors = tensor_loss(loss)
-        self.xp: Any = torch  # what vectors over the rows belong to
-        self.outer: LossDerivatives = tensor_derivatives(of_tensors)
-        if isinstance(loss, str | Loss) and self.z.device.type == "cpu":
-            self.xp, self.outer, self.slope = np, get_loss(loss).derivatives, get_loss(loss).gradient
+        self.outer, self.slope = _derivatives(loss)
         self.cost: Final = Cost()
         self.u: Final[FloatArray] = _host(self.z.mean(0, dtype=torch.float64))
         self.covariance: Final = Covariance(_host(_second_moment(self.z)))
@@ -122,16 +119,15 @@ class SampleMLP:
         coef = np.asarray(coef, dtype=np.float64)
         return np.stack([self.unit(i, coef).at(row).gradient for i, row in enumerate(coef)])
 
-    def margins(self, w: FloatArray) -> Any:
+    def margins(self, w: FloatArray) -> FloatArray:
         """The n numbers zᵀw in float64: half a pass."""
         self.cost.charge(0.5)
-        found = (self.z @ torch.as_tensor(w, dtype=self.z.dtype, device=self.z.device)).double()
-        return found.numpy() if self.xp is np else found
+        return _host((self.z @ torch.as_tensor(w, dtype=self.z.dtype, device=self.z.device)).double())
 
-    def pull_back(self, residual: Any) -> FloatArray:
+    def pull_back(self, residual: FloatArray) -> FloatArray:
         """(1/n) zᵀ residual, shape (d,): half a pass."""
         self.cost.charge(0.5)
-        return _host((self.z.T @ torch.as_tensor(residual).to(self.z.dtype)).double()) / len(self.z)
+        return _host((self.z.T @ torch.as_tensor(residual).to(self.z)).double()) / len(self.z)
 
 
 class _Unit:
@@ -150,16 +146,15 @@ class _Unit:
         self.network, self.theta = network, float(network.theta[i])
         self.n_features, self.cost = network.n_features, network.cost
         self.u, self.covariance = network.u, network.covariance
-        xp, outer = network.xp, network.outer
-        self.loss: Loss = UnitLoss(outer if xp is np else numpy_derivatives(outer), self.theta, network.reach)
+        self.loss: Loss = UnitLoss(network.outer, self.theta, network.reach)
         zero = network.margins(np.zeros(network.n_features))
         self.rest, self.pull = zero, zero
         for j, row in enumerate(coef):
             if j != i and np.any(row):
                 t, theta = network.margins(row), float(network.theta[j])
                 c = float(network.u @ row) / network.r
-                self.rest = self.rest + theta * xp.tanh(t)
-                self.pull = self.pull + ((1.0 - network.r) * theta * c) * activation_slope(xp, t)
+                self.rest = self.rest + theta * np.tanh(t)
+                self.pull = self.pull + ((1.0 - network.r) * theta * c) * activation_slope(np, t)
         self.origin: Final = _Point(self, np.zeros(self.n_features), zero)
 
     def at(self, coef: FloatArray, intercept: float = 0.0) -> _Point:
@@ -172,11 +167,8 @@ class _Unit:
     def raw_intercept(self, coef: FloatArray, intercept: float) -> float:
         return intercept
 
-    def mean_slope(self, t: Any, d: Any) -> float:
+    def mean_slope(self, t: FloatArray, d: FloatArray) -> float:
         """E ψ'(t) d."""
-        network = self.network
-        if network.xp is torch:
-            return _means(self.psi(t).slope * d)[0]
         e = np.abs(t)
         e *= -2.0
         np.exp(e, out=e)
@@ -185,20 +177,20 @@ class _Unit:
         output += self.rest
         e *= share
         e *= share
-        e *= network.slope(output)
+        e *= self.network.slope(output)
         return float(e @ d) * 4.0 * self.theta / len(d)
 
-    def psi(self, t: Any) -> UnitDerivatives:
-        return unit_derivatives(self.network.xp, self.network.outer, self.theta, self.rest, t)
+    def psi(self, t: FloatArray) -> UnitDerivatives:
+        return unit_derivatives(np, self.network.outer, self.theta, self.rest, t)
 
 
 @dataclass(frozen=True, eq=False)
 class _Point:
-    """w̃ with its pre-activations on the device."""
+    """w̃ with its pre-activations."""
 
     unit: _Unit
     coef: FloatArray
-    t: Any
+    t: FloatArray
 
     intercept = 0.0
     intercept_gradient = 0.0
@@ -211,7 +203,7 @@ class _Point:
     @cached_property
     def _means(self) -> list[float]:
         psi = self._psi
-        return _means(psi.value, psi.slope + psi.cross * self.unit.pull, psi.curvature)
+        return [_mean(each) for each in (psi.value, psi.slope + psi.cross * self.unit.pull, psi.curvature)]
 
     @property
     def value(self) -> float:
@@ -239,7 +231,7 @@ class _Line:
 
     start: _Point
     direction: FloatArray
-    d: Any
+    d: FloatArray
 
     def expansion(self, t: float, c: float = 0.0) -> Expansion:
         if t not in self._found:  # a bisection comes to the same point again at its end
@@ -258,14 +250,14 @@ class _Line:
 class _Expansion(Expansion):
     """Value and curvature when they are asked for: a bisection asks for slopes alone."""
 
-    def of(self, line: _Line, at: Any) -> _Expansion:
+    def of(self, line: _Line, at: FloatArray) -> _Expansion:
         self.line, self.at = line, at
         return self
 
     @cached_property
     def _rest(self) -> list[float]:
         psi, d = self.line.start.unit.psi(self.at), self.line.d
-        return _means(psi.value, psi.curvature * d * d)
+        return [_mean(psi.value), _mean(psi.curvature * d * d)]
 
     value = property(lambda self: self._rest[0])
     f_tt = property(lambda self: self._rest[1])
@@ -276,16 +268,36 @@ def on_host(values: Tensor | ArrayLike) -> ArrayLike:
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else values
 
 
-def _means(*columns: Any) -> list[float]:
-    """Averages over the rows, of tensors in one transfer."""
-    if isinstance(columns[0], Tensor):
-        return torch.stack([column.mean() for column in columns]).tolist()
-    return [float(np.add.reduce(column)) / len(column) for column in columns]
+def _mean(column: FloatArray) -> float:
+    return float(np.add.reduce(column)) / len(column)
 
 
 def _host(tensor: Tensor) -> FloatArray:
     array: FloatArray = tensor.cpu().numpy()
     return array
+
+
+def _derivatives(loss: str | Loss | TensorLoss) -> tuple[LossDerivatives, Callable[[FloatArray], FloatArray]]:
+    """ℓ, ℓ' and ℓ'' on arrays, and ℓ' alone."""
+    if isinstance(loss, str | Loss):
+        known = checked_loss(loss)
+        if known.task != "classification":
+            raise ValueError(f"loss must be one of classification, or a function. Got {known.name!r}.")
+        return known.derivatives, known.gradient
+    if not callable(loss):
+        raise TypeError(f"loss must be a name or a function of a tensor. Got {type(loss).__name__}.")
+
+    def jet(t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        with torch.enable_grad():
+            leaf = torch.as_tensor(t).clone().requires_grad_()
+            value = loss(leaf)
+            (first,) = torch.autograd.grad(value.sum(), leaf, create_graph=True)
+            second = torch.zeros_like(leaf)
+            if first.requires_grad:  # ℓ' of a linear loss is a constant
+                (second,) = torch.autograd.grad(first.sum(), leaf, allow_unused=True, materialize_grads=True)
+        return value.detach().numpy(), first.detach().numpy(), second.numpy()
+
+    return jet, lambda t: jet(t)[1]
 
 
 def _second_moment(z: Tensor) -> Tensor:

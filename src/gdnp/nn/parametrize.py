@@ -3,6 +3,8 @@
 import gc
 import math
 import sys
+import warnings
+import weakref
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
@@ -18,7 +20,7 @@ from gdnp.nn.factor import Factor
 from gdnp.nn.factors import DEFAULT_DAMPING, FACTORS
 from gdnp.nn.moments import InputMoments, input_shape
 from gdnp.nn.state import Described
-from gdnp.nn.wrappers import check_plain
+from gdnp.nn.wrappers import check_plain, unwrapped
 
 __all__ = ["CentredBias", "FittedSNorm", "SNorm", "fold", "metric_of", "s_norm"]
 
@@ -38,21 +40,21 @@ class SNorm(nn.Module):
         Ŝ.
     mean : Tensor of shape (d,) or (groups, d)
         E[x].
-    centre : Tensor of shape (d, 1) or (groups, d, 1)
-        What V is multiplied with for W E[x]: E[x], or F E[x].
     damping : float
         The λ of the next metric.
     """
 
     mean: Tensor
-    centre: Tensor
 
     def __init__(self, factor: Factor, like: Tensor, damping: float) -> None:
         super().__init__()
         self.factor, self.damping = factor, damping
         # Weight Normalization has no mean: without it, its state dict is that of PyTorch's weight_norm.
-        for name, shape in (("mean", factor.shape), ("centre", (*factor.shape, 1))):
-            self.register_buffer(name, like.new_zeros(shape), persistent=self.centres)
+        self.register_buffer("mean", like.new_zeros(factor.shape), persistent=self.centres)
+        self._made: tuple[Any, ...] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_made": None}
 
     @property
     def whitens(self) -> bool:
@@ -77,24 +79,32 @@ class SNorm(nn.Module):
             return norms
         return self.factor.norm(rows)
 
-    def ratio(self, g: Tensor, rows: Tensor) -> Tensor:
-        """g/‖V‖ of each unit, in a last axis of one."""
-        length = self.length(rows)
-        return (g if g.shape == length.shape else g.view_as(length)) / length
-
     def forward(self, g: Tensor, v: Tensor) -> Tensor:
         """W."""
         with _full_precision(v):
             if self.whitens:
-                return self.factor.whiten(self.rows(v * (g / _norms(v)))).view_as(v)
-            rows = self.rows(v)
-            return (rows * self.ratio(g, rows)).view_as(v)
+                weight = self.factor.whiten(self.rows(v * (g / _norms(v)))).view_as(v)
+            else:
+                weight = v * (g / self.length(self.rows(v)).view_as(g))
+        if (versions := self._versions(g, v)) is not None:
+            self._made = weakref.ref(weight), g, v, versions
+        return weight
 
     def shift(self, g: Tensor, v: Tensor) -> Tensor:
-        """W E[x] of shape (out,), without forming W."""
+        """W E[x] of shape (out,); by the W that the layer has just made of the same parts and still holds."""
+        weight, made, self._made = None, self._made, None
+        if made is not None and made[1] is g and made[2] is v and made[3] == self._versions(g, v):
+            weight = made[0]()
+        weight = self(g, v) if weight is None else weight
         with _full_precision(v):
-            rows = self.rows(v)
-            return ((rows @ self.centre) * self.ratio(g, rows)).flatten()
+            return (self.rows(weight) @ self.mean.unsqueeze(-1)).flatten()
+
+    def _versions(self, g: Tensor, v: Tensor) -> tuple[int | bool, ...] | None:
+        """How often what W depends on was written to; None where that is not to be seen."""
+        parts = (g, v, self.mean)
+        if _transformed() or any(part.is_inference() for part in parts):
+            return None
+        return (torch.is_grad_enabled(), *(part._version for part in parts))
 
     def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """(g, V) with g = ‖V‖, for V = W (normalize) or W F⁻¹ (whiten); a unit W = 0 is a ValueError."""
@@ -113,13 +123,8 @@ class SNorm(nn.Module):
     def update(self, moments: InputMoments) -> None:
         """Take the metric from new moments; the caller moves g, V and the bias."""
         self.factor.update(moments, self.damping)
-        if not self.centres:
-            return
-        mean = moments.mean.to(self.mean)
-        self.mean.copy_(mean)
-        row = mean.unsqueeze(-2)
-        with _full_precision(mean):
-            self.centre.copy_((self.factor.inputs(row) if self.whitens else row).mT)
+        if self.centres:
+            self.mean.copy_(moments.mean)
 
 
 class FittedSNorm(Described, SNorm):
@@ -158,8 +163,8 @@ class FittedSNorm(Described, SNorm):
         if not self.fits.is_meta and abs(float(self.fits) - self.count) > MIXED:
             raise RuntimeError(
                 "the weights of a layer must belong to its metric. Got a metric that was fitted after this "
-                "copy of the layer was made, as in an average of models (AveragedModel, EMA): pass such a "
-                "copy to fit_metric(..., averaged=copy), or make it after the last fit_metric."
+                "copy of the layer was made, as in an average of models (AveragedModel, EMA): make the copy "
+                "after the last fit_metric, or average folded copies."
             )
         self._version = self.fits._version
 
@@ -205,6 +210,7 @@ class CentredBias(nn.Module):
         return bias + self._shift() if self._weight[0][0].centres else bias.clone()
 
 
+@torch.inference_mode(False)
 def s_norm(
     module: nn.Module,
     name: str = "weight",
@@ -235,13 +241,14 @@ def s_norm(
 
     The layer computes the same function after the call as before. S is I and E[x] is 0 until they are given
     here or by `gdnp.nn.fit_metric`. The new parameters are ``module.parametrizations.weight.original0`` (g)
-    and ``original1`` (V), as in torch's ``weight_norm``: make the optimizer after this call. Assigning to
-    ``module.weight`` moves g and V but leaves c, so assign ``module.bias`` after it.
+    and ``original1`` (V), as in torch's ``weight_norm``: initialise before this call, since ``module.weight``
+    is made anew each time, and make the optimizer after it. Assigning to ``module.weight`` moves g and V but
+    leaves c, so assign ``module.bias`` after it.
 
     ``metric="batch"`` is Batch Normalization: W x is standardised by the statistics of the batch, with the
     gradient through them, and by running statistics in evaluation; g and c are ``module.s_norm.g`` and
     ``.c``. At first g = ‖V‖; `fit_metric` sets them so that the layer computes, in evaluation, what it did
-    before this call.
+    before this call. Each process has the statistics of its own rows; ``SyncBatchNorm`` does not apply.
 
     Parameters
     ----------
@@ -361,7 +368,7 @@ def fold(module: nn.Module) -> nn.Module:
     >>> fold(s_norm(torch.nn.Linear(3, 2)))
     Linear(in_features=3, out_features=2, bias=True)
     """
-    for layer in list(module.modules()):
+    for layer in list(unwrapped(module)[0].modules()):
         found = metric_of(layer)
         if isinstance(found, BatchMetric):
             found.fold(layer)
@@ -400,12 +407,15 @@ def _weight(module: nn.Module, name: str) -> Tensor:
         raise ValueError(
             f"s_norm needs a weight of known size. Got a lazy {kind}; run a batch through it first."
         )
+    if weight.is_complex() or not weight.numel():
+        got = "complex numbers" if weight.is_complex() else f"shape {tuple(weight.shape)}"
+        raise ValueError(f"s_norm needs a weight of real numbers. Got {got}; leave the {kind} as it is.")
     own = [each for each in ("weight", "bias") if module._parameters[each] is not None]
     check_plain((getattr(module, each) for each in own), f"the weight of {kind}")
     del weight  # which would be a reference of its own
     alone = _references({"weight": nn.Parameter(torch.empty(0))}, "weight")
     for each in own:
-        if _references(module._parameters, each) > alone:  # maybe another module's: a search
+        if _references(module._parameters, each) > alone:  # maybe another's: a search
             _check_untied(module, each)
     found = module._parameters["weight"]
     assert found is not None
@@ -418,9 +428,20 @@ def _references(parameters: dict[str, Any], name: str) -> int:
 
 
 def _check_untied(module: nn.Module, name: str) -> None:
-    """Refuse a parameter that another module holds too: no module knows of a tie, but all can be asked."""
+    """Refuse a parameter that another module holds too: no module knows of a tie, but all can be asked.
+
+    Warn of an optimizer that holds the weight, since it knows nothing of what is made from it.
+    """
     parameter = module._parameters[name]
     for holder in gc.get_referrers(parameter):
+        if name == "weight" and type(holder) is list:
+            groups = [group for group in gc.get_referrers(holder) if type(group) is dict]
+            if any(group.get("params") is holder for group in groups):
+                warnings.warn(
+                    f"an optimizer holds the weight of this {type(module).__name__}, and would not train "
+                    "what s_norm makes of it. Make the optimizer after s_norm.",
+                    stacklevel=5,
+                )
         if type(holder) is not dict or holder is module._parameters:
             continue
         owners = gc.get_referrers(holder)  # of a module's parameters: the module, or its attributes

@@ -49,12 +49,16 @@ class Move:
         old, new = self.old.to(wide), deepcopy(self.new).to(wide)
         slots = [_Slot.find(optimizers, p) for p in parameters]
         averages = [None if slot is None else slot.average() for slot in slots]
+        slopes = [p.grad for p in parameters]
+        if any(slope is None for slope in slopes):
+            slopes = [None] * len(slopes)
         with torch.autocast(parameters[0].device.type, enabled=False):
             moved = _moved(old, new, *(p.to(wide) for p in parameters))
             pulled = _pulled_back(new, old, moved, averages)
-        for p, value in zip(parameters, moved, strict=True):
+            slopes = _pulled_back(new, old, moved, slopes)
+        for p, value, slope in zip(parameters, moved, slopes, strict=True):
             p.copy_(value)
-            p.grad = None
+            p.grad = None if slope is None else slope.to(p)
         for slot, average in list(zip(slots, pulled, strict=True))[:2]:  # that of c is the same as before
             if slot is not None:
                 slot.restart(average)
@@ -71,7 +75,7 @@ def _moved(a: SNorm, b: SNorm, g: Tensor, v: Tensor, c: Tensor | None = None) ->
     v_there = there.view_as(v)
     if c is None:
         return [g_there, v_there]
-    return [g_there, v_there, c - a.shift(g, v) + b.shift(g_there, v_there)]
+    return [g_there, v_there, c + (a.rows(a(g, v)) @ (b.mean - a.mean).unsqueeze(-1)).flatten()]
 
 
 def _pulled_back(

@@ -10,6 +10,8 @@ __all__ = ["Described"]
 
 EXTRA = "_extra_state"
 """torch's name for it."""
+SIZE = 192
+"""Bytes of a description at least, filled up with spaces."""
 
 
 class Described:
@@ -25,7 +27,9 @@ class Described:
     def get_extra_state(self) -> Tensor:
         """Both, for ``state_dict``."""
         fixed, taken = self.own_state()
-        return torch.tensor(list(json.dumps({**fixed, **taken}).encode()), dtype=torch.uint8)
+        text = json.dumps({**fixed, **taken}).encode()
+        # Of one size, since averages of models are taken entry by entry of their states.
+        return torch.tensor(list(text.ljust(SIZE)), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:
         """Take over what may differ."""

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from gdnp._typing import FloatArray
 from gdnp.losses import Loss
-from gdnp.nn.losses import TensorLoss
-from gdnp.nn.mlp import SampleMLP, on_host
+from gdnp.nn.mlp import SampleMLP, TensorLoss, on_host
 from gdnp.solvers.loop import Progress, Result
 from gdnp.solvers.state import Method, Status
 from gdnp.solvers.units import minimize_units

@@ -26,13 +26,11 @@ class Whitener(nn.Module):
     """
 
     mean: Tensor
-    centre: Tensor
 
     def __init__(self, split: SNorm) -> None:
         super().__init__()
         self.factor = split.factor
         self.register_buffer("mean", split.mean.clone())
-        self.register_buffer("centre", split.centre.clone())
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
@@ -69,7 +67,6 @@ class Whitener(nn.Module):
             )
         split.factor = deepcopy(self.factor)
         split.mean.copy_(self.mean)
-        split.centre.copy_(self.centre)
         return layer
 
 
@@ -119,7 +116,6 @@ def whiten_inputs(layer: nn.Module) -> Whitener:
     whitener = Whitener(split)
     split.factor = IdentityFactor(split.factor.shape, split.mean, whitens=True)
     split.mean.zero_()
-    split.centre.zero_()
     return whitener
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, cast
 
-from torch import Tensor, nn
+import torch
+from torch import nn
 
 from gdnp.nn.factors import DEFAULT_DAMPING
 from gdnp.nn.moments import Convolution
@@ -21,6 +22,7 @@ With 500 rows a step costs 1.1 to 1.3 of BatchNorm's and a fit 5 plain steps the
 of ``low_rank`` 1.2 and 3 (one core, layers as wide as their inputs)."""
 
 
+@torch.inference_mode(False)
 def s_norm_model(
     model: nn.Module,
     *,
@@ -58,7 +60,12 @@ def s_norm_model(
     >>> s_norm_model(nn.Sequential(*(nn.Linear(a, b) for a, b in [(9, 300), (300, 20), (20, 20), (20, 1)])))
     {'1': 'low_rank', '2': 'full'}
     """
-    inside = unwrapped(model)[0]
+    inside, group = unwrapped(model)
+    if group is not None:
+        raise ValueError(
+            "s_norm_model must come before DistributedDataParallel, which averages the gradients of the "
+            "parameters that it found. Got a model inside; call it on the bare model, then wrap that."
+        )
     kinds = (nn.Linear, *Convolution)
     names = [name for name, layer in inside.named_modules() if isinstance(layer, kinds)]
     if select is None:
@@ -70,8 +77,8 @@ def s_norm_model(
         layer: Any = inside.get_submodule(name)
         if select is not None and not select(name, layer):
             continue
-        weight: Tensor = layer.weight
-        own = metric if metric != "auto" else "full" if weight[0].numel() <= WIDEST_FULL else "low_rank"
+        inputs = layer.weight[0].numel()  # the weight itself is not held, so that s_norm sees it untied
+        own = metric if metric != "auto" else "full" if inputs <= WIDEST_FULL else "low_rank"
         try:
             s_norm(layer, metric=cast(MetricName, own), mode=mode, damping=damping)
             found[name] = own

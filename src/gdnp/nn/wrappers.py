@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 import torch.distributed as dist
@@ -27,6 +27,10 @@ INNER = ("optimizer", "_optimizer", "optim", "base_optimizer")
 
 def unwrapped(model: nn.Module) -> tuple[nn.Module, dist.ProcessGroup | None]:
     """The model in ``torch.compile``, DataParallel or DistributedDataParallel, and the processes."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"model must be a torch.nn.Module. Got {type(model).__name__}; pass the model itself."
+        )
     group = None
     while True:
         if isinstance(model, DistributedDataParallel):
@@ -101,12 +105,15 @@ def twice_differentiable(gradients: Iterable[Tensor]) -> bool:
 
 @contextmanager
 def eager() -> Iterator[None]:
-    """Run compiled parts as they were written: hooks are seen then, and derivatives have derivatives."""
-    if "torch._dynamo" not in sys.modules:  # importing it takes a second
-        yield
-        return
-    with torch.compiler.set_stance("force_eager"):
-        yield
+    """Run compiled and fused parts as they were written: hooks see rows then, and all has derivatives."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    compiled = "torch._dynamo" in sys.modules  # importing it takes a second
+    torch.backends.mha.set_fastpath_enabled(False)  # of encoders, with nested tensors where rows are padding
+    try:
+        with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
 
 
 @contextmanager
