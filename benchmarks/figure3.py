@@ -121,7 +121,7 @@ def page(out, docs, kept=KEPT["curves"].parent):
         lines += ["", f"### {title}", "", f"![Figure 3 at {title}]({picture.name})", ""]
         lines += [f"- {sentence}" for sentence in summary["panels"][0]["findings"]]
         for table in figure.tables(summary):
-            lines += ["", f"{table.title}:", "", *table.markdown()]
+            lines += ["", " ".join([f"{table.title}.", table.note]).strip(), "", *table.markdown()]
     columns = ("images", "network", "loss at the start", "loss there", "downstream there over the start")
     table = "\n".join(Table("", columns, rows).markdown())
     before, _, rest = written[0].read_text(encoding="utf-8").partition(BEGIN)

@@ -59,7 +59,15 @@ class Target(Loss):
 
 @dataclass(frozen=True)
 class Welsch(Loss):
-    """φ(t) = 1 - exp(-(t + 1)²/2): bounded and not convex, with a best length on Gaussian data."""
+    """φ(t) = 1 - exp(-(t - k)²/2): bounded and not convex, with a best length on Gaussian data.
+
+    Parameters
+    ----------
+    k : float
+        The z that costs nothing.
+    """
+
+    k: float = -1.0
 
     name = "welsch"
     task = "classification"
@@ -68,44 +76,37 @@ class Welsch(Loss):
     max_curvature: ClassVar[float] = 1.0
 
     def value(self, t: FloatArray) -> FloatArray:
-        """1 - exp(-(t + 1)²/2)."""
-        return -np.expm1(-0.5 * (t + 1.0) ** 2)
+        """1 - exp(-(t - k)²/2)."""
+        return -np.expm1(-0.5 * (t - self.k) ** 2)
 
     def gradient(self, t: FloatArray) -> FloatArray:
-        """(t + 1) exp(-(t + 1)²/2)."""
-        return (t + 1.0) * np.exp(-0.5 * (t + 1.0) ** 2)
+        """(t - k) exp(-(t - k)²/2)."""
+        return (t - self.k) * np.exp(-0.5 * (t - self.k) ** 2)
 
     def curvature(self, t: FloatArray) -> FloatArray:
-        """(1 - (t + 1)²) exp(-(t + 1)²/2)."""
-        return (1.0 - (t + 1.0) ** 2) * np.exp(-0.5 * (t + 1.0) ** 2)
+        """(1 - (t - k)²) exp(-(t - k)²/2)."""
+        return (1.0 - (t - self.k) ** 2) * np.exp(-0.5 * (t - self.k) ** 2)
 
 
 @dataclass(frozen=True)
-class DoubleWell(Loss):
-    """φ(t) = 1 - (exp(-(t - 2)²/2) + exp(-(t + 2)²/2))/2: even, so that it cannot tell z from -z."""
+class DoubleWell(Welsch):
+    """φ(t) = 1 - (exp(-(t - k)²/2) + exp(-(t + k)²/2))/2: even, so that it cannot tell z from -z."""
+
+    k: float = 2.0
 
     name = "double_well"
-    task = "classification"
-    convex = False
-    max_gradient: ClassVar[float] = 1.0
-    max_curvature: ClassVar[float] = 1.0
 
     def value(self, t: FloatArray) -> FloatArray:
-        """1 - (N(t - 2) + N(t + 2))/2 with N(s) = exp(-s²/2)."""
-        return 1.0 - 0.5 * (_bell(t - 2.0) + _bell(t + 2.0))
+        """The mean of that of Welsch at t and -t."""
+        return 0.5 * (super().value(t) + super().value(-t))
 
     def gradient(self, t: FloatArray) -> FloatArray:
         """Of the same."""
-        return 0.5 * ((t - 2.0) * _bell(t - 2.0) + (t + 2.0) * _bell(t + 2.0))
+        return 0.5 * (super().gradient(t) - super().gradient(-t))
 
     def curvature(self, t: FloatArray) -> FloatArray:
         """Of the same."""
-        left, right = t - 2.0, t + 2.0
-        return 0.5 * ((1.0 - left**2) * _bell(left) + (1.0 - right**2) * _bell(right))
-
-
-def _bell(s: FloatArray) -> FloatArray:
-    return np.asarray(np.exp(-0.5 * s * s))
+        return 0.5 * (super().curvature(t) + super().curvature(-t))
 
 
 EVERY_LOSS: tuple[Loss, ...] = (LOSSES["log_loss"], LOSSES["sigmoid"], LOSSES["probit"], Target(), Welsch())

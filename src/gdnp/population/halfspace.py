@@ -78,16 +78,6 @@ class Population(ABC):
         """`intercept`: x has mean zero."""
         return intercept
 
-    @property
-    def rho_star(self) -> float:
-        """ρ* = -r, the least value of ρ."""
-        return -self.r
-
-    def rho(self, w: ArrayLike) -> float:
-        """ρ(w) = -(uᵀw)²/(wᵀSw), the least-squares objective at its best length (Eq. 12)."""
-        w = _vector("w", w, self.n_features)
-        return -(float(self.u @ w) ** 2) / float(w @ self.S @ w)
-
     def at(self, coef: ArrayLike, intercept: float = 0.0) -> PopulationPoint:
         """The handle of the point w̃ = `coef`; `intercept` must be 0."""
         _require_no_intercept(intercept)

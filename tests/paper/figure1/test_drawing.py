@@ -77,7 +77,7 @@ def test_level_sets_shade_low_values(figure1):
     settings, results = saved(TINY, figure1)
     figure = TINY.interactive(settings, results)[0]
     (ground,) = (t for t in figure["data"] if t["type"] == "contour" and t.get("visible", True))
-    values = np.array(results["population/levels/squared_error"]["values"])
+    values = np.array(results["population/paths"]["losses"]["squared_error"]["levels"]["values"])
     shares = np.array(ground["z"])
     assert shares.shape == values.shape
     assert shares.flat[values.argmin()] == shares.min() == 0.0

@@ -52,3 +52,16 @@ def test_each_choice_divides_the_cells(script, figure2):
 def test_a_folder_that_is_no_result_is_refused(script, tmp_path):
     with pytest.raises(StoreError, match=r"Got no settings\.json"):
         script.write(tmp_path, tmp_path)
+
+
+def test_cells_are_counted_beside_what_the_claims_saw(script, figure2, monkeypatch):
+    monkeypatch.setattr(script, "PLACES", ((4.0, 0.5),))
+    here = [c for c in figure2.summary["cells"] if (c["data"], c["loss"]) == ("(4, 0.5)", "log_loss")]
+    rows = list(script.beside_claims(figure2.summary["cells"]))
+    assert [row[0] for row in rows] == ["`gdnp-against-gd`", "`gdnp-against-bn-wn`", "`gdnp-against-agd`"]
+    for (_, verdict, seen, counts), rival in zip(rows, ("GD", "BN and WN", "AGD"), strict=True):
+        assert verdict == "DEPENDS ON AN UNPRINTED CHOICE"
+        assert seen.startswith(f"faster than {rival} in")
+        faster = sum(cell["against"][rival] == "faster" for cell in here)
+        assert counts.startswith(f"{faster} / ")
+        assert counts.endswith(f" of {len(here)}")

@@ -45,10 +45,10 @@ def test_panels_follow_from_the_curves(figure2, found):
     np.testing.assert_allclose(gap, run["best"], rtol=1e-9)
     entry = softplus["methods"]["agd"]
     assert entry["final"]["measure"] == pytest.approx(np.median(gap[-1]))
-    hits = [np.flatnonzero(row <= 1e-2) for row in gap.T]
+    hits = [np.flatnonzero(row <= 1e-4) for row in gap.T]
     expected = sorted(hit[0] if hit.size else np.inf for hit in hits)[1]
-    assert (entry["iterations_to"]["1e-02"] or np.inf) == expected
-    assert entry["passes_to"]["1e-02"] == expected + 1  # gradient descent: one at the start, one a step
+    assert (entry["iterations"] or np.inf) == expected
+    assert (entry["passes"] or np.inf) == expected + 1  # gradient descent: one at the start, one a step
     finals = [entry["final"]["objective"] for entry in sigmoid["methods"].values()]
     assert sigmoid["best_objective"] <= min(finals)
 
@@ -77,11 +77,6 @@ def test_sentences_say_who_is_ahead_as_measured(figure2):
         faster = sum(cell["against"]["AGD"] == "faster" for cell in cells)
         expected = f"GDNP after 100 iterations against AGD, in {len(cells)} cells: faster in {faster},"
         assert any(sentence.startswith(expected) for sentence in panel["findings"])
-        target = {"log_loss": "1e-04", "sigmoid": "1e-02"}[panel["loss"]]
-        counts = {e["label"]: e["iterations_to"][target] for e in panel["methods"].values()}
-        there = sorted((count, label) for label, count in counts.items() if count is not None)
-        (ranking,) = (s for s in panel["findings"] if s.startswith("Iterations to"))
-        assert "; ".join(f"{label} {count:.4g}" for count, label in there) in ranking
 
 
 def test_a_method_that_a_small_gradient_flatters_is_named(figure2):

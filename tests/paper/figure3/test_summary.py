@@ -7,7 +7,7 @@ import numpy as np
 from gdnp.paper import reproduce
 from gdnp.paper.figure3.experiment import Figure3
 from gdnp.paper.figure3.summary import summarise, tables
-from gdnp.paper.figure3.verdicts import STATEMENTS
+from gdnp.paper.figure3.verdicts import BASES, STATEMENTS
 from paper_problems import DIGITS, PROFILE3, saved
 from paper_problems import FIGURE3 as TINY
 
@@ -25,8 +25,14 @@ def test_run_leaves_figures_tables_and_verdicts(figure3):
         assert network["loss"][1] < network["loss"][0]
         assert np.array(network["dependencies"]["raw"]).shape == (2, 4)
     assert [len(table.rows) for table in tables(summary)] == [len(STATEMENTS), len(STATEMENTS), 8]
-    findings = summary["panels"][0]["findings"]
-    assert all(sentence.split(":")[0] in ("Holds", "Fails", "Mixed") for sentence in findings[1:-2])
+    for table, basis in zip(tables(summary), BASES, strict=False):
+        for row, statement in zip(table.rows, STATEMENTS, strict=True):
+            held = [
+                v["holds"] == 2
+                for v in summary["verdicts"]
+                if (v["id"], v["basis"], v["expected"]) == (statement.id, basis, True)
+            ]
+            assert (row[0], row[-1] == "holds") == (statement.text, all(held))
 
 
 def test_a_run_that_diverges_is_told_not_hidden(figure3):

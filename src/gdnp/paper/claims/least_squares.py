@@ -145,13 +145,13 @@ def theorem_1_order() -> Measurement:
         start = np.random.default_rng(seed).standard_normal(10)
         w, plain = start, metric.join(start, theory.best_least_squares_length(u, metric, start))
         gaps = [theory.directional_gap(u, metric, w)]
-        values = [f.at(plain).value - f.rho_star]
+        values = [f.at(plain).value + f.r]
         while gaps[-1] > 1e-8 * gaps[0]:
             w = theory.rayleigh_step(u, metric, w)
             gaps.append(theory.directional_gap(u, metric, w))
         while values[-1] > 1e-8 * values[0]:
             plain = plain - f.at(plain).gradient / (2.0 * metric.largest)
-            values.append(f.at(plain).value - f.rho_star)
+            values.append(f.at(plain).value + f.r)
         logs.append(math.log((len(gaps) - 1) / (len(values) - 1)))
     means = np.exp(np.reshape(logs, (-1, starts)).mean(axis=1))
     worst = float(np.exp(np.abs(np.log(means)).max()))

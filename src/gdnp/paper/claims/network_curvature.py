@@ -202,20 +202,16 @@ def figure_3_upstream() -> Measurement:
     """‖∂²f/∂W₄∂W_i‖_F: roots of the sums of squares, upstream over downstream, with and without BatchNorm."""
     torch = _torch()
     from gdnp.nn import cross_dependency
-    from gdnp.paper.figure3.training import build
+    from gdnp.paper.figure3.training import build, descent
 
     (X, y), loss, logs = digits(torch), torch.nn.functional.cross_entropy, []
     for normalised, seed in product((True, False), range(3)):
         model = build(64, 10, depth=6, width=20, normalised=normalised, seed=seed).double()
-        for step in range(61):
+        for step, _ in enumerate(descent(model, X, y, 0.1, 61)):
             if step in (0, 20, 60):
                 found = cross_dependency(model, loss, X, y, "W4", probes=8)
                 norms = [found[f"W{k}"][0] if k != 4 else 0.0 for k in range(1, 8)]
                 logs.append(math.log(float(np.linalg.norm(norms[:3]) / np.linalg.norm(norms[4:]))))
-            gradients = torch.autograd.grad(loss(model(X), y), parameters := list(model.parameters()))
-            with torch.no_grad():
-                for parameter, gradient in zip(parameters, gradients, strict=True):
-                    parameter.sub_(0.1 * gradient)
     ratios = np.exp(np.reshape(logs, (2, 3, 3)).mean(axis=1))
     with_bn, without = (", ".join(f"{ratio:.2f}" for ratio in row) for row in ratios)
     return judge(

@@ -13,16 +13,7 @@ from typing import Any
 
 from gdnp.datasets import DataNotFoundError
 
-__all__ = [
-    "CLAIMS",
-    "Claim",
-    "ClaimResult",
-    "Measurement",
-    "Verdict",
-    "check",
-    "judge",
-    "run_claims",
-]
+__all__ = ["CLAIMS", "Claim", "ClaimResult", "Measurement", "Verdict", "check", "judge", "run_claims"]
 
 
 class Verdict(Enum):

@@ -113,7 +113,7 @@ def _draw_world(settings: Settings, results: Results, world: str, path: Path) ->
                 (row[0], ("line", "gd"), entry["gd_stationary"]),
                 (row[1], ("line", "ring", "seq"), entry["ray_stationary"]),
             ):
-                _ground(axis, results[f"{world}/levels/{loss}"])
+                _ground(axis, entry["levels"])
                 handles |= {name: _stroke(axis, strokes[name]) for name in shown}
                 _mark_end(axis, strokes[shown[-1]], stationary)
                 start = {"color": "white", "markersize": 6, "markeredgecolor": INK, "markeredgewidth": 1.2}
@@ -214,7 +214,7 @@ def interactive(settings: Settings, results: Results) -> list[Figure]:
         views = []
         for world, label in WORLD_LABELS.items():
             paths = results[f"{world}/paths"]
-            ground = _level_sets(results[f"{world}/levels/{loss}"])
+            ground = _level_sets(paths["losses"][loss]["levels"])
             traces = [ground, *_traces(paths, paths["losses"][loss])]
             views.append((label, traces, _axes(settings, paths)))
         figures.append(switched(LABELS[loss].capitalize(), _caption(results, loss), views))

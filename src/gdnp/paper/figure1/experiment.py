@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
 
 from gdnp._typing import FloatArray
 from gdnp.datasets import Dataset
@@ -96,22 +95,17 @@ class Figure1:
         return f"{folder}{suffix}", settings
 
     def parts(self, settings: Settings, options: Options) -> list[Part]:
-        """Paths and level sets for each world and loss, and the check in a higher dimension."""
+        """Paths and level sets for each world, and the check in a higher dimension."""
         spec = settings["data"]
         source = options.data[0] if options.data else spec["name"]
-        angle = settings["start_angle"]
+        keys = ("losses", "grid", "start_angle")
         parts = []
         for world in settings["worlds"]:
-            common = {"data": spec, "world": world, "start_angle": angle}
-            several = {**common, "losses": settings["losses"]}
-            paths = {"task": "paths", **several}
-            parts.append(Part(f"{world}/paths", partial(_paths, source), paths, cost=2.0))
-            for loss in settings["losses"]:
-                config = {"task": "levels", **common, "loss": loss, "grid": settings["grid"]}
-                cost = (settings["grid"] / 80.0) ** 2
-                parts.append(Part(f"{world}/levels/{loss}", partial(_levels, source), config, cost=cost))
+            config = {"world": world, **{key: settings[key] for key in keys}}
+            cost = 2.0 + 3.0 * (settings["grid"] / 80.0) ** 2
+            parts.append(Part(f"{world}/paths", partial(_paths, source), {"data": spec, **config}, cost=cost))
             if settings["higher"] is not None:
-                config = {"task": "higher", **several, "data": settings["higher"]}
+                config["data"] = settings["higher"]
                 parts.append(Part(f"{world}/higher", partial(_higher, source), config, cost=4.0))
         return parts
 
@@ -126,9 +120,13 @@ def _described(source: str, columns: tuple[str, ...], rows: int, seed: int) -> d
             raise OptionError("--columns chooses columns of --data FILE. Got it for the Gaussian design.")
         return {"name": "gaussian", "label": "Gaussian design", "n": rows, "seed": seed, **DESIGN}
     chosen, names = _columns(problems.read(source), columns)
-    spec: dict[str, Any] = {**problems.identified(source), "columns": chosen}
-    X, _ = _plane(source, spec)
-    spec.update(n=len(X), d=2, label=f"{spec['name']}: {names[0]}, {names[1]}", axes=list(names))
+    spec: dict[str, Any] = {**problems.identified(source), "columns": chosen, "scaled": True}
+    spec.update(
+        n=len(problems.prepared_rows(spec, source)[0]),
+        d=2,
+        label=f"{spec['name']}: {names[0]}, {names[1]}",
+        axes=list(names),
+    )
     u, S = _moments(spec, source)
     condition = np.linalg.cond(S)
     r = float(u @ np.linalg.solve(S, u)) if condition < 1e10 else 1.0
@@ -162,23 +160,11 @@ def _columns(data: Dataset, columns: tuple[str, ...]) -> tuple[list[int], tuple[
     return found, (names[found[0]], names[found[1]])
 
 
-def _plane(source: str, spec: Mapping[str, Any]) -> tuple[FloatArray, FloatArray]:
-    """The two columns, centred and of unit variance, and the labels."""
-    data = problems.read(source)
-    chosen: Any = data.X[:, spec["columns"]]
-    X = np.asarray(chosen.toarray() if issparse(chosen) else chosen, dtype=np.float64)
-    X = X - X.mean(axis=0)
-    deviation = X.std(axis=0)
-    if not (deviation > 0.0).all():
-        raise ValueError(f"The two columns of {data.name} should vary. Got a constant one.")
-    return X / deviation, data.signs()
-
-
 def _moments(spec: Mapping[str, Any], source: str) -> tuple[FloatArray, FloatArray]:
     """u and S of the population: of the design, or those that the data have."""
     if spec["name"] == "gaussian":
         return problems.gaussian_moments(spec)
-    X, y = _plane(source, spec)
+    X, y = problems.prepared_rows(spec, source)
     return -(y[:, None] * X).mean(axis=0), X.T @ X / len(X)
 
 
@@ -191,7 +177,7 @@ def worlds_objective(spec: Mapping[str, Any], source: str, world: str, loss: str
         return problems.gaussian_objective(spec, world, loss)
     if world == "population":
         return problems.population(*_moments(spec, source), loss)
-    return Empirical(*_plane(source, spec), loss, n_jobs=1)
+    return Empirical(*problems.prepared_rows(spec, source), loss, n_jobs=1)
 
 
 # --- what is drawn where
@@ -256,6 +242,7 @@ def _paths(source: str, config: Mapping[str, Any]) -> dict[str, Any]:
         end = ray.points[-1]
         length = _best_length(f, arc.points[-1])
         found[loss] = {
+            "levels": _levels(f, frame, config["grid"]),
             "gd": descent.points,
             "gd_stationary": descent.stationary,
             "arc": arc.points,
@@ -287,14 +274,10 @@ def _paths(source: str, config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _levels(source: str, config: Mapping[str, Any]) -> dict[str, Any]:
+def _levels(f: Objective, frame: Geometry, grid: int) -> dict[str, Any]:
     """F on a grid over the frame, rows along the second coordinate."""
-    spec = config["data"]
-    frame = geometry(spec, source, config["start_angle"])
-    f = worlds_objective(spec, source, config["world"], config["loss"])
-    a, b = (np.linspace(frame.low[k], frame.high[k], config["grid"]) for k in (0, 1))
-    values = np.array([[f.at(np.array([x, y])).value for x in a] for y in b])
-    return {"a": a, "b": b, "values": values}
+    a, b = (np.linspace(frame.low[k], frame.high[k], grid) for k in (0, 1))
+    return {"a": a, "b": b, "values": [[f.at(np.array([x, y])).value for x in a] for y in b]}
 
 
 def _higher(source: str, config: Mapping[str, Any]) -> dict[str, Any]:

@@ -91,10 +91,7 @@ def _findings(panel: Mapping[str, Any]) -> list[str]:
     sentences = [
         f"Until the direction is found, the curves of GDNP_seq for the three losses {verdict}: they are at "
         f"most {panel['coincidence']:.1e} apart, on a way of length {longest:.3g}. Those of GD are up to "
-        f"{panel['gd_apart']:.2g} apart.",
-        "Angle in S between the direction found and -S⁻¹u: "
-        + "; ".join(f"{entry['label']} {entry['angle']:.2g}°" for entry in entries)
-        + ".",
+        f"{panel['gd_apart']:.2g} apart."
     ]
     higher = panel["higher"]
     if higher is not None:
@@ -103,11 +100,6 @@ def _findings(panel: Mapping[str, Any]) -> list[str]:
             f"length {higher['arc_length']:.3g}; on the sphere of Weight Normalization instead of the "
             f"ellipsoid, {higher['sphere_apart']:.2g}."
         )
-    lengths = "; ".join(
-        f"{entry['label']} {'none' if (best := entry['best_length']) is None else f'{best:.3g}'}"
-        for entry in entries
-    )
-    sentences.append(f"Length of the minimiser along that direction (start {panel['g0']:.3g}): {lengths}.")
     sentences += [_outside(entry) for entry in entries if not entry["stays_in_frame"]]
     if panel["world"] == "sample":
         left = "; ".join(

@@ -164,7 +164,7 @@ def _phases(settings: Settings, cells: list[dict[str, Any]], path: Path) -> list
                         axis.text(x, y, called(cell["first"], METHODS), ha="center", va="center", fontsize=7)
                 axis.set_xlim(-0.5, len(data) - 0.5)
                 axis.set_ylim(-0.5, len(scales) - 0.5)
-                axis.set_xticks(range(len(data)), data, rotation=30)
+                axis.set_xticks(range(len(data)), data, rotation=30, ha="right", rotation_mode="anchor")
                 axis.set_yticks(range(len(scales)), [SCALES[scale] for scale in scales])
                 axis.grid(visible=False)
                 titled(axis, called(loss, LOSS_LABELS), TUNINGS[tuning])

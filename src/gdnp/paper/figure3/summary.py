@@ -77,7 +77,6 @@ def _findings(summary: Mapping[str, Any]) -> list[str]:
         f"loss from {bn['loss'][0]:.3g} to {bn['loss'][1]:.3g}, GD (step {gd['step']:g}) from "
         f"{gd['loss'][0]:.3g} to {gd['loss'][1]:.3g}."
     ]
-    sentences += [_judged(summary, statement) for statement in verdicts.STATEMENTS]
     for basis, measures in summary["comparison"].items():
         where = "at the end" if basis == "iterations" else f"at the loss {summary['losses'][-1]:.3g}"
         sentences.append(
@@ -87,26 +86,6 @@ def _findings(summary: Mapping[str, Any]) -> list[str]:
     if summary["losses"] is None:
         sentences.append("The runs have no training loss in common: nothing is compared at equal loss.")
     return sentences
-
-
-def _judged(summary: Mapping[str, Any], statement: verdicts.Statement) -> str:
-    """The verdict in a word, and for every network and basis the seeds in which the statement holds."""
-    entries = [v for v in summary["verdicts"] if v["id"] == statement.id and v["expected"]]
-    counts = {(v["basis"], v["network"], v["measure"]): v["holds"] for v in entries}
-    words = []
-    for basis, where in verdicts.BASES.items():
-        found = [
-            f"{LABELS[n]} {counts[basis, n, 'raw']} ({counts[basis, n, 'scaled']})"
-            for n in statement.expected
-            if (basis, n, "raw") in counts
-        ]
-        words += [f"{', '.join(found)} {where}"] if found else []
-    share = sum(v["holds"] for v in entries) / sum(v["of"] for v in entries)
-    verdict = {1.0: "Holds", 0.0: "Fails"}.get(share, "Mixed")
-    return (
-        f"{verdict}: {statement.text}. Seeds of {summary['seeds']} in which it does, raw (scaled): "
-        f"{'; '.join(words)}."
-    )
 
 
 def _range(entry: Mapping[str, Any]) -> str:
@@ -123,11 +102,13 @@ def tables(summary: Mapping[str, Any]) -> list[Table]:
 def _verdict_table(summary: Mapping[str, Any], label: str, basis: str) -> Table:
     columns = [(network, measure) for network in LABELS for measure in MEASURES]
     entries = {(v["id"], v["network"], v["measure"]): v for v in summary["verdicts"] if v["basis"] == basis}
-    rows: list[tuple[str, ...]] = [
-        (statement.short, *(_cell(entries[statement.id, network, measure]) for network, measure in columns))
-        for statement in verdicts.STATEMENTS
-    ]
-    names = tuple(f"{LABELS[network]} {measure}" for network, measure in columns)
+    rows: list[tuple[str, ...]] = []
+    for statement in verdicts.STATEMENTS:
+        here = [entries[statement.id, *column] for column in columns]
+        share = sum(v["holds"] / v["of"] for v in here if v["expected"]) / sum(v["expected"] for v in here)
+        verdict = {1.0: "holds", 0.0: "fails"}.get(share, "mixed")
+        rows.append((statement.text, *(_cell(entry) for entry in here), verdict))
+    names = (*(f"{LABELS[network]} {measure}" for network, measure in columns), "verdict")
     note = (
         "Geometric mean over the seeds, and in how many of them the statement holds; in brackets where the "
         "paper does not make it."

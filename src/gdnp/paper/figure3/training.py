@@ -21,7 +21,7 @@ from gdnp._typing import FloatArray
 from gdnp.datasets import fetch_cifar10, load
 from gdnp.nn import cross_dependency, matrix_layers
 
-__all__ = ["build", "segment", "tune"]
+__all__ = ["build", "descent", "segment", "tune"]
 
 TAIL = 0.1
 """Share of a pilot run over whose end the loss is averaged."""
@@ -72,7 +72,7 @@ def tune(config: Mapping[str, Any]) -> dict[str, Any]:
         losses = []
         for step in config["steps"]:
             model, X, y = _ready(config)
-            run = [loss for loss, _ in _descent(model, X, y, step, config["iterations"])]
+            run = [loss for loss, _ in descent(model, X, y, step, config["iterations"])]
             tail = torch.stack(run[-max(1, round(TAIL * len(run))) :])
             losses.append(float(tail.mean()))
     finite = [loss if math.isfinite(loss) else math.inf for loss in losses]
@@ -103,8 +103,8 @@ def segment(config: Mapping[str, Any], step: float, state: str | None) -> dict[s
         start, stop, last = config["start"], config["stop"], config["last"]
         measured = set(config["measured"])
         records, losses, norms = [], [], []
-        descent = _descent(model, X, y, step, stop - start + last)
-        for t, (loss, norm) in enumerate(descent, start=start):
+        run = descent(model, X, y, step, stop - start + last)
+        for t, (loss, norm) in enumerate(run, start=start):
             losses.append(loss)
             norms.append(norm)
             if t in measured:
@@ -141,7 +141,7 @@ def _images(name: str, batches: tuple[int, ...], n: int) -> tuple[NDArray[np.flo
     return (X / X.std()).astype(np.float32), data.y[:n].astype(np.int64)
 
 
-def _descent(
+def descent(
     model: nn.Module, X: Tensor, y: Tensor, step: float, count: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Loss and gradient norm at `count` points of full-batch gradient descent, on the device.

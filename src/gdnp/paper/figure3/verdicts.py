@@ -74,7 +74,6 @@ class Statement:
 
     id: str
     text: str
-    short: str
     number: Callable[[Course], float]
     bound: float = 1.0
     expected: tuple[str, ...] = ("bn", "gd")
@@ -84,49 +83,37 @@ STATEMENTS = (
     Statement(
         "depth",
         "dependence falls with depth: the earlier a layer, the more it matters",
-        "falls with depth",
         lambda run: _least_ratio(run.typical),
     ),
     Statement(
         "distance-downstream",
         "downstream, dependence falls with distance",
-        "downstream falls with distance",
         lambda run: _least_ratio(run.typical[run.upstream :]),
     ),
     Statement(
         "distance-upstream",
         "upstream, dependence falls with distance",
-        "upstream falls with distance",
         lambda run: _least_ratio(run.typical[run.upstream - 1 :: -1]),
     ),
-    Statement(
-        "upstream",
-        "upstream exceeds downstream",
-        "upstream over downstream",
-        lambda run: float(geometric(np.divide(*run.sides))),
-    ),
+    Statement("upstream", "upstream exceeds downstream", lambda run: float(geometric(np.divide(*run.sides)))),
     Statement(
         "upstream-same-size",
         "upstream exceeds downstream in blocks of equal size and distance",
-        "same, blocks of equal size",
         lambda run: float(geometric(run.same_size)),
     ),
     Statement(
         "before-criticality",
         "upstream exceeds downstream at every measurement before criticality",
-        "least before criticality",
         lambda run: _least(np.divide(*run.sides)[run.early]),
     ),
     Statement(
         "before-criticality-same-size",
         "upstream exceeds downstream before criticality in blocks of equal size and distance",
-        "least before it, equal size",
         lambda run: _least(run.same_size[run.early]),
     ),
     Statement(
         "decay",
         "BN's downstream dependence decays to less than half",
-        "downstream, first over last",
         lambda run: _fall(run),
         bound=FELL,
         expected=("bn",),
@@ -134,7 +121,6 @@ STATEMENTS = (
     Statement(
         "elevated",
         "GD's downstream dependence stays above half",
-        "downstream, last over first",
         lambda run: 1.0 / _fall(run),
         bound=1.0 / FELL,
         expected=("gd",),

@@ -62,7 +62,7 @@ LEVEL = 1.2
 """Geometric means within this factor are level."""
 LEAST = 1e-14
 """A suboptimality below this is rounding of f."""
-EXTENSIONS = 4
+EXTENSIONS = 12
 """How often a grid whose best is at its end is extended."""
 TUNING_STARTS = 1_000_003
 """Seed of the starts that are tuned on: none of those that are reported."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping
 from functools import lru_cache
@@ -92,7 +91,7 @@ def described_rows(source: str) -> dict[str, Any]:
     data, identity = read(source), identified(source)
     means = identity["name"] == "breast_cancer"
     scaled = means or (identity["sha256"] is not None and not issparse(data.X))
-    spec = {**identity, "columns": 10 if means else None, "scaled": scaled}
+    spec = {**identity, "columns": list(range(10)) if means else None, "scaled": scaled}
     spec["n"], spec["d"] = prepared_rows(spec, source)[0].shape
     if spec["d"] > LARGEST_GRAM:
         raise ValueError(
@@ -105,14 +104,15 @@ def described_rows(source: str) -> dict[str, Any]:
 def prepared_rows(spec: Mapping[str, Any], source: str) -> tuple[Any, FloatArray]:
     """X (n, d) and y (n,) of ±1, as `described_rows` says."""
     data = read(source)
-    X, y = data.X, data.signs()
+    X: Any = data.X
     if spec["columns"] is not None:
-        X = X[:, : spec["columns"]]
+        X = X[:, spec["columns"]]
     if spec["scaled"]:
+        X = np.asarray(X.toarray() if issparse(X) else X, dtype=np.float64)
         X = X - X.mean(axis=0)
         deviation = X.std(axis=0)
         X = X / np.where(deviation > 0.0, deviation, 1.0)
-    return X, y
+    return X, data.signs()
 
 
 def gaussian_moments(spec: Mapping[str, Any]) -> tuple[FloatArray, FloatArray]:
@@ -132,17 +132,11 @@ def population(u: FloatArray, S: FloatArray, loss: str) -> Objective:
 
 
 def gaussian_objective(spec: Mapping[str, Any], world: str, loss: str) -> Objective:
-    """The objective of the Gaussian design, without ridge or intercept; the last few are kept.
+    """The objective of the Gaussian design, without ridge or intercept.
 
     `spec` has ``n``, ``d``, ``kappa``, ``r`` and ``seed``; `world`, a key of ``WORLD_LABELS``, says whether f
     is that of the population or of a sample of n rows.
     """
-    return _gaussian_objective(json.dumps(dict(spec), sort_keys=True), world, loss)
-
-
-@lru_cache(maxsize=8)
-def _gaussian_objective(text: str, world: str, loss: str) -> Objective:
-    spec = json.loads(text)
     if world == "population":
         return population(*gaussian_moments(spec), loss)
     return Empirical(*gaussian_rows(spec), loss, n_jobs=1)  # one thread, since parts run in processes

@@ -26,7 +26,6 @@ PRINTED: dict[str, tuple[str, float | None]] = {
 """The orders of the printed table, and their exponents."""
 AT = ("passes", "objective", "length", "zero_one")
 """What is known of the first iterate at ε."""
-TARGETS = (1e-2, 1e-4, 1e-6, 1e-7)
 SHOWN = (1e-4, 1e-7)
 
 
@@ -119,36 +118,17 @@ def _at(entry: Mapping[str, Any], column: str, eps: float) -> float | None:
 
 def _findings(panel: Mapping[str, Any]) -> list[str]:
     entries = panel["methods"]
-    sentences = [_law(name, entry) for name, entry in entries.items()]
+    above = ", ".join(entry["label"] for name, entry in entries.items() if _exceeds(name, entry))
+    sentences = [f"The power of the printed bound is exceeded by: {above or 'none'}."]
     if panel["curvature"]:
         sentences.append(_prediction(panel["curvature"], entries))
-    sentences += _orders(entries)
     return [*sentences, *_worth(entries)] if panel["loss"] == "sigmoid" else sentences
 
 
-def _law(name: str, entry: Mapping[str, Any]) -> str:
-    """Which law holds for a method, in numbers, beside the printed order."""
-    head = f"{entry['label']} (printed {entry['printed']})"
-    whole, fine = entry["laws"]["all"], entry["laws"]["fine"]
-    if "power" not in whole:
-        best, _ = known(entry["epsilons"], entry["iterations"])
-        return f"{head}: too few points for a law; the least ε reached is {min(best, default=math.nan):.1e}."
-    laws = fine if "power" in fine else whole
-    p, b = f"ε^(-p) with p = {_interval(laws, 'power', '.2f')}", f"{_interval(laws, 'log', '.4g')} a decade"
-    verdict = {
-        "log": f"linear convergence, {b}, fits better than {p}",
-        "power": f"{p} fits better than linear convergence, {b}",
-        "either": f"{p} and linear convergence, {b}, fit alike",
-        "neither": f"neither {p} nor linear convergence, {b}, fits",
-    }[laws["better"]]
-    text = (
-        f"{head}: for ε from {laws['range'][0]:.1e} to {laws['range'][1]:.1e}, {verdict} (errors of log N: "
-        f"{laws['log']['rms']:.2g} linear, {laws['power']['rms']:.2g} power)."
-    )
-    order = PRINTED[name][1]
-    if order is not None and whole["power"]["low"] > order:
-        text += f" The bound's power {order:g} is exceeded over all ε: {_interval(whole, 'power', '.2f')}."
-    return text
+def _exceeds(name: str, entry: Mapping[str, Any]) -> bool:
+    """Whether the iterations rise with a higher power of 1/ε than is printed."""
+    order, laws = PRINTED[name][1], entry["laws"]["all"]
+    return order is not None and "power" in laws and laws["power"]["low"] > order
 
 
 def _prediction(curvature: Mapping[str, Any], entries: Mapping[str, Any]) -> str:
@@ -163,23 +143,6 @@ def _prediction(curvature: Mapping[str, Any], entries: Mapping[str, Any]) -> str
         f"{curvature['smallest']:.2g} to {curvature['largest']:.2g}), so GD is linear in the end. Iterations "
         f"a decade from it, and from (1-μ/L) for GDNP, beside those measured: {'; '.join(parts)}."
     )
-
-
-def _orders(entries: Mapping[str, Any]) -> list[str]:
-    """Who needs least, at the smallest ε of ``TARGETS`` that two methods reach."""
-    sentences = []
-    for eps in reversed(TARGETS):
-        found = [entry for entry in entries.values() if _at(entry, "iterations", eps) is not None]
-        if len(found) >= 2:
-            for column in ("iterations", "passes"):
-                counts = [(value, e["label"]) for e in found if (value := _at(e, column, eps)) is not None]
-                listed = "; ".join(f"{label} {value:.0f}" for value, label in sorted(counts))
-                sentences += [f"{column.capitalize()} to ε = {eps:.0e}: {listed}."] if counts else []
-            absent = [entry["label"] for entry in entries.values() if entry not in found]
-            if absent:
-                sentences.append(f"Not there within the iterations allowed: {', '.join(absent)}.")
-            break
-    return sentences
 
 
 def _worth(entries: Mapping[str, Any]) -> list[str]:
