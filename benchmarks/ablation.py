@@ -72,7 +72,7 @@ MECHANISMS: dict[str, list[Change]] = {
 
 CHOICE = "newton.preconditioners.choice"
 THRESHOLDS: dict[str, tuple[float, ...]] = {
-    "newton.closing.TINY": (0.0, 64.0),
+    "newton.state.TINY": (0.0, 64.0),
     "newton.closing.RESIDUAL": (0.1, 1.8),
     "newton.closing.INEXACT": (0.01, 5.0),
     "newton.closing.SHORTEST": (0.2, 5.0),

@@ -44,6 +44,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from statistics import median
 from unittest.mock import patch
@@ -58,8 +59,8 @@ from gdnp.design.block import Affine, Block, Scatter, Valued
 from gdnp.design.threads import available_cores, ordered_sum, single_threaded_blas
 from gdnp.losses import LogLoss
 from gdnp.methods import newton
+from gdnp.problem.empirical import sum_of
 from gdnp.problem.gram import kernel_matrix
-from gdnp.problem.points import Mean
 
 LOSS = LogLoss()
 COLUMNS_AT_ONCE = 64
@@ -220,7 +221,7 @@ def of_reading(sizes: Sizes, clock: Clock, n_jobs: int) -> list[Measured]:
         "drawn of few": of_few[0],
         "all few": of_few[1],
         "drawn": of_many[0],
-        "rows": lambda: narrow.rows.total(Mean(LOSS.value), t, s),
+        "rows": lambda: narrow.rows.total(partial(sum_of, LOSS.value), t, s),
         "cholesky": lambda: lapack.dpotrf(matrix, lower=1),
         "qr": lambda: qr(directions, mode="economic", check_finite=False),
     }

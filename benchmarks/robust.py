@@ -44,9 +44,8 @@ def main() -> None:
         ]
         some = [count for count, _ in found]
         done = sum(status == "CONVERGED" for _, status in found)
-        print(
-            f"| {n} | {d} | {min(some):.0f} | {np.mean(some):.0f} | {max(some):.0f} | {done} of {len(found)} |"
-        )
+        numbers = f"{min(some):.0f} | {np.mean(some):.0f} | {max(some):.0f}"
+        print(f"| {n} | {d} | {numbers} | {done} of {len(found)} |")
 
 
 if __name__ == "__main__":

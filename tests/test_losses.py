@@ -298,41 +298,6 @@ def test_what_nothing_used_is_gone(name):
     assert not hasattr(losses, name)
 
 
-# The old name of ``derivatives``
-
-
-def test_jet_is_the_old_name_of_derivatives():
-    t = np.array(POINTS)
-    with pytest.warns(DeprecationWarning, match=r"Loss.jet is called Loss.derivatives now"):
-        old = PseudoHuber().jet(t)
-    np.testing.assert_array_equal(old, PseudoHuber().derivatives(t))
-
-
-def test_a_loss_that_overrides_jet_still_works(rng):
-    def once(self, t):
-        calls.append(len(t))
-        return self.value(t), self.gradient(t), self.curvature(t)
-
-    calls = []
-    with pytest.warns(DeprecationWarning, match=r"Loss.jet is called Loss.derivatives now"):
-        old = type("Old", (SmoothHinge,), {"jet": once})()
-    X = rng.standard_normal((200, 3))
-    y = np.where(X[:, 0] + rng.standard_normal(200) > 0.0, 1.0, -1.0)
-    model = GDNPClassifier(old, alpha=0.1).fit(X, y)
-    assert calls
-    np.testing.assert_allclose(
-        model.coef_, GDNPClassifier(SmoothHinge(), alpha=0.1).fit(X, y).coef_, rtol=1e-6
-    )
-
-
-def test_a_loss_with_both_names_needs_no_warning():
-    def both(self, t):
-        return self.value(t), self.gradient(t), self.curvature(t)
-
-    new = type("New", (SmoothHinge,), {"jet": both, "derivatives": both})()  # a warning is an error
-    np.testing.assert_array_equal(new.jet(np.zeros(2)), new.derivatives(np.zeros(2)))
-
-
 # Where a fit starts
 
 

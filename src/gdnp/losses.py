@@ -7,7 +7,6 @@ so a correct and confident prediction has a very negative t; for a regression lo
 from __future__ import annotations
 
 import math
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,14 +15,9 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_ndtr, ndtr
+from scipy.special import expit, log_ndtr, ndtr
 
 from gdnp._typing import FloatArray
-
-LEAST_EXPONENT = -709.7
-"""e^709.7 is the last that float64 holds; below, φ' of the log loss is 0 to within 1e-308."""
-
-OLD_NAME = "Loss.jet is called Loss.derivatives now, and the old name goes with the next release; rename it."
 
 __all__ = [
     "LOSSES",
@@ -82,9 +76,6 @@ class Loss(ABC):
     def __init_subclass__(cls, **options: Any) -> None:
         """Do without what a parent derives from its own φ, where φ is another."""
         super().__init_subclass__(**options)
-        if callable(vars(cls).get("jet")) and "derivatives" not in vars(cls):
-            warnings.warn(OLD_NAME, DeprecationWarning, stacklevel=2)
-            cls.derivatives = vars(cls)["jet"]  # type: ignore[method-assign]
         if not {"value", "gradient", "curvature"} & vars(cls).keys():
             return
         if "conjugate" not in vars(cls):
@@ -114,11 +105,6 @@ class Loss(ABC):
         An override may give φ'' to the accuracy of its largest values, where ``curvature`` keeps every digit.
         """
         return *self.value_and_gradient(t), self.curvature(t)
-
-    def jet(self, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """The old name of ``derivatives``."""
-        warnings.warn(OLD_NAME, DeprecationWarning, stacklevel=2)
-        return self.derivatives(t)
 
     def log_odds(self, score: FloatArray) -> FloatArray:
         """log p/(1 - p) of the probability p that a score s stands for, in classification.
@@ -268,11 +254,6 @@ class PseudoHuber(_Robust):
         """(1 + (t/δ)²)^(-3/2)."""
         return _cubed(1.0 / np.hypot(1.0, t / self.delta))
 
-    def value_and_gradient(self, t: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """One square root for both."""
-        root = np.hypot(1.0, t / self.delta)
-        return t * t / (1.0 + root), t / root
-
     def derivatives(self, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """One square root for all three."""
         root = np.hypot(1.0, t / self.delta)
@@ -305,13 +286,7 @@ class LogLoss(Loss):
 
     def gradient(self, t: FloatArray) -> FloatArray:
         """1/(1 + e^(-z))."""
-        return np.reciprocal(_one_plus_exp_minus(t))
-
-    def value_and_gradient(self, t: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """φ' = e^(z - φ), which keeps its relative accuracy in both tails."""
-        value = self.value(t)
-        gradient = t - value
-        return value, np.exp(gradient, out=gradient)
+        return np.asarray(expit(t), dtype=np.float64)
 
     def curvature(self, t: FloatArray) -> FloatArray:
         """e^(-|z|)/(1 + e^(-|z|))²."""
@@ -390,7 +365,7 @@ class Sigmoid(Loss):
 
     def value(self, t: FloatArray) -> FloatArray:
         """1/(1 + e^(-z))."""
-        return _logistic(t, _exp_minus_abs(t))
+        return np.asarray(expit(t), dtype=np.float64)
 
     def gradient(self, t: FloatArray) -> FloatArray:
         """e^(-|z|)/(1 + e^(-|z|))²."""
@@ -401,11 +376,6 @@ class Sigmoid(Loss):
         """-sign(z) e^(-|z|) (1 - e^(-|z|))/(1 + e^(-|z|))³."""
         e = _exp_minus_abs(t)
         return np.copysign(1.0, t) * e * np.expm1(-np.abs(t)) * _cubed(1.0 / (1.0 + e))
-
-    def value_and_gradient(self, t: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """One exponential for both."""
-        e = _exp_minus_abs(t)
-        return _logistic(t, e), e / np.square(1.0 + e)
 
     def derivatives(self, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """One exponential for all three."""
@@ -469,20 +439,6 @@ def _exp_minus_abs(t: FloatArray) -> FloatArray:
 def _cubed(x: FloatArray) -> FloatArray:
     """x³; ``**`` takes ten times as long."""
     return x * x * x
-
-
-def _one_plus_exp_minus(t: FloatArray) -> FloatArray:
-    """1 + e^(-t), in place and without ``errstate``: the inner loop of a pass over the data."""
-    e = np.maximum(t, LEAST_EXPONENT)
-    np.negative(e, out=e)
-    np.exp(e, out=e)
-    e += 1.0
-    return e
-
-
-def _logistic(t: FloatArray, e: FloatArray) -> FloatArray:
-    """1/(1 + e^(-t)) given e = e^(-|t|), accurate in both tails."""
-    return np.where(t >= 0.0, 1.0, e) / (1.0 + e)
 
 
 def zero_one(t: FloatArray) -> FloatArray:

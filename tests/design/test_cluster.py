@@ -1,12 +1,14 @@
 """Rows on a cluster: every verb and every operation on row vectors against the same rows in memory."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from clusters import cluster
 from gdnp.design import DenseDesign
 from gdnp.design.block import Affine, Scatter
-from gdnp.problem.points import Mean
+from gdnp.problem.empirical import sum_of
 
 pytest.importorskip("distributed")
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Dask's own making
@@ -62,7 +64,7 @@ def test_row_vectors_behave_as_arrays_do(design, rng):
     rows.combine((0.5, made), (1.0, v), out=made)
     np.testing.assert_allclose(rows.gather(made), a - 0.5 * b + a, rtol=1e-12)
     np.testing.assert_allclose(rows.gather(v), a)  # nothing else has changed
-    assert rows.total(Mean(np.positive), v, w)[0] == pytest.approx(a @ b)
+    assert rows.total(partial(sum_of, np.positive), v, w)[0] == pytest.approx(a @ b)
     np.testing.assert_array_equal(rows.extremes(v)[0], [a.min(), a.max(), np.abs(a).max()])
     assert rows.gather(rows.hold(np.broadcast_to(0.25, N))).tolist() == [0.25] * N
     np.testing.assert_array_equal(rows.above(v, 1.0).index, np.flatnonzero(a > 1.0))

@@ -22,7 +22,7 @@ from gdnp.design.compiled import ClassKernel
 from gdnp.design.rows import Rows
 from gdnp.losses import LOSSES, Huber, LogLoss, Loss, PseudoHuber, Softmax, SquaredError
 from gdnp.problem.multinomial import _bends, _expanded, _risk, _shares, _slopes
-from gdnp.solvers.certificates import DualPoint
+from gdnp.solvers.certificates import dual_slopes
 from gdnp.solvers.multinomial_gap import _corrected, _gap, _tilted
 
 core = compiled.core
@@ -423,7 +423,7 @@ def test_dual_points_are_those_of_numpy(loss, rng, level, monkeypatch):
             for with_core in (core, None):
                 monkeypatch.setattr(compiled, "core", with_core)
                 a = np.empty(n)
-                found.append([*DualPoint(loss)(t, q, sigma, weight, a), a])
+                found.append([*dual_slopes(loss, t, q, sigma, weight, a), a])
             assert_same(*found)
 
 

@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,9 +12,9 @@ import gdnp.design.rows as rows_module
 from gdnp.design import Choice, Rows
 from gdnp.design.rows import ROWS, add
 from gdnp.losses import LOSSES
-from gdnp.problem.empirical import Curvature
-from gdnp.problem.objective import Pull
-from gdnp.problem.points import Expand, Mean, Variation, WrongSide
+from gdnp.problem.empirical import bend, sum_of
+from gdnp.problem.objective import pull
+from gdnp.problem.points import expanded, variation, wrong_side
 
 N = 700
 
@@ -131,13 +132,13 @@ def test_partial_results_are_added_in_place():
 
 LOSS = LOSSES["log_loss"]
 KERNELS = {
-    "curvature": (Curvature(LOSS, 0.1), 1, 1),
-    "pull": (Pull(LOSS, 0.01), 1, 1),
-    "total": (Mean(np.positive), 1, 0),
-    "mean": (Mean(LOSS.value), 1, 0),
-    "wrong_side": (WrongSide(), 1, 0),
-    "spread": (Variation(0.3), 3, 0),
-    "expand": (Expand(LOSS, ((0.5, 0.1), (0.0, 0.0))), 3, 0),
+    "curvature": (partial(bend, LOSS, 0.1), 1, 1),
+    "pull": (partial(pull, LOSS, 0.01), 1, 1),
+    "total": (partial(sum_of, np.positive), 1, 0),
+    "mean": (partial(sum_of, LOSS.value), 1, 0),
+    "wrong_side": (wrong_side, 1, 0),
+    "spread": (partial(variation, 0.3), 3, 0),
+    "expand": (partial(expanded, LOSS, ((0.5, 0.1), (0.0, 0.0))), 3, 0),
 }
 
 

@@ -13,7 +13,7 @@ from gdnp.losses import Huber, Loss, PseudoHuber
 from gdnp.newton import solve
 from gdnp.newton.method import BENT
 from gdnp.newton.preconditioners import Facts, first_stage, made
-from gdnp.newton.primal_dual import Bent, Moved, begun, is_bounded_in_slope, left_after, softened, width_of
+from gdnp.newton.primal_dual import begun, bent, is_bounded_in_slope, left_after, softened, stepped, width_of
 from gdnp.solvers import Status
 from gdnp.solvers.certificates import scaled_gap
 from gdnp.solvers.conjugate import newton_step
@@ -198,7 +198,7 @@ def test_the_metric_lies_between_reweighting_and_curvature(loss):
     weight = np.divide(slope, t, out=np.ones_like(t), where=t != 0.0)
     for a, expected in ((slope, loss.curvature(t)), (np.zeros_like(t), weight)):
         c = np.empty_like(t)
-        Bent(loss, 1.0)(t, a, None, c)
+        bent(loss, 1.0, t, a, None, c)
         np.testing.assert_allclose(c, expected, rtol=1e-12, atol=1e-16)
 
 
@@ -210,10 +210,10 @@ def test_a_step_solves_both_conditions_to_first_order(rng):
     point, a = problem.point(np.zeros(4)), 0.5 * loss.gradient(y)
     c, whole, used = np.empty(200), np.empty(200), np.empty(200)
     t = np.asarray(point.margins)
-    Bent(loss, problem.share)(t, a, None, c)
+    bent(loss, problem.share, t, a, None, c)
     H = made(problem, first_stage(Facts.of(problem), sure=True), point.margins, curvature=c)
     newton = newton_step(problem, point, c, H.solve, lambda step: np.abs(step.residual).max() < 1e-13, 50)
-    Moved(loss)(t, np.asarray(newton.slope), a, whole, used)
+    stepped(loss, t, np.asarray(newton.slope), a, whole, used)
     h = np.hypot(1.0, t)
     np.testing.assert_allclose(whole * h + a * (t / h) * newton.slope, t + newton.slope, rtol=1e-9)
     pulled = problem.backward(-whole / 200)
@@ -277,9 +277,9 @@ def test_below_the_threshold_the_usual_way_is_the_shorter_one(monkeypatch):
     passes = {}
     for ratio in (10.0, 1e5):
         X, y = drawn(0, 4000, 10, ratio, "normal")
-        for bent in (0.0, BENT, np.inf):
-            monkeypatch.setattr("gdnp.newton.method.BENT", bent)
-            passes[ratio, bent] = fitted(PseudoHuber(), X, y).history_["passes"][-1]
+        for most in (0.0, BENT, np.inf):
+            monkeypatch.setattr("gdnp.newton.method.BENT", most)
+            passes[ratio, most] = fitted(PseudoHuber(), X, y).history_["passes"][-1]
     assert passes[10.0, BENT] == passes[10.0, np.inf] < 0.9 * passes[10.0, 0.0]
     assert passes[1e5, BENT] == passes[1e5, 0.0] < 0.6 * passes[1e5, np.inf]
 

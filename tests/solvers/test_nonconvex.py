@@ -203,18 +203,18 @@ def test_defaults_are_those_of_the_analysis():
     smoothness, rho = 5.0, 20.0  # 16/4 + 1, and that times √16
     theta = 1.0 / (4.0 * np.sqrt(smoothness / np.sqrt(rho * p.epsilon)))
     assert p.epsilon == pytest.approx(1e-4 * smoothness**2 / rho)
-    assert (p.step, p.momentum) == pytest.approx((1.0 / 20.0, 1.0 - theta))
+    assert (p.step_length, p.momentum) == pytest.approx((1.0 / 20.0, 1.0 - theta))
     assert (p.curvature, p.escape) == pytest.approx((theta**2 * 20.0, theta**2 * 20.0 / 80.0))
 
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"step": 0.0}, "step must be finite and positive, or None. Got 0.0"),
+        ({"step": 0.0}, "step must be finite and positive. Got 0.0"),
         ({"curvature": np.inf}, "curvature must be finite and positive"),
         ({"momentum": 1.0}, r"momentum must be in \[0, 1\), or None. Got 1.0"),
-        ({"radius": -1.0}, "radius must be finite and >= 0, or None. Got -1.0"),
-        ({"wait": 0}, "wait must be at least 1, or None. Got 0"),
+        ({"radius": -1.0}, "radius must be finite and non-negative. Got -1.0"),
+        ({"wait": 0}, "wait must be a whole number of at least 1. Got 0"),
     ],
 )
 def test_bad_parameters(parameters, message):

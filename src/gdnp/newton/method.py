@@ -29,7 +29,6 @@ from gdnp.newton.preconditioners import (
     Kind,
     Preconditioner,
     Stage,
-    TrianglePreconditioner,
     cost,
     first_stage,
     made,
@@ -157,7 +156,7 @@ class Newton(Method):
         triangle = problem.shared.triangle
         if triangle is not None and problem.loss.quadratic:
             problem.shared.triangle = triangle = least_squares(problem, triangle)
-            return problem.point(triangle.x), TrianglePreconditioner(triangle), stage
+            return problem.point(triangle.x), FullPreconditioner.of_triangle(triangle), stage
         if begin is not None and facts.dear:
             return DataPoint(problem, begin.x, constant.margins), None, stage
         if begin is not None:
@@ -181,9 +180,9 @@ class Newton(Method):
 
     def _ended_by_reflections(self, state: NewtonState) -> NewtonState:
         """The end of a run that began at the solution: a further step would stir up rounding."""
-        if not isinstance(state.preconditioner, TrianglePreconditioner):
-            return state
         problem, x = state.problem, state.point.x
+        if problem.shared.triangle is None or not problem.loss.quadratic:
+            return state
         moved_by = math.sqrt(problem.loss.max_curvature) * margin_error(problem, x, *problem.raw(x))
         gap = float(0.5 * np.square(math.sqrt(2.0 * state.decrement) + moved_by))
         within = state.within(gap, self.tol)

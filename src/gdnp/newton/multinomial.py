@@ -23,14 +23,14 @@ from scipy.linalg import lapack
 from gdnp._typing import FloatArray
 from gdnp.design import RowVector
 from gdnp.design.block import EPS
-from gdnp.newton.closing import LONGEST, SHORTEST, TINY, enough_of
+from gdnp.newton.closing import LONGEST, SHORTEST, enough_of
 from gdnp.newton.method import INTERPOLATED, Newton, rounding_of_targets, solve
 from gdnp.newton.nonconvex import ROUGH
 from gdnp.newton.preconditioners.classes import JointPreconditioner, made_for_classes, rows_of_sample
 from gdnp.newton.preconditioners.full import cholesky
 from gdnp.newton.recession import columns_of, without_minimiser
 from gdnp.newton.search import step_along, will_do
-from gdnp.newton.state import DAMPING, Begin, CertifiedState
+from gdnp.newton.state import DAMPING, TINY, Begin, CertifiedState
 from gdnp.problem.gram import covariance
 from gdnp.problem.interface import Objective as AnyObjective
 from gdnp.problem.multinomial import ClassPoint, Labels, Multinomial

@@ -15,7 +15,7 @@ residuals. k falls as the steps of a become whole, and the gap is that of φ its
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,7 @@ from gdnp.newton.preconditioners import Event, Preconditioner, Seen, Stage, made
 from gdnp.newton.search import LITTLE, step_along
 from gdnp.newton.state import NewtonState
 from gdnp.problem.objective import Objective
-from gdnp.problem.points import DataPoint, Direction, Mean
+from gdnp.problem.points import DataPoint, Direction, Weights
 from gdnp.solvers.certificates import scaled_gap
 from gdnp.solvers.conjugate import NewtonStep, newton_step
 from gdnp.solvers.rounding import LAST_DIGITS
@@ -46,51 +46,31 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
-class Bent:
+def bent(loss: Loss, share: float, t: FloatArray, a: FloatArray, s: Weights, out: FloatArray) -> list[Any]:
     """s C of every row, written; n times as much where every row weighs the same."""
-
-    loss: Loss
-    share: float
-
-    def __call__(self, t: FloatArray, a: FloatArray, s: FloatArray | None, out: FloatArray) -> list[Any]:
-        """See ``Rows.total``."""
-        out[:] = weighted(_bend(self.loss, t, a)[1], s)
-        if s is None:
-            out *= self.share
-        return []
+    out[:] = weighted(_bend(loss, t, a)[1], s)
+    if s is None:
+        out *= share
+    return []
 
 
-@dataclass(frozen=True)
-class Moved:
+def stepped(
+    loss: Loss, t: FloatArray, q: FloatArray, a: FloatArray, whole: FloatArray, used: FloatArray
+) -> Any:
     """a⁺, written, and the change of a in units of the room that it has."""
-
-    loss: Loss
-
-    def __call__(
-        self, t: FloatArray, q: FloatArray, a: FloatArray, whole: FloatArray, used: FloatArray
-    ) -> list[Any]:
-        """See ``Rows.total``."""
-        slope, bend = _bend(self.loss, t, a)
-        most = self.loss.max_gradient
-        whole[:] = slope + bend * q
-        change = whole - a
-        room = np.where(change > 0.0, most - a, most + a)
-        np.divide(np.abs(change), np.maximum(room, ROUNDING * most), out=used)
-        return []
+    slope, bend = _bend(loss, t, a)
+    most = loss.max_gradient
+    whole[:] = slope + bend * q
+    change = whole - a
+    room = np.where(change > 0.0, most - a, most + a)
+    np.divide(np.abs(change), np.maximum(room, ROUNDING * most), out=used)
+    return []
 
 
-@dataclass(frozen=True)
-class Excess:
+def _excess(loss: Loss, factor: float, t: FloatArray, a: FloatArray, s: Weights) -> list[Any]:
     """Σ s (φ(t) + φ*(κa) - κ a t)."""
-
-    loss: Loss
-    factor: float
-
-    def __call__(self, t: FloatArray, a: FloatArray, s: FloatArray | None) -> list[Any]:
-        """See ``Rows.total``."""
-        dual = self.factor * a
-        return [total(np.maximum(self.loss.value(t) + self.loss.conjugate(dual) - dual * t, 0.0), s)]
+    dual = factor * a
+    return [total(np.maximum(loss.value(t) + loss.conjugate(dual) - dual * t, 0.0), s)]
 
 
 def _bend(loss: Loss, t: FloatArray, a: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -113,7 +93,7 @@ def is_bounded_in_slope(loss: Loss) -> bool:
 def width_of(point: DataPoint) -> float:
     """The mean size of the residuals, in units of where the loss bends; 1 at least."""
     problem = point.objective
-    size = problem.share * float(problem.design.rows.total(Mean(np.abs), point.margins, problem.weight)[0])
+    size = problem.mean(np.abs, point.margins)
     return max(1.0, size * problem.loss.max_curvature / problem.loss.max_gradient)
 
 
@@ -133,22 +113,15 @@ def begun(state: NewtonState, width: float) -> NewtonState:
     """The state with slopes near those of k φ(t/k), every one of them with room to move; H is tried first."""
     rows, loss = state.problem.design.rows, softened(state.problem, width).loss
     dual = rows.empty()
-    rows.total(Slopes(loss, 1.0 - LITTLE * LITTLE), state.point.margins, writes=(dual,))
+    rows.total(partial(_slopes, loss, 1.0 - LITTLE * LITTLE), state.point.margins, writes=(dual,))
     spare = state.problem.design.gram_passes
     return replace(state, dual=dual, width=width, spare=spare, decrements=(), attempts=0, stuck=False)
 
 
-@dataclass(frozen=True)
-class Slopes:
+def _slopes(loss: Loss, share: float, t: FloatArray, out: FloatArray) -> list[Any]:
     """A share of φ'(t), written."""
-
-    loss: Loss
-    share: float
-
-    def __call__(self, t: FloatArray, out: FloatArray) -> list[Any]:
-        """See ``Rows.total``."""
-        np.multiply(self.loss.gradient(t), self.share, out=out)
-        return []
+    np.multiply(loss.gradient(t), share, out=out)
+    return []
 
 
 def iterated(state: NewtonState, tol: float, *, last: bool = False) -> NewtonState:
@@ -189,8 +162,8 @@ def _solved(
     """δ in the last H where that is worth a try, else in one made here; the state with that H, and s C."""
     rows, solve, spare = smooth.design.rows, state.preconditioner, state.spare
     curvature, stage = rows.empty(), state.stage
-    bent = Bent(smooth.loss, smooth.share)
-    rows.total(bent, at.margins, state.dual, smooth.weight, writes=(curvature,))
+    kernel = partial(bent, smooth.loss, smooth.share)
+    rows.total(kernel, at.margins, state.dual, smooth.weight, writes=(curvature,))
     exact = max(ROUNDING, min(LITTLE, state.gap))
 
     def enough(newton: NewtonStep) -> bool:
@@ -217,8 +190,8 @@ def _moved(
     problem, point, dual, rows = state.problem, state.point, state.dual, state.problem.design.rows
     assert dual is not None
     whole, used = rows.empty(), rows.empty()
-    slope = rows.hold(np.broadcast_to(0.0, rows.n)) if newton.slope is None else newton.slope
-    rows.total(Moved(at.objective.loss), at.margins, slope, dual, writes=(whole, used))
+    slope = problem.every(0.0) if newton.slope is None else newton.slope
+    rows.total(partial(stepped, at.objective.loss), at.margins, slope, dual, writes=(whole, used))
     pace = min(1.0, (1.0 - LITTLE * LITTLE) / max(float(rows.extremes(used)[0, 2]), ROUNDING))
     lower = step_along(at, Direction(newton.step, slope), float(newton.step @ at.x_gradient))
     new = point if lower is None else problem.known(lower.x, lower.margins)
@@ -240,7 +213,8 @@ def _scaled(problem: Objective, dual: RowVector, at: DataPoint) -> tuple[float, 
     """What brings a dual point into the domain of φ*, and the gap of φ and φ* there."""
     rows, loss = problem.design.rows, problem.loss
     scale = min(1.0, loss.max_gradient / max(float(rows.extremes(dual)[0, 2]), 1e-300))
-    return scale, problem.share * rows.total(Excess(loss, scale), at.margins, dual, problem.weight)[0]
+    kernel = partial(_excess, loss, scale)
+    return scale, problem.share * rows.total(kernel, at.margins, dual, problem.weight)[0]
 
 
 def left_after(point: DataPoint, newton: NewtonStep, new: DataPoint) -> float:
@@ -254,8 +228,8 @@ def left_after(point: DataPoint, newton: NewtonStep, new: DataPoint) -> float:
     if slope is None or rows.extremes(slope)[0, 2] <= LITTLE * loss.max_gradient / loss.max_curvature:
         return 0.0
     slopes, whole, used = rows.empty(), rows.empty(), rows.empty()
-    rows.total(Slopes(loss, 1.0), point.margins, writes=(slopes,))
-    rows.total(Moved(loss), point.margins, slope, slopes, writes=(whole, used))
+    rows.total(partial(_slopes, loss, 1.0), point.margins, writes=(slopes,))
+    rows.total(partial(stepped, loss), point.margins, slope, slopes, writes=(whole, used))
     return _scaled(problem, whole, new)[1]
 
 

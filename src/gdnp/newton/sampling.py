@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from gdnp.design import Choice
 from gdnp.newton.preconditioners.choice import ROWS_PER_COLUMN
-from gdnp.problem.objective import Objective, Pull
+from gdnp.problem.objective import Objective, pull
 
 __all__ = ["drawn", "sample", "sample_size"]
 
@@ -43,7 +45,7 @@ def drawn(problem: Objective, size: int) -> tuple[Choice, float]:
     """The rows of a sample, and the |φ'| that each has at least; no look at X."""
     rows, margins = problem.design.rows, problem.constant.margins
     mass = rows.empty()
-    whole = rows.total(Pull(problem.loss), margins, None, writes=(mass,))[0]
+    whole = rows.total(partial(pull, problem.loss, 0.0), margins, None, writes=(mass,))[0]
     least = max(LEAST_PULL * whole / problem.n_samples, 1e-300)  # rows that fit exactly count too
-    rows.total(Pull(problem.loss, least), margins, problem.weight, writes=(mass,))
+    rows.total(partial(pull, problem.loss, least), margins, problem.weight, writes=(mass,))
     return rows.sample(mass, size), least

@@ -11,14 +11,15 @@ and the margins (n, K). f is then the sum over the columns, or what the loss mak
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from gdnp._typing import FloatArray
 from gdnp.design import DesignMatrix, RowVector
-from gdnp.design.block import Affine, Valued, weighted
+from gdnp.design.block import Affine, Valued, total, weighted
 from gdnp.design.compiled import curvature
 from gdnp.losses import Loss
 from gdnp.problem.coordinates import Coordinates, Shared
@@ -26,21 +27,21 @@ from gdnp.problem.interface import Cost
 
 __all__ = ["Empirical"]
 
+Function = Callable[[FloatArray], FloatArray]
 
-@dataclass(frozen=True)
-class Curvature:
+
+def bend(loss: Loss, share: float, t: FloatArray, s: FloatArray | None, out: FloatArray) -> list[Any]:
     """s φ'' of every row, written; n times as much where every row weighs the same."""
+    found = curvature(loss, t)
+    out[:] = weighted(loss.curvature(t) if found is None else found, s)
+    if s is None:
+        out *= share
+    return []
 
-    loss: Loss
-    share: float
 
-    def __call__(self, t: FloatArray, s: FloatArray | None, out: FloatArray) -> list[Any]:
-        """See ``Rows.total``."""
-        found = curvature(self.loss, t)
-        out[:] = weighted(self.loss.curvature(t) if found is None else found, s)
-        if s is None:
-            out *= self.share
-        return []
+def sum_of(function: Function, t: FloatArray, s: FloatArray | None) -> list[Any]:
+    """Σ s_i h(t_i), n times as much where every row weighs the same."""
+    return [total(function(t), s)]
 
 
 class Empirical:
@@ -89,6 +90,15 @@ class Empirical:
     def share(self) -> float:
         """What a sum over rows is multiplied by: 1/n where every row weighs the same, else 1."""
         return 1.0 / self.n_samples if self.weight is None else 1.0
+
+    def every(self, value: float) -> RowVector:
+        """A number for each row, which takes no room."""
+        return self.design.rows.hold(np.broadcast_to(value, self.n_samples))
+
+    @property
+    def mass(self) -> RowVector:
+        """s, or 1/n in every row."""
+        return self.every(self.share) if self.weight is None else self.weight
 
     # Coordinates
 
@@ -179,11 +189,16 @@ class Empirical:
 
     # Sums over rows
 
+    def mean(self, function: Function, vector: RowVector) -> float:
+        """The weighted mean of h of each of n numbers."""
+        found = self.design.rows.total(partial(sum_of, function), vector, self.weight)
+        return self.share * float(found[0])
+
     def curvature(self, margins: RowVector) -> RowVector:
         """s φ'' of every row, shape of the margins."""
         rows = self.design.rows
         out = rows.empty_like(margins)
-        rows.total(Curvature(self.loss, self.share), margins, self.weight, writes=(out,))
+        rows.total(partial(bend, self.loss, self.share), margins, self.weight, writes=(out,))
         return out
 
     def _vector_for(self, x: FloatArray) -> RowVector:

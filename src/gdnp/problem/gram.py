@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from gdnp.design import Choice, Job, RowVector
 from gdnp.design.block import Affine, Scatter, Valued
 from gdnp.design.threads import ordered_map
 from gdnp.problem.coordinates import Gram
-from gdnp.problem.empirical import Curvature, Empirical
+from gdnp.problem.empirical import Empirical, bend
 from gdnp.problem.points import DataPoint
 
 __all__ = [
@@ -65,9 +66,9 @@ def curved(problem: Empirical, x: FloatArray) -> tuple[DataPoint, Gram]:
     margins, c, s = rows.empty(), rows.empty(), problem.weight
     reads = problem.sigma, problem.base, s
     first = Job("value", Valued(*problem.outward(x), loss), reads, (margins,), d)
-    bend = Job("rows", Curvature(loss, problem.share), (margins, s), (c,))
+    second = Job("rows", partial(bend, loss, problem.share), (margins, s), (c,))
     last = Job("gram", Scatter(problem.coordinates.centre), (c,), (), d * d)
-    sums, _, found = problem.design.several(first, bend, last)
+    sums, _, found = problem.design.several(first, second, last)
     point = DataPoint(problem, x, margins, sums)
     point.renewed = True
     return point, _finished(problem, found, central=True)
@@ -89,9 +90,7 @@ def covariance(problem: Empirical) -> Gram:
     """S = Σ s_i (x_i - m)(x_i - m)ᵀ, taken once for all problems that share it."""
     shared = problem.shared
     if shared.covariance is None:
-        n = problem.n_samples
-        equal = problem.design.rows.hold(np.broadcast_to(1.0 / n, n))
-        shared.covariance = gram(problem, equal if problem.weight is None else problem.weight)
+        shared.covariance = gram(problem, problem.mass)
     return shared.covariance
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -26,7 +26,7 @@ from gdnp.problem.coordinates import (
 from gdnp.problem.empirical import Empirical
 from gdnp.problem.interface import Cost, Point
 from gdnp.problem.least_squares import inner
-from gdnp.problem.points import DataPoint, Mean
+from gdnp.problem.points import DataPoint
 from gdnp.problem.rank import independent
 from gdnp.validation import checked_flag, checked_number, checked_targets, checked_weights
 
@@ -36,21 +36,14 @@ LONGEST, ROWS_THAT_BEND = 1e6, 0.2
 """Largest |g| of a convex loss. Another's is this many rows a column: see ``Objective.length_cap``."""
 
 
-@dataclass(frozen=True)
-class Pull:
-    """|φ'| of every row, written; with `least` added, and weighted, where these are given."""
-
-    loss: Loss
-    least: float = 0.0
-
-    def __call__(self, t: FloatArray, s: FloatArray | None, out: FloatArray) -> list[Any]:
-        """See ``Rows.total``; the sum of |φ'|."""
-        np.abs(self.loss.gradient(t), out=out)
-        whole = float(out.sum())
-        out += self.least
-        if s is not None:
-            out *= s
-        return [whole]
+def pull(loss: Loss, least: float, t: FloatArray, s: FloatArray | None, out: FloatArray) -> list[Any]:
+    """|φ'| of every row, written, with `least` added and weighted; the sum of |φ'|."""
+    np.abs(loss.gradient(t), out=out)
+    whole = float(out.sum())
+    out += least
+    if s is not None:
+        out *= s
+    return [whole]
 
 
 class Objective(Empirical):
@@ -429,8 +422,8 @@ class Objective(Empirical):
     @cached_property
     def origin(self) -> DataPoint:
         """The handle of w̃ = 0, γ = 0, which needs no pass."""
-        zero = self.design.rows.hold(np.broadcast_to(0.0, self.n_samples))
-        return DataPoint(self, np.zeros(self.n_features + 1), zero if self.base is None else self.base)
+        margins = self.every(0.0) if self.base is None else self.base
+        return DataPoint(self, np.zeros(self.n_features + 1), margins)
 
     def at(self, coef: FloatArray, intercept: float = 0.0) -> DataPoint:
         """The handle of (w̃, γ), `coef` of shape (d,); value and gradient come with it, in one pass."""
@@ -451,7 +444,7 @@ class Objective(Empirical):
 
     @cached_property
     def _mean_target(self) -> float:
-        return self.share * float(self.design.rows.total(Mean(np.positive), self.target, self.weight)[0])
+        return self.mean(np.positive, self.target)
 
     @property
     def constant(self) -> DataPoint:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
@@ -22,79 +20,52 @@ from gdnp.problem.interface import Expansion
 __all__ = ["DataLine", "DataPoint", "Direction", "intercept_direction", "length_direction"]
 
 
-@dataclass(frozen=True)
-class Mean:
-    """Σ s_i h(t_i), n times as much where every row weighs the same."""
-
-    function: Callable[[FloatArray], FloatArray]
-
-    def __call__(self, t: FloatArray, s: FloatArray | None) -> list[Any]:
-        """See ``Rows.total``."""
-        return [total(self.function(t), s)]
+Weights = FloatArray | None
+"""s of some rows; None is 1."""
+Steps = tuple[tuple[float, float], ...]
 
 
 def _square_of_slope(loss: Loss, t: FloatArray) -> FloatArray:
     return np.square(loss.gradient(t))
 
 
-@dataclass(frozen=True)
-class WrongSide:
+def wrong_side(t: FloatArray, s: Weights) -> list[Any]:
     """How many rows of positive weight have t >= 0."""
-
-    def __call__(self, t: FloatArray, s: FloatArray | None) -> list[Any]:
-        """See ``Rows.total``."""
-        wrong = t >= 0.0
-        return [float(np.count_nonzero(wrong if s is None else wrong & (s > 0.0)))]
+    wrong = t >= 0.0
+    return [float(np.count_nonzero(wrong if s is None else wrong & (s > 0.0)))]
 
 
-@dataclass(frozen=True)
-class Variation:
+def variation(about: float, t: FloatArray, sigma: FloatArray, base: Weights, s: Weights) -> list[Any]:
     """Σ s (η - about) and Σ s (η - about)² of the predictions η = σ (t - base)."""
-
-    about: float
-
-    def __call__(
-        self, t: FloatArray, sigma: FloatArray, base: FloatArray | None, s: FloatArray | None
-    ) -> list[Any]:
-        """See ``Rows.total``."""
-        eta = t * sigma if base is None else (t - base) * sigma
-        eta -= self.about
-        return [total(eta, s), total(np.square(eta), s)]
+    eta = t * sigma if base is None else (t - base) * sigma
+    eta -= about
+    return [total(eta, s), total(np.square(eta), s)]
 
 
-@dataclass(frozen=True)
-class Expand:
-    """f without its ridge, and its derivatives, at several steps (t, c) along two directions."""
+def expanded(loss: Loss, steps: Steps, m: FloatArray, q: FloatArray, u: Weights, s: Weights) -> list[Any]:
+    """f without its ridge, and its derivatives, at several steps (t, c) along two directions q and u.
 
-    loss: Loss
-    steps: tuple[tuple[float, float], ...]
-
-    def __call__(self, m: FloatArray, q: FloatArray, u: FloatArray | None, s: FloatArray | None) -> list[Any]:
-        """See ``Rows.total``; for every step the six numbers of ``Expansion``."""
-        found = expansions(self.loss, self.steps, m, q, u, s)
-        if found is not None:
-            return found
-        return [number for t, c in self.steps for number in self._at(t, c, m, q, u, s)]
-
-    def _at(
-        self, t: float, c: float, m: FloatArray, q: FloatArray, u: FloatArray | None, s: FloatArray | None
-    ) -> tuple[float, ...]:
+    For every step the six numbers of ``Expansion``.
+    """
+    found = expansions(loss, steps, m, q, u, s)
+    if found is not None:
+        return found
+    numbers: list[Any] = []
+    for t, c in steps:
         at = t * q
         at += m
         if u is not None and c != 0.0:
             at += c * u
-        value, r, bend = self.loss.derivatives(at)
+        value, r, bend = loss.derivatives(at)
         if s is not None:
             weighted(r, s)
             weighted(bend, s)
-        f = total(value, s)
-        if u is None:
-            bend *= q
-            return f, float(np.vdot(r, q)), 0.0, float(np.vdot(bend, q)), 0.0, 0.0
         bent = bend * q
-        bend *= u
-        first = float(np.vdot(r, q)), float(np.vdot(r, u))
-        return f, *first, float(np.vdot(bent, q)), float(np.vdot(bent, u)), float(np.vdot(bend, u))
+        numbers += [total(value, s), float(np.vdot(r, q)), 0.0, float(np.vdot(bent, q)), 0.0, 0.0]
+        if u is not None:
+            bend *= u
+            numbers[-4], numbers[-2:] = float(np.vdot(r, u)), [float(np.vdot(b, u)) for b in (bent, bend)]
+    return numbers
 
 
 class Direction(NamedTuple):
@@ -146,7 +117,7 @@ class DataPoint:
     def value(self) -> float:
         """f; without a look at X."""
         o = self.objective
-        risk = self._sums[0] * o.share if "_sums" in self.__dict__ else self._mean(o.loss.value)
+        risk = self._sums[0] * o.share if "_sums" in self.__dict__ else o.mean(o.loss.value, self.margins)
         return float(risk) + o.penalty(self.x)
 
     @cached_property
@@ -169,32 +140,29 @@ class DataPoint:
     @cached_property
     def mean_gradient(self) -> float:
         """E φ'."""
-        return self._mean(self.objective.loss.gradient)
+        return self.objective.mean(self.objective.loss.gradient, self.margins)
 
     @cached_property
     def steepness(self) -> float:
         """√E φ'²."""
-        return math.sqrt(self._mean(partial(_square_of_slope, self.objective.loss)))
+        square = partial(_square_of_slope, self.objective.loss)
+        return math.sqrt(self.objective.mean(square, self.margins))
 
     @cached_property
     def mean_curvature(self) -> float:
         """E φ''."""
-        return self._mean(self.objective.loss.curvature)
+        return self.objective.mean(self.objective.loss.curvature, self.margins)
 
     @cached_property
     def error(self) -> float:
         """The weighted share of rows with t >= 0: the 0-1 error of a classification."""
-        return self._mean(zero_one)
-
-    def _mean(self, function: Callable[[FloatArray], FloatArray]) -> float:
-        o = self.objective
-        return o.share * float(o.design.rows.total(Mean(function), self.margins, o.weight)[0])
+        return self.objective.mean(zero_one, self.margins)
 
     @cached_property
     def separates(self) -> bool:
         """Whether t < 0 in every row of positive weight."""
         o = self.objective
-        return bool(o.design.rows.total(WrongSide(), self.margins, o.weight)[0] == 0.0)
+        return bool(o.design.rows.total(wrong_side, self.margins, o.weight)[0] == 0.0)
 
     @cached_property
     def length(self) -> float:
@@ -202,7 +170,7 @@ class DataPoint:
         o = self.objective
         kernel, about = o.design.rows.total, 0.0
         for _ in range(2):  # about the mean, a difference of squares loses nothing
-            first, second = kernel(Variation(about), self.margins, o.sigma, o.base, o.weight)
+            first, second = kernel(partial(variation, about), self.margins, o.sigma, o.base, o.weight)
             about += o.share * first
         return math.sqrt(max(o.share * second - (o.share * first) ** 2, 0.0))
 
@@ -259,7 +227,7 @@ class DataLine:
     def _sums(self, steps: tuple[tuple[float, float], ...]) -> list[Any]:
         """Six for each step, without the ridge."""
         o, second = self.origin.objective, None if self.second is None else self.second.slope
-        kernel = Expand(o.loss, steps)
+        kernel = partial(expanded, o.loss, steps)
         return o.design.rows.total(kernel, self.origin.margins, self.first.slope, second, o.weight)
 
     def _ridge(self, t: float, c: float) -> tuple[float, ...]:

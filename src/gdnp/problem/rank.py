@@ -80,9 +80,7 @@ def least(problem: Empirical, coef: FloatArray) -> FloatArray:
         In raw coordinates, without a ridge.
     coef : ndarray of shape (d,)
     """
-    weight, buffer = problem.weight, problem.design.rows.empty()
-    if weight is None:
-        weight = problem.design.rows.hold(np.broadcast_to(problem.share, problem.n_samples))
+    weight, buffer = problem.mass, problem.design.rows.empty()
 
     def product(w: FloatArray) -> FloatArray:
         return problem.hessian_product(weight, np.append(np.ravel(w), 0.0), buffer)[:-1]
@@ -113,8 +111,7 @@ def _sample_is_independent(problem: Empirical, live: NDArray[np.intp]) -> bool:
     rows, count = problem.design.rows, 2 * (len(live) + 1)
     if 2 * count > rows.n:
         return False
-    mass = rows.hold(np.broadcast_to(1.0, rows.n)) if problem.weight is None else problem.weight
-    S = gram(problem, None, rows.sample(mass, count)).scatter[np.ix_(live, live)]
+    S = gram(problem, None, rows.sample(problem.mass, count)).scatter[np.ix_(live, live)]
     unit, enough = float(np.max(np.diagonal(S))), math.sqrt(np.finfo(np.float64).eps)
     factor, info = lapack.dpotrf(S, lower=1)
     return bool(info == 0 and np.min(np.square(np.diagonal(factor))) > enough * unit)
@@ -156,10 +153,7 @@ def _product(
     V = np.zeros((problem.n_features, len(rest)))
     V[live[kept]] = -mixture
     V[live[rest], np.arange(len(rest))] = 1.0
-    weight = problem.weight
-    if weight is None:
-        weight = problem.design.rows.hold(np.broadcast_to(problem.share, problem.n_samples))
-    return gram_product(problem, weight, V, np.zeros(len(V)))[live]
+    return gram_product(problem, problem.mass, V, np.zeros(len(V)))[live]
 
 
 def _rounding(mixture: FloatArray, kept: FloatArray, rest: FloatArray) -> FloatArray:

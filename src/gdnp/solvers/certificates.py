@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from gdnp.design.block import EPS, LONG, STRIP, Affine, Dual, weighted
 from gdnp.design.compiled import dual_point
 from gdnp.losses import Loss
 from gdnp.problem.objective import Objective
-from gdnp.problem.points import DataPoint, Direction
+from gdnp.problem.points import DataPoint, Direction, Weights
 from gdnp.solvers.conjugate import NewtonStep, Solve, advanced
 from gdnp.solvers.rounding import LAST_DIGITS, largest_bend, margin_error, risen
 from gdnp.solvers.state import TRIALS, Certificate, Status
@@ -39,22 +40,16 @@ def provable(problem: Objective) -> bool:
     return bool(smooth and loss.has_conjugate and np.all(problem.coordinates.ridge > 0.0))
 
 
-@dataclass(frozen=True)
-class DualPoint:
+def dual_slopes(
+    loss: Loss, t: FloatArray, q: FloatArray, sigma: FloatArray, s: Weights, a: FloatArray
+) -> list[Any]:
     """a = φ'(t) + φ''(t) ∘ q, clipped, written; returns the masses of s a σ above and below 0."""
-
-    loss: Loss
-
-    def __call__(
-        self, t: FloatArray, q: FloatArray, sigma: FloatArray, s: FloatArray | None, a: FloatArray
-    ) -> list[Any]:
-        """See ``Rows.total``."""
-        found = dual_point(self.loss, t, q, sigma, s, a)
-        if found is not None:
-            return found
-        a[:] = self.loss.dual_clip(self.loss.gradient(t) + self.loss.curvature(t) * q)
-        h = weighted(a * sigma, s)
-        return [float(np.maximum(h, 0.0).sum()), -float(np.minimum(h, 0.0).sum())]
+    found = dual_point(loss, t, q, sigma, s, a)
+    if found is not None:
+        return found
+    a[:] = loss.dual_clip(loss.gradient(t) + loss.curvature(t) * q)
+    h = weighted(a * sigma, s)
+    return [float(np.maximum(h, 0.0).sum()), -float(np.minimum(h, 0.0).sum())]
 
 
 @dataclass(frozen=True)
@@ -116,11 +111,11 @@ def _proof(
 ) -> Proof:
     rows, x = problem.design.rows, problem.returned(point.x + newton.step)
     moved = rows.empty()  # holds a, until the margins take its place
-    slope = rows.hold(np.broadcast_to(0.0, rows.n)) if newton.slope is None else newton.slope
+    slope = problem.every(0.0) if newton.slope is None else newton.slope
     dual = (point.margins, slope, problem.sigma, problem.weight)
     up = down = 1.0
     if not together:
-        positive, negative = rows.total(DualPoint(problem.loss), *dual, writes=(moved,))
+        positive, negative = rows.total(partial(dual_slopes, problem.loss), *dual, writes=(moved,))
         up, down = _balance(positive, negative) if problem.fit_intercept else (1.0, 1.0)
     problem.cost.charge(1.5 if together else 1.0)
     (w, b), loss, (coef, intercept) = problem.outward(x), problem.loss, problem.raw(x)
@@ -133,7 +128,7 @@ def _proof(
     gap_job = Job("gap", Dual(w, b, loss, up, down, careful), reads, (moved,), size)
     if together:
         first = Job("margins", Affine(*problem.outward(newton.step)), (problem.sigma, None), (slope,))
-        second = Job("rows", DualPoint(loss), dual, (moved,))
+        second = Job("rows", partial(dual_slopes, loss), dual, (moved,))
         _, (positive, negative), sums = problem.design.several(first, second, gap_job)
     else:
         (sums,) = problem.design.several(gap_job)
@@ -192,20 +187,14 @@ def estimated_gap(problem: Objective, point: DataPoint, newton: NewtonStep, prec
     return gap if math.isfinite(gap) else math.inf
 
 
-@dataclass(frozen=True)
-class Pressure:
+def _pressure(share: float, c: FloatArray, s: Weights, q: FloatArray) -> list[Any]:
     """What a change q of the margins does to the slopes c q, written; s c is given, n c without weights."""
-
-    share: float
-
-    def __call__(self, c: FloatArray, s: FloatArray | None, q: FloatArray) -> list[Any]:
-        """See ``Rows.total``."""
-        q *= c
-        if s is None:
-            q /= self.share
-        else:
-            np.divide(q, s, out=q, where=s > 0.0)
-        return []
+    q *= c
+    if s is None:
+        q /= share
+    else:
+        np.divide(q, s, out=q, where=s > 0.0)
+    return []
 
 
 def scaled_gap(
@@ -270,7 +259,7 @@ def _of_rounding(point: DataPoint, left: FloatArray, curvature: RowVector, solve
     if step.slope is None or not half(step):
         return 0.0 if square == 0.0 else math.inf
     slope = step.slope
-    problem.design.rows.total(Pressure(problem.share), curvature, problem.weight, writes=(slope,))
+    problem.design.rows.total(partial(_pressure, problem.share), curvature, problem.weight, writes=(slope,))
     steps = problem.loss.max_gradient * 2.0 ** -np.arange(64.0)
     distance = 2.0 * float(np.min((point.value + problem.loss.conjugate(steps)) / steps))
     in_ridge = 4.0 * math.sqrt(problem.penalty(step.step) * point.value)

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -29,28 +30,12 @@ from gdnp._typing import FloatArray
 from gdnp.problem.interface import Objective, Point
 from gdnp.solvers.first_order import largest_curvature
 from gdnp.solvers.state import ROUNDING, Method, State, parted
+from gdnp.validation import checked_count, checked_number
 
-__all__ = ["NonconvexAGD", "NonconvexParameters", "NonconvexState"]
+__all__ = ["NonconvexAGD", "NonconvexState"]
 
 SUFFICIENT_DECREASE = 0.01
 """In units of (ε³/ρ)^½, what escaping from a saddle point is worth."""
-
-
-@dataclass(frozen=True)
-class NonconvexParameters:
-    """What one run of the method is tuned to: η, 1 - θ, γ, s, ε, r and T of the module's docstring.
-
-    A further perturbation asks that f has fallen by ``decrease`` in T iterations after the last.
-    """
-
-    step: float
-    momentum: float
-    curvature: float
-    escape: float
-    epsilon: float
-    radius: float
-    wait: int
-    decrease: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,8 +44,8 @@ class NonconvexState(State):
 
     Attributes
     ----------
-    parameters : NonconvexParameters
-        Never change within a run.
+    parameters : NonconvexAGD
+        With a value for each; never changes within a run.
     velocity : ndarray of shape (d + 1,)
         v, over (w̃, γ).
     iteration : int
@@ -74,7 +59,7 @@ class NonconvexState(State):
         A perturbation has not helped: there will be no other.
     """
 
-    parameters: NonconvexParameters
+    parameters: Any
     velocity: FloatArray
     iteration: int = 0
     exploitations: int = 0
@@ -125,22 +110,15 @@ class NonconvexAGD(Method):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        positive = {
-            "step": self.step_length,
-            "curvature": self.curvature,
-            "escape": self.escape,
-            "epsilon": self.epsilon,
-            "hessian_lipschitz": self.hessian_lipschitz,
-        }
-        for name, value in positive.items():
-            if value is not None and not (math.isfinite(value) and value > 0.0):
-                raise ValueError(f"{self.name}: {name} must be finite and positive, or None. Got {value!r}.")
+        for name in ("step_length", "curvature", "escape", "epsilon", "hessian_lipschitz", "radius"):
+            value = getattr(self, name)
+            if value is not None:
+                shown = f"{self.name}: {name.removesuffix('_length')}"
+                checked_number(shown, value, positive=name != "radius")
         if self.momentum is not None and not 0.0 <= self.momentum < 1.0:
             raise ValueError(f"{self.name}: momentum must be in [0, 1), or None. Got {self.momentum!r}.")
-        if self.radius is not None and not 0.0 <= self.radius < math.inf:
-            raise ValueError(f"{self.name}: radius must be finite and >= 0, or None. Got {self.radius!r}.")
-        if self.wait is not None and not self.wait >= 1:
-            raise ValueError(f"{self.name}: wait must be at least 1, or None. Got {self.wait!r}.")
+        if self.wait is not None:
+            checked_count(f"{self.name}: wait", self.wait, least=1)
 
     def init(self, objective: Objective, start: FloatArray | None) -> NonconvexState:
         """The state at rest at `start`, w̃₀ or (w̃₀, γ₀), by default 0."""
@@ -152,8 +130,8 @@ class NonconvexAGD(Method):
             velocity=np.zeros(d + 1),
         )
 
-    def resolved(self, objective: Objective) -> NonconvexParameters:
-        """The parameters for `objective`, the given ones kept."""
+    def resolved(self, objective: Objective) -> NonconvexAGD:
+        """The method with a value for each parameter on `objective`, the given ones kept."""
         smoothness = largest_curvature(objective)
         width = math.sqrt(objective.covariance.largest) or 1.0
         rho = smoothness * width if self.hessian_lipschitz is None else self.hessian_lipschitz
@@ -163,15 +141,16 @@ class NonconvexAGD(Method):
         momentum = 1.0 - 0.25 / math.sqrt(kappa) if self.momentum is None else self.momentum
         curvature = (1.0 - momentum) ** 2 / step if self.curvature is None else self.curvature
         growth = math.log(40.0 * kappa * math.sqrt(objective.n_features))
-        return NonconvexParameters(
-            step=step,
+        return replace(
+            self,
+            step_length=step,
             momentum=momentum,
             curvature=curvature,
             escape=curvature / (4.0 * rho) if self.escape is None else self.escape,
             epsilon=epsilon,
+            hessian_lipschitz=rho,
             radius=step * epsilon if self.radius is None else self.radius,
             wait=math.ceil(3.0 * math.sqrt(kappa) * growth) if self.wait is None else self.wait,
-            decrease=SUFFICIENT_DECREASE * math.sqrt(epsilon**3 / rho),
         )
 
     def step(self, objective: Objective, state: State) -> NonconvexState:
@@ -186,7 +165,7 @@ class NonconvexAGD(Method):
         state = replace(state, iteration=state.iteration + 1)
         if x.value < tangent - ROUNDING * abs(x.value):
             return self._exploited(state)
-        moved = _at(objective, _coordinates(ahead) - p.step * gradient)
+        moved = _at(objective, _coordinates(ahead) - p.step_length * gradient)
         velocity = _coordinates(moved) - here
         return replace(
             state, point=moved, velocity=velocity, stalled=p.radius == 0.0 and not (velocity.any() or v.any())
@@ -200,7 +179,8 @@ class NonconvexAGD(Method):
         if state.perturbed_at is not None:
             if state.iteration - state.perturbed_at <= p.wait:
                 return state
-            if point.value > state.perturbed_value - p.decrease:
+            worth = SUFFICIENT_DECREASE * math.sqrt(p.epsilon**3 / p.hessian_lipschitz)
+            if point.value > state.perturbed_value - worth:
                 return replace(state, settled=True)
         if float(np.linalg.norm(_gradient(point))) > p.epsilon:
             return replace(state, perturbed_at=None)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -29,7 +30,7 @@ from gdnp.losses import Loss
 from gdnp.problem.gram import dense_rows, hessian
 from gdnp.problem.interface import Point
 from gdnp.problem.objective import LARGEST_GRAM, Objective
-from gdnp.problem.points import DataPoint
+from gdnp.problem.points import DataPoint, Weights
 from gdnp.solvers.conjugate import NewtonStep, still
 from gdnp.solvers.state import ROUNDING
 
@@ -61,55 +62,35 @@ class Separation:
     share: float = 1.0
 
 
-@dataclass(frozen=True)
-class Staying:
+def _stay(loss: Loss, least: float, t: FloatArray, q: FloatArray, s: Weights, out: FloatArray) -> list[Any]:
     """1 in rows whose φ' and a = φ' + φ'' q are positive, written; in how many of the others either is not.
 
     φ' counts as 0 where it, or φ'' that q depends on, is below what rounding leaves of a sum. a does below
     half of φ': with an exact step a <= 0 in some row where there is a direction of recession.
     """
-
-    loss: Loss
-    least: float
-
-    def __call__(self, t: FloatArray, q: FloatArray, s: FloatArray | None, out: FloatArray) -> list[Any]:
-        """See ``Rows.total``."""
-        pull, bend = self.loss.gradient(t), self.loss.curvature(t)
-        seen, mass = np.where(t < 0.0, np.minimum(pull, bend), pull), np.ones_like(t) if s is None else s
-        weak, moved = seen * mass <= self.least, 2.0 * (bend * q) <= -pull
-        out[:] = (mass > 0.0) & ~moved & ~weak
-        return [float(np.sum((mass > 0.0) & some)) for some in (weak, moved & ~weak)]
+    pull, bend = loss.gradient(t), loss.curvature(t)
+    seen, mass = np.where(t < 0.0, np.minimum(pull, bend), pull), np.ones_like(t) if s is None else s
+    weak, moved = seen * mass <= least, 2.0 * (bend * q) <= -pull
+    out[:] = (mass > 0.0) & ~moved & ~weak
+    return [float(np.sum((mass > 0.0) & some)) for some in (weak, moved & ~weak)]
 
 
-@dataclass(frozen=True)
-class OnPlane:
+def _on_plane(zero: float, faint: float, q: FloatArray, s: Weights, out: FloatArray) -> list[Any]:
     """s_i in rows with |q| <= `zero`, else 0, written, to q itself if need be.
 
     Their sum, and how many other rows of positive weight have q < 0, q > 0, and -`faint` < q < 0.
     """
-
-    zero: float
-    faint: float = 0.0
-
-    def __call__(self, q: FloatArray, s: FloatArray | None, out: FloatArray) -> list[Any]:
-        """See ``Rows.total``."""
-        mass = np.ones_like(q) if s is None else s
-        apart, wrong = ((mass > 0.0) & some for some in (q < -self.zero, q > self.zero))
-        counts = [float(np.sum(rows)) for rows in (apart, wrong, apart & (q > -self.faint))]
-        out[:] = np.where(np.abs(q) <= self.zero, mass, 0.0)
-        return [float(np.sum(out)), *counts]
+    mass = np.ones_like(q) if s is None else s
+    apart, wrong = ((mass > 0.0) & some for some in (q < -zero, q > zero))
+    counts = [float(np.sum(rows)) for rows in (apart, wrong, apart & (q > -faint))]
+    out[:] = np.where(np.abs(q) <= zero, mass, 0.0)
+    return [float(np.sum(out)), *counts]
 
 
-@dataclass(frozen=True)
-class Weighted:
-    """s_i v_i, written, or s_i max(v_i, 0)."""
-
-    positive: bool
-
-    def __call__(self, v: FloatArray, s: FloatArray | None, out: FloatArray) -> list[Any]:
-        """See ``Rows.total``."""
-        np.multiply(np.maximum(v, 0.0) if self.positive else v, 1.0 if s is None else s, out=out)
-        return []
+def _weighted(least: float, v: FloatArray, s: Weights, out: FloatArray) -> list[Any]:
+    """s_i max(v_i, least), written."""
+    np.multiply(np.maximum(v, least), 1.0 if s is None else s, out=out)
+    return []
 
 
 def leaves_open(problem: Objective, point: DataPoint, newton: NewtonStep) -> bool:
@@ -124,7 +105,7 @@ def leaves_open(problem: Objective, point: DataPoint, newton: NewtonStep) -> boo
 def all_apart(problem: Objective, point: DataPoint) -> bool:
     """Whether every row of positive weight is on its side by more than rounding."""
     rows = problem.design.rows
-    kernel = OnPlane(ROUNDING * float(rows.extremes(point.margins)[0, 2]))
+    kernel = partial(_on_plane, ROUNDING * float(rows.extremes(point.margins)[0, 2]), 0.0)
     on, _, wrong, _ = rows.total(kernel, point.margins, problem.weight, writes=(rows.empty(),))
     return not (on or wrong)
 
@@ -182,10 +163,12 @@ def _may_diverge(problem: Objective) -> bool:
 def _staying(
     problem: Objective, point: DataPoint, newton: NewtonStep, into: RowVector | None = None
 ) -> tuple[RowVector, list[float]]:
-    rows, kernel = problem.design.rows, Staying(problem.loss, ROUNDING * point.value / problem.share)
-    slope = rows.hold(np.broadcast_to(0.0, rows.n)) if newton.slope is None else newton.slope
+    rows, least = problem.design.rows, ROUNDING * point.value / problem.share
+    slope = problem.every(0.0) if newton.slope is None else newton.slope
     staying = rows.empty() if into is None else into
-    return staying, rows.total(kernel, point.margins, slope, problem.weight, writes=(staying,))
+    return staying, rows.total(
+        partial(_stay, problem.loss, least), point.margins, slope, problem.weight, writes=(staying,)
+    )
 
 
 def _spectrum(problem: Objective, mass: RowVector) -> tuple[FloatArray, FloatArray]:
@@ -204,14 +187,8 @@ def _says_all(problem: Objective, staying: RowVector) -> bool:
     live = np.count_nonzero(problem.coordinates.scale) + problem.fit_intercept
     if np.count_nonzero(values > math.sqrt(width * ROUNDING) * values[0]) == live:
         return True
-    few_rank, rank = (np.count_nonzero(_spectrum(problem, some)[0]) for some in (staying, _mass(problem)))
+    few_rank, rank = (np.count_nonzero(_spectrum(problem, some)[0]) for some in (staying, problem.mass))
     return bool(few_rank == rank)
-
-
-def _mass(problem: Objective) -> RowVector:
-    """s, or 1 in every row."""
-    rows = problem.design.rows
-    return rows.hold(np.broadcast_to(1.0, rows.n)) if problem.weight is None else problem.weight
 
 
 def _proposed(
@@ -242,7 +219,7 @@ def _verified(problem: Objective, p: FloatArray, staying: RowVector, faint: floa
             p = p - vectors @ (inverse * (problem.hessian_product(staying, p, rows.empty()) @ vectors))
     rest = q = problem.slope(p)
     largest = float(rows.extremes(q)[0, 2])
-    kernel = OnPlane(ROUNDING**0.75 * largest, faint * largest)
+    kernel = partial(_on_plane, ROUNDING**0.75 * largest, faint * largest)
     mass, apart, wrong, slow = rows.total(kernel, q, problem.weight, writes=(rest,))
     if wrong or slow or not apart:
         return None
@@ -256,7 +233,7 @@ def _programmed(problem: Objective) -> Separation:
     """What linear programs find; not decided where they would be too large, or not exact enough."""
     rows, strict, most = problem.design.rows, math.sqrt(ROUNDING), LARGEST_GRAM**2 // 8
     signs, staying = rows.empty(), rows.empty()
-    rows.total(Weighted(positive=False), problem.sigma, problem.weight, writes=(signs,))
+    rows.total(partial(_weighted, -math.inf), problem.sigma, problem.weight, writes=(signs,))
     sums = problem.design.map("transpose", reads=(signs,), partial_size=problem.n_features)
     aim, seen, known = -problem.share * problem.pulled_back(*sums), np.empty((0, problem.n_features + 1)), -1
     least = max(strict**1.5 * np.abs(aim).max(), ROUNDING)
@@ -267,9 +244,9 @@ def _programmed(problem: Objective) -> Separation:
         if not aim @ p > least:
             return Separation("none")
         q = problem.slope(p)
-        if not rows.total(OnPlane(strict), q, problem.weight, writes=(staying,))[2]:
+        if not rows.total(partial(_on_plane, strict, 0.0), q, problem.weight, writes=(staying,))[2]:
             return _verified(problem, p, staying) or Separation("not decided")
-        rows.total(Weighted(positive=True), q, problem.weight, writes=(signs,))
+        rows.total(partial(_weighted, 0.0), q, problem.weight, writes=(signs,))
         seen = np.unique(np.vstack([seen, _signed_rows(problem, rows.sample(signs, len(aim)))]), axis=0)
     return Separation("not decided")
 

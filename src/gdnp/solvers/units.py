@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -119,21 +120,27 @@ def minimize_units(
     status = None
     while status is None and len(runs) < sweeps:
         begin = first if not runs else list(coef)
-        runs.append(_sweep(network, method, coef, begin, max_iter, tol, _reporter(callback, len(runs))))
+        runs.append(
+            _sweep(network, method, coef, begin, max_iter, tol, callback and partial(callback, len(runs)))
+        )
         values.append(network.unit(0, coef).at(coef[0]).value)
         norms.append(_gradient_norm(network, coef))
-        status = _status(runs[-1], norms[-1] <= tol * norms[0])
+        ends = [run.status for run in runs[-1]]
+        if Status.NON_FINITE in ends:
+            status = Status.NON_FINITE
+        elif norms[-1] <= tol * norms[0] and Status.LENGTH_DIVERGES not in ends:
+            status = Status.CONVERGED
+    if status is None:
+        stalled = Status.STALLED if set(ends) == {Status.STALLED} else Status.MAX_ITER
+        status = Status.LENGTH_DIVERGES if Status.LENGTH_DIVERGES in ends else stalled
     return UnitsResult(
         coef=coef,
         objective=values[-1],
         gradient_norm=norms[-1],
-        status=status or _unfinished(runs[-1]),
+        status=status,
         history={"objective": np.array(values), "gradient_norm": np.array(norms)},
         runs=tuple(runs),
     )
-
-
-Reporter = Callable[[int], Callable[[Progress], object] | None]
 
 
 def _sweep(
@@ -143,7 +150,7 @@ def _sweep(
     begin: list[FloatArray | None] | list[FloatArray],
     max_iter: int,
     tol: float,
-    report: Reporter,
+    report: Callable[[int, Progress], object] | None,
 ) -> tuple[Result, ...]:
     """One run for every unit; each that is kept is written into `coef`."""
     results = []
@@ -151,18 +158,13 @@ def _sweep(
         unit = network.unit(i, coef)
         before = unit.at(coef[i]).value
         w0 = begin[i] if begin[i] is not None and np.any(begin[i]) else None
-        result = minimize(unit, method, w0, max_iter=max_iter, tol=tol, callback=report(i))
+        result = minimize(
+            unit, method, w0, max_iter=max_iter, tol=tol, callback=report and partial(report, i)
+        )
         if result.objective <= before + ROUNDING * abs(before):
             coef[i] = result.coef
         results.append(result)
     return tuple(results)
-
-
-def _reporter(callback: Callable[[int, int, Progress], object] | None, sweep: int) -> Reporter:
-    def report(i: int) -> Callable[[Progress], object] | None:
-        return None if callback is None else lambda progress: callback(sweep, i, progress)
-
-    return report
 
 
 def _gradient_norm(network: Network, coef: FloatArray) -> float:
@@ -171,21 +173,6 @@ def _gradient_norm(network: Network, coef: FloatArray) -> float:
         unit = network.unit(i, coef)
         norms.append(unit.covariance.dual_norm(unit.at(row).gradient))
     return float(np.linalg.norm(norms))
-
-
-def _status(runs: tuple[Result, ...], converged: bool) -> Status | None:
-    """The status that ends the sweeps here, if any."""
-    if any(run.status is Status.NON_FINITE for run in runs):
-        return Status.NON_FINITE
-    diverges = any(run.status is Status.LENGTH_DIVERGES for run in runs)
-    return Status.CONVERGED if converged and not diverges else None
-
-
-def _unfinished(runs: tuple[Result, ...]) -> Status:
-    """The status of a network whose sweeps ran out."""
-    if any(run.status is Status.LENGTH_DIVERGES for run in runs):
-        return Status.LENGTH_DIVERGES
-    return Status.STALLED if all(run.status is Status.STALLED for run in runs) else Status.MAX_ITER
 
 
 def _checked_start(start: FloatArray | None, shape: tuple[int, ...]) -> list[FloatArray | None]:

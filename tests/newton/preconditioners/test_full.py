@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gdnp.losses import LogLoss, PseudoHuber, SquaredError
-from gdnp.newton.preconditioners import FullPreconditioner, TrianglePreconditioner
+from gdnp.newton.preconditioners import FullPreconditioner
 from gdnp.newton.preconditioners.full import cholesky
 from gdnp.problem.gram import gram
 from problems import draw, problem_of
@@ -51,7 +51,7 @@ def test_a_triangle_of_X_solves_least_squares_whose_gram_is_singular_to_rounding
     X, y = draw(rng, n=40, d=5, loss=SquaredError())
     X[:, 4] = X[:, 3] + 1e-9 * X[:, 4]
     problem = problem_of(X, y, SquaredError(), 0.0, fit_intercept)
-    found = TrianglePreconditioner(problem.shared.triangle)
+    found = FullPreconditioner.of_triangle(problem.shared.triangle)
     x = np.append(rng.standard_normal(5), 0.5 if fit_intercept else 0.0)
     x[4] = -x[3] * problem.coordinates.scale[4] / problem.coordinates.scale[3]  # the tiny difference alone
     c = problem.curvature(problem.point(x).margins)

@@ -19,7 +19,7 @@ from gdnp.newton.preconditioners.choice import (
     first_stage,
     next_stage,
 )
-from gdnp.newton.preconditioners.full import FullPreconditioner, TrianglePreconditioner
+from gdnp.newton.preconditioners.full import FullPreconditioner
 from gdnp.newton.preconditioners.low_rank import LowRankPreconditioner
 from gdnp.newton.preconditioners.making import made, made_at_constant, seen_of
 from gdnp.newton.preconditioners.rows import BasisPreconditioner, KernelPreconditioner
@@ -35,7 +35,6 @@ __all__ = [
     "Preconditioner",
     "Seen",
     "Stage",
-    "TrianglePreconditioner",
     "cost",
     "cost_of_matrix",
     "cost_of_sharper",

@@ -8,7 +8,7 @@ short.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,52 +26,30 @@ LEAST_SHARE = 0.03
 """The share of |φ''| that counts at least, of a quantile or of a row: H is never 0 where f curves."""
 
 
-@dataclass(frozen=True)
-class Upwards:
+def _upwards(c: FloatArray) -> list[Any]:
     """The larger of c and -0.03 c, in place."""
-
-    def __call__(self, c: FloatArray) -> list[Any]:
-        """See ``Rows.total``."""
-        np.maximum(c, -LEAST_SHARE * c, out=c)
-        return []
+    np.maximum(c, -LEAST_SHARE * c, out=c)
+    return []
 
 
-@dataclass(frozen=True)
-class Predictions:
+def _predictions(t: FloatArray, sigma: FloatArray, base: FloatArray | None, out: FloatArray) -> list[Any]:
     """η of the margins t = base + σ η, σ of size 1, written."""
-
-    def __call__(
-        self, t: FloatArray, sigma: FloatArray, base: FloatArray | None, out: FloatArray
-    ) -> list[Any]:
-        """See ``Rows.total``."""
-        np.multiply(sigma, t if base is None else t - base, out=out)
-        return []
+    np.multiply(sigma, t if base is None else t - base, out=out)
+    return []
 
 
-@dataclass(frozen=True)
-class Binned:
+def _binned(edges: FloatArray, eta: FloatArray, c: FloatArray, chosen: NDArray[np.uint8]) -> list[Any]:
     """The quantile of each prediction, written, and Σ c and Σ |c| of each; c becomes |c|."""
-
-    edges: FloatArray
-
-    def __call__(self, eta: FloatArray, c: FloatArray, chosen: NDArray[np.uint8]) -> list[Any]:
-        """See ``Rows.total``."""
-        chosen[:] = np.searchsorted(self.edges, eta)
-        net = np.bincount(chosen, c, BINS)
-        np.abs(c, out=c)
-        return [net, np.bincount(chosen, c, BINS)]
+    chosen[:] = np.searchsorted(edges, eta)
+    net = np.bincount(chosen, c, BINS)
+    np.abs(c, out=c)
+    return [net, np.bincount(chosen, c, BINS)]
 
 
-@dataclass(frozen=True)
-class ScaledByShare:
+def _scaled(share: FloatArray, chosen: NDArray[np.uint8], c: FloatArray) -> list[Any]:
     """c times the share of its quantile, in place."""
-
-    share: FloatArray
-
-    def __call__(self, chosen: NDArray[np.uint8], c: FloatArray) -> list[Any]:
-        """See ``Rows.total``."""
-        c *= self.share[chosen]
-        return []
+    c *= share[chosen]
+    return []
 
 
 def expected_curvature(problem: Objective, margins: RowVector) -> RowVector:
@@ -82,12 +60,12 @@ def expected_curvature(problem: Objective, margins: RowVector) -> RowVector:
     """
     c, rows = problem.curvature(margins), problem.design.rows
     if problem.n_samples < 2 * BINS * BINS:  # rows stand for themselves
-        rows.total(Upwards(), writes=(c,))
+        rows.total(_upwards, writes=(c,))
         return c
     eta, chosen = rows.empty(), rows.empty(dtype=np.uint8)
-    rows.total(Predictions(), margins, problem.sigma, problem.base, writes=(eta,))
+    rows.total(_predictions, margins, problem.sigma, problem.base, writes=(eta,))
     edges = rows.quantiles(eta, np.arange(1, BINS) / BINS)
-    net, gross = rows.total(Binned(edges), eta, writes=(c, chosen))
+    net, gross = rows.total(partial(_binned, edges), eta, writes=(c, chosen))
     share = np.maximum(net / np.maximum(gross, 1e-300), LEAST_SHARE)
-    rows.total(ScaledByShare(share), chosen, writes=(c,))
+    rows.total(partial(_scaled, share), chosen, writes=(c,))
     return c

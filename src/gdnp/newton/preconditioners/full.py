@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import lapack, qr, solve_triangular
+from scipy.linalg import lapack, qr
 
 from gdnp._typing import FloatArray
 from gdnp.design.block import EPS
@@ -11,7 +11,7 @@ from gdnp.metric import RANK_TOLERANCE
 from gdnp.newton.preconditioners.base import with_intercept, without_intercept
 from gdnp.problem.coordinates import Gram, Triangle
 
-__all__ = ["FullPreconditioner", "TrianglePreconditioner", "cholesky"]
+__all__ = ["FullPreconditioner", "cholesky"]
 
 JITTERS = (1e-14, 1e-11, 1e-9, 1e-7, 1e-5, 1e-3, 1.0, 1e3)
 """What is added to the diagonal, in units of its largest entry, until Cholesky succeeds."""
@@ -54,32 +54,18 @@ class FullPreconditioner:
         new._factor = qr(np.vstack((root, below)), mode="r")[0][: len(ridge)].T
         return new
 
+    @classmethod
+    def of_triangle(cls, triangle: Triangle) -> FullPreconditioner:
+        """That of least squares without a ridge; a column that is not among those of R has H = 1."""
+        d, order = len(triangle.x) - 1, triangle.order
+        root, mean, ridge = np.zeros((len(order), d)), np.zeros(d), np.ones(d)
+        root[:, order], mean[order], ridge[order] = triangle.root, triangle.mean, 0.0
+        return cls.by_reflections(root, 1.0, mean, ridge)
+
     def solve(self, g: FloatArray) -> FloatArray:
         """H⁻¹ g, shape (d + 1,)."""
         inner = lapack.dpotrs(self._factor, without_intercept(g, self._mean), lower=1)[0]
         return with_intercept(inner, g, self._total, self._mean)
-
-
-class TrianglePreconditioner:
-    """H of least squares without a ridge, from R of X itself: its digits are not lost to squares.
-
-    Parameters
-    ----------
-    triangle : Triangle
-    """
-
-    def __init__(self, triangle: Triangle) -> None:
-        self._triangle = triangle
-
-    def solve(self, g: FloatArray) -> FloatArray:
-        """H⁻¹ g, shape (d + 1,); a column that is not among those of R has H = 1."""
-        order, root = self._triangle.order, self._triangle.root
-        delta, mean = g[:-1].copy(), np.zeros(len(g) - 1)
-        mean[order] = self._triangle.mean
-        right = without_intercept(g, mean)[order]
-        half = solve_triangular(root, right, trans="T", check_finite=False)
-        delta[order] = solve_triangular(root, half, check_finite=False)
-        return with_intercept(delta, g, 1.0, mean)
 
 
 def cholesky(matrix: FloatArray, largest: float) -> FloatArray:

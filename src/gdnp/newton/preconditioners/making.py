@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from gdnp._typing import FloatArray
@@ -13,9 +15,10 @@ from gdnp.newton.preconditioners.full import FullPreconditioner
 from gdnp.newton.preconditioners.low_rank import LowRankPreconditioner
 from gdnp.newton.preconditioners.rows import BasisPreconditioner, KernelPreconditioner
 from gdnp.problem.coordinates import Gram
+from gdnp.problem.empirical import sum_of
 from gdnp.problem.gram import covariance, dense_rows, gram, kernel_matrix
 from gdnp.problem.objective import LARGEST_GRAM, Objective
-from gdnp.problem.points import DataPoint, Mean
+from gdnp.problem.points import DataPoint
 from gdnp.problem.rank import triangle
 
 __all__ = ["made", "made_at_constant", "seen_of"]
@@ -87,7 +90,8 @@ def _by_reflections(problem: Objective, c: RowVector, ridge: FloatArray) -> Full
 
 def _level(problem: Objective, c: RowVector) -> float:
     """φ'' below which a row hardly curves f."""
-    return NEGLIGIBLE * float(problem.design.rows.total(Mean(np.positive), c, None)[0]) / problem.n_samples
+    whole = problem.design.rows.total(partial(sum_of, np.positive), c, None)[0]
+    return NEGLIGIBLE * float(whole) / problem.n_samples
 
 
 def _that_curve(problem: Objective, c: RowVector, least: int, most: float) -> Choice | None:
