@@ -11,6 +11,7 @@ from gdnp.design import DenseDesign, as_design
 from gdnp.losses import Softmax
 from gdnp.newton import Begin, solve
 from gdnp.newton.multinomial import MultinomialNewton, _sample, _two_steps
+from gdnp.newton.preconditioners.classes import BlockPreconditioner, JointPreconditioner
 from gdnp.problem.multinomial import Multinomial
 from gdnp.solvers import Status
 from newton.test_sealed_rows import SealedDesign
@@ -76,6 +77,33 @@ def test_it_goes_on_from_where_it_is_told(rng):
     assert warm.history["passes"][-1] < 0.7 * first.history["passes"][-1]
     far = solved(posed(X, y, 1e-3), begin=replace(begin, x=1e6 * begin.x))
     assert far.objective == pytest.approx(first.objective, rel=1e-8)
+
+
+def test_matrices_that_are_given_are_not_made_again(rng):
+    X, y = gaussian(rng, n=3000, d=40)
+    first = solved(posed(X, y, 1e-3))
+    assert isinstance(first.state.preconditioner, BlockPreconditioner)
+    found = []
+    for H in (None, first.state.preconditioner):
+        again = posed(X, y, 1e-3)
+        x = again.standardised.from_raw(first.coef, first.intercept)
+        found.append(solved(again, begin=Begin(x, None, H)))
+        assert found[-1].certificate.proved
+        assert found[-1].objective == pytest.approx(first.objective, rel=1e-8)
+    made, given = (one.history["passes"][0] for one in found)
+    assert given < made - 10.0
+
+
+def test_where_the_hessian_is_a_small_matrix_steps_take_no_products_but_the_last(rng, monkeypatch):
+    X, y = gaussian(rng)
+    products, product = [], Multinomial.hessian_product
+    monkeypatch.setattr(
+        Multinomial, "hessian_product", lambda self, *a: products.append(a) or product(self, *a)
+    )
+    found = solved(posed(X, y, 1e-3))
+    assert isinstance(found.state.preconditioner, JointPreconditioner)
+    assert found.certificate.proved
+    assert len(products) <= 4 < found.n_iter + 2
 
 
 @pytest.mark.parametrize("max_iter", [1, 2, 3])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from gdnp import GDNPRegressor
+from gdnp import GDNPRegressor, Objective
 from gdnp.losses import SquaredError
 from gdnp.newton import solve
 from gdnp.newton.preconditioners import KernelPreconditioner
@@ -136,3 +136,17 @@ def test_regression_with_very_many_columns_in_any_units():
     X = r.standard_normal((120, 40_000)) * 10.0 ** r.uniform(-8.0, 8.0, 40_000)
     model = GDNPRegressor(alpha=1e-6).fit(X, r.standard_normal(120))  # a warning is an error
     assert model.certificate_.proved
+
+
+@pytest.mark.parametrize("form", [np.asarray, sp.csr_array])
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_many_rows_take_one_gram_and_no_product_with_it(rng, form, fit_intercept, monkeypatch):
+    X, y = 3.0 + rng.standard_normal((300, 10)) * np.logspace(-3.0, 3.0, 10), rng.standard_normal(300)
+    s = rng.random(300) * (rng.random(300) < 0.8)
+    monkeypatch.setattr(Objective, "hessian_product", None)
+    model = GDNPRegressor(alpha=1e-2, fit_intercept=fit_intercept).fit(form(X), y, s)
+    Z, t = (v - np.average(v, axis=0, weights=s) * fit_intercept for v in (X, y))
+    w = np.linalg.solve((Z.T * s) @ Z + s.sum() * 1e-2 * np.eye(10), (Z.T * s) @ t)
+    np.testing.assert_allclose(model.coef_, w, rtol=0.0, atol=1e-10 * np.abs(w).max())
+    assert model.certificate_.proved
+    assert model.certificate_.gap < 1e-13

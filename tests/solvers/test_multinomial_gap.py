@@ -172,3 +172,20 @@ def test_a_loss_far_below_one_keeps_its_digits(seed, tol):
     assert known.objective == pytest.approx(float(f), rel=1e-13, abs=0.0)
     assert known.proved
     assert 0.0 <= (f - least) / least <= known.gap <= tol
+
+
+def test_classes_far_out_of_balance_are_balanced_in_a_few_sums(rng, monkeypatch):
+    world = posed(rng, n=400, K=10)
+    shares = 1e-3 ** rng.random((400, 10))
+    shares /= shares.sum(axis=1, keepdims=True)
+    a, sums = shares.copy(), []
+    a[np.arange(400), world.sigma] = 0.0
+    a[np.arange(400), world.sigma] = -a.sum(axis=1)
+    of_rows = Multinomial.of_rows
+    monkeypatch.setattr(
+        Multinomial, "of_rows", lambda self, *v, **k: sums.append(v) or of_rows(self, *v, **k)
+    )
+    tilts = balanced(world, a)
+    np.testing.assert_allclose(a.sum(axis=0), 0.0, atol=1e-12)
+    assert np.ptp(tilts) > 1.0
+    assert len(sums) <= 12

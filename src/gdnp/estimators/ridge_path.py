@@ -115,7 +115,7 @@ class Leader:
 
     def follow(self, fold: int, weight: FloatArray | None) -> Iterator[Fitted]:
         """The fits of a training set, with weights of sum one or None."""
-        before: list[Solution] = []
+        apart: list[Solution] = []
         choice, first = self.folds[fold], self._problems[0].standardised
         own, known = self._problems[0].restricted(choice, weight), first.shared.kernel
         production = self.path.settings.solver in ("auto", "newton")
@@ -129,9 +129,10 @@ class Leader:
                 H = self._quadratic(1 + fold, problem) or _of_columns(led.preconditioner)
             else:  # which columns are combinations of others is a matter of the rows, for one
                 problem, H = own.with_alpha(whole.alpha), None
-            start = (self.path.ahead(before) if problem.loss.convex else None) or (led.coef, led.intercept)
+            w, b = (self.path.ahead(apart) if problem.loss.convex else None) or (0.0, 0.0)
+            start = led.coef + w, led.intercept + b
             fit = self.path.fit(problem, start=start, preconditioner=H)
-            before.append((fit.coef, fit.intercept))
+            apart.append((fit.coef - led.coef, fit.intercept - led.intercept))
             yield fit
 
     def _sharp(self, problem: Objective, begin: Solution | None) -> Preconditioner | None:

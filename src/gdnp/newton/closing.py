@@ -155,7 +155,8 @@ def enough_of(state: CertifiedState, tol: float) -> Callable[[NewtonStep], bool]
 def _last(state: NewtonState, tol: float, newton: NewtonStep | None = None) -> Last:
     """A Newton step and its gap, estimated where there is no proof."""
     problem, point = state.problem, state.point
-    if newton is None and state.exact is point and provable(problem) and state.facts.dear:
+    at_once = state.facts.dear or problem.loss.quadratic
+    if newton is None and state.exact is point and provable(problem) and at_once:
         newton = exact_step(point, state.memory.solve)
         allowed = tol * state.scale(point.value - newton.decrement)
         newton, proof, gap = gap_of_step(problem, point, newton)

@@ -48,11 +48,12 @@ from gdnp.newton.sampling import SAMPLE_TOL, drawn, sample, sample_size
 from gdnp.newton.search import step_along, step_in_plane, will_do
 from gdnp.newton.start import decoupled_start
 from gdnp.newton.state import Begin, NewtonState, renewed
-from gdnp.problem.gram import curved
+from gdnp.problem.gram import covariance, curved
 from gdnp.problem.interface import Objective as AnyObjective
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint, Direction, length_direction
 from gdnp.problem.rank import least_squares
+from gdnp.solvers.certificates import provable
 from gdnp.solvers.loop import Progress, Result, run
 from gdnp.solvers.rounding import margin_error, value_above
 from gdnp.solvers.separation import all_apart
@@ -126,7 +127,7 @@ class Newton(Method):
         if bent:  # where rows are dear the start has no margins yet
             point = problem.point(point.x) if facts.dear else problem.known(point.x, point.margins)
         event = Event.MADE if preconditioner is None else Event.GIVEN
-        exact = None
+        exact = point if point is constant and self._solves(problem, stage) else None
         if preconditioner is None and facts.dear and not bent:
             point, found = curved(problem, point.x)
             if not point.value <= (1.0 + INTERPOLATED) * constant.value:
@@ -176,7 +177,21 @@ class Newton(Method):
                 return DataPoint(problem, found.x, found.margins), None, stage
             point = problem.point(found.x)
             return point if point.value <= constant.value else constant, None, stage
-        return (constant, None, stage) if facts.dear else decoupled_start(problem, constant, facts, stage)
+        if facts.dear:
+            return constant, None, stage
+        if self._solves(problem, stage):
+            H = covariance(problem).times(loss.max_curvature)
+            return constant, FullPreconditioner(H, problem.coordinates.ridge), stage
+        return decoupled_start(problem, constant, facts, stage)
+
+    def _solves(self, problem: Objective, stage: Stage) -> bool:
+        """Whether the first H is ∇²f everywhere, and one step with it can be proved to be all there is.
+
+        Of fewer rows the normal equations lose digits, which conjugate gradients bring back.
+        """
+        n = problem.n_samples
+        whole = stage.kind is Kind.FULL and stage.size >= n >= 2 * problem.n_features
+        return self.prove and whole and problem.loss.quadratic and provable(problem)
 
     def _ended_by_reflections(self, state: NewtonState) -> NewtonState:
         """The end of a run that began at the solution: a further step would stir up rounding."""

@@ -26,7 +26,12 @@ from gdnp.design.block import EPS
 from gdnp.newton.closing import LONGEST, SHORTEST, enough_of
 from gdnp.newton.method import INTERPOLATED, Newton, rounding_of_targets, solve
 from gdnp.newton.nonconvex import ROUGH
-from gdnp.newton.preconditioners.classes import JointPreconditioner, made_for_classes, rows_of_sample
+from gdnp.newton.preconditioners.classes import (
+    BlockPreconditioner,
+    JointPreconditioner,
+    made_for_classes,
+    rows_of_sample,
+)
 from gdnp.newton.preconditioners.full import cholesky
 from gdnp.newton.recession import columns_of, without_minimiser
 from gdnp.newton.search import step_along, will_do
@@ -114,14 +119,18 @@ class MultinomialNewton(Newton):
         assert isinstance(objective, Multinomial)
         problem = objective.standardised
         assert isinstance(problem, Multinomial)
-        point, before = self._begin(problem), problem.cost.passes
+        point, H = self._begin(problem), None if self.begin is None else self.begin.preconditioner
         assert isinstance(point, ClassPoint)
+        before, due = problem.cost.passes, problem.design.gram_passes
+        if not isinstance(H, BlockPreconditioner):
+            H = made_for_classes(problem, point.shares)
+            due = problem.cost.passes - before
         state = MultinomialState(
             point=point,
             problem=problem,
             floor=rounding_of_targets(problem.constant),
-            preconditioner=made_for_classes(problem, point.shares),
-            due=problem.cost.passes - before,
+            preconditioner=H,
+            due=due,
         )
         return self._ended(state)
 

@@ -5,8 +5,13 @@ import pytest
 
 from gdnp.design import as_design
 from gdnp.losses import Softmax
-from gdnp.newton.preconditioners import FullPreconditioner, KernelPreconditioner, LowRankPreconditioner
-from gdnp.newton.preconditioners.classes import ClassPreconditioner, JointPreconditioner, made_for_classes
+from gdnp.newton.preconditioners import KernelPreconditioner, LowRankPreconditioner, Stage, classes
+from gdnp.newton.preconditioners.classes import (
+    BlockPreconditioner,
+    ClassPreconditioner,
+    JointPreconditioner,
+    made_for_classes,
+)
 from gdnp.problem.multinomial import Multinomial
 
 
@@ -34,18 +39,23 @@ def test_the_joint_one_is_the_inverse(rng, fit_intercept):
     np.testing.assert_allclose(world.hessian_product(shares, found.solve(g), None), g, atol=1e-9)
 
 
-def test_blocks_are_the_diagonal_of_the_matrix(rng):
-    world, shares = posed(
-        rng, d=40, K=4, size=0.02, weighted=False
-    )  # no row of next to no curvature is left out
+@pytest.mark.parametrize("few", [True, False])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_blocks_are_the_diagonal_of_the_matrix(rng, few, fit_intercept, monkeypatch):
+    """No row of next to no curvature is left out here."""
+    world, shares = posed(rng, d=40, K=4, size=0.02, weighted=False, fit_intercept=fit_intercept)
+    if not few:
+        monkeypatch.setattr(classes, "rows_of_sample", lambda problem: 89)
+        monkeypatch.setattr(classes, "Stage", lambda kinds, size: Stage(kinds, 90))
     found = made_for_classes(world, shares)
-    assert isinstance(found, ClassPreconditioner)
-    for k, part in enumerate(found.parts):
-        assert isinstance(part, FullPreconditioner)
+    assert isinstance(found, BlockPreconditioner if few else ClassPreconditioner)
+    for k in range(4):
         p = np.zeros((41, 4))
-        p[:, k] = part.solve(rng.standard_normal(41))
-        g = world.hessian_product(shares, p, None)[:, k]
-        np.testing.assert_allclose(part.solve(g), p[:, k], atol=1e-9)
+        p[:, k] = rng.standard_normal(41) * np.append(np.ones(40), fit_intercept)
+        g = np.zeros((41, 4))
+        g[:, k] = world.hessian_product(shares, p, None)[:, k]
+        z = found.solve(g)
+        np.testing.assert_allclose(z[:, k] - z[:, k - 1], p[:, k], atol=1e-9)  # less the mean of all
     np.testing.assert_allclose(found.solve(balanced(rng, (41, 4))).sum(axis=1), 0.0, atol=1e-12)
 
 

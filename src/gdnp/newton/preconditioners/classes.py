@@ -7,6 +7,8 @@ cost less to make and many more iterations.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.linalg import lapack
 
@@ -16,13 +18,19 @@ from gdnp.newton.preconditioners.base import Preconditioner
 from gdnp.newton.preconditioners.choice import AT_ONCE, ROWS_PER_COLUMN_NOT_CONVEX, Kind, Stage
 from gdnp.newton.preconditioners.full import cholesky
 from gdnp.newton.preconditioners.low_rank import LowRankPreconditioner
-from gdnp.newton.preconditioners.making import made
+from gdnp.newton.preconditioners.making import NEGLIGIBLE, made
 from gdnp.problem.gram import diagonals
 from gdnp.problem.multinomial import Multinomial
 from gdnp.problem.objective import LARGEST_GRAM
 from gdnp.solvers.state import ROUNDING
 
-__all__ = ["ClassPreconditioner", "JointPreconditioner", "made_for_classes", "rows_of_sample"]
+__all__ = [
+    "BlockPreconditioner",
+    "ClassPreconditioner",
+    "JointPreconditioner",
+    "made_for_classes",
+    "rows_of_sample",
+]
 
 
 class ClassPreconditioner:
@@ -64,14 +72,13 @@ class JointPreconditioner:
 
     def __init__(self, problem: Multinomial, shares: RowVector, damping: float) -> None:
         self.exact_for = shares if damping <= ROUNDING else None
-        rows, weight, K, U = problem.design.rows, problem.weight, problem.classes, problem.columns
+        p, s, own = _of_rows(problem, shares, damping)
+        U, K = problem.columns, problem.classes
+        width = U.shape[1]
         problem.cost.charge(problem.design.gram_passes * K / 2.0)
-        p, width = rows.gather(shares).T, U.shape[1]
-        s = problem.share if weight is None else rows.gather(weight)
         curved = U * (s * p)[:, :, None]
         T = (np.sqrt(s) * p)[:, :, None] * U
         H = -np.tensordot(T, T, (1, 1))
-        own = np.append(problem.coordinates.ridge + damping, damping if problem.fit_intercept else 1.0)
         np.einsum("kikj->kij", H)[:] += curved.transpose(0, 2, 1) @ U + np.diag(own)
         np.einsum("kjlj->klj", H)[:] += 1.0 / K  # what classes have in common is not among gradients
         H = H.reshape(K * width, K * width)
@@ -82,6 +89,48 @@ class JointPreconditioner:
         z = lapack.dpotrs(self._factor, g.T.ravel(), lower=1)[0].reshape(g.shape[::-1])
         z -= z.mean(axis=0)
         return np.asarray(z.T)
+
+
+class BlockPreconditioner:
+    """The blocks of the Hessian of one class each as matrices, for rows that are few.
+
+    Parameters
+    ----------
+    problem : Multinomial
+    shares : RowVector of shape (n, K)
+        p.
+    damping : float
+        A further multiple of the identity.
+    """
+
+    def __init__(self, problem: Multinomial, shares: RowVector, damping: float) -> None:
+        p, s, own = _of_rows(problem, shares, damping)
+        U, width, used = problem.columns, problem.n_features + 1, 0
+        self._root = np.empty((problem.classes, width, width))
+        for root, c in zip(self._root, s * np.maximum(p * (1.0 - p), damping), strict=True):
+            live = np.flatnonzero(c > NEGLIGIBLE * c.mean())  # others hardly curve f
+            live = live if len(live) > width else np.arange(len(c))
+            used += len(live)
+            T = np.sqrt(c[live])[:, None] * U[live]
+            H = T.T @ T
+            diagonal = np.einsum("ii->i", H)
+            diagonal += own
+            root[:] = np.tril(lapack.dtrtri(cholesky(H, float(np.max(diagonal))), lower=1)[0])
+        problem.cost.charge(problem.design.gram_passes * used / p.size)
+
+    def solve(self, g: FloatArray) -> FloatArray:
+        """H⁻¹ g, shape (d + 1, K)."""
+        z = (self._root.transpose(0, 2, 1) @ (self._root @ g.T[:, :, None]))[:, :, 0]
+        z -= z.mean(axis=0)
+        return np.asarray(z.T)
+
+
+def _of_rows(problem: Multinomial, shares: RowVector, damping: float) -> tuple[FloatArray, Any, FloatArray]:
+    """p, shape (K, n), what rows weigh, and what is added to the diagonal, shape (d + 1,)."""
+    rows, weight = problem.design.rows, problem.weight
+    s: Any = problem.share if weight is None else rows.gather(weight)
+    own = np.append(problem.coordinates.ridge + damping, damping if problem.fit_intercept else 1.0)
+    return rows.gather(shares).T, s, own
 
 
 def rows_of_sample(problem: Multinomial) -> int:
@@ -108,6 +157,8 @@ def made_for_classes(problem: Multinomial, shares: RowVector, damping: float = 0
     if n < d and n * n * K <= room and passes <= AT_ONCE:
         kind = Kind.KERNEL
     elif d <= LARGEST_GRAM and d * d * K <= room:
+        if n <= size:
+            return BlockPreconditioner(problem, shares, damping)
         kind = Kind.FULL
     if kind is Kind.DIAGONAL:
         ridge = problem.coordinates.ridge + damping
