@@ -1,6 +1,7 @@
 """A table of customers as such tables come, and where linear models end on it: AUC, seconds, warnings.
 
     python examples/churn.py                 five-fold AUC of each model, seconds of processor time, warnings
+    python examples/churn.py churn.png       the same as a picture, and churn-dark.png for dark pages
     python examples/churn.py churn.csv       write the table, for gdnp fit churn.csv --target churned
 
 Ids, dates, categories, gaps, and columns from 1 to 100 000 in their own units. Peers are as one types them
@@ -13,6 +14,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +27,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from gdnp import GDNPClassifier, GDNPClassifierCV
+from gdnp.plotting import new_figure
 from gdnp.tables import TableColumns
 
 ROWS = 30_000
@@ -114,11 +117,62 @@ def race(make: Callable[[], Any], X: Any, y: Any) -> Race:
     return Race(float(np.mean(auc)), seconds, warned)
 
 
+INK = {"": ("white", "#1f2328", "#d0d7de"), "-dark": ("#0d1117", "#e6edf3", "#30363d")}
+"""Of each picture the paper, the ink and the lines."""
+OURS, THEIRS = "#d55e00", "#3a8fc4"
+
+
+def draw(found: dict[str, Race], path: Path, n: int) -> list[Path]:
+    """AUC, seconds and warnings side by side, a row for each model; once on white, once on black."""
+    rows = list(reversed(found))
+    panels = {
+        "AUC": ([found[name].auc for name in rows], "{:.3f}"),
+        "seconds of processor, log scale": ([found[name].seconds for name in rows], "{:.2f}"),
+        f"fits that warned, of {FOLDS}": ([found[name].warned for name in rows], "{:d}"),
+    }
+    written = []
+    for suffix, (paper, ink, lines) in INK.items():
+        with new_figure(1, len(panels), width=9.2, height=0.6 + 0.24 * len(rows)) as (figure, axes):
+            figure.set_facecolor(paper)
+            for ax, (title, (values, shown)) in zip(axes[0], panels.items(), strict=True):
+                colours = [OURS if name.startswith("GDNP") else THEIRS for name in rows]
+                low, high = min(values), max(values)
+                ax.scatter(values, range(len(rows)), s=36, c=colours, clip_on=False, zorder=3)
+                for row, value in enumerate(values):
+                    at = {"xy": (value, row), "xytext": (7, -1), "textcoords": "offset points"}
+                    box = {"facecolor": paper, "edgecolor": "none", "pad": 1.0}
+                    ax.annotate(shown.format(value), **at, va="center", bbox=box)
+                if title.startswith("seconds"):
+                    ax.set_xscale("log")
+                    ax.set_xlim(0.7 * low, 4.0 * high)
+                else:
+                    ax.set_xlim(low - 0.05 * (high - low), high + 0.35 * (high - low) + 1e-9)
+                ax.set_title(title, pad=6.0)
+                ax.set_xticks([])
+                ax.minorticks_off()
+                ax.set_yticks(range(len(rows)), rows if ax is axes[0, 0] else [""] * len(rows))
+                ax.set_facecolor(paper)
+                ax.grid(axis="y", color=lines)
+                ax.tick_params(length=0)
+                ax.spines[:].set_visible(False)
+            for text in figure.findobj(lambda drawn: hasattr(drawn, "get_fontsize")):
+                text.set_color(ink)
+            figure.supxlabel(
+                f"{n:,} customers as they come, columns unscaled unless it says so; {FOLDS} folds",
+                color=ink,
+                fontsize=8.5,
+            )
+            written.append(path.with_name(f"{path.stem}{suffix}.png"))
+            figure.savefig(written[-1], metadata={"Software": None})
+    return written
+
+
 def main(arguments: list[str], n: int = ROWS) -> dict[str, Race]:
-    """Write the table where a name is given; else fit, compare and print."""
+    """Write the table where its name is given; else fit, compare, print, and draw where that is asked for."""
     frame = table(n)
-    if arguments:
-        frame.to_csv(arguments[0], index=False)
+    to = Path(arguments[0]) if arguments else None
+    if to is not None and to.suffix != ".png":
+        frame.to_csv(to, index=False)
         return {}
     y = frame["churned"].eq("yes").to_numpy()
     X = TableColumns().fit_transform(frame.drop(columns="churned"))
@@ -128,6 +182,8 @@ def main(arguments: list[str], n: int = ROWS) -> dict[str, Race]:
     for name, make in MODELS.items():
         found[name] = one = race(make, X, y)
         print(f"| `{name}` | {one.auc:.4f} | {one.seconds:.2f} | {one.warned} of {FOLDS} |", flush=True)
+    if to is not None:
+        print(*draw(found, to, n))
     return found
 
 

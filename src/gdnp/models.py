@@ -52,8 +52,8 @@ TRUSTED |= _names(TableColumns, DateParts, np.dtype) | {f"{level.__module__}.{le
 """What a model may hold beyond the numbers, containers and scikit-learn types that skops trusts itself."""
 CERTIFICATES = frozenset({"certificate_", "certificates_"})
 
-UNPACKED, RATIO, PIECE = 1 << 26, 16, 1 << 16
-"""A model may unpack to this many bytes, and to this many times its size more; so many are read at a time."""
+UNPACKED, RATIO = 1 << 26, 16
+"""A model may unpack to this many bytes, and to this many times its size more."""
 
 
 # --- a model
@@ -128,12 +128,13 @@ def load_model(path: str | os.PathLike[str]) -> Model:
             raise ValueError(f"{file} should be a model saved by gdnp. Got a file of another kind.")
     # Parsers of bytes from anywhere raise anything.
     try:
-        contents = _unpacked(file, _Room(UNPACKED + RATIO * file.stat().st_size))
+        most = UNPACKED + RATIO * file.stat().st_size
+        contents = _unpacked(file, most)
         root = _root(contents)
         foreign = sorted(set(skops.get_untrusted_types(data=contents)) - TRUSTED)
     except _TooLarge as error:
         raise ValueError(
-            f"{file} should unpack to at most {error.most >> 20} MiB, as a model of its size does. Got more: "
+            f"{file} should unpack to at most {most >> 20} MiB, as a model of its size does. Got more: "
             "it is not loaded; save the model again."
         ) from error
     except BadZipFile as error:
@@ -182,49 +183,35 @@ def _skops() -> Any:
 
 
 class _TooLarge(Exception):
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self.most = most
+    """An archive unpacks to more than it may."""
 
 
-class _Room:
-    """Bytes that an archive, and archives within it, may unpack to."""
-
-    def __init__(self, most: int) -> None:
-        self.most = self.left = most
-
-    def take(self, count: int) -> None:
-        """Less by so many."""
-        self.left -= count
-        if self.left < 0:
-            raise _TooLarge(self.most)
-
-
-def _unpacked(file: Path | io.BytesIO, room: _Room, *, inner: bool = False) -> bytes:
-    """The archive without compression, read in small pieces: sizes that it gives of itself may be false.
+def _unpacked(file: Path | io.BytesIO, most: int, *, inner: bool = False) -> bytes:
+    """The archive without compression, of at most so many bytes: sizes that it gives of itself may be false.
 
     Sparse matrices are archives within; those have none in them.
     """
     copied = io.BytesIO()
     with ZipFile(file) as archive, ZipFile(copied, "w") as copy:
         members = archive.infolist()
-        if sum(member.file_size for member in members) > room.left:
-            raise _TooLarge(room.most)
+        if sum(member.file_size for member in members) > most:
+            raise _TooLarge
         if len({member.filename for member in members}) < len(members):
             raise BadZipFile("Two members of one name.")
         for member in members:
             if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):  # others unpack what they read at once
                 raise BadZipFile(f"Compression {member.compress_type}.")
-            contents = io.BytesIO()
             with archive.open(member) as opened:
-                while piece := opened.read(PIECE):
-                    room.take(len(piece))
-                    contents.write(piece)
-            if contents.getvalue()[:2] == b"PK":
+                contents = opened.read(most + 1)
+            if contents[:2] == b"PK":
                 if inner:
                     raise BadZipFile("An archive in an archive in an archive.")
-                contents = io.BytesIO(_unpacked(contents, room, inner=True))
-            copy.writestr(member.filename, contents.getbuffer())
+                most -= len(contents)
+                contents = _unpacked(io.BytesIO(contents), most, inner=True)
+            most -= len(contents)
+            if most < 0:
+                raise _TooLarge
+            copy.writestr(member.filename, contents)
     return copied.getvalue()
 
 
@@ -283,11 +270,14 @@ class Rows:
         The target as it is written, "" where a row has none; None where the data has no such column.
     frame : DataFrame or None
         The whole table.
+    notes : tuple of str
+        What had to be found out of how it is written.
     """
 
     X: Any
     y: NDArray[Any] | None
     frame: Any = None
+    notes: tuple[str, ...] = ()
 
 
 def read_rows(
@@ -346,7 +336,8 @@ def _from_libsvm(model: Model, path: Path) -> Rows:
         _check_count(model, file, X.shape[1])
     X.resize(X.shape[0], model.n_features_in_)
     readers.check_finite(file, X.data, y)
-    _check_any(str(file), X)
+    if X.shape[0] == 0:
+        raise ValueError(f"{file} should hold at least one row. Got none.")
     return Rows(X, y)
 
 
@@ -362,7 +353,9 @@ def _from_table(model: Model, table: Table, target: str | None, known: str | Non
         target = columns[-1]
     y = None if target is None else texts(frame[target]).to_numpy(dtype=object)
     rest = frame if target is None else frame.drop(columns=target)
-    return Rows(rest if isinstance(model, Pipeline) else _by_name(model, table.name, rest), y, frame)
+    return Rows(
+        rest if isinstance(model, Pipeline) else _by_name(model, table.name, rest), y, frame, table.notes
+    )
 
 
 def _by_name(model: Model, file: str, frame: Any) -> FloatArray:
@@ -386,11 +379,6 @@ def _by_name(model: Model, file: str, frame: Any) -> FloatArray:
                 f"Got {str(frame[name].iloc[row])!r} in row {row + 1}: fit a table with gaps, or fill it."
             )
     return X
-
-
-def _check_any(file: str, X: Any) -> None:
-    if X.shape[0] == 0:
-        raise ValueError(f"{file} should hold at least one row. Got none.")
 
 
 def _check_count(model: Model, file: str | Path, columns: int) -> None:

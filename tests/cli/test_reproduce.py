@@ -197,7 +197,7 @@ def test_missing_data_offline(capsys, offline):
 def test_unusable_file(capsys, tmp_path, name, contents, message):
     (tmp_path / name).write_text(contents)
     assert _reproduce("--data", name) == 1
-    assert message in one_sentence(capsys)
+    assert message in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
@@ -217,6 +217,16 @@ def test_out_that_is_no_folder(capsys, tmp_path):
 def test_data_needs_a_name(capsys):
     assert main(["reproduce", "--data", "a9a"]) == 2
     assert "need the NAME of an experiment" in capsys.readouterr().err
+
+
+def test_what_was_found_out_of_a_table_is_said(monkeypatch, tmp_path, capsys):
+    pytest.importorskip("pandas")
+    (tmp_path / "t.csv").write_text("id;x;y\n" + "".join(f"{k};{k % 7},5;{'ab'[k % 2]}\n" for k in range(40)))
+    monkeypatch.setattr("gdnp.paper.reproduce", lambda *a, **k: 1 / 0)
+    assert main(["reproduce", "figure1", "--data", str(tmp_path / "t.csv"), "--out", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert "fields are kept apart by semicolons" in said
+    assert "the target is the last column, 'y'.\n" in said
 
 
 def test_two_columns_reach_figure1(monkeypatch, tmp_path):

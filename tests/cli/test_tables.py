@@ -164,6 +164,10 @@ def test_later_rows_with_surprises_are_predicted_and_counted(capsys, churn):
     assert len(out.split()) == 2
     assert "age: 1 value taken for a gap, being no number" in err
     assert "country: 1 row with a level that was not seen before" in err
+    Path("new.csv").write_text("country;age;spend;signup\nDE;4,5;5;01.02.2024\n")
+    err = run(capsys, "predict", "m.skops", "new.csv")[1]
+    assert "fields are kept apart by semicolons" in err
+    assert "numbers have a decimal comma" in err
     Path("new.csv").write_text("country,age\nDE,4\n")
     assert "Missing: 'signup', 'spend'" in run(capsys, "predict", "m.skops", "new.csv", code=1)[1]
 

@@ -41,6 +41,39 @@ def test_gdnp_is_as_good_unscaled_as_others_scaled(example, capsys, monkeypatch)
     assert "| `GDNPClassifier()` | 0.7" in capsys.readouterr().out
 
 
+def test_the_picture_shows_what_was_found_on_light_and_dark_pages(example, tmp_path, monkeypatch, capsys):
+    image = pytest.importorskip("matplotlib.image")
+    few = ("GDNPClassifier()", "LogisticRegression()")
+    monkeypatch.setattr(example, "MODELS", {name: example.MODELS[name] for name in few})
+    drawn, annotated = [], []
+    monkeypatch.setattr(example, "draw", lambda *a, draw=example.draw: drawn.append(a[0]) or draw(*a))
+    from matplotlib.axes import Axes
+
+    def annotate(self, text, *a, plain=Axes.annotate, **k):
+        annotated.append(text)
+        return plain(self, text, *a, **k)
+
+    monkeypatch.setattr(Axes, "annotate", annotate)
+    found = example.main([str(tmp_path / "churn.png")], 2000)
+    assert drawn == [found]
+    for one in found.values():
+        for shown in (f"{one.auc:.3f}", f"{one.seconds:.2f}", str(one.warned)):
+            assert annotated.count(shown) >= 2  # once on each page
+    light, dark = (image.imread(tmp_path / name)[..., :3] for name in ("churn.png", "churn-dark.png"))
+    assert light.shape == dark.shape
+    assert light[0, 0].min() > 0.9 > 0.1 > dark[0, 0].max()
+    assert "churn-dark.png" in capsys.readouterr().out
+
+
+def test_the_picture_stands_on_top_of_the_readme_with_its_command():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    top = readme.partition("\n## ")[0]
+    for picture in ("churn.png", "churn-dark.png"):
+        assert f"docs/gallery/{picture}" in top
+        assert (ROOT / "docs" / "gallery" / picture).stat().st_size > 10_000
+    assert "python examples/churn.py docs/gallery/churn.png" in top
+
+
 def test_the_table_is_written(example, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

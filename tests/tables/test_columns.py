@@ -94,6 +94,9 @@ def test_codes_with_leading_zeros_and_categories_of_numbers_are_no_numbers():
         (["31/01/2024 10:00", "01/02/2024 11:30"], "%d/%m/%Y %H:%M"),
         (["01/31/2024", "02/01/2024"], "%m/%d/%Y"),
         (["Jan 31, 2024", "Feb 01, 2024"], "%b %d, %Y"),
+        (["31 January 2024", "1 February 2024"], "%d %B %Y"),
+        (["31/01/24", "01/02/24"], "%d/%m/%y"),
+        (["01/31/2024 11:05 PM", "02/01/2024 11:10 PM"], "%m/%d/%Y %I:%M %p"),
     ],
 )
 def test_dates_in_text(values, form):
@@ -111,6 +114,20 @@ def test_dates_that_can_be_read_in_two_ways_are_said_and_overruled():
     assert np.ptp(X["d: days since 1970"]) == 2.0
     _, X = made(frame, date_format="%m/%d/%Y")
     assert np.ptp(X["d: days since 1970"]) == 60.0
+
+
+@pytest.mark.parametrize("kind", [str, int, float])
+def test_dates_that_are_whole_numbers_are_told_and_made_when_asked_for(kind):
+    frame = {"d": [kind(day) if kind is str else kind(int(day)) for day in ("20240131", "20240201") * 10]}
+    columns, _ = made(frame)
+    assert (kinds(columns), notes(columns)) == (
+        {"d": "number"},
+        {"d": "--date-format %Y%m%d makes dates of it"},
+    )
+    columns, X = made(frame, date_format="%Y%m%d")
+    assert kinds(columns) == {"d": "date"}
+    assert np.ptp(X["d: days since 1970"]) == 1.0
+    assert notes(made({"d": ["20241331", "20240201"] * 10})[0]) == {"d": ""}
 
 
 def test_dates_with_types(rng):
@@ -165,6 +182,8 @@ def test_few_words_among_numbers_are_gaps_and_many_make_categories(rng):
         warnings.simplefilter("error")
         columns.transform(pandas.DataFrame({"v": ["?", "1.5"]}))
     assert kinds(made({"v": ["low", "1", "2", "3", "4"] * 8})[0]) == {"v": "category"}
+    assert kinds(made({"v": ["-", "1", "2", "3", "4"] * 8})[0]) == {"v": "number"}
+    assert kinds(made({"v": ["-", "-", "-", "-", "1", "2", "3", "4"] * 5})[0]) == {"v": "category"}
 
 
 def test_later_rows_are_found_by_name_in_any_order_and_type(rng):

@@ -6,10 +6,11 @@ import io
 import lzma
 import zipfile
 
+import numpy as np
 import pandas
 import pytest
 
-from gdnp.tables import Reading, is_table, read_table
+from gdnp.tables import Reading, is_table, read_table, taken
 
 TEXT = b"name,b,y\nx,2.5,yes\nz,3,no\n"
 ROWS = {"name": ["x", "z"], "b": ["2.5", "3"], "y": ["yes", "no"]}
@@ -21,6 +22,12 @@ def zipped(*members):
         for name, contents in members:
             archive.writestr(name, contents)
     return packed.getvalue()
+
+
+def npy(values):
+    made = io.BytesIO()
+    np.save(made, np.array(values))
+    return made.getvalue()
 
 
 def read(tmp_path, contents, name="t.csv", **reading):
@@ -67,6 +74,7 @@ def test_separators_within_quotes_and_lines_within_fields_are_text(tmp_path):
         (b"a;b\n1.234;x\n0,5;y\n", ["1234", "0.5"]),
         (b"a;b\n1,234;x\n1,000;y\n", ["1,234", "1,000"]),  # between thousands, and not decimal
         (b"a;b\n1.5;x\n12.10.2024;y\n", ["1.5", "12.10.2024"]),
+        ("a;b\n€ 1,50;x\n7,5 %;y\n".encode(), ["€ 1.50", "7.5 %"]),
         (b'a,b\n"1,234",x\n"2,500",y\n', ["1,234", "2,500"]),
     ],
 )
@@ -83,7 +91,14 @@ def test_a_decimal_mark_that_is_given_is_not_looked_for(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("encoding", "said"), [("utf-8", ()), ("utf-8-sig", ()), ("utf-16", ("utf-16",)), ("cp1252", ("cp1252",))]
+    ("encoding", "said"),
+    [
+        ("utf-8", ()),
+        ("utf-8-sig", ()),
+        ("utf-16", ("utf-16",)),
+        ("utf-32", ("utf-32",)),
+        ("cp1252", ("cp1252",)),
+    ],
 )
 def test_encodings(tmp_path, encoding, said):
     table = read(tmp_path, "größe,y\n1,Müller\n2,Žižek\n".encode(encoding))
@@ -127,10 +142,7 @@ def test_columns_without_a_name_and_with_one_twice(tmp_path):
     table = read(tmp_path, b",a,a\n0,1,2\n1,3,4\n")
     assert table.frame.columns.tolist() == ["column 1", "a", "a.2"]
     assert table.row_names == ("column 1",)
-    assert table.notes == (
-        "two columns are called 'a': the later one is 'a.2' here",
-        "'column 1' only names the rows and is left out (--keep takes it in)",
-    )
+    assert table.notes == ("two columns are called 'a': the later one is 'a.2' here",)
     assert read(tmp_path, b"Unnamed: 0,a\n0,1\n1,3\n").row_names == ("Unnamed: 0",)
 
 
@@ -172,7 +184,42 @@ def test_an_index_is_a_column_that_names_rows(tmp_path):
     table = read_table(tmp_path / "t.parquet")
     assert table.frame["customer"].tolist() == ["u", "v"]
     assert table.row_names == ("customer",)
-    assert table.notes == ("'customer' only names the rows and is left out (--keep takes it in)",)
+    assert table.notes == ()
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        b'{"a": 1.5, "b": "x"}\n{"b": null, "a": 2}\n',
+        b'[{"a": 1.5, "b": "x"},\n {"a": 2, "b": null}]',
+        gzip.compress(b'{"a": 1.5, "b": "x"}\n{"a": 2}\n'),
+    ],
+)
+def test_json_by_lines_or_as_a_list(tmp_path, contents):
+    frame = read(tmp_path, contents, "t.jsonl").frame
+    assert frame["a"].tolist() == [1.5, 2.0]
+    assert frame["b"].iloc[0] == "x"
+    assert frame["b"].isna().tolist() == [False, True]
+
+
+def test_npy_has_columns_by_number(tmp_path):
+    np.save(tmp_path / "x.npy", [[1.0, 2.0, 9.0], [3.0, 4.0, 5.0]])
+    table = read_table(tmp_path / "x.npy", Reading(missing=("9",)))
+    assert table.frame["column 2"].tolist() == [2.0, 4.0]
+    assert table.frame["column 3"].isna().tolist() == [True, False]
+    assert "called 'column 1'" in table.notes[0]
+    np.save(tmp_path / "t.npy", np.array([(1, "a")], dtype=[("n", "i4"), ("s", "U1")]))
+    assert read_table(tmp_path / "t.npy").frame.columns.tolist() == ["n", "s"]
+
+
+def test_long_whole_numbers_with_gaps_stay_as_they_are(tmp_path):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    long = [10**17 + 1, None, 10**17 + 2]
+    parquet.write_table(arrow.table({"x": [1, 2, 3], "y": long}), tmp_path / "t.parquet")
+    assert taken(read_table(tmp_path / "t.parquet")).labels.tolist() == [10**17 + 1, 10**17 + 2]
+    lines = "".join(f'{{"x": 1, "y": {"null" if y is None else y}}}\n' for y in long)
+    found = taken(read(tmp_path, lines.encode(), "t.jsonl"))
+    assert found.labels.tolist() == [str(10**17 + 1), str(10**17 + 2)]
 
 
 def test_parquet_with_one_name_twice(tmp_path):
@@ -210,6 +257,11 @@ BAD = {  # name of the case: (file, contents, what the error says)
     "xz cut off": ("f.csv.xz", lzma.compress(TEXT * 99)[:30], "is cut off or damaged"),
     "zip cut off": ("f.zip", zipped(("t.csv", TEXT))[:50], "cannot be unpacked"),
     "two in a zip": ("f.zip", zipped(("a.csv", TEXT), ("b.csv", TEXT)), r"one file. Got 2 \(a.csv, b.csv\)"),
+    "JSON cut off": ("f.json", b'[{"a": 1}, {"a"', "should be JSON, a row a line or a list of rows"),
+    "npy cut off": ("f.npy", npy([[1.0, 2.0]])[:-5], "should be npy with two axes"),
+    "npy of three axes": ("f.npy", npy([[[1.0]]]), "should be npy with two axes"),
+    "npy of objects": ("f.npy", npy([[None]]), "should be npy with two axes of numbers or text"),
+    "web page": ("f.csv", b"<!DOCTYPE html><p>a,b", "should be a table. Got HTML or XML: save it as CSV"),
     "workbook": ("f.xlsx", zipped(("xl/workbook.xml", b""), ("x", b"")), "an Excel workbook: save the sheet"),
     "model": ("f.csv", zipped(("schema.json", b""), ("x", b"")), "a saved model, which gdnp show prints"),
     "prose": ("f.pq", b"hello world, this is no table\n", "should be a Parquet or Arrow file"),

@@ -1,6 +1,5 @@
 """``gdnp claim``."""
 
-import json
 from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
@@ -8,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from gdnp.cli.errors import UsageError, one_of
-from gdnp.cli.terminal import console_of, print_table
+from gdnp.cli.terminal import console_of, print_json, print_table
 from gdnp.cli.values import JsonOption
 from gdnp.paper.claims import CLAIMS, ClaimResult, recorded_results, run_claims
 
@@ -38,7 +37,7 @@ def claim(
 def _claim(chosen: list[str], every: bool, measure: bool, as_json: bool) -> None:
     results = run_claims(chosen) if measure else [r for r in recorded_results() if r.claim.id in chosen]
     if as_json:
-        print(json.dumps([_plain(result) for result in results], indent=1, ensure_ascii=False))
+        print_json([_plain(result) for result in results])
         return
     console = console_of()
     if every:

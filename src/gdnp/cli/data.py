@@ -1,6 +1,5 @@
 """``gdnp data``."""
 
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from gdnp.cli.errors import UsageError
-from gdnp.cli.terminal import console_of, print_table
+from gdnp.cli.terminal import console_of, print_json, print_table
 from gdnp.cli.values import JsonOption
 from gdnp.datasets import DATASETS, data_dir, files_of
 from gdnp.datasets.convert import convert
@@ -39,7 +38,7 @@ def _data(as_json: bool) -> None:
     folder = data_dir()
     rows = [_data_row(name, folder, files_of(name)) for name in DATASETS]
     if as_json:
-        print(json.dumps({"folder": str(folder), "datasets": rows}, indent=1))
+        print_json({"folder": str(folder), "datasets": rows})
         return
     cells: list[tuple[str, ...]] = [
         (row["name"], _presence(row["files"]), str(row["path"] or "none needed")) for row in rows

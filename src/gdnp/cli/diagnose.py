@@ -13,8 +13,8 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from gdnp._files import replacing
-from gdnp.cli.tables import Source, TableOptions, read_source, say, with_table_options
-from gdnp.cli.terminal import console_of
+from gdnp.cli.tables import Source, read_source, say, with_table_options
+from gdnp.cli.terminal import console_of, print_json
 from gdnp.cli.values import DataArgument, Force, JsonOption, TargetOption, check_out, plain, text
 from gdnp.datasets import Dataset
 from gdnp.diagnose import Diagnosis, sections
@@ -47,37 +47,32 @@ def diagnose(
     gdnp diagnose churn.csv --target churned
     gdnp diagnose breast_cancer --symbols
     """  # noqa: D301
-    return lambda: _diagnose(data, target, table, out, force=force, symbols=symbols, as_json=as_json)
+
+    def done() -> None:
+        check_out(out, force, DATA=data)
+        with console_of(stderr=True).status(f"Reading and auditing {data}"):  # on a terminal only
+            source = read_source(data, target, table)
+            found = _audits(data, source)
+        columns = source.columns.columns_ if source.columns else []
+        words = _about_columns(columns, len(source.target.labels))
+        several = [{"class": label} | one.to_dict() for label, one in found]
+        whole = several[0] if len(several) == 1 else {"name": found[0][1].name, "classes": several}
+        whole = whole | {"columns": words, "table": columns or None}
+        if out is not None:
+            with replacing(out) as beside:
+                beside.write_text(json.dumps(whole, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        if as_json:
+            print_json(whole)
+            return
+        _print_diagnosis(source, words, found, symbols)
+
+    return done
 
 
-def _diagnose(
-    data: str,
-    target: str | None,
-    table: TableOptions,
-    out: Path | None,
-    *,
-    force: bool,
-    symbols: bool,
-    as_json: bool,
+def _print_diagnosis(
+    source: Source, words: Sequence[str], found: Sequence[tuple[Any, Diagnosis]], symbols: bool
 ) -> None:
-    check_out(out, force, DATA=data)
-    with console_of(stderr=True).status(f"Reading and auditing {data}"):  # on a terminal only
-        source = read_source(data, target, table)
-        found = _audits(data, source)
-    columns = source.columns.columns_ if source.columns else []
-    several = [{"class": label} | one.to_dict() for label, one in found]
-    words = _about_columns(columns, len(source.target.labels))
-    whole = several[0] if len(several) == 1 else {"name": found[0][1].name, "classes": several}
-    whole = whole | {"columns": words, "table": columns or None}
-    document = json.dumps(whole, indent=1, allow_nan=False, ensure_ascii=False)
-    if out is not None:
-        with replacing(out) as beside:
-            beside.write_text(document + "\n", encoding="utf-8")
-    if as_json:
-        print(document)
-        return
-    console = console_of()
-    first = found[0][1]
+    console, first = console_of(), found[0][1]
     made = f", {source.raw:,} columns as {first.d:,} numbers" if source.columns else f", {first.d:,} columns"
     console.print(Text(f"Diagnosis of {first.name}: {first.n:,} rows{made}", "bold"))
     _points(console, words)

@@ -3,7 +3,6 @@
 import tempfile
 import webbrowser
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -24,14 +23,14 @@ def explore(
     force: Force = False,
 ) -> Callable[[], None]:
     """Open a page to play with: lengths, directions and methods in the plane. It needs no network."""
-    return partial(_explore, out, force)
 
+    def done() -> None:
+        check_out(out, force)
+        path = Path(tempfile.gettempdir(), "gdnp-explorer.html") if out is None else out
+        with replacing(path) as beside:
+            beside.write_text(page(), encoding="utf-8")
+        print(path)
+        if out is None and not webbrowser.open(path.resolve().as_uri()):
+            console_of(stderr=True).print("No browser answers here: open that file in one.", markup=False)
 
-def _explore(out: Path | None, force: bool) -> None:
-    check_out(out, force)
-    path = Path(tempfile.gettempdir(), "gdnp-explorer.html") if out is None else out
-    with replacing(path) as beside:
-        beside.write_text(page(), encoding="utf-8")
-    print(path)
-    if out is None and not webbrowser.open(path.resolve().as_uri()):
-        console_of(stderr=True).print("No browser answers here: open that file in one.", markup=False)
+    return done

@@ -20,7 +20,7 @@ from gdnp.cli.large import CheckpointOption, MemoryOption, ScratchOption, fit_la
 from gdnp.cli.report import document_of, print_columns, print_report, spread_of, worst_certificate
 from gdnp.cli.scores import FEWEST, FOLDS, folds_of, held_out
 from gdnp.cli.tables import Source, TableOptions, read_source, say, with_table_options
-from gdnp.cli.terminal import console_of
+from gdnp.cli.terminal import console_of, print_json
 from gdnp.cli.values import DataArgument, Force, JsonOption, TargetOption, check_out, check_place, plain, text
 from gdnp.estimators import GDNPClassifier, GDNPClassifierCV, GDNPRegressor, GDNPRegressorCV
 from gdnp.estimators.fitting import SOLVERS
@@ -232,7 +232,7 @@ def _fit(options: FitOptions) -> None:
         save_model(model, options.out, overwrite=options.force)
     found = document_of(model, about)
     if options.as_json:
-        print(json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False))
+        print_json(found)
     else:
         print_report(console_of(), found)
     if options.strict and not converged:
@@ -243,7 +243,7 @@ def _fit(options: FitOptions) -> None:
 
 def _print_plan(options: FitOptions, about: dict[str, Any]) -> None:
     if options.as_json:
-        print(json.dumps(about, indent=1, allow_nan=False, ensure_ascii=False))
+        print_json(about)
         return
     console = console_of()
     if about["table"]:

@@ -3,6 +3,8 @@
 import json
 import sys
 import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +16,7 @@ from gdnp._files import replacing, require
 from gdnp.cli.errors import UsageError
 from gdnp.cli.large import predict_large
 from gdnp.cli.scores import NAMES, scores_of
-from gdnp.cli.tables import TableOptions, say, with_table_options
+from gdnp.cli.tables import say, with_table_options
 from gdnp.cli.values import DataArgument, Force, JsonOption, TargetOption, check_out, number, plain, text
 from gdnp.models import Model, estimator_of, load_model, read_rows
 from gdnp.tables import column_of
@@ -23,7 +25,8 @@ from gdnp.tables.target import GAPS, TRUTH, numbers_of, texts
 __all__ = ["predict"]
 
 
-def _predict_options(
+@partial(with_table_options, columns=False)
+def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model that gdnp fit saved.")],
     data: DataArgument,
     proba: Annotated[
@@ -39,7 +42,7 @@ def _predict_options(
     ] = None,
     as_json: JsonOption = False,
     force: Force = False,
-) -> Any:
+) -> Callable[[], None]:
     """Predict with a saved model: a prediction for each row, and a score where the target is there.
 
     \b
@@ -47,83 +50,77 @@ def _predict_options(
     gdnp predict churn.skops new.csv --proba --out predictions.parquet
     """  # noqa: D301
 
-    def predicted() -> None:
+    def done() -> None:
         check_out(out, force, MODEL=model, DATA=data)
-        _predict(model, data, target, id or [], table, proba=proba, out=out, as_json=as_json)
+        loaded = load_model(model)
+        classes = getattr(estimator_of(loaded), "classes_", None)
+        if proba and classes is None:
+            raise UsageError(f"--proba needs a classifier. Got a regressor in {model}.")
+        if Path(data).is_dir():
+            if id or as_json:
+                raise UsageError(
+                    f"A folder is predicted line by line: leave out {'--id' if id else '--json'}."
+                )
+            predict_large(loaded, Path(data), proba, target, out)
+            return
+        rows = read_rows(loaded, data, target=target, reading=table.reading)
+        for note in rows.notes:
+            say(f"{note}.")
+        if id and rows.frame is None:
+            raise UsageError(f"--id names a column of a table. Got it for {data}.")
+        ids = {
+            name: rows.frame[name].tolist()
+            for name in (column_of(rows.frame.columns, i, "--id") for i in id or ())
+        }
+        linear, X, predicted, shares = _predicted(loaded, data, rows.X, proba)
+        predictions = [plain(value) for value in predicted]
+        columns = ids | {"prediction": predictions}
+        if shares is not None and classes is not None:
+            columns |= {f"probability_{text(plain(c))}": shares[:, k].tolist() for k, c in enumerate(classes)}
+        scored = None if rows.y is None else _scores(linear, X, rows.y)
+        if out is not None:
+            with replacing(out) as beside:
+                _write(columns, beside)
+            say(f"{len(predicted):,} predictions are in {out}.")
+        if as_json:
+            document = {
+                "model": str(model),
+                "data": data,
+                "rows": len(predicted),
+                "score": scored,
+                "classes": None if classes is None else [plain(label) for label in classes],
+                "predictions": predictions,
+                "probabilities": None if shares is None else shares.tolist(),
+                "ids": ids,
+                "out": None if out is None else str(out),
+            }
+            print(json.dumps(document, allow_nan=False, ensure_ascii=False, default=str))
+        elif out is None:
+            _write(columns, sys.stdout)
+        if rows.frame is not None and rows.y is not None and (unscored := _unscored(linear, rows.y)):
+            say(unscored)
+        if scored is not None:
+            shown = ", ".join(f"{NAMES[name]} {value:.4f}" for name, value in scored["values"].items())
+            say(f"{shown} on {scored['rows']:,} rows.")
 
-    return predicted
+    return done
 
 
-predict = with_table_options(_predict_options, columns=False)
-
-
-def _predict(
-    file: Path,
-    data: str,
-    target: str | None,
-    ids: list[str],
-    options: TableOptions,
-    *,
-    proba: bool,
-    out: Path | None,
-    as_json: bool,
-) -> None:
-    model = load_model(file)
-    classes = getattr(estimator_of(model), "classes_", None)
-    if proba and classes is None:
-        raise UsageError(f"--proba needs a classifier. Got a regressor in {file}.")
-    if Path(data).is_dir():
-        if ids or as_json:
-            raise UsageError(f"A folder is predicted line by line: leave out {'--id' if ids else '--json'}.")
-        predict_large(model, Path(data), proba, target, out)
-        return
-    rows = read_rows(model, data, target=target, reading=options.reading)
-    if ids and rows.frame is None:
-        raise UsageError(f"--id names a column of a table. Got it for {data}.")
+def _predicted(model: Model, data: str, X: Any, proba: bool) -> tuple[Any, Any, Any, Any]:
+    """The linear model, the rows in its columns, predictions and probabilities; what is warned of is said."""
+    linear = estimator_of(model)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         # The columns are matched already; scikit-learn only sees an array without names.
         warnings.filterwarnings("ignore", message="X does not have valid feature names", category=UserWarning)
         try:
-            X = model[0].transform(rows.X) if isinstance(model, Pipeline) else rows.X
+            X = model[0].transform(X) if isinstance(model, Pipeline) else X
         except ValueError as error:
             raise ValueError(f"{data}: {error}") from error
-        linear = estimator_of(model)
-        predicted = linear.predict(X)
-        shares = linear.predict_proba(X) if proba else None
+        predicted, shares = linear.predict(X), linear.predict_proba(X) if proba else None
     for warning in caught:
         say(f"{warning.message}")
-    scored = None if rows.y is None else _scores(linear, X, rows.y)
-    columns = {
-        name: rows.frame[name].tolist() for name in (column_of(rows.frame.columns, i, "--id") for i in ids)
-    }
-    columns["prediction"] = [plain(value) for value in predicted]
-    if shares is not None and classes is not None:
-        columns |= {f"probability_{text(plain(c))}": shares[:, k].tolist() for k, c in enumerate(classes)}
-    if out is not None:
-        with replacing(out) as beside:
-            _write(columns, beside)
-        say(f"{len(predicted):,} predictions are in {out}.")
-    if as_json:
-        document = {
-            "model": str(file),
-            "data": data,
-            "rows": len(predicted),
-            "score": scored,
-            "classes": None if classes is None else [plain(label) for label in classes],
-            "predictions": columns["prediction"],
-            "probabilities": None if shares is None else shares.tolist(),
-            "ids": {name: columns[name] for name in list(columns)[: len(ids)]},
-            "out": None if out is None else str(out),
-        }
-        print(json.dumps(document, allow_nan=False, ensure_ascii=False, default=str))
-    elif out is None:
-        _write(columns, sys.stdout)
-    if rows.frame is not None and rows.y is not None and (unscored := _unscored(linear, rows.y)):
-        say(unscored)
-    if scored is not None:
-        shown = ", ".join(f"{NAMES[name]} {value:.4f}" for name, value in scored["values"].items())
-        say(f"{shown} on {scored['rows']:,} rows.")
+    return linear, X, predicted, shares
 
 
 def _scores(model: Model, X: Any, y: Any) -> dict[str, Any] | None:

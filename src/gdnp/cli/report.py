@@ -126,9 +126,8 @@ def print_report(console: Console, found: dict[str, Any]) -> None:
     of = f" of {found['target']!r}" if found.get("target") else ""
     made = f" as {found['made']:,} numbers" if found.get("table") else ""
     size = f": {found['rows']:,} rows, {found['columns']:,} columns{made}" if "rows" in found else ""
-    console.print(
-        f"{what}{of} on {found.get('data', 'unknown data')}{size}", markup=False, style="bold", soft_wrap=True
-    )
+    data = {"-": "standard input", None: "unknown data"}.get(found.get("data"), found.get("data"))
+    console.print(f"{what}{of} on {data}{size}", markup=False, style="bold", soft_wrap=True)
     many = len(found["certificates"])
     because = f", since {found['why']} (guessed; --task says another)" if found.get("why") else ""
     lines = {"task": task + because}

@@ -1,6 +1,7 @@
 """``gdnp reproduce``."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -11,9 +12,13 @@ import typer
 
 from gdnp import paper
 from gdnp.cli.errors import ClaimFailed, UsageError, one_of
+from gdnp.cli.tables import say
 from gdnp.cli.terminal import Terminal, console_of, print_table
 from gdnp.cli.values import JsonOption
+from gdnp.datasets import DATASETS
+from gdnp.datasets.files import holds_table
 from gdnp.paper import OptionError, Options, Outcome, Store, Unavailable, redraw
+from gdnp.tables import read_table, taken
 
 __all__ = ["reproduce"]
 
@@ -99,6 +104,11 @@ def _reproduce(
     name: str, options: Options, out: Path, jobs: int | None, as_json: bool, force: bool, check: bool
 ) -> None:
     chosen = [_experiment(name)] if name else list(paper.EXPERIMENTS.values())
+    for file in options.data:
+        if file not in DATASETS and Path(file).is_file() and holds_table(file):
+            table = read_table(file)
+            for note in (*table.notes, *taken(table).notes):  # which options would overrule elsewhere
+                say(f"{re.sub(r' [(]--.*[)]', '', note)}.")
     reporter = Terminal(console_of(stderr=True))
     outcomes = {}
     for experiment in chosen:

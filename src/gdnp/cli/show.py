@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gdnp.cli.report import document_of, print_report
-from gdnp.cli.terminal import console_of
+from gdnp.cli.terminal import console_of, print_json
 from gdnp.cli.values import JsonOption
 from gdnp.models import load_model
 
@@ -30,7 +30,7 @@ def show(
         about = json.loads(getattr(loaded, "report_", "{}"))
         found = document_of(loaded, about | {"model": str(model)})
         if as_json:
-            print(json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False))
+            print_json(found)
         else:
             print_report(console_of(), found)
 

@@ -73,7 +73,7 @@ COLUMNS = {
 """Options of what columns hold. A column is named, or counted from 1."""
 
 
-def with_table_options(command: Callable[..., Any], *, columns: bool = True) -> Callable[..., Any]:
+def with_table_options(command: Callable[..., Any], columns: bool = True) -> Callable[..., Any]:
     """A command whose parameter `table` is made of options, which stand where it does."""
     wanted = READING | (COLUMNS if columns else {})
 
@@ -124,13 +124,15 @@ def read_source(data: str, target: str | None, options: TableOptions) -> Source:
         return Source(frame, about, found.feature_names, None, found.X.shape[1], Reading())
     table = read_table(data, options.reading)
     about = taken(table, target)
-    for note in (*table.notes, *about.notes):
+    index = [name for name in table.row_names if name != about.name]
+    left = [f"{name!r} only names the rows and is left out (--keep takes it in)" for name in index]
+    for note in (*table.notes, *left, *about.notes):
         say(f"{note}.")
     if about.rows.sum() < 2:
         raise ValueError(f"{table.name} should hold at least two rows. Got {about.rows.sum()}.")
     frame = table.frame.drop(columns=about.name)[about.rows]
     asked = {("ids" if name == "id" else name): given for name, given in options.columns.items()}
-    asked["ids"] = [*asked.get("ids", []), *(n for n in table.row_names if n in frame.columns)]
+    asked["ids"] = [*asked.get("ids", []), *index]
     columns = TableColumns(**asked)
     try:
         X: NDArray[np.float64] = columns.fit_transform(frame)

@@ -1,5 +1,6 @@
 """Consoles, tables and progress: data on stdout, everything else on stderr."""
 
+import json
 import os
 import re
 import sys
@@ -14,7 +15,7 @@ from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingC
 from rich.table import Table as RichTable
 from rich.text import Text
 
-__all__ = ["Terminal", "console_of", "print_table"]
+__all__ = ["Terminal", "console_of", "print_json", "print_table"]
 
 Advance = Callable[[str, float], None]
 LINE_EVERY = 5.0
@@ -27,6 +28,11 @@ def console_of(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else 120
     return Console(stderr=stderr, highlight=False, width=width, **plain)
+
+
+def print_json(document: Any) -> None:
+    """For programs, on stdout."""
+    print(json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False))
 
 
 def print_table(

@@ -27,7 +27,7 @@ DataArgument = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="CSV, TSV, Parquet, Arrow or LIBSVM, packed or not; - is stdin; or a name of gdnp data.",
+        help="CSV, Parquet, Arrow, JSON, npy, LIBSVM, packed or not; - is stdin; or a name of gdnp data.",
     ),
 ]
 TargetOption = Annotated[

@@ -18,7 +18,7 @@ __all__ = ["holds_table", "load_file", "load_libsvm", "load_table"]
 FilePath = str | PathLike[str]
 
 LIBSVM = {".libsvm", ".svm", ".svmlight"}
-TABLES = {".csv", ".tsv", ".tab", ".parquet", ".pq", ".arrow", ".feather", ".zip"}
+TABLES = {".csv", ".tsv", ".tab", ".parquet", ".pq", ".arrow", ".feather", ".zip", ".json", ".jsonl", ".npy"}
 PACKED = {".gz", ".bz2", ".xz"}
 
 

@@ -80,7 +80,7 @@ def _about_separability(found: Diagnosis) -> str:
             f"coefficients grow for as long as a solver runs.{alone} {cure}"
         )
     if kind == "partial":
-        rows = "some rows" if found.separability.rows is None else f"{found.separability.rows:,} rows"
+        rows = "some rows" if found.separability.rows is None else _several(found.separability.rows, "row")
         where = f" ({columns}: there one class stops where the other begins)" if columns else ""
         return (
             f"The classes overlap, but {rows} can be pushed to their side for ever without touching the "

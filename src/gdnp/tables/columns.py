@@ -17,7 +17,7 @@ from sklearn.preprocessing import OneHotEncoder
 from sklearn.utils.validation import check_is_fitted
 
 from gdnp._files import require
-from gdnp.tables.dates import LOOK, DateParts, as_dates, format_of
+from gdnp.tables.dates import COMPACT, LOOK, DateParts, as_dates, format_of
 from gdnp.tables.target import GAPS, as_numbers, column_of, is_text, marked, numbers_of, texts
 
 __all__ = ["Column", "TableColumns", "level"]
@@ -27,10 +27,11 @@ USED = ("number", "date", "category")
 GAP, RARE = "(gap)", "(rare)"
 MOST_LEVELS, RARE_ROWS, RARE_SHARE = 100, 10, 0.01
 """A level is rare in fewer rows than this, or than this share of a short table, or beyond so many levels."""
+DATES = 19_000_101, 21_001_231
 EXACT, LONG = 2**53, 16
 """float64 has every whole number up to this one, and those of fewer digits than that."""
-ODD_WORDS, ODD_SHARE = 3, 0.2
-"""Numbers may have so many different words among them, in this share of the rows."""
+ODD_WORDS, ODD_SHARE, MARKS_SHARE = 3, 0.2, 0.5
+"""Numbers may have so many different words among them, or marks without a letter, in these shares of rows."""
 DISTINCT = 0.5
 """Texts of which more than this share are different are no categories."""
 IDENTIFIER = re.compile(r"(?i:(.*[^a-z])?(ids?|uuid|guid|rownames?|row ?names?|index))|.*[a-z](ID|Id)")
@@ -214,10 +215,13 @@ class TableColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             return Column(name, "constant", f"always {known.iloc[0]}")
         if pandas.api.types.is_datetime64_any_dtype(values) or pandas.api.types.infer_dtype(values) == "date":
             return Column(name, "date", "", count, "ISO8601")
+        form = format_of(_levels_of(known), self.date_format) if self.date_format and not coded else None
+        if form:
+            return Column(name, "date", "as asked for", count, form)
         numbers = known if typed else as_numbers(known) if not (coded or long) and _some(known) else None
         if numbers is not None and (found := _numeric(name, known, numbers, count, kept or count > 0)):
             return found
-        form = None if coded else format_of(known, self.date_format)
+        form = None if coded else format_of(known)
         if form:
             swapped = form.replace("%d/%m", "%m/%d")
             both = form != swapped and as_dates(known, swapped).notna().all()
@@ -256,7 +260,8 @@ def _numeric(name: str, known: Any, numbers: Any, count: int, kept: bool) -> Col
     """A column of numbers, with the words that are gaps among them; None for one of other words."""
     odd = known[numbers.isna()]
     words = odd.unique()
-    few = len(words) <= ODD_WORDS < numbers.nunique() and len(odd) < ODD_SHARE * len(known)
+    share = ODD_SHARE if any(re.search(r"\w", word) for word in words) else MARKS_SHARE
+    few = len(words) <= ODD_WORDS < numbers.nunique() and len(odd) < share * len(known)
     if len(words) > 0 and not few:
         return None
     whole = numbers.dtype.kind in "iuf" and (numbers == numbers.round()).all()
@@ -264,6 +269,8 @@ def _numeric(name: str, known: Any, numbers: Any, count: int, kept: bool) -> Col
         return Column(name, "id", "another number in every row")
     said = [f"{' and '.join(map(repr, words))} read as gaps"] * bool(len(words))
     said += [] if known is numbers else marked(known)
+    dates = whole and numbers.between(*DATES).all() and as_dates(_levels_of(numbers), COMPACT).notna().all()
+    said += [f"--date-format {COMPACT} makes dates of it"] * bool(dates)
     return Column(name, "number", "; ".join(said), count + len(odd), words=tuple(map(str, words)))
 
 
@@ -297,7 +304,8 @@ def _converted(X: Any, used: Sequence[Column], levels: Mapping[str, Any] | None 
             continue
         text = texts(values) if is_text(values) else None
         if column.kind == "date":
-            made[name] = as_dates(values if text is None else text, column.format)
+            digits = _levels_of(values) if values.dtype.kind in "iuf" else values
+            made[name] = as_dates(digits if text is None else text, column.format)
         else:
             made[name] = numbers_of(values if text is None else text)
         if column.kind == "number" and np.isinf(made[name]).any():

@@ -12,8 +12,12 @@ from gdnp._typing import FloatArray
 
 __all__ = ["DateParts", "as_dates", "format_of"]
 
-DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d", "%d %b %Y", "%b %d %Y", "%b %d, %Y")
-FORMATS = ("ISO8601", *(f"{day}{time}" for day in DAYS for time in ("", " %H:%M", " %H:%M:%S")))
+IN_DIGITS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y")
+IN_WORDS = ("%d %b %Y", "%b %d %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%b %Y")
+TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+FORMATS = ("ISO8601", *(f"{day}{time}" for day in IN_DIGITS + IN_WORDS for time in TIMES))
+COMPACT = "%Y%m%d"
+"""Of dates that are whole numbers as well."""
 LOOK = 50
 """Texts that decide whether a column is worth a closer look."""
 

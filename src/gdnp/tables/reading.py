@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import csv
 import gzip
 import io
+import json
 import lzma
 import os
 import re
@@ -14,9 +16,11 @@ import warnings
 import zipfile
 import zlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from gdnp._files import existing_file, require
 
@@ -50,11 +54,16 @@ LIBSVM = re.compile(r"[^\s,;]+(\s+(qid:)?\d+:\S+)*\s*(#.*)?")
 THOUSANDS = r"[-+]?\d{1,3}(\.\d{3})+"
 COMMA = rf"([-+]?\d*|{THOUSANDS}),\d+([eE][-+]?\d+)?"
 """A number with a decimal comma, and perhaps points between thousands."""
+WIDE = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}
+WIDE |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+"""Encodings of several bytes a letter, by how a file begins."""
 MARK = r"\s?[%€$£]?\s?"
 """What may stand beside a number."""
 EXCEL = re.compile(r"sep=(.)\s*")
 """A first line that names the separator."""
-MARKUP = re.compile(rb'\s*(?:(?P<JSON>\{\s*"|\[\s*[\[{])|(?P<HTML><(?:!DOCTYPE|html))|(?P<XML><\?xml))', re.I)
+NUMPY = b"\x93NUMPY"
+JSON = re.compile(rb'\s*(\{\s*"|\[\s*[\[{])')
+MARKUP = re.compile(rb"\s*<(?:!DOCTYPE|(html|\?xml))", re.I)
 
 QUOTED = "put fields that hold a separator in double quotes, or say with --sep what keeps fields apart"
 UNQUOTED = 'close it, or write "" for a quote within quotes'
@@ -95,7 +104,7 @@ class Table:
     name : str
         What messages call it.
     frame : DataFrame
-        Of text, as it is written but for decimal commas, or of the types that Parquet and Arrow have.
+        Of text, as it is written but for decimal commas, or of the types that other files have.
     notes : tuple of str
         What had to be found out.
     row_names : tuple of str
@@ -112,7 +121,9 @@ class Table:
 
 
 def read_table(source: str | os.PathLike[str], reading: Reading | None = None) -> Table:
-    """Read CSV, TSV, Parquet or Arrow, packed by gzip, bzip2, xz or zip, or not at all.
+    """Read CSV, TSV, Parquet, Arrow, JSON or npy, packed by gzip, bzip2, xz or zip, or not at all.
+
+    JSON has a line for each row, or a list of rows; npy has two axes.
 
     Parameters
     ----------
@@ -141,8 +152,10 @@ def read_table(source: str | os.PathLike[str], reading: Reading | None = None) -
         return _with_rows(_from_arrow(name, contents, reading))
     if Path(name).suffix.lower() in (".parquet", ".pq", ".arrow", ".feather"):
         raise ValueError(f"{name} should be a Parquet or Arrow file. Got other bytes: is its name right?")
-    if found := MARKUP.match(contents):
-        raise ValueError(f"{name} should be a table. Got {found.lastgroup}: save it as CSV.")
+    if contents.startswith(NUMPY) or JSON.match(contents):
+        return _with_rows(_from_json_or_numpy(name, contents, reading))
+    if MARKUP.match(contents):
+        raise ValueError(f"{name} should be a table. Got HTML or XML: save it as CSV.")
     return _with_rows(_from_text(name, contents, reading))
 
 
@@ -214,11 +227,11 @@ def _only_member(name: str, contents: bytes) -> bytes:
     raise ValueError(f"{name} should hold one file. Got {len(members)} ({listed}): unpack the one you mean.")
 
 
-# --- Parquet and Arrow
+# --- files with types
 
 
 def _from_arrow(name: str, contents: bytes, reading: Reading) -> Table:
-    require("pandas", "Reading a table")
+    pandas = require("pandas", "Reading a table")
     arrow = require("pyarrow", "Reading a Parquet or Arrow file")
     buffer = arrow.BufferReader(contents)
     try:
@@ -233,9 +246,40 @@ def _from_arrow(name: str, contents: bytes, reading: Reading) -> Table:
         names, notes = _distinct([str(column) for column in found.column_names])
         frame = found.replace_schema_metadata().rename_columns(names).to_pandas()
         frame = frame.astype({names[k]: "category" for k in at})  # Parquet keeps text alone as categories
+        for given, column in zip(names, found.columns, strict=True):
+            if column.null_count and arrow.types.is_integer(column.type):  # in float64 long ones would merge
+                whole = pandas.UInt64Dtype() if arrow.types.is_uint64(column.type) else pandas.Int64Dtype()
+                frame[given] = column.to_pandas(types_mapper={column.type: whole}.get)
     except UNREADABLE as error:
         kind = "Parquet" if contents.startswith(ARROW[0]) else "Arrow"
         raise ValueError(f"{name} should be a readable {kind} file. Got: {first_line(error)}.") from error
+    index = [name for name in described.get("index_columns", ()) if isinstance(name, str) and name in names]
+    return _typed(Table(name, frame, notes, tuple(index)), reading)
+
+
+def _from_json_or_numpy(name: str, contents: bytes, reading: Reading) -> Table:
+    pandas = require("pandas", "Reading a table")
+    notes: tuple[str, ...] = ()
+    try:
+        if contents.startswith(NUMPY):
+            frame = pandas.DataFrame(np.load(io.BytesIO(contents), allow_pickle=False))
+        elif contents.lstrip().startswith(b"["):
+            frame = pandas.DataFrame(json.loads(contents), dtype=object)
+        else:
+            rows = [json.loads(line) for line in contents.splitlines() if line.strip()]
+            frame = pandas.DataFrame(rows, dtype=object)
+    except UNREADABLE as error:
+        kind = "npy with two axes" if contents.startswith(NUMPY) else "JSON, a row a line or a list of rows,"
+        raise ValueError(f"{name} should be {kind} of numbers or text. Got: {first_line(error)}.") from error
+    if frame.columns.dtype.kind == "i":
+        frame.columns = [f"column {k + 1}" for k in range(frame.shape[1])]
+        notes = ("columns have no names, so they are called 'column 1' and so on",)
+    return _typed(Table(name, frame, notes), reading)
+
+
+def _typed(table: Table, reading: Reading) -> Table:
+    """A table of types with the gaps that were asked for."""
+    frame, notes = table.frame, table.notes
     for column in frame.columns if reading.missing else ():
         text = frame[column].astype(str)
         gaps = text.isin(reading.missing) | text.str.removesuffix(".0").isin(reading.missing)
@@ -245,9 +289,7 @@ def _from_arrow(name: str, contents: bytes, reading: Reading) -> Table:
             notes += (
                 f"--{'sep' if option == 'separator' else option} is for text, and changes nothing here",
             )
-    index = [name for name in described.get("index_columns", ()) if isinstance(name, str) and name in names]
-    known = Reading(missing=reading.missing)
-    return Table(name, frame, (*notes, *_left(index)), tuple(index), known)
+    return replace(table, notes=notes, reading=Reading(missing=reading.missing))
 
 
 # --- text
@@ -315,9 +357,7 @@ def _from_text(name: str, contents: bytes, reading: Reading) -> Table:
         for new in unnamed
         if new not in index and new not in rows[0]
     )
-    return Table(
-        name, frame, (*notes, *_left(index)), tuple(index), Reading(missing=reading.missing, mark=decimal)
-    )
+    return Table(name, frame, notes, tuple(index), Reading(missing=reading.missing, mark=decimal))
 
 
 def _misread(error: BaseException, before: int) -> str:
@@ -347,10 +387,10 @@ def _before(lines: list[str]) -> tuple[int, str | None, tuple[str, ...]]:
 
 
 def _encoding(name: str, contents: bytes, given: str | None) -> tuple[str, tuple[str, ...]]:
-    """UTF-8, or UTF-16 with its mark, or else Windows's letters of western Europe."""
-    marked = contents.startswith((b"\xff\xfe", b"\xfe\xff"))
-    for encoding in [given] if given else ["utf-16"] if marked else ["utf-8-sig", "cp1252", "latin-1"]:
-        if b"\x00" in contents[:SAMPLE] and not encoding.lower().startswith("utf-16"):
+    """UTF-8, or UTF-16 or 32 with its mark, or else Windows's letters of western Europe."""
+    marked = [encoding for mark, encoding in WIDE.items() if contents.startswith(mark)][:1]
+    for encoding in [given] if given else marked or ["utf-8-sig", "cp1252", "latin-1"]:
+        if b"\x00" in contents[:SAMPLE] and not re.match(r"utf.?(16|32)", encoding, re.I):
             raise ValueError(f"{name} should be a table. Got a binary file of another kind.")
         try:
             contents.decode(encoding)
@@ -399,7 +439,7 @@ def _separator(name: str, lines: list[str], given: str | None) -> tuple[str, tup
 
 def _decimal(rows: list[list[str]]) -> str | None:
     """A comma where more numbers have one than a point; None where all may stand between thousands."""
-    fields = [field for row in rows for field in row]
+    fields = [re.sub(f"^{MARK}|{MARK}$", "", field) for row in rows for field in row]
     commas = [field for field in fields if re.fullmatch(COMMA, field)]
     points = [field for field in fields if re.fullmatch(r"[-+]?\d*\.\d+([eE][-+]?\d+)?", field)]
     points = [field for field in points if not re.fullmatch(THOUSANDS, field)]
@@ -425,10 +465,6 @@ def _number(text: str) -> bool:
     except ValueError:
         return False
     return text.strip().lower() not in ("nan", "inf", "infinity")
-
-
-def _left(names: list[str]) -> list[str]:
-    return [f"{name!r} only names the rows and is left out (--keep takes it in)" for name in names]
 
 
 def _named(text: str) -> bool:

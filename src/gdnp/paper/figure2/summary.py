@@ -78,7 +78,9 @@ def _panel(
         "label": f"{label_of(spec)}, {called(loss, LOSS_LABELS)}",
         "facts": {**found, "n": spec["n"], "d": spec["d"]},
         "best_objective": floor,
-        "methods": {method: _method(method, run, floor, GOAL[measured_as(loss)]) for method, run in runs.items()},
+        "methods": {
+            method: _method(method, run, floor, GOAL[measured_as(loss)]) for method, run in runs.items()
+        },
     }
     here = [cell for cell in cells if (cell["data"], cell["loss"]) == (label_of(spec), loss)]
     return {**panel, "findings": _findings(panel, here)}
