@@ -5,14 +5,16 @@
 A tanh network of 6 x 50 units, plain, with BatchNorm or with LayerNorm, by SGD with momentum, AdamW, Muon and
 SOAP (of ``pytorch-optimizer``, left out where it is missing). Rivals of the metric at the input are data
 standardised or whitened (ZCA) once; rivals at the hidden layers are BatchNorm and LayerNorm. Also steps of
-their own for length and direction (`network_decoupled`).
+their own for length and direction (`network_decoupled`). The tasks ``resnet`` (16 channels, 8 layers, images
+of CIFAR-10) and ``characters`` (a transformer of two blocks, on the help texts of Python) are in the table
+that needs an accelerator: ``networks_rivals.py cifar10 table resnet characters --seeds 3 --device cuda``.
 
 Each run has the same seconds, of steps and of setting up the metric; evaluations do not count, nor does what
-is done to the data once. With ``--device cuda``
-seconds are of the wall. After each sixth of them the accuracy is taken on rows held out from training, and
-on test rows. Reported is the test accuracy where the held-out one was best, and the mean over the seconds of
-what one would have had by stopping there. Each method gets the best of four rates, by held-out accuracy on a
-seed of its own; the budget was fixed before. Every run is a file that is found again.
+is done to the data once. With ``--device cuda`` seconds are of the wall. After each sixth of them accuracy is
+taken on rows held out from training, and on test rows. Reported is the test accuracy where the held-out
+one was best, and the mean over the seconds of what one would have had by stopping there. Each method gets the
+best of four rates, by held-out accuracy on a seed of its own; the budget was fixed before. Every run is a
+file that is found again.
 """
 
 from __future__ import annotations
@@ -24,9 +26,10 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from pathlib import Path
+from pydoc_data import topics
 from statistics import mean, stdev
 from typing import Any
 
@@ -37,6 +40,7 @@ from sklearn.datasets import load_breast_cancer
 from torch import Tensor, nn
 
 from gdnp.nn import fit_metric, param_groups, s_norm, s_norm_model, whiten_inputs
+from gdnp.nn.factors import FACTORS
 from gdnp.store import Part, Store
 
 RATES = {
@@ -47,6 +51,8 @@ RATES = {
 }
 INPUT_DAMPING = {"cifar10": 10.0, "mnist": 10.0, "table": 1e-6}
 """At the input layer; of ZCA too, which is the same matrix."""
+TASKS = (*INPUT_DAMPING, "resnet", "characters")
+BATCH = {"resnet": 64, "characters": 32}
 AXES = {"cifar10": (3, 32, 32), "mnist": (28, 28)}
 DEPTH, WIDTH = 6, 50
 STEPS = {"decoupled": True, "length x 10": False}
@@ -55,7 +61,11 @@ EVALUATIONS = 6
 LARGEST = 512
 """Axis of a weight that SOAP takes a basis for: one of 3072 inputs would cost the budget."""
 FITS = (0, 16, 64, 160)
-FIT_ROWS = 500
+FIT_ROWS = {"resnet": 20, "characters": 10}
+"""Rows of a fit, where they are not 500: here each has many places."""
+AT_MOST = {"resnet": 1000, "characters": 300}
+"""Rows of each set that are evaluated, where not all are."""
+CHANNELS, PLACES = 16, 64
 
 
 @dataclass(frozen=True)
@@ -78,6 +88,10 @@ class Method:
 def methods(task: str) -> list[Method]:
     """Rivals first; each optimizer on a plain network and with what is known to help it."""
     found = []
+    if task in BATCH:
+        norms = ("none", "BatchNorm", "LayerNorm") if task == "resnet" else ("none", "LayerNorm")
+        ways = [(norm, metric) for norm in norms for metric in ("plain", "S at hidden layers")]
+        return [Method(norm, "raw", metric, optimizer) for optimizer in RATES for norm, metric in ways]
     for optimizer in RATES:
         found += [Method(norm, "raw", "plain", optimizer) for norm in ("none", "BatchNorm", "LayerNorm")]
         found += [Method("BatchNorm", "raw", "S at hidden layers", optimizer)]
@@ -100,6 +114,16 @@ def methods(task: str) -> list[Method]:
 @cache
 def load(task: str) -> list[tuple[Tensor, Tensor]]:
     """Rows to train, to choose the rate by, and to test; in float32."""
+    if task == "characters":
+        text = "\n".join(topics.topics[key] for key in sorted(topics.topics))
+        letters = {letter: k for k, letter in enumerate(sorted(set(text)))}
+        codes = torch.tensor([letters[letter] for letter in text])
+        windows = codes.unfold(0, PLACES + 1, PLACES)
+        windows = windows[torch.randperm(len(windows), generator=torch.Generator().manual_seed(0))]
+        cuts = (0, len(windows) - 600, len(windows) - 300, len(windows))
+        return [(windows[a:b, :-1], windows[a:b, 1:]) for a, b in pairwise(cuts)]
+    if task == "resnet":
+        return [(x.view(-1, 3, 32, 32), y) for x, y in load("cifar10")]
     if task == "table":
         x, y = load_breast_cancer(return_X_y=True)
         order = torch.randperm(len(y), generator=torch.Generator().manual_seed(0))
@@ -114,9 +138,15 @@ def load(task: str) -> list[tuple[Tensor, Tensor]]:
     return [(rows[a:b], labels[a:b]) for a, b in pairwise(cuts)]
 
 
-def network(norm: str, inputs: int, outputs: int, seed: int) -> nn.Sequential:
+def network(task: str, norm: str, inputs: int, outputs: int, seed: int) -> nn.Module:
     """The same initial weights with every normalisation."""
     torch.manual_seed(seed)
+    if task == "resnet":
+        blocks = [Block(norm, stride) for stride in (1, 2, 2)]
+        head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(CHANNELS, outputs))
+        return nn.Sequential(nn.Conv2d(3, CHANNELS, 3, padding=1), nn.ReLU(), *blocks, *head)
+    if task == "characters":
+        return Transformer(norm, outputs)
     layers: list[nn.Module] = []
     between = {"BatchNorm": nn.BatchNorm1d, "LayerNorm": nn.LayerNorm}
     for fan_in, fan_out in pairwise([inputs] + [WIDTH] * DEPTH):
@@ -125,6 +155,48 @@ def network(norm: str, inputs: int, outputs: int, seed: int) -> nn.Sequential:
             layers.append(between[norm](fan_out))
         layers.append(nn.Tanh())
     return nn.Sequential(*layers, nn.Linear(WIDTH, outputs))
+
+
+class Block(nn.Module):
+    """x -> ReLU(x + two convolutions of it), at every place or every other one."""
+
+    def __init__(self, norm: str, stride: int) -> None:
+        super().__init__()
+        kinds = {"BatchNorm": nn.BatchNorm2d, "LayerNorm": partial(nn.GroupNorm, 1)}
+        make = kinds.get(norm, nn.Identity)
+        first = nn.Conv2d(CHANNELS, CHANNELS, 3, stride, 1)
+        second = nn.Conv2d(CHANNELS, CHANNELS, 3, 1, 1)
+        self.inner = nn.Sequential(first, make(CHANNELS), nn.ReLU(), second, make(CHANNELS))
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Of the same channels."""
+        return (x[..., :: self.stride, :: self.stride] + self.inner(x)).relu()
+
+
+class Nothing(nn.Identity):
+    """In the place of a LayerNorm, of which encoders read this."""
+
+    eps = 0.0
+
+
+class Transformer(nn.Module):
+    """The next character from those before it: two blocks of four heads, LayerNorm first or none."""
+
+    def __init__(self, norm: str, letters: int, width: int = 64) -> None:
+        super().__init__()
+        self.letters, self.places = nn.Embedding(letters, width), nn.Embedding(PLACES, width)
+        options: dict[str, Any] = {"activation": nn.functional.silu, "batch_first": True, "norm_first": True}
+        block = nn.TransformerEncoderLayer(width, 4, 2 * width, 0.0, **options)
+        if norm == "none":
+            block.norm1, block.norm2 = Nothing(), Nothing()
+        self.blocks = nn.TransformerEncoder(block, 2, enable_nested_tensor=False)
+        self.head = nn.Linear(width, letters)
+        self.register_buffer("later", torch.ones(PLACES, PLACES, dtype=torch.bool).triu(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Codes of shape (n, places) to scores of (n, places, letters)."""
+        return self.head(self.blocks(self.letters(x) + self.places.weight, mask=self.later))
 
 
 @cache
@@ -164,7 +236,7 @@ def _plain_optimizers(kind: str, model: nn.Module, rate: float) -> list[Any]:
         return [SOAP(model.parameters(), lr=rate, weight_decay=0.01, max_precondition_dim=LARGEST)]
     direction, length, other = (group["params"] for group in param_groups(model))
     matrices = [p for p in direction + other if p.ndim == 2]
-    vectors = length + [p for p in other if p.ndim != 2]
+    vectors = length + [p for p in direction + other if p.ndim != 2]
     return [torch.optim.Muon(matrices, lr=rate), torch.optim.AdamW(vectors, lr=0.1 * rate)]
 
 
@@ -174,36 +246,39 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     warnings.simplefilter("ignore")  # SOAP begins anew after a fit
     method, device = Method(**config["method"]), torch.device(config["device"])
     clock = time.process_time if device.type == "cpu" else time.perf_counter
-    damping = INPUT_DAMPING[config["task"]]
-    sets = [(x.to(device), y.to(device)) for x, y in prepared(config["task"], method.data)]
+    task = config["task"]
+    sets = [(x.to(device), y.to(device)) for x, y in prepared(task, method.data)]
     x, y = sets[0]
     begin = clock()
-    model = network(method.norm, x.shape[1], int(y.max()) + 1, config["seed"]).to(device)
+    model: Any = network(task, method.norm, x.shape[1], int(y.max()) + 1, config["seed"]).to(device)
     if method.metric == "S at the input":
-        axes = AXES.get(config["task"])
+        axes, damping = AXES.get(task), INPUT_DAMPING[task]
         kind: dict[str, Any] = {"metric": "kronecker", "axes": axes} if axes else {"metric": "diagonal"}
         s_norm(model[0], mode="whiten", damping=damping if axes else 0.0, **kind)
         fit_metric(model, x.split(1000), layers="0")
         whitener = whiten_inputs(model[0])
         sets = [(whitener(rows), labels) for rows, labels in sets]
         x = sets[0][0]
-    hidden = list(s_norm_model(model)) if method.metric == "S at hidden layers" else []
+    hidden = []
+    if method.metric == "S at hidden layers":
+        hidden = [name for name, what in s_norm_model(model).items() if what in FACTORS]
     optimizers = optimizers_of(method, model, config["rate"])
+    few = [(x[: AT_MOST.get(task)], y[: AT_MOST.get(task)]) for x, y in sets]
     curve, spent, step = [], clock() - begin, 0
     for rows in _batches(len(x), config["batch"], config["seed"]):
         begin = clock()
         if hidden and step in FITS:
             # Constant outputs have no metric: tanh has saturated, on raw columns.
             with contextlib.suppress(ValueError):
-                fit_metric(model, [x[:FIT_ROWS]], layers=hidden, optimizer=optimizers)
+                fit_metric(model, [x[: FIT_ROWS.get(task, 500)]], layers=hidden, optimizer=optimizers)
         for optimizer in optimizers:
             optimizer.zero_grad()
-        nn.functional.cross_entropy(model(x[rows]), y[rows]).backward()
+        nn.functional.cross_entropy(model(x[rows]).flatten(0, -2), y[rows].flatten()).backward()
         for optimizer in optimizers:
             optimizer.step()
         step, spent = step + 1, spent + clock() - begin
         if spent >= config["seconds"] * (len(curve) + 1) / EVALUATIONS:
-            curve.append({"step": step, "seconds": spent, **_evaluated(model, sets)})
+            curve.append({"step": step, "seconds": spent, **_evaluated(model, few)})
             if spent >= config["seconds"]:
                 return {"curve": curve}
     raise AssertionError("batches have no end")
@@ -218,9 +293,9 @@ def _batches(n: int, size: int, seed: int) -> Iterator[Tensor]:
 @torch.no_grad()
 def _evaluated(model: nn.Module, sets: list[tuple[Tensor, Tensor]]) -> dict[str, float]:
     still = copy.deepcopy(model).eval()
-    outputs = [still(rows) for rows, _ in sets]
-    hits = [(out.argmax(1) == y).float().mean() for out, (_, y) in zip(outputs, sets, strict=True)]
-    loss = nn.functional.cross_entropy(outputs[0], sets[0][1])
+    outputs = [torch.cat([still(part) for part in x.split(500)]).flatten(0, -2) for x, _ in sets]
+    hits = [(out.argmax(1) == y.flatten()).float().mean() for out, (_, y) in zip(outputs, sets, strict=True)]
+    loss = nn.functional.cross_entropy(outputs[0], sets[0][1].flatten())
     return {"loss": float(loss), "held out": float(hits[1]), "accuracy": float(hits[2])}
 
 
@@ -246,8 +321,8 @@ def reading(found: dict[str, Any]) -> dict[str, float]:
 def study(tasks: Sequence[str], options: argparse.Namespace, store: Store) -> list[dict[str, Any]]:
     """Tune, run, and say what each method came to; the methods take turns, so that noise is shared."""
     chosen = [(task, m) for task in tasks for m in methods(task) if m.optimizer in options.optimizers]
-    for _, method in chosen:  # what is imported or compiled at first use is nobody's cost
-        run({**_config("table", method, 0.01, 0, options), "seconds": 0.0})
+    for task, method in chosen:  # what is imported or compiled at first use is nobody's cost
+        run({**_config("table" if task not in BATCH else task, method, 0.01, 0, options), "seconds": 0.0})
     tuned: dict[tuple[str, Method], dict[float, float]] = {key: {} for key in chosen}
     for k in range(len(RATES["sgd"])):
         for task, method in chosen:
@@ -268,7 +343,8 @@ def study(tasks: Sequence[str], options: argparse.Namespace, store: Store) -> li
 
 
 def _config(task: str, method: Method, rate: float, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    shared = {"seconds": options.seconds, "batch": options.batch, "device": options.device}
+    batch = BATCH.get(task, options.batch)
+    shared = {"seconds": options.seconds, "batch": batch, "device": options.device}
     return {"task": task, "method": asdict(method), "rate": rate, "seed": seed, **shared}
 
 
@@ -313,7 +389,7 @@ HEAD = (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what is missing, and print the table, best accuracy first."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("tasks", nargs="*", default=list(INPUT_DAMPING), metavar="TASK")
+    parser.add_argument("tasks", nargs="*", default=["cifar10", "table"], metavar="TASK")
     parser.add_argument("--seconds", type=float, default=60.0, help="of each run")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--batch", type=int, default=250)
@@ -321,9 +397,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, default=Path("networks_rivals"))
     options = parser.parse_args(arguments)
-    unknown = [task for task in options.tasks if task not in INPUT_DAMPING]
+    unknown = [task for task in options.tasks if task not in TASKS]
     if unknown:
-        parser.error(f"TASK must be among {', '.join(INPUT_DAMPING)}. Got {', '.join(unknown)}.")
+        parser.error(f"TASK must be among {', '.join(TASKS)}. Got {', '.join(unknown)}.")
     if "soap" in options.optimizers:
         try:
             import pytorch_optimizer  # noqa: F401

@@ -33,6 +33,31 @@ def test_every_method_trains_on_the_table_of_raw_columns(rivals):
         assert 0.0 <= read["accuracy"] <= 1.0
 
 
+def test_networks_of_their_own_train(rivals, monkeypatch):
+    monkeypatch.setattr(rivals, "CHANNELS", 4)
+    letters = torch.arange(600).view(40, 15) % 7
+    images = torch.randn(40, 3, 32, 32)
+    data = {
+        "characters": (letters[:, :-1], letters[:, 1:]),
+        "resnet": (images, (images.mean((1, 2, 3)) > 0.0).long()),
+    }
+    monkeypatch.setattr(rivals, "PLACES", 14)
+    monkeypatch.setattr(rivals, "prepared", lambda task, _: [data[task]] * 3)
+    for task in data:
+        for method in rivals.methods(task):
+            if method.optimizer not in ("sgd", "muon"):
+                continue
+            config = {"task": task, "method": vars(method), "rate": 0.03, "seed": 0}
+            found = rivals.run({**config, "seconds": 0.01, "batch": 8, "device": "cpu"})
+            assert 0.0 <= rivals.reading(found)["accuracy"] <= 1.0
+    model = rivals.network("characters", "LayerNorm", 14, 7, 0).eval()
+    out = model(letters[:1, :-1])
+    changed = letters[:1, :-1].clone()
+    changed[0, 9] += 1
+    torch.testing.assert_close(model(changed)[:, :9], out[:, :9])  # nothing is seen before its time
+    assert not torch.allclose(model(changed)[:, 9:], out[:, 9:])
+
+
 def test_data_are_standardised_and_white(rivals, monkeypatch):
     assert [len(y) for _, y in rivals.load("table")] == [300, 100, 169]
     monkeypatch.setitem(rivals.INPUT_DAMPING, "table", 1e-14)

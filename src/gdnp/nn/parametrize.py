@@ -309,8 +309,8 @@ def s_norm(
     True
     """
     weight = _weight(module, name)
-    _check_options(metric, mode, damping, S, mean)
-    _check_batch(module, metric, momentum, eps)
+    given = {"damping": damping, "rank": rank, "axes": axes, "S": S, "mean": mean}
+    _check_options(module, metric, mode, **given, momentum=momentum, eps=eps)
     if metric == "batch":
         BatchMetric.attach(module, momentum, eps)
         return module.train(module.training)
@@ -455,18 +455,47 @@ def _check_untied(module: nn.Module, name: str) -> None:
             )
 
 
-def _check_options(metric: str, mode: str, damping: float, S: Tensor | None, mean: Tensor | None) -> None:
+OWNERS = {
+    "rank": ("low_rank", None),
+    "axes": ("kronecker", None),
+    "momentum": ("batch", BATCH_MOMENTUM),
+    "eps": ("batch", BATCH_EPS),
+}
+"""Whose options are whose, and what they are unless given."""
+
+
+def _check_options(module: nn.Module, metric: str, mode: str, **given: Any) -> None:
     names = (*FACTORS, "batch")
     if metric not in names:
         raise ValueError(f"metric must be one of {', '.join(names)}. Got {metric!r}.")
     if mode not in ("normalize", "whiten"):
         raise ValueError(f"mode must be 'normalize' or 'whiten'. Got {mode!r}.")
-    check_damping(damping)
+    check_damping(given["damping"])
     if metric == "batch" and mode == "whiten":
         raise ValueError(
             "metric='batch' has only mode='normalize', since a weight never sees activations. Got "
             "mode='whiten'; use metric='full' to whiten."
         )
+    for name, (owner, default) in OWNERS.items():
+        if metric != owner and given[name] != default:
+            raise ValueError(
+                f"{name} belongs to metric={owner!r}. Got {name}={given[name]!r} with metric={metric!r}; "
+                "leave it out."
+            )
+    momentum, eps = given["momentum"], given["eps"]
+    if not (momentum is None or (_is_number(momentum) and 0.0 <= momentum <= 1.0)):
+        raise ValueError(f"momentum must be a number from 0 to 1, or None. Got {momentum!r}.")
+    if not (_is_number(eps) and 0.0 < eps < math.inf):
+        raise ValueError(f"eps must be a finite number > 0. Got {eps!r}.")
+    _check_known(metric, given["S"], given["mean"])
+    if metric != "identity" and isinstance(module, NonDynamicallyQuantizableLinear):
+        raise ValueError(
+            f"metric={metric!r} needs a layer that is called, to see its inputs. Got the out_proj of "
+            "MultiheadAttention, which only lends its weight; use metric='identity' or leave it as it is."
+        )
+
+
+def _check_known(metric: str, S: Tensor | None, mean: Tensor | None) -> None:
     for name, value in (("S", S), ("mean", mean)):
         if not (value is None or isinstance(value, Tensor)):
             raise TypeError(
@@ -480,36 +509,12 @@ def _check_options(metric: str, mode: str, damping: float, S: Tensor | None, mea
         raise ValueError("mean belongs to S. Got mean without S; give both, or use fit_metric.")
 
 
-def _check_batch(module: nn.Module, metric: str, momentum: float | None, eps: float) -> None:
-    """What Batch Normalization alone takes, and the layer that a hook cannot reach."""
-    if metric != "batch" and (momentum, eps) != (BATCH_MOMENTUM, BATCH_EPS):
-        raise ValueError(
-            "momentum and eps belong to metric='batch'. Got "
-            f"momentum={momentum!r} and eps={eps!r} with metric={metric!r}; leave them out."
-        )
-    if not (momentum is None or (_is_number(momentum) and 0.0 <= momentum <= 1.0)):
-        raise ValueError(f"momentum must be a number from 0 to 1, or None. Got {momentum!r}.")
-    if not (_is_number(eps) and 0.0 < eps < math.inf):
-        raise ValueError(f"eps must be a finite number > 0. Got {eps!r}.")
-    if metric != "identity" and isinstance(module, NonDynamicallyQuantizableLinear):
-        raise ValueError(
-            f"metric={metric!r} needs a layer that is called, to see its inputs. Got the out_proj of "
-            "MultiheadAttention, which only lends its weight; use metric='identity' or leave it as it is."
-        )
-
-
 def _is_number(value: object) -> bool:
     return isinstance(value, float | int) and not isinstance(value, bool)
 
 
 def _own_options(weight: Tensor, metric: str, rank: int | None, axes: Sequence[int] | None) -> dict[str, Any]:
     """What one metric alone takes."""
-    for name, value, owner in (("rank", rank, "low_rank"), ("axes", axes, "kronecker")):
-        if value is not None and metric != owner:
-            raise ValueError(
-                f"{name} belongs to metric={owner!r}. Got {name}={value!r} with metric={metric!r}; "
-                "leave it out."
-            )
     if metric == "low_rank":
         return {"rank": rank}
     if metric != "kronecker":

@@ -1,8 +1,5 @@
 """Whitening moved from the weight of an input layer to its data, once, so that steps cost nothing more."""
 
-from copy import deepcopy
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -42,33 +39,6 @@ class Whitener(nn.Module):
             out[low : low + size] = self.factor.inputs(rows[low : low + size] - self.mean)
         return out.view(x.shape)
 
-    def restore(self, layer: nn.Module) -> nn.Module:
-        """Give a layer its metric back, so that it takes raw inputs again, and return it.
-
-        Parameters
-        ----------
-        layer : Linear
-            The one that `whiten_inputs`, whose inverse this is, was called on, or a copy of it.
-
-        Raises
-        ------
-        ValueError
-            When the layer does not take inputs whitened by something of this size.
-        """
-        split = metric_of(layer)
-        if (
-            not isinstance(split, SNorm)
-            or not isinstance(split.factor, IdentityFactor)
-            or split.mean.shape != self.mean.shape
-        ):
-            raise ValueError(
-                f"restore needs the layer of {self.mean.numel()} inputs that whiten_inputs was called on. "
-                f"Got {layer}; pass that layer."
-            )
-        split.factor = deepcopy(self.factor)
-        split.mean.copy_(self.mean)
-        return layer
-
 
 def whiten_inputs(layer: nn.Module) -> Whitener:
     """Take the whitening out of a layer whose S is constant, and into the data.
@@ -76,7 +46,7 @@ def whiten_inputs(layer: nn.Module) -> Whitener:
     For an input layer with W = g (V/‖V‖) F and bias c - W E[x], W x + b = g (V/‖V‖) x̃ + c with
     x̃ = F (x - E[x]). So whiten the data once and train on x̃. An optimizer goes on as it was, since g, V and
     c stay the same parameters. Every step is the one that the layer would have taken on raw data, at the
-    cost of Weight Normalization. ``Whitener.restore`` undoes it, for raw inputs at the end.
+    cost of Weight Normalization. ``Sequential(whitener, model)`` takes raw inputs.
 
     Parameters
     ----------
@@ -86,7 +56,7 @@ def whiten_inputs(layer: nn.Module) -> Whitener:
     Returns
     -------
     Whitener
-        To be called on rows of data; a module, so that ``Sequential(whitener, model)`` takes raw inputs.
+        To be called on rows of data.
 
     Raises
     ------
@@ -109,18 +79,14 @@ def whiten_inputs(layer: nn.Module) -> Whitener:
     """
     split = metric_of(layer)
     if not (isinstance(layer, nn.Linear) and isinstance(split, SNorm) and split.whitens):
+        kind = parametrize.type_before_parametrizations(layer).__name__
+        own = " without s_norm" if split is None else " with mode='normalize'"
         raise ValueError(
             "whiten_inputs needs a Linear layer with s_norm(..., mode='whiten'). Got "
-            f"{_description(layer, split)}; only there is the weight a plain one on whitened inputs."
+            f"{kind}{own if isinstance(layer, nn.Linear) else ''}; only there is the weight a plain one on "
+            "whitened inputs."
         )
     whitener = Whitener(split)
     split.factor = IdentityFactor(split.factor.shape, split.mean, whitens=True)
     split.mean.zero_()
     return whitener
-
-
-def _description(layer: nn.Module, split: Any) -> str:
-    kind = parametrize.type_before_parametrizations(layer).__name__
-    if split is None:
-        return f"{kind} without s_norm"
-    return f"{kind} with mode='normalize'" if isinstance(layer, nn.Linear) else kind
