@@ -1,6 +1,6 @@
 """Moments against exact arithmetic, on columns that break uncentred sums, and as a commutative monoid."""
 
-from dataclasses import fields
+import io
 from fractions import Fraction
 
 import numpy as np
@@ -9,8 +9,9 @@ import scipy.sparse as sp
 
 import gdnp.design.dense as dense
 import gdnp.design.sparse as sparse
-from gdnp.design import as_design
-from gdnp.moments import Moments
+from gdnp.design import as_design, source
+from gdnp.moments import SUMS, Moments
+from gdnp.problem import Objective
 
 
 @pytest.fixture(autouse=True)
@@ -27,8 +28,8 @@ def data(rng):
 
 def assert_moments_close(a, b, rtol=1e-12):
     b = b.rescaled(a.scale)
-    for field in fields(Moments):
-        got, expected = getattr(a, field.name), getattr(b, field.name)
+    for name in (*SUMS, "scale"):
+        got, expected = getattr(a, name), getattr(b, name)
         np.testing.assert_allclose(got, expected, rtol=rtol, atol=rtol * (1 + np.abs(expected).max()))
 
 
@@ -165,3 +166,78 @@ def test_not_finite_is_refused_naming_the_column(data, form, bad):
         ValueError, match=r"X must be finite. Got NaN or infinity in 1 column\(s\), the first being \[1\]"
     ):
         Moments.of(as_design(form(X)), Y)
+
+
+def test_saved_moments_are_the_same_and_sum_as_those_of_all_rows(rng, tmp_path):
+    """Through a file and through bytes, of a table: names come along, and other columns are refused."""
+    pa = pytest.importorskip("pyarrow")
+    X, s = rng.standard_normal((300, 2)) * [1.0, 1e160], rng.random(300)
+    table = pa.table({"a": X[:, 0], "b": X[:, 1], "y": X[:, 0] > 0.0, "s": s})
+    found = Moments.of(source(table, y="y", weight="s"))
+    assert_moments_close(found, Moments.of(as_design(X), (X[:, 0] > 0.0).astype(float), s))
+    found.save(tmp_path / "m.npz")
+    opened = io.BytesIO()
+    found.save(opened)
+    opened.seek(0)
+    for again in (Moments.load(tmp_path / "m.npz"), Moments.load(opened)):
+        for name in (*SUMS, "scale", "names"):
+            assert np.array_equal(getattr(again, name), getattr(found, name))
+            assert type(getattr(again, name)) is type(getattr(found, name))
+    assert found.names == ("a", "b")
+    with pytest.raises(ValueError, match=r"same columns in their order, a, b. Got b, a"):
+        again + Moments.of(source(table, y="y", weight="s", columns=["b", "a"]))
+    with pytest.raises(ValueError, match="weights must be non-negative"):
+        Moments.of(source(table, y="y", weight="a", columns=["b"]))
+
+
+@pytest.mark.parametrize("size", [0, 1, 700, -5])
+def test_a_file_that_is_not_whole_is_refused(data, tmp_path, size):
+    Moments.of(as_design(data[0]), data[1]).save(tmp_path / "m.npz")
+    whole = (tmp_path / "m.npz").read_bytes()
+    (tmp_path / "m.npz").write_bytes(whole[:size])
+    with pytest.raises(ValueError, match=r"m.npz must hold moments that were saved whole"):
+        Moments.load(tmp_path / "m.npz")
+    np.savez(tmp_path / "m.npz", weight=1.0, S=np.eye(2), U=np.ones((3, 1)))
+    with pytest.raises(ValueError, match=r"m.npz must hold moments that were saved whole"):
+        Moments.load(tmp_path / "m.npz")
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("alpha", [0.0, 0.3])
+def test_least_squares_are_those_of_the_rows(rng, alpha, fit_intercept):
+    X = rng.standard_normal((200, 3)) * [1.0, 1e-3, 50.0] + [0.0, 1.0, 20.0]
+    X, Y = np.column_stack([X, X[:, 0] - 2.0 * X[:, 2]]), X @ rng.standard_normal((3, 2)) + 3.0
+    s = rng.random(200)
+    W, b = Moments.of(as_design(X), Y, s).least_squares(alpha, fit_intercept=fit_intercept)
+    A, p = np.column_stack([X, np.full(200, fit_intercept)]), s / s.sum()
+    ridge = np.diag([alpha] * 4 + [0.0])
+    expected = np.linalg.pinv(A.T @ (A * p[:, None]) + ridge, 1e-13) @ (A.T @ (Y * p[:, None]))
+    fitted = X @ W.T + b
+    np.testing.assert_allclose(fitted, A @ expected, rtol=1e-6)
+    if alpha:
+        np.testing.assert_allclose(W, expected[:4].T, rtol=1e-6)
+    else:  # of those that fit as well the least
+        assert np.linalg.norm(W) <= (1.0 + 1e-8) * np.linalg.norm(np.linalg.lstsq(X, X @ W.T, 1e-10)[0])
+    one = Moments.of(as_design(X), Y[:, 1], s).least_squares(alpha, fit_intercept=fit_intercept)
+    np.testing.assert_allclose(one[0], W[1], rtol=1e-9)
+    assert isinstance(one[1], float)
+
+
+def test_the_direction_is_that_of_the_paper(rng):
+    X = rng.standard_normal((500, 3)) * [1.0, 1e-3, 30.0]
+    y = np.where(X @ [1.0, -500.0, 0.01] + rng.logistic(size=500) > 0.0, 1.0, -1.0)
+    objective, found = Objective(X, y, "log_loss", fit_intercept=True), Moments.of(as_design(X), y)
+    w = found.direction()
+    expected = -objective.covariance.solve(objective.u)
+    np.testing.assert_allclose(w, expected / objective.covariance.norm(expected), rtol=1e-9)
+    other = Moments.of(as_design(X), np.column_stack([y > 0.0, np.ones(500)]).astype(float)).direction()
+    np.testing.assert_allclose(other, [w, np.zeros(3)], rtol=1e-9)
+
+
+def test_what_least_squares_need_is_said(data):
+    X, Y, _ = data
+    for moments in (Moments.of(as_design(X)), Moments.of(as_design(X), Y, second="diagonal")):
+        with pytest.raises(ValueError, match=r"least squares need the moments of a target.*Got S \(4,"):
+            moments.least_squares()
+    with pytest.raises(ValueError, match="alpha must be finite and non-negative"):
+        Moments.of(as_design(X), Y).least_squares(-1.0)

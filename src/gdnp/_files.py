@@ -11,12 +11,16 @@ import secrets
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+from zipfile import BadZipFile
 
-__all__ = ["existing_file", "replacing", "require"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["existing_file", "read_arrays", "replacing", "require", "write_arrays"]
 
 ABANDONED = 86_400.0
 """Seconds after which what a process of another machine left unfinished is nobody's."""
@@ -101,6 +105,25 @@ def require(module: str, purpose: str) -> Any:
         if error.name != module:
             raise
         raise ImportError(f'{purpose} needs {module}: pip install "gdnp[cli]".', name=module) from error
+
+
+def write_arrays(file: str | os.PathLike[str] | IO[bytes], arrays: dict[str, Any]) -> None:
+    """Write arrays by their names to an npz file, whole or not at all, or to a binary file that is open."""
+    if not isinstance(file, str | os.PathLike):
+        np.savez(file, **arrays)
+        return
+    with replacing(Path(file)) as beside, beside.open("wb") as opened:
+        np.savez(opened, **arrays)
+
+
+def read_arrays(file: str | os.PathLike[str] | IO[bytes]) -> dict[str, NDArray[Any]]:
+    """What ``write_arrays`` wrote, nothing of which is executed; ValueError for any other file."""
+    with nullcontext(file) if not isinstance(file, str | os.PathLike) else open(file, "rb") as opened:
+        try:
+            with np.load(opened) as stored:
+                return {name: stored[name] for name in stored.files}
+        except (AttributeError, BadZipFile, EOFError, TypeError, ValueError, zlib.error) as error:
+            raise ValueError(f"{file} must be an npz file that was written whole.") from error
 
 
 def existing_file(path: str | os.PathLike[str]) -> Path:

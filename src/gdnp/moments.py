@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gdnp._files import read_arrays, write_arrays
 from gdnp._typing import FloatArray
-from gdnp.design import DesignMatrix, RowVector
+from gdnp.design import DesignMatrix, RowVector, Source
 from gdnp.design.block import Second, Spread
-from gdnp.validation import NotFiniteError
+from gdnp.design.source import numbers
+from gdnp.metric import Covariance
+from gdnp.validation import NotFiniteError, checked_number
 
 __all__ = ["Moments", "check_finite"]
+
+SUMS = "weight", "mean", "S", "U", "mean_y", "var_y"
+"""What is merged, in the order of a partial result."""
 
 SQUARES_LOST = (1e-250, 1e250)
 """Second moments outside this range have lost digits to underflow, or overflowed, in float64."""
@@ -41,6 +48,18 @@ class Moments:
         E[y_k] and Var(y_k).
     scale : ndarray of shape (d,)
         Powers of two.
+    names : tuple of str or None
+        Of the columns, where these have some.
+
+    Examples
+    --------
+    >>> from gdnp.design import as_design
+    >>> X, y = np.array([[0.0, 1.0], [1.0, 3.0], [2.0, 2.0], [4.0, 1.0]]), np.array([1.0, 2.0, 4.0, 9.0])
+    >>> whole = Moments.of(as_design(X), y)
+    >>> left = whole - Moments.of(as_design(X[:1]), y[:1])
+    >>> w, b = left.least_squares()
+    >>> np.round(X[1:] @ w + b, 6).tolist()
+    [2.0, 4.0, 9.0]
     """
 
     weight: float
@@ -50,11 +69,12 @@ class Moments:
     mean_y: FloatArray
     var_y: FloatArray
     scale: FloatArray
+    names: tuple[str, ...] | None = None
 
     @classmethod
     def of(
         cls,
-        design: DesignMatrix,
+        design: DesignMatrix | Source,
         targets: RowVector | None = None,
         weight: RowVector | None = None,
         *,
@@ -64,7 +84,8 @@ class Moments:
 
         Parameters
         ----------
-        design : DesignMatrix of shape (n, d)
+        design : DesignMatrix of shape (n, d), or Source
+            A source brings its target, weights and names of columns.
         targets : RowVector of shape (n,) or (n, K), or None
             Row vectors in memory are arrays. None is K = 0.
         weight : RowVector of shape (n,) or None
@@ -77,13 +98,24 @@ class Moments:
         ValueError
             When X has NaN or infinite entries.
         """
+        if isinstance(design, Source):
+            rows, names = design.design.rows, design.names
+            targets, weight = (
+                None if values is None else numbers(values, role, rows)
+                for role, values in (("y", design.target), ("weight", design.weight))
+            )
+            if weight is not None and rows.extremes(weight)[0, 0] < 0.0:
+                raise ValueError("weights must be non-negative. Got one below 0: drop such rows.")
+            whole = cls.of(design.design, targets, weight, second=second)
+            return whole if names is None else replace(whole, names=tuple(names))
         size = design.n_features * (design.n_features if second == "full" else 2)
 
         def reduce(scale: FloatArray | None) -> Moments:
-            found: list[Any] = design.map(
+            sums: list[Any] = design.map(
                 "moments", Spread(scale, second), reads=(targets, weight), merge=_merge, partial_size=size
             )
-            return cls._of_parts(found, np.ones(design.n_features) if scale is None else scale)
+            scale = np.ones(design.n_features) if scale is None else scale
+            return cls(**dict(zip(SUMS, sums, strict=True)), scale=scale)
 
         found = reduce(None)
         lost = ~((found.variance > SQUARES_LOST[0]) & (found.variance < SQUARES_LOST[1]))
@@ -104,14 +136,90 @@ class Moments:
             S[:, constant] = 0.0
         return replace(self, S=S, U=U)
 
+    def save(self, file: str | Path | IO[bytes]) -> None:
+        """Write to an npz file, whole or not at all, or to a binary file that is open."""
+        arrays = {name: getattr(self, name) for name in (*SUMS, "scale")}
+        if self.names is not None:
+            arrays["names"] = np.array(self.names, dtype=np.str_)
+        write_arrays(file, arrays)
+
     @classmethod
-    def _of_parts(cls, parts: list[Any], scale: FloatArray) -> Moments:
-        weight, mean, S, U, mean_y, var_y = parts
-        return cls(weight, mean, S, U, mean_y, var_y, scale)
+    def load(cls, file: str | Path | IO[bytes]) -> Moments:
+        """Read what ``save`` wrote; nothing in the file is executed.
+
+        Raises
+        ------
+        ValueError
+            For a file of anything else.
+        """
+        try:
+            found: dict[str, Any] = read_arrays(file)
+            names = found.pop("names", None)
+            new = cls(**found, names=None if names is None else tuple(names.tolist()))
+            d = new.S.shape[0]
+            shapes = (new.mean.shape, new.scale.shape, new.U.shape[:1], new.S.shape[-1:])
+            if set(shapes) != {(d,)} or new.U.shape[1:] != new.var_y.shape or not new.weight > 0.0:
+                raise ValueError("arrays of other shapes")
+        except (IndexError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{file} must hold moments that were saved whole. Got another file; make it again."
+            ) from error
+        return replace(new, weight=float(new.weight))
+
+    def least_squares(self, alpha: float = 0.0, *, fit_intercept: bool = True) -> tuple[FloatArray, Any]:
+        """(w, b) that minimise E[(y - xᵀw - b)²]/2 + α/2 ‖w‖², those of the rows, to the digits of S.
+
+        Without a ridge w is the one of least norm. No row is needed.
+
+        Parameters
+        ----------
+        alpha : float
+            α >= 0, in the raw coordinates of x.
+        fit_intercept : bool
+            b is 0 without.
+
+        Returns
+        -------
+        (ndarray of shape (d,), float)
+            Of several targets shapes (K, d) and (K,).
+
+        Raises
+        ------
+        ValueError
+            For a bad `alpha`, moments without targets, and a diagonal S.
+        """
+        raw = self.rescaled(np.ones_like(self.scale))
+        if raw.S.ndim != 2 or not raw.U.shape[1]:
+            raise ValueError(
+                "least squares need the moments of a target, and S as a matrix. "
+                f"Got S {raw.S.shape} and U {raw.U.shape}."
+            )
+        alpha = checked_number("alpha", alpha)
+        S = raw.S if fit_intercept else raw.second_moment()
+        U = raw.U if fit_intercept else raw.U + np.outer(raw.mean, raw.mean_y)
+        W = np.apply_along_axis(Covariance(S).shifted(alpha).solve, 0, U).T
+        b = raw.mean_y - W @ raw.mean if fit_intercept else np.zeros(len(W))
+        return (W, b) if len(W) > 1 else (W[0], float(b[0]))
+
+    def direction(self) -> FloatArray:
+        """-S⁻¹u, where every loss has its minimum under Assumption 2, as long as ‖w‖_S = 1; shape (d,).
+
+        u = E[-y x] of centred x (Eq. 1), so -S⁻¹u is also the direction of least squares, whatever stands for
+        the two labels. Of several targets the shape is (K, d); a target that does not vary with x has zeros.
+        """
+        W, S = np.atleast_2d(self.least_squares()[0]), self.rescaled(np.ones_like(self.scale)).S
+        length = np.sqrt(np.einsum("kj,jl,kl->k", W, S, W))
+        varies = length > 8.0 * np.finfo(np.float64).eps * np.abs(self.mean_y)
+        W = W * np.divide(1.0, length, out=np.zeros_like(length), where=varies)[:, None]
+        return np.asarray(W if len(W) > 1 else W[0])
 
     @property
     def _parts(self) -> list[Any]:
-        return [self.weight, self.mean, self.S, self.U, self.mean_y, self.var_y]
+        return [getattr(self, name) for name in SUMS]
+
+    def _merged(self, parts: list[Any]) -> Moments:
+        """With other moments, `parts`, of the same scale."""
+        return replace(self, **dict(zip(SUMS, _merge(self._parts, parts), strict=True)))
 
     @property
     def variance(self) -> FloatArray:
@@ -139,7 +247,7 @@ class Moments:
             When the two do not describe the same columns and targets.
         """
         _check_compatible(self, other)
-        return self._of_parts(_merge(self._parts, other.rescaled(self.scale)._parts), self.scale)
+        return self._merged(other.rescaled(self.scale)._parts)
 
     def __sub__(self, other: Moments) -> Moments:
         """Moments of the rows of self without those of other. Loses digits, unlike a sum.
@@ -158,7 +266,7 @@ class Moments:
                 f"Got {other.weight:g}; subtract a part of the same data."
             )
         _, *parts = other.rescaled(self.scale)._parts
-        difference = self._of_parts(_merge(self._parts, [-other.weight, *parts]), self.scale)
+        difference = self._merged([-other.weight, *parts])
         _check_semidefinite(difference, self)
         return difference
 
@@ -208,6 +316,11 @@ def _merge(a: list[Any], b: list[Any]) -> list[Any]:
 
 
 def _check_compatible(a: Moments, b: Moments) -> None:
+    if a.names is not None and b.names is not None and a.names != b.names:
+        raise ValueError(
+            f"moments must be of the same columns in their order, {', '.join(a.names[:5])}. "
+            f"Got {', '.join(b.names[:5])}; compute both from the same features."
+        )
     if a.S.shape != b.S.shape or a.U.shape != b.U.shape:
         raise ValueError(
             f"moments must describe the same columns and targets: S {a.S.shape} and U {a.U.shape}. "

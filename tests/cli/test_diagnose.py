@@ -46,8 +46,41 @@ def test_names_of_columns_are_no_markup(capsys, rng):
 
 
 @pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        (lambda t: np.where(t > 0.0, "yes", "no"), ""),
+        (lambda t: np.digitize(t, [-1.0, 1.0]).astype(str), ""),
+        (lambda t: t, "rows above 0.\\d+ are compared with those up to it"),
+    ],
+)
+def test_files_block_by_block_say_what_a_table_says(column, said, capsys, rng):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    X = rng.standard_normal((3000, 3)) * [1.0, 1e-3, 50.0] + [0.0, 0.0, 400.0]
+    t = X @ [1.0, 500.0, 0.01] - 4.0 + rng.logistic(size=3000)
+    table = pa.table(dict(zip("abc", X.T, strict=True)) | {"y": column(t)})
+    pq.write_table(table, "t.parquet", row_group_size=700)
+    assert main(["diagnose", "t.parquet", "--json"]) == 0
+    whole = capsys.readouterr()
+    assert main(["diagnose", "t.parquet", "--json", "--memory", "100KB", "--scratch", "."]) == 0
+    blocks = capsys.readouterr()
+    assert re.search(said, blocks.err)
+    assert re.search(said, whole.err)
+    pairs = [json.loads(one.out) for one in (whole, blocks)]
+    for one, other in zip(*(each.get("classes", [each]) for each in pairs), strict=True):
+        assert other["findings"] == one["findings"]
+        assert other.get("class") == one.get("class")
+        assert other["n"] == one["n"] == 3000
+        assert other["separability"]["kind"] == one["separability"]["kind"] == "none"
+        assert other["fit"]["angle"] == pytest.approx(one["fit"]["angle"], rel=1e-3)
+    assert main(["diagnose", "t.parquet", "--memory", "100KB", "--scratch", "."]) == 0
+    assert capsys.readouterr().out.startswith("Diagnosis of t.parquet: 3,000 rows, 3 columns\n")
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
+        (["one.csv", "--memory", "1MB"], 1, "must be npy, Parquet or Arrow"),
+        (["one.csv", "--memory", "1MB", "--sep", ";"], 2, "--sep is for a table in memory"),
         (["nowhere.csv"], 3, "Data must be a file: did you mean"),
         (["one.csv", "--target", "label"], 1, "should have two values. Got 'same' in every row"),
         (["one.csv", "--target", "missing"], 1, "missing"),

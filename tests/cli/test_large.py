@@ -1,15 +1,18 @@
 """The command line on files that are never held as a whole."""
 
 import json
+import re
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from command import one_sentence
+from command import one_sentence, started
 from gdnp.cli import main
 from gdnp.design import StreamDesign
 from gdnp.models import load_model
+from gdnp.solvers import Status
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -95,12 +98,53 @@ def test_an_interrupt_says_how_to_go_on(folder, capsys, monkeypatch):
 
     monkeypatch.setattr(StreamDesign, "_summed", interrupted)
     assert main(arguments) == 130
-    assert "c.npz has the last point; the same command goes on from it" in capsys.readouterr().err
-    assert main([*arguments, "--json"]) == 0
+    said = capsys.readouterr().err
+    assert re.search(r"m.skops has the best model so far, about \S+ of f above the least\.\n", said)
+    assert "c.npz has the last point; the same command with --force goes on from it" in said
+    kept = load_model("m.skops")
+    assert main([*arguments, "--json", "--force"]) == 0
     resumed = json.loads(capsys.readouterr().out)
     assert resumed["certificate"]["proved"]
+    known, least = kept.certificate_, load_model("m.skops").certificate_.objective
+    assert known.status is Status.STOPPED
+    assert -1e-8 * least <= known.objective - least <= 2.0 * known.gap * least + 1e-8 * least
     assert main(["fit", "T", "--checkpoint", "d.npz", "--out", "n.skops"]) == 0
     np.testing.assert_array_equal(load_model("m.skops").coef_, load_model("n.skops").coef_)
+
+
+SLOW = """
+import sys, time
+from gdnp.cli import main
+from gdnp.design import StreamDesign
+summed = StreamDesign._summed
+def slow(*given):
+    found = summed(*given)
+    print("read", file=sys.stderr, flush=True)
+    time.sleep(0.2)
+    return found
+StreamDesign._summed = slow
+sys.exit(main(["fit", "X.npy", "--memory", "1GB", "--tol", "1e-12", "--out", "m.skops", "--verbose"]))
+"""
+
+
+def test_a_real_ctrl_c_keeps_the_best_model_so_far(rng, tmp_path):
+    X = rng.standard_normal((5000, 4)) * [1.0, 20.0, 1e-2, 1.0]
+    np.save("X.npy", np.column_stack([X, X @ [1.0, 0.1, 50.0, 0.0] + rng.logistic(size=5000) > 0.0]))
+    process = started("-c", SLOW)
+    said = []
+    while sum("objective" in line for line in said) < 3:
+        said.append(process.stderr.readline())
+        assert said[-1], "".join(said)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert re.search(r"gdnp: m.skops has the best model so far.*\.\ngdnp: Stopped\.\n$", err)
+    kept = load_model("m.skops")
+    values = [float(line.split("objective")[1].split()[0]) for line in said if "objective" in line]
+    assert kept.certificate_.status is Status.STOPPED
+    assert kept.certificate_.objective == pytest.approx(values[-1], rel=1e-9)
+    assert len(kept.history_["readings"]) == len(values)
+    assert kept.predict(X).shape == (5000,)
 
 
 def test_convert(capsys, tmp_path):

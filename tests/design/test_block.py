@@ -164,6 +164,13 @@ def gram_calls(v):
             yield label, Call("diagonals", Scatter(centre, 0.1), (shares, s), sums, partial_size=D * K)
         sums = 2.5 * N, 2.5 * v.Z.sum(axis=0), 2.5 * A.T @ A
         yield f"gram{about}_of_mass", Call("gram", Scatter(centre, 2.5), (None,), sums, partial_size=D * D)
+    p = np.exp(v.many) / np.exp(v.many).sum(axis=1, keepdims=True)
+    u = np.column_stack([v.Z - v.centre, np.ones(N)])
+    for name, s in (("", None), ("_weighted", v.weight)):
+        bend = p[:, :, None] * (np.eye(K) - p[:, None]) * (1.0 if s is None else s[:, None, None])
+        expected = np.einsum("ikl,ia,ib->kalb", bend[:, :-1, :-1], u, u, optimize=True)
+        size = ((K - 1) * (D + 1)) ** 2
+        yield f"joint{name}", Call("joint", Scatter(v.centre), (p, s), (expected,), partial_size=size)
     yield "powers", Call("powers", None, (), (v.Z.sum(axis=0), np.square(v.Z).sum(axis=0)))
 
 

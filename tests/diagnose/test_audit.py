@@ -11,7 +11,8 @@ import scipy.sparse as sp
 from audits import overlapping
 from gdnp import Objective, theory
 from gdnp.datasets import Dataset, gaussian_design, load_breast_cancer
-from gdnp.diagnose import Separability, diagnose, separability
+from gdnp.design import source
+from gdnp.diagnose import Separability, diagnose
 from gdnp.newton import solve
 
 
@@ -91,7 +92,6 @@ def test_lanczos_brackets_the_eigenvalues_where_s_is_not_formed(rng, monkeypatch
     assert found.raw.largest == pytest.approx(exact.raw.largest, rel=1e-6)
     assert found.raw.smallest >= exact.raw.smallest * (1.0 - 1e-6)
     assert found.r == pytest.approx(exact.r, rel=1e-5)
-    assert "L-BFGS" in found.fit.what
 
 
 # --- what can be wrong with data
@@ -160,7 +160,7 @@ def test_partial_separation_is_found_and_counted(rng):
 
 def test_separability_too_large_for_programs_and_for_the_solver_is_not_decided(rng, monkeypatch):
     monkeypatch.setattr("gdnp.solvers.separation._program", lambda *_: None)
-    monkeypatch.setattr(separability, "solve", partial(solve, max_iter=1))
+    monkeypatch.setattr("gdnp.diagnose.audit.solve", partial(solve, max_iter=1))
     found = diagnose(overlapping(rng))
     assert found.separability == Separability("not decided", None, ())
     assert "was not decided" in said(found)
@@ -235,3 +235,83 @@ def test_well_conditioned_wide_data_need_no_gram_matrix(rng):
 def test_what_cannot_be_diagnosed_is_refused_in_a_sentence(X, y, message):
     with pytest.raises(ValueError, match=message):
         diagnose(Dataset("d", X, y))
+
+
+# --- files
+
+
+@pytest.fixture
+def files(rng, tmp_path):
+    """The same rows in memory, as npy and as Parquet with three row groups; labels are words."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    data = overlapping(rng, n=3000, d=4)
+    X = data.X * [1.0, 1e-3, 50.0, 1.0] + [0.0, 4.0, 0.0, 2e3]
+    label, names = np.where(data.y > 0.0, "yes", "no"), tuple("abcd")
+    np.save(tmp_path / "X.npy", X)
+    table = pa.table(dict(zip(names, X.T, strict=True)) | {"label": label, "s": np.ones(3000)})
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=1000)
+    return Dataset("rows", X, label, names), tmp_path
+
+
+def close(found, wanted, but=()):
+    """The same record, to rounding."""
+    for key, value in wanted.items():
+        if key in but:
+            continue
+        if isinstance(value, dict):
+            close(found[key], value, but)
+        elif isinstance(value, float):
+            assert found[key] == pytest.approx(value, rel=1e-6, abs=1e-9), key
+        else:
+            assert found[key] == value, key
+
+
+@pytest.mark.parametrize("memory", [None, "50KB"])
+def test_files_say_what_their_rows_in_memory_say(files, memory):
+    data, folder = files
+    wanted = diagnose(data).to_dict()
+    label = np.array(data.y)
+    for found in (
+        source(folder / "X.npy", y=label, memory=memory, scratch=folder, read_cost=1.0),
+        source(folder / "t.parquet", y="label", columns=list("abcd"), memory=memory, read_cost=1.0),
+    ):
+        named = replace(data, feature_names=found.names)
+        close(diagnose(found).to_dict(), diagnose(named).to_dict(), ("name",))
+        assert found.design.meter.readings > 20.0
+    dear = source(folder / "t.parquet", y="label", columns=list("abcd"))
+    found = diagnose(dear)
+    assert found.fit.what == f"log loss with intercept, no ridge, {found.fit.iterations} steps"
+    assert found.fit.converged
+    assert dear.design.meter.readings <= 22.0
+    fitted = ("name", "fit", "along_fit", "rows", "theory", "advice")  # Newton steps are others, and counted
+    close(found.to_dict(), wanted, fitted)
+    assert found.fit.angle == pytest.approx(wanted["fit"]["angle"], rel=1e-3)
+    assert found.separability.kind == "none"
+    assert "steps in the metric of the data" in found.advice
+
+
+def test_files_of_rows_that_are_apart(rng, tmp_path):
+    X = rng.standard_normal((2000, 3))
+    np.save(tmp_path / "X.npy", X)
+    for y, kind, columns in (
+        (X @ [1.0, -2.0, 0.5] > 0.0, "complete", ()),
+        (X[:, 1] > 0.3, "complete", ("column 2",)),
+    ):
+        for cost in (1.0, 10.0):
+            found = diagnose(source(tmp_path / "X.npy", y=y, read_cost=cost))
+            assert found.separability == Separability(kind, 2000, columns)
+            assert "a ridge of 0.0001 on columns of unit variance" in found.fit.what
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, r"t.parquet should have a target and no weights"),
+        ({"y": "label", "weight": "s"}, "should have a target and no weights"),
+        ({"y": "s"}, r"should have exactly two classes. Got 1: 1"),
+    ],
+)
+def test_files_that_cannot_be_audited(files, options, message):
+    found = source(files[1] / "t.parquet", columns=list("abcd"), **options)
+    with pytest.raises(ValueError, match=message):
+        diagnose(found)

@@ -1,5 +1,7 @@
 """Separation by a hyperplane: rows whose kind and number are known by construction."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -7,6 +9,7 @@ import scipy.sparse as sp
 from gdnp import Objective
 from gdnp.diagnose import Separability
 from gdnp.diagnose.separability import chosen, separability_of
+from gdnp.newton import solve
 
 SQUARE = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 
@@ -15,7 +18,7 @@ def found(X, y, form=np.asarray):
     X, y = np.asarray(X, dtype=np.float64), np.asarray(y, dtype=np.float64)
     objective = Objective(form(X), y, "log_loss", fit_intercept=True)
     names = [f"x{j}" for j in range(X.shape[1])]
-    return separability_of(form(X), y, objective, X.std(axis=0) > 0.0, names)
+    return separability_of(objective, X.std(axis=0) > 0.0, names, partial(solve, objective))
 
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix], ids=["dense", "sparse"])

@@ -7,9 +7,12 @@ import time
 
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 from command import started
 from gdnp import GDNPClassifier, GDNPRegressor
+from gdnp.design import source
+from gdnp.solvers import Status
 
 N, D = 9000, 5
 
@@ -29,7 +32,9 @@ class Ended(Exception):
     pass
 
 
-@pytest.mark.parametrize(("kind", "y"), [(GDNPClassifier, "y.npy"), (GDNPRegressor, "t.npy")])
+@pytest.mark.parametrize(
+    ("kind", "y"), [(GDNPClassifier, "y.npy"), (GDNPClassifier, "three.npy"), (GDNPRegressor, "t.npy")]
+)
 @pytest.mark.parametrize("alpha", [1e-4, 1e-9])
 def test_every_reading_may_be_the_last(kind, y, alpha, rows, monkeypatch):
     """Ended in its k-th reading, for every k, and then let go on."""
@@ -65,7 +70,74 @@ def test_every_reading_may_be_the_last(kind, y, alpha, rows, monkeypatch):
         assert found.history_["readings"][-1] <= whole.history_["readings"][-1] + 1.0
     assert ended >= 4
     assert resumed >= 2
-    assert (rows / "whole.npz").stat().st_size <= 8 * (D + 1) + 3000
+    assert (rows / "whole.npz").stat().st_size <= 8 * whole.coef_.size * (D + 1) + 3000
+
+
+@pytest.mark.parametrize(
+    ("model", "y"),
+    [
+        (GDNPClassifier(alpha=1e-9), "y.npy"),
+        (GDNPClassifier(), "three.npy"),
+        (GDNPClassifier("sigmoid"), "y.npy"),
+        (GDNPClassifier(solver="gdnp_metric", tol=1e-3), "y.npy"),
+        (GDNPRegressor(), "t.npy"),
+        (GDNPRegressor("huber"), "t.npy"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("cost", [1.0, 10.0])
+def test_ctrl_c_leaves_the_best_model_so_far(model, y, cost, rows, monkeypatch):
+    """In any reading: nothing before the first iteration, then f that falls to that of the whole fit."""
+    from gdnp.design import StreamDesign
+
+    def fitted(model):
+        return model.fit(source(rows / "X.npy", y=rows / y, read_cost=cost))
+
+    whole, summed, left = fitted(clone(model)), StreamDesign._summed, [0]
+    least, values = whole.certificate_.objective, []
+
+    def counted(self, jobs, merge):
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        return summed(self, jobs, merge)
+
+    monkeypatch.setattr(StreamDesign, "_summed", counted)
+    for k in range(1, 40):
+        mine, left[0] = clone(model), k
+        try:
+            fitted(mine)
+            break
+        except KeyboardInterrupt:
+            assert hasattr(mine, "coef_") or not values
+        if hasattr(mine, "coef_"):
+            known = mine.certificate_
+            assert (known.status, known.kind) == (Status.STOPPED, "newton_decrement")
+            assert len(mine.history_["readings"]) == len(mine.history_["objective"])
+            assert known.objective == mine.history_["objective"][-1]
+            assert np.isfinite(mine.predict(np.load(rows / "X.npy")[:5]).astype(float)).all()
+            values.append(known.objective)
+    assert len(set(values)) >= 1
+    assert values == sorted(values, reverse=True)
+    assert values[-1] >= least * (1.0 - 1e-7)
+
+
+def test_ctrl_c_in_the_first_of_several_targets_keeps_nothing(rows, monkeypatch):
+    from gdnp.design import StreamDesign
+
+    summed, left = StreamDesign._summed, [6]
+
+    def counted(self, jobs, merge):
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        return summed(self, jobs, merge)
+
+    monkeypatch.setattr(StreamDesign, "_summed", counted)
+    model = GDNPClassifier("sigmoid")
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(rows / "X.npy", rows / "three.npy")
+    assert not hasattr(model, "coef_")
 
 
 def test_a_process_that_is_killed(rows):
@@ -105,8 +177,9 @@ def test_what_does_not_go_together(rows):
             model.fit(rows / "X.npy", rows / "y.npy", checkpoint=file)
     with pytest.raises(ValueError, match="needs a convex loss"):
         GDNPClassifier("sigmoid").fit(rows / "X.npy", rows / "y.npy", checkpoint=rows / "d.npz")
-    with pytest.raises(ValueError, match=r"log loss of more than two classes.*Got 3 classes"):
-        GDNPClassifier().fit(rows / "X.npy", rows / "three.npy", checkpoint=rows / "d.npz")
+    np.save(rows / "many.npy", np.arange(N) % 40)
+    with pytest.raises(ValueError, match=r"few enough classes.*Got 40 with 5 columns"):
+        GDNPClassifier().fit(rows / "X.npy", rows / "many.npy", checkpoint=rows / "d.npz")
     assert not (rows / "d.npz").exists()
     with pytest.raises(ValueError, match="checkpoint is for X that is read from files"):
         GDNPClassifier().fit(np.ones((4, 2)), [0, 1, 0, 1], checkpoint=file)

@@ -19,6 +19,7 @@ COMMANDS = {
     "predict": "Predict with a saved model.",
     "show": "Print a saved model.",
     "diagnose": "Audit data: what is the matter, what it costs, what to do.",
+    "moments": "Sums of files of any size, merged and taken apart; least squares from them alone.",
     "data": "List the data sets that are known by name.",
     "reproduce": "Compute and draw an experiment of the paper, or all.",
     "claim": "Print a claim about the paper, with its evidence.",

@@ -2,23 +2,29 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from gdnp._files import replacing
+from gdnp.cli.large import MemoryOption, ScratchOption, files_of, refuse_options, task_of_files
 from gdnp.cli.tables import Source, read_source, say, with_table_options
 from gdnp.cli.terminal import console_of, print_json
 from gdnp.cli.values import DataArgument, Force, JsonOption, TargetOption, check_out, plain, text
 from gdnp.datasets import Dataset
+from gdnp.design import Source as Rows
 from gdnp.diagnose import Diagnosis, sections
 from gdnp.diagnose import diagnose as audit
+from gdnp.estimators.sources import encoded, mass_of
 from gdnp.tables import task_of
 
 __all__ = ["diagnose"]
@@ -40,21 +46,29 @@ def diagnose(
         Path | None, typer.Option(metavar="FILE", help="Write the JSON document there as well.")
     ] = None,
     force: Force = False,
+    memory: MemoryOption = None,
+    scratch: ScratchOption = None,
 ) -> Callable[[], None]:
     """Audit data: what is the matter, what it costs, what to do.
 
     \b
     gdnp diagnose churn.csv --target churned
+    gdnp diagnose FOLDER --target churned --memory 600MB
     gdnp diagnose breast_cancer --symbols
     """  # noqa: D301
+    read: Callable[[], Source | Rows] = partial(read_source, data, target, table)
+    if memory is not None or scratch is not None or Path(data).is_dir():
+        refuse_options(data, table)
+        read = partial(files_of, data, target, memory, scratch)
 
     def done() -> None:
         check_out(out, force, DATA=data)
         with console_of(stderr=True).status(f"Reading and auditing {data}"):  # on a terminal only
-            source = read_source(data, target, table)
-            found = _audits(data, source)
-        columns = source.columns.columns_ if source.columns else []
-        words = _about_columns(columns, len(source.target.labels))
+            source = read()
+            found = _audits_of_files(source) if isinstance(source, Rows) else _audits(data, source)
+        made = None if isinstance(source, Rows) else source.columns
+        columns = made.columns_ if made else []
+        words = _about_columns(columns, found[0][1].n)
         several = [{"class": label} | one.to_dict() for label, one in found]
         whole = several[0] if len(several) == 1 else {"name": found[0][1].name, "classes": several}
         whole = whole | {"columns": words, "table": columns or None}
@@ -70,11 +84,13 @@ def diagnose(
 
 
 def _print_diagnosis(
-    source: Source, words: Sequence[str], found: Sequence[tuple[Any, Diagnosis]], symbols: bool
+    source: Source | Rows, words: Sequence[str], found: Sequence[tuple[Any, Diagnosis]], symbols: bool
 ) -> None:
     console, first = console_of(), found[0][1]
-    made = f", {source.raw:,} columns as {first.d:,} numbers" if source.columns else f", {first.d:,} columns"
-    console.print(Text(f"Diagnosis of {first.name}: {first.n:,} rows{made}", "bold"))
+    shape = f"{first.d:,} columns"
+    if not isinstance(source, Rows) and source.columns:
+        shape = f"{source.raw:,} columns as {first.d:,} numbers"
+    console.print(Text(f"Diagnosis of {first.name}: {first.n:,} rows, {shape}", "bold"))
     _points(console, words)
     shared = set(found[0][1].findings).intersection(*(one.findings for _, one in found))
     console.print(Text("\nWhat is the matter", "bold"))
@@ -101,12 +117,37 @@ def _audits(data: str, source: Source) -> list[tuple[Any, Diagnosis]]:
         say(f"the target is a number: rows above {middle:.4g} are compared with those up to it.")
         y = numbers > middle
     labels, counts = np.unique(y, return_counts=True)
+    return _of_each(labels, counts, lambda k: audit(Dataset(name, X, y if k is None else y == k, names)))
+
+
+def _audits_of_files(found: Rows) -> list[tuple[Any, Diagnosis]]:
+    """The same, block by block."""
+    whole: Any = found.target
+    if task_of_files(found) == "regression":
+        numbers = np.sort(np.concatenate(list(whole())))
+        middle = min(float(np.median(numbers)), *numbers[numbers < numbers[-1]][-1:].tolist())
+        say(f"the target is a number: rows above {middle:.4g} are compared with those up to it.")
+        return [(None, audit(replace(found, target=lambda: (batch > middle for batch in whole()))))]
+    rows = found.design.rows
+    labels, codes = encoded(whole, rows)
+    counts = rows.total(partial(mass_of, len(labels)), None, codes)[0]
+
+    def of(k: Any) -> Diagnosis:
+        return audit(found if k is None else replace(found, target=lambda: (part == k for part in whole())))
+
+    return _of_each(labels, counts, of)
+
+
+def _of_each(
+    labels: NDArray[Any], counts: NDArray[Any], of: Callable[[Any], Diagnosis]
+) -> list[tuple[Any, Diagnosis]]:
+    """The audit of two labels, or of each of some more against the rest."""
     if len(labels) <= 2:
-        return [(None, audit(Dataset(name, X, y, names)))]
+        return [(None, of(None))]
     if len(labels) > MOST_CLASSES:
         say(f"of {len(labels)} classes the {MOST_CLASSES} with most rows are compared with the rest.")
     chosen = labels[np.sort(np.argsort(-counts, kind="stable")[:MOST_CLASSES])]
-    return [(plain(label), audit(Dataset(name, X, y == label, names))) for label in chosen]
+    return [(plain(label), of(label)) for label in chosen]
 
 
 def _without_coding(source: Source) -> tuple[Any, tuple[str, ...] | None]:

@@ -1,8 +1,6 @@
 """``gdnp fit``."""
 
-import json
 import math
-import sys
 import time
 import warnings
 from dataclasses import dataclass
@@ -15,9 +13,9 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from gdnp._files import require
-from gdnp.cli.errors import NotConverged, UsageError, one_of
+from gdnp.cli.errors import UsageError, one_of
 from gdnp.cli.large import CheckpointOption, MemoryOption, ScratchOption, fit_large
-from gdnp.cli.report import document_of, print_columns, print_report, spread_of, worst_certificate
+from gdnp.cli.report import concluded, print_columns, spread_of
 from gdnp.cli.scores import FEWEST, FOLDS, folds_of, held_out
 from gdnp.cli.tables import Source, TableOptions, read_source, say, with_table_options
 from gdnp.cli.terminal import console_of, print_json
@@ -25,8 +23,7 @@ from gdnp.cli.values import DataArgument, Force, JsonOption, TargetOption, check
 from gdnp.estimators import GDNPClassifier, GDNPClassifierCV, GDNPRegressor, GDNPRegressorCV
 from gdnp.estimators.fitting import SOLVERS
 from gdnp.losses import LOSSES
-from gdnp.models import Model, save_model
-from gdnp.solvers.state import Status
+from gdnp.models import Model
 from gdnp.tables import task_of
 from gdnp.tables.target import numbers_of
 
@@ -225,20 +222,7 @@ def _fit(options: FitOptions) -> None:
     for sentence in said:
         say(sentence)
     model.sd_ = spread_of(source.X)
-    converged = worst_certificate(model).status is Status.CONVERGED
-    if options.out is not None and (converged or not options.strict):
-        about["model"] = str(options.out)
-        model.report_ = json.dumps(about)
-        save_model(model, options.out, overwrite=options.force)
-    found = document_of(model, about)
-    if options.as_json:
-        print_json(found)
-    else:
-        print_report(console_of(), found)
-    if options.strict and not converged:
-        sys.stdout.flush()
-        unsaved = "" if options.out is None else f"; {options.out} is not written"
-        raise NotConverged(f"--strict: {found['message']}{unsaved}.")
+    concluded(model, about, options)
 
 
 def _print_plan(options: FitOptions, about: dict[str, Any]) -> None:

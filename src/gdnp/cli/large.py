@@ -1,7 +1,7 @@
 """``gdnp fit`` and ``gdnp predict`` of files that are never held as a whole."""
 
 import csv
-import json
+import math
 import sys
 import time
 import warnings
@@ -13,18 +13,25 @@ import numpy as np
 import typer
 
 from gdnp._files import replacing
-from gdnp.cli.errors import NotConverged, UsageError
-from gdnp.cli.report import document_of, print_report, worst_certificate
+from gdnp.cli.errors import UsageError
+from gdnp.cli.report import concluded, worst_certificate
 from gdnp.cli.tables import say
-from gdnp.cli.terminal import console_of
 from gdnp.cli.values import check_out, plain, text
 from gdnp.design import Source, source
 from gdnp.design.source import bytes_of
 from gdnp.losses import LOSSES
 from gdnp.models import save_model
-from gdnp.solvers.state import Status
 
-__all__ = ["CheckpointOption", "MemoryOption", "ScratchOption", "fit_large", "predict_large"]
+__all__ = [
+    "CheckpointOption",
+    "MemoryOption",
+    "ScratchOption",
+    "files_of",
+    "fit_large",
+    "predict_large",
+    "refuse_options",
+    "task_of_files",
+]
 
 MemoryOption = Annotated[
     str | None,
@@ -40,23 +47,32 @@ MOST_CLASSES = 20
 """Whole numbers are labels where at most this many differ."""
 
 
-def fit_large(options: Any, large: dict[str, Any], alpha: float) -> None:
-    """Fit the files that `options` of ``gdnp fit`` name, read as `large` says; `alpha` stands for auto."""
-    check_out(options.out, options.force, DATA=options.data)
-    _check_whole(options)
+def files_of(data: str, target: str | None, memory: str | None = None, scratch: Path | None = None) -> Source:
+    """The rows of files, in so much memory; the target is by default the last column.
+
+    Columns of npy have no names, but numbers from 1 on.
+    """
+    numbered = target is not None and target.isdecimal() and data.endswith(".npy")
+    y = -1 if target is None else int(target) - 1 if numbered else target
     try:
-        bytes_of(large["memory"])
+        bytes_of(memory)
     except ValueError as error:
         raise UsageError(str(error).replace("memory", "--memory", 1)) from error
-    room = {name: large[name] for name in ("memory", "scratch")}
-    target = -1 if options.target is None else options.target
     try:
-        found = source(options.data, y=target, **room)
+        return source(data, y=y, memory=memory, scratch=scratch)
     except ValueError as error:
         raise ValueError(
             str(error).replace("fit a table that fits in memory with gdnp fit TABLE", "encode it first")
         ) from error
-    task = options.task or (LOSSES[options.loss].task if options.loss else _task(found))
+
+
+def fit_large(options: Any, large: dict[str, Any], alpha: float) -> None:
+    """Fit the files that `options` of ``gdnp fit`` name, read as `large` says; `alpha` stands for auto."""
+    check_out(options.out, options.force, DATA=options.data)
+    asked = {"test": options.test, "cv": options.folds, "dry-run": options.dry_run}
+    refuse_options(options.data, options.table, **asked)
+    found = files_of(options.data, options.target, large["memory"], large["scratch"])
+    task = options.task or (LOSSES[options.loss].task if options.loss else task_of_files(found))
     if options.auto:
         say(f"of files alpha is not chosen by cross-validation: it is {alpha:g} (--alpha).")
     model, begin = options.estimator(task, None, alpha=alpha if options.auto else None), time.perf_counter()
@@ -66,14 +82,19 @@ def fit_large(options: Any, large: dict[str, Any], alpha: float) -> None:
         try:
             model.fit(found, **({} if checkpoint is None else {"checkpoint": checkpoint}))
         except KeyboardInterrupt:
+            saves = options.out is not None and not options.strict and hasattr(model, "coef_")
+            if saves:
+                save_model(model.set_params(verbose=0), options.out, overwrite=options.force)
+                gap = worst_certificate(model).gap
+                away = f", about {gap:.1g} of f above the least" if math.isfinite(gap) else ""
+                say(f"{options.out} has the best model so far{away}.")
             if checkpoint is not None and checkpoint.exists():
-                say(f"{checkpoint} has the last point; the same command goes on from it.")
+                with_force = " with --force" if saves and not options.force else ""
+                say(f"{checkpoint} has the last point; the same command{with_force} goes on from it.")
             raise
     model.set_params(verbose=0)
     for warning in caught:
         say(" ".join(str(warning.message).split()))
-    converged = worst_certificate(model).status is Status.CONVERGED
-    saved = options.out if options.out is not None and (converged or not options.strict) else None
     about = {
         "data": str(options.data),
         "target": options.target or "the last column",
@@ -81,40 +102,26 @@ def fit_large(options: Any, large: dict[str, Any], alpha: float) -> None:
         "columns": found.design.n_features,
         "task": task,
         "seconds": time.perf_counter() - begin,
-        "model": None if saved is None else str(saved),
+        "model": None,
     }
     if "readings" in model.history_:
         about["readings"] = round(float(model.history_["readings"][-1]), 2)
         about["gigabytes_read"] = float(model.history_["bytes"][-1]) / 1e9
-    if saved is not None:
-        model.report_ = json.dumps(about)
-        save_model(model, saved, overwrite=options.force)
-    document = document_of(model, about)
-    if options.as_json:
-        print(json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False))
-    else:
-        print_report(console_of(), document)
-    if not converged and options.strict:
-        sys.stdout.flush()
-        raise NotConverged(f"--strict: {document['message']}; no model is written.")
+    concluded(model, about, options)
 
 
-def _check_whole(options: Any) -> None:
+def refuse_options(data: str, table: Any, **asked: Any) -> None:
     """Refuse what only a table in memory has."""
-    asked = {"test": options.test, "cv": options.folds, "dry-run": options.dry_run}
-    asked |= {
-        "sep" if name == "separator" else name: given for name, given in vars(options.table.reading).items()
-    }
-    asked |= options.table.columns
-    for name, given in asked.items():
+    asked |= {"sep" if name == "separator" else name: given for name, given in vars(table.reading).items()}
+    for name, given in (asked | table.columns).items():
         if given or (name == "header" and given is not None):
             option = name.replace("_", "-")
             raise UsageError(
-                f"--{option} is for a table in memory. Got it for files in {options.data}: leave it out."
+                f"--{option} is for a table in memory. Got it for files in {data}: leave it out."
             )
 
 
-def _task(found: Source) -> str:
+def task_of_files(found: Source) -> str:
     """What the target looks like."""
     assert found.target is not None
     seen: set[Any] = set()

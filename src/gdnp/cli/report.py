@@ -1,6 +1,8 @@
 """What ``gdnp fit`` and ``gdnp show`` say of a model: a document for programs, tables for people."""
 
+import json
 import math
+import sys
 from dataclasses import asdict
 from typing import Any
 
@@ -8,16 +10,18 @@ import numpy as np
 from rich.console import Console
 from scipy.sparse import issparse
 
+from gdnp.cli.errors import NotConverged
 from gdnp.cli.scores import NAMES
-from gdnp.cli.terminal import print_table
+from gdnp.cli.terminal import console_of, print_json, print_table
 from gdnp.cli.values import number, plain, text
-from gdnp.models import Model, estimator_of
+from gdnp.models import Model, estimator_of, save_model
 from gdnp.solvers import Certificate
 from gdnp.solvers.state import Status
 
 __all__ = [
     "certificate_in_words",
     "coefficients",
+    "concluded",
     "document_of",
     "print_report",
     "spread_of",
@@ -90,6 +94,24 @@ def document_of(model: Model, about: dict[str, Any]) -> dict[str, Any]:
         "intercept": np.ravel(estimator.intercept_).tolist(),
         "coefficients": coefficients(model),
     }
+
+
+def concluded(model: Model, about: dict[str, Any], options: Any) -> None:
+    """Save a model where that was asked for, and say all there is to say; --strict fails without tol."""
+    converged = worst_certificate(model).status is Status.CONVERGED
+    if options.out is not None and (converged or not options.strict):
+        about["model"] = str(options.out)
+        model.report_ = json.dumps(about)
+        save_model(model, options.out, overwrite=options.force)
+    found = document_of(model, about)
+    if options.as_json:
+        print_json(found)
+    else:
+        print_report(console_of(), found)
+    if options.strict and not converged:
+        sys.stdout.flush()
+        unsaved = "" if options.out is None else f"; {options.out} is not written"
+        raise NotConverged(f"--strict: {found['message']}{unsaved}.")
 
 
 def coefficients(model: Model) -> list[dict[str, Any]]:

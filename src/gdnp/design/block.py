@@ -253,6 +253,22 @@ class Block(ABC):
         c = np.full(self.n_rows, about.mass) if c is None else c
         return [float(c.sum()), self.tdot(c), self.weighted_gram(c, about.centre)]
 
+    def joint(self, about: Scatter, p: FloatArray, s: FloatArray | None) -> list[Any]:
+        """Σ s (diag(p) - p pᵀ) ⊗ u uᵀ of u = (x - centre, 1), without the last class."""
+        K, width, p = p.shape[1] - 1, len(about.centre) + 1, p[:, :-1]
+        H = np.zeros((K, width, K, width))
+        step = max(8 * STRIP, TRIANGLE_FLOATS // (K * width))
+        for low in range(0, self.n_rows, step):
+            part = slice(low, min(low + step, self.n_rows))
+            u = np.ones((part.stop - low, width))
+            np.subtract(self.dense(low, part.stop), about.centre, out=u[:, :-1])
+            mass = np.ones(len(u)) if s is None else s[part]
+            rows = ((np.sqrt(mass)[:, None] * p[part])[:, :, None] * u[:, None, :]).reshape(len(u), -1)
+            H -= (rows.T @ rows).reshape(H.shape)
+            for k in range(K):
+                H[k, :, k] += (u * (mass * p[part, k])[:, None]).T @ u
+        return [H]
+
     def triangle(self, frame: Framed, s: FloatArray | None, y: FloatArray | None) -> list[Any]:
         """R of (1, X, y) with rows times s^½, by reflections; the rows themselves where they are few."""
         width = len(frame.index) + 2

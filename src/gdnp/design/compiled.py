@@ -34,7 +34,7 @@ __all__ = [
 
 REVISION = 3
 """Of the calls below: an extension of another one was built from other sources."""
-FLOAT64, INT64 = np.dtype(np.float64), np.dtype(np.int64)
+FLOAT64 = np.dtype(np.float64)
 STRIP = 4096
 """Rows of margins that a loss in Python is given at a time."""
 ADVICE = "NumPy does the work meanwhile. Install gdnp again on this Python, or set GDNP_KERNELS=numpy."
@@ -291,6 +291,8 @@ def _of_classes(X: Any, low: int, high: int, kernel: ClassKernel, *vectors: Any,
     """The sums of a kernel: those of its own, and Xᵀr and Σ r where there is X."""
     verb, extra = kernel.verb, kernel.extra
     given = dict(zip(_READS[verb], vectors, strict=False)) | others
+    if given.get("y") is not None:  # files keep labels in fewer bytes
+        given["y"] = np.ascontiguousarray(given["y"], dtype=np.int64)
     K = next(given[name] for name in ("w", "margins", "out") if name in given).shape[1]
     of_class, table = np.zeros((K, 5)), None
     if extra is not None and verb != "spreads":
@@ -357,14 +359,14 @@ def serves(verb: str, state: Any, vectors: Sequence[NDArray[Any] | None]) -> boo
 
 
 def serves_classes(vectors: Sequence[NDArray[Any] | None]) -> bool:
-    """Whether a kernel of classes runs here: numbers of a row in a line, labels of 64 bits."""
+    """Whether a kernel of classes runs here: numbers of a row in a line, and labels."""
     if core is None:
         return False
     for v in vectors:
-        if v is None:
+        if v is None or v.dtype.kind in "iu":
             continue
         apart = v.ndim > 1 and v.strides[1] != 8 < v.shape[1] * 8
-        if v.dtype not in (FLOAT64, INT64) or not _lies_well(v) or apart:
+        if v.dtype != FLOAT64 or not _lies_well(v) or apart:
             return False
     return True
 

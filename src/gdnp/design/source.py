@@ -18,9 +18,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from gdnp.design.base import DesignMatrix
-from gdnp.design.cluster import ClusterDesign, client_of, is_collection, parts_of, vector_of
+from gdnp.design.cluster import ClusterDesign, ClusterRows, client_of, is_collection, parts_of, vector_of
 from gdnp.design.compiled import pattern_fault
 from gdnp.design.dense import DenseDesign
+from gdnp.design.rows import Rows, RowVector
 from gdnp.design.sparse import SparseDesign
 from gdnp.design.stream import StreamDesign
 from gdnp.design.streams import (
@@ -34,7 +35,7 @@ from gdnp.design.streams import (
     write_parquet,
 )
 
-__all__ = ["Source", "Values", "as_design", "bytes_of", "is_remote", "source"]
+__all__ = ["Source", "Values", "as_design", "bytes_of", "filled", "is_remote", "numbers", "source"]
 
 SUFFIXES = {".parquet": "parquet", ".pq": "parquet", ".arrow": "ipc", ".ipc": "ipc", ".feather": "ipc"}
 ROW_BYTES = 72
@@ -160,6 +161,7 @@ def source(
     shape: tuple[int, int] | None = None,
     memory: int | float | str | None = None,
     scratch: str | os.PathLike[str] | None = None,
+    read_cost: float | None = None,
     client: Any = None,
 ) -> Source:
     """Rows of any size, read again and again and never held as a whole.
@@ -189,7 +191,9 @@ def source(
         more than half of it go to scratch files, and larger files are taken to be read from the disk.
     scratch : path or None
         A folder for scratch files; None is that of temporary files.
-
+    read_cost : float or None
+        Time of a reading of files, in passes over the same rows in memory; None is known from the kind of
+        file. Where it is 1 a fit takes the steps of rows in memory, and has their coefficients.
     client : distributed.Client, str or None
         Of Dask collections: a client, the address of a scheduler, or None for the client that is there.
 
@@ -210,33 +214,36 @@ def source(
         raise ValueError(
             f"client is for Dask arrays and frames. Got it for {type(obj).__name__}; leave it out."
         )
-    room, taken = bytes_of(memory), [name for name in (y, weight) if isinstance(name, str)]
+    room = bytes_of(memory)
     if isinstance(obj, str | os.PathLike):
         found = _of_path(Path(obj), dtype, shape, room)
     elif isinstance(obj, DesignMatrix | np.ndarray) or sp.issparse(obj):
         found = as_design(obj)
     else:
         found = _of_object(obj, scratch)
+    names: list[str] | None = None
     if isinstance(found, tuple):
         dataset, title, folder = found
-        names = dataset.schema.names
-        y, weight = (names[one] if isinstance(one, int | np.integer) else one for one in (y, weight))
-        taken = [name for name in (y, weight) if isinstance(name, str)]
-        table = ArrowStream(dataset, columns, title, taken)
+        known = dataset.schema.names
+        y, weight = (known[one] if isinstance(one, int | np.integer) else one for one in (y, weight))
+        found = ArrowStream(dataset, columns, title, [one for one in (y, weight) if isinstance(one, str)])
+        names = found.names
         if folder is not None:
-            weakref.finalize(table.sound, shutil.rmtree, folder, True)
-        values = [_values(one, role, table) for role, one in (("y", y), ("weight", weight))]
-        return Source(_design(table, room, scratch), table.names, *values)
-    named = [name for name in taken if not name.endswith(".npy")]
-    if named:
-        raise ValueError(
-            f"y and weight must be values, or numbers of columns where these have no names. Got {named[0]!r}."
-        )
+            weakref.finalize(found.sound, shutil.rmtree, folder, True)
+    else:
+        named = [one for one in (y, weight) if isinstance(one, str) and not one.endswith(".npy")]
+        if named:
+            raise ValueError(
+                "y and weight must be values, or numbers of columns where these have no names. "
+                f"Got {named[0]!r}."
+            )
     values = [_values(one, role, found) for role, one in (("y", y), ("weight", weight))]
-    numbers = [int(one) % found.shape[1] for one in (y, weight) if isinstance(one, int | np.integer)]
-    if numbers:
-        found = found.columns(np.setdiff1d(np.arange(found.shape[1]), numbers))
-    return Source(found if isinstance(found, DesignMatrix) else _design(found, room, scratch), None, *values)
+    if taken := [int(one) % found.shape[1] for one in (y, weight) if isinstance(one, int | np.integer)]:
+        found = found.columns(np.setdiff1d(np.arange(found.shape[1]), taken))
+    if isinstance(found, Stream):
+        found.read_cost = found.read_cost if read_cost is None else read_cost
+        found = _design(found, room, scratch)
+    return Source(found, names, *values)
 
 
 def _of_collection(obj: Any, y: Any, columns: Sequence[str] | None, weight: Any, client: Any) -> Source:
@@ -366,3 +373,43 @@ def _of_object(obj: Any, scratch: Any) -> Any:
         "X must be an array, a path, a table, or what can be iterated again and again. "
         f"Got {name}; write it with to_parquet, or compute() what fits in memory."
     )
+
+
+def filled(
+    values: Values, role: str, rows: Rows, dtype: Any, made: Callable[[NDArray[Any]], NDArray[Any]]
+) -> RowVector:
+    """A vector of what is made of the values."""
+    low, v = 0, rows.empty(dtype=dtype)
+    for batch in values():
+        high = low + len(batch)
+        out = rows.piece(v, low, high)
+        if out is None or out.shape != batch.shape:
+            raise ValueError(
+                f"{role} must have one entry per row of X, {rows.n}. Got more, or several a row."
+            )
+        out[:] = made(batch)
+        rows.release(low, high, v)
+        low = high
+    if low != rows.n:
+        raise ValueError(f"{role} must have one entry per row of X, {rows.n}. Got {low}.")
+    return v
+
+
+def numbers(values: Any, role: str, rows: Rows) -> RowVector:
+    """Finite numbers, one a row."""
+    if isinstance(rows, ClusterRows):
+        if values.dtype.kind not in "fiub":
+            raise ValueError(f"{role} must hold numbers. Got {values.dtype}; encode them first.")
+        if not np.isfinite(rows.extremes(values)).all():
+            raise ValueError(f"{role} must be finite. Got NaN or infinity; drop those rows.")
+        on_workers: RowVector = values
+        return on_workers
+
+    def checked(batch: NDArray[Any]) -> NDArray[Any]:
+        if batch.dtype.kind not in "fiub":
+            raise ValueError(f"{role} must hold numbers. Got {batch.dtype}; encode them first.")
+        if not np.isfinite(batch).all():
+            raise ValueError(f"{role} must be finite. Got NaN or infinity; drop those rows.")
+        return batch
+
+    return filled(values, role, rows, np.float64, checked)

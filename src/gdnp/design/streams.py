@@ -23,7 +23,7 @@ __all__ = ["ArrowStream", "PartStream", "RawStream", "SlicedStream", "Stream", "
 BATCH, STRIP = 1 << 16, 1 << 12
 """Rows that Arrow decodes at a time, and that its columns are turned into rows at a time."""
 FAR_APART = 64
-"""Rows of a raw file are read one by one where this many lie between two of them."""
+"""Rows between two others are left out where they are more than this."""
 DECODING = 8.0
 """Time of decoding Parquet, in passes over what it holds."""
 ROW_GROUP_ENTRIES = 1 << 21
@@ -45,6 +45,8 @@ class Stream(ABC):
     """
 
     chosen: NDArray[np.intp] | None = None
+    seeks = False
+    """Whether rows between others can be left out."""
 
     def __init__(self, title: str, shape: tuple[int, int], dtype: Any, read_cost: float = DECODING) -> None:
         self.title, self.shape, self.dtype, self.read_cost = title, shape, np.dtype(dtype), read_cost
@@ -106,25 +108,16 @@ class Stream(ABC):
 
     def take(self, index: NDArray[np.intp]) -> tuple[NDArray[Any], int]:
         """Some rows, and how many bytes were read for them."""
-        out = np.empty((len(index), self.shape[1]), self.dtype)
         order = np.argsort(index, kind="stable")
-        ordered, read = index[order], 0
-        for start, count, write in self._needed(ordered):
-            begin, end = np.searchsorted(ordered, (start, start + count))
-            read += count
-            if begin < end:
-                low = ordered[begin]
-                rows = np.empty((ordered[end - 1] + 1 - low, self.shape[1]), self.dtype)
-                write(low - start, rows)
-                out[order[begin:end]] = rows[ordered[begin:end] - low]
-        return out, self.nbytes * read // self.shape[0]
-
-    def _needed(self, ordered: NDArray[np.intp]) -> Iterator[Batch]:
-        """The batches up to the last that has some of these rows."""
-        for batch in self.batches(int(ordered[0])):
-            yield batch
-            if batch[0] + batch[1] > ordered[-1]:
-                return
+        ordered, out = index[order], np.empty((len(index), self.shape[1]), self.dtype)
+        apart = (np.diff(ordered) > FAR_APART) | (np.diff(ordered // BATCH) > 0)
+        runs = np.split(np.arange(len(index)), 1 + np.flatnonzero(apart))
+        edges = [(int(ordered[run[0]]), int(ordered[run[-1]]) + 1) for run in runs]
+        buffers = (np.empty((high - low, self.shape[1]), self.dtype) for low, high in edges)
+        for run, (low, _), (rows, _) in zip(runs, edges, self.filled(edges, buffers), strict=True):
+            out[order[run]] = rows[ordered[run] - low]
+        passed = sum(high - low for low, high in edges) if self.seeks else edges[-1][1] - edges[0][0]
+        return out, self.nbytes * passed // self.shape[0]
 
 
 class _File:
@@ -151,6 +144,8 @@ class _File:
 class RawStream(Stream):
     """Rows that lie one after the other in a file, `offset` bytes from its start."""
 
+    seeks = True
+
     def __init__(self, path: Path, shape: tuple[int, int], dtype: Any, offset: int = 0) -> None:
         super().__init__(str(path), shape, dtype, 1.0)
         self._file, self._offset = _File(path), offset
@@ -176,16 +171,6 @@ class RawStream(Stream):
 
             yield 0, self.shape[0], write
         self._file.check()
-
-    def take(self, index: NDArray[np.intp]) -> tuple[NDArray[Any], int]:
-        """Some rows, one by one where they lie far apart."""
-        if len(index) * FAR_APART > self.shape[0]:
-            return super().take(index)
-        out = np.empty((len(index), self.shape[1]), self.dtype)
-        for _, _, write in self.batches():
-            for k in np.argsort(index, kind="stable"):
-                write(int(index[k]), out[k : k + 1])
-        return out, len(index) * self.nbytes // self.shape[0]
 
 
 class SlicedStream(Stream):
@@ -355,26 +340,18 @@ class ArrowStream(Stream):
         if count != self._edges[k + 1] - self._edges[k]:
             raise Changed(f"{name} must have all of its rows. Got {count}; copy or convert the file again.")
 
-    def _batches_of(self, k: int) -> Iterator[Batch]:
-        start = int(self._edges[k])
-        for batch in self._of_part(k, self.names):
-            columns = [batch.column(j).to_numpy(zero_copy_only=False) for j in range(len(self.names))]
-            yield start, batch.num_rows, partial(_turned, columns)
-            start += batch.num_rows
-
     def _batches(self, first: int) -> Iterator[Batch]:
         for k in range(int(np.searchsorted(self._edges, first, side="right")) - 1, len(self._parts)):
-            yield from self._batches_of(k)
+            start = int(self._edges[k])
+            for batch in self._of_part(k, self.names):
+                columns = [batch.column(j).to_numpy(zero_copy_only=False) for j in range(len(self.names))]
+                yield start, batch.num_rows, partial(_turned, columns)
+                start += batch.num_rows
             file = self._parts[k][2]
             last = k + 1 == len(self._parts) or self._parts[k + 1][2] is not file
             if file is not None and last and self.width == self.all and file.path not in self.sound:
                 _check_bytes(file.path)
                 self.sound.add(file.path)
-
-    def _needed(self, ordered: NDArray[np.intp]) -> Iterator[Batch]:
-        for k, low in enumerate(self._edges[:-1]):
-            if np.searchsorted(ordered, low) < np.searchsorted(ordered, self._edges[k + 1]):
-                yield from self._batches_of(k)
 
     def values(self, name: str) -> Iterator[NDArray[Any]]:
         """One column of any type, batch by batch; gaps are refused."""

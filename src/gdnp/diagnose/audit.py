@@ -8,31 +8,36 @@ they are and for columns of unit variance; the others (r, rank, angles, separabi
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.linalg import eigh, eigvalsh_tridiagonal
-from scipy.optimize import minimize as scipy_minimize
 from scipy.special import ndtr
 from scipy.stats import kurtosis, normaltest, skew
 
 import gdnp.diagnose.words as words
 from gdnp._typing import FloatArray
 from gdnp.datasets import Dataset
+from gdnp.design import Choice, Source, SparseDesign, StreamDesign
 from gdnp.diagnose.records import EPSILON, Diagnosis, Fit, Gaussianity, Spectrum
 from gdnp.diagnose.separability import Separability, chosen, separability_of
+from gdnp.estimators.sources import encoded, signs
+from gdnp.losses import LOSSES
 from gdnp.metric import Covariance, OperatorCovariance
+from gdnp.newton import solve
 from gdnp.problem import Objective
-from gdnp.solvers import Status, minimize
+from gdnp.solvers import Result, Status
 from gdnp.theory import predicted_iterations, sin_squared
 
 __all__ = ["diagnose"]
 
 RIDGE = 1e-4
 """Ridge on columns of unit variance, where the log loss alone has no minimum or none that can be reached."""
-STEPS = 300
+ROWS_OF_SHAPE = 1 << 20
+"""Evenly spaced rows, at most, that a distribution is looked at in."""
 LANCZOS_STEPS = 100
 HEAVY, FLAT, COPY = 0.3, 1e-2, 1e-12
 """Share of the largest weight that counts; least eigenvalue of a tangle; 1 - |correlation| of a copy."""
@@ -40,16 +45,16 @@ LARGEST_DEVIATION = 1e100
 """Its square still has a square in float64."""
 
 
-def diagnose(dataset: Dataset, *, n_jobs: int | None = None) -> Diagnosis:
+def diagnose(dataset: Dataset | Source, *, n_jobs: int | None = None) -> Diagnosis:
     """Audit a data set of two classes against the assumptions of the paper.
 
     S is formed for up to ``gdnp.problem.LARGEST_GRAM`` columns; beyond that only products with X are used.
-    Sparse X stays sparse.
+    Sparse X stays sparse, and files are read block by block.
 
     Parameters
     ----------
-    dataset : Dataset
-        Of ``gdnp.datasets``.
+    dataset : Dataset or Source
+        Of ``gdnp.datasets``, or of ``gdnp.design.source`` with a target; every row counts once.
     n_jobs : int or None
         Threads; the result does not depend on them.
 
@@ -65,17 +70,15 @@ def diagnose(dataset: Dataset, *, n_jobs: int | None = None) -> Diagnosis:
     >>> found.separability.kind, found.solver, found.fit.angle < 3.0
     ('none', 'auto', True)
     """
-    y = dataset.signs()
-    X = dataset.X if sp.issparse(dataset.X) else np.asarray(dataset.X, dtype=np.float64)
-    objective = Objective(X, y, "log_loss", fit_intercept=True, n_jobs=n_jobs)
-    names = dataset.feature_names or tuple(f"column {j + 1}" for j in range(objective.n_features))
+    objective, name, names = _read(dataset, n_jobs)
+    names = names or tuple(f"column {j + 1}" for j in range(objective.n_features))
     sd = np.sqrt(objective.moments.variance) / objective.moments.scale
     varies = sd > 0.0
     if not varies.any():
-        raise ValueError(f"{dataset.name} should have a column that varies. Got {len(names)} constant ones.")
+        raise ValueError(f"{name} should have a column that varies. Got {len(names)} constant ones.")
     if sd.max() > LARGEST_DEVIATION or sd[varies].min() < 1.0 / LARGEST_DEVIATION:
         raise ValueError(
-            f"{dataset.name} should have columns with standard deviations from {1.0 / LARGEST_DEVIATION:g} "
+            f"{name} should have columns with standard deviations from {1.0 / LARGEST_DEVIATION:g} "
             f"to {LARGEST_DEVIATION:g}. Got {sd[varies].min():.3g} to {sd.max():.3g}: change their units."
         )
     unit = np.divide(1.0, sd, out=np.zeros_like(sd), where=varies)
@@ -89,18 +92,20 @@ def diagnose(dataset: Dataset, *, n_jobs: int | None = None) -> Diagnosis:
     )
     solution = S.solve(u)
     r = float(u @ solution)
-    separability = separability_of(X, y, objective, varies, names)
-    fit, coef, separates = _fit(X, y, objective, unit, separability.kind, -solution, n_jobs)
+    known = cache(partial(solve, objective, tol=EPSILON**2))
+    separability = separability_of(objective, varies, names, known)
+    fit, coef, separates = _fit(objective, unit, separability.kind, -solution, known)
     if separates:
         alone = separability.columns if separability.kind == "complete" else ()
-        separability = Separability("complete", len(y), alone)
+        separability = Separability("complete", objective.n_samples, alone)
+    mean = -float(objective.moments.mean_y[0])
     facts: dict[str, Any] = {
-        "name": dataset.name,
+        "name": name,
         "n": objective.n_samples,
         "d": objective.n_features,
-        "sparse": sp.issparse(X),
+        "sparse": isinstance(objective.design, SparseDesign),
         "entries": objective.design.n_entries,
-        "positive": float(np.mean(y > 0.0)),
+        "positive": 0.5 * (1.0 + mean),
         "constant": chosen(names, ~varies),
         "offset": float(offsets.max()),
         "offset_column": names[int(offsets.argmax())],
@@ -110,7 +115,7 @@ def diagnose(dataset: Dataset, *, n_jobs: int | None = None) -> Diagnosis:
         "copies": copies,
         "rank": None if estimated else S.rank,
         "r": r,
-        "r_squared": r / (1.0 - float(np.mean(y)) ** 2),
+        "r_squared": r / (1.0 - mean**2),
         "estimated": estimated,
         "raw": raw,
         "scaled": scaled,
@@ -123,6 +128,30 @@ def diagnose(dataset: Dataset, *, n_jobs: int | None = None) -> Diagnosis:
     solver, advice = words.advice(found, objective.gram_passes)
     said = tuple(words.findings(found)), tuple(words.theory(found))
     return replace(found, findings=said[0], theory=said[1], solver=solver, advice=advice)
+
+
+def _read(dataset: Dataset | Source, n_jobs: int | None) -> tuple[Objective, str, Sequence[str] | None]:
+    """The log loss with an intercept and no ridge, what the rows are called, and their columns."""
+    if isinstance(dataset, Dataset):
+        X = dataset.X if sp.issparse(dataset.X) else np.asarray(dataset.X, dtype=np.float64)
+        objective = Objective(X, dataset.signs(), "log_loss", fit_intercept=True, n_jobs=n_jobs)
+        return objective, dataset.name, dataset.feature_names
+    design, rows = dataset.design, dataset.design.rows
+    name = design.stream.title if isinstance(design, StreamDesign) else "the source"
+    if dataset.target is None or dataset.weight is not None:
+        raise ValueError(f"{name} should have a target and no weights: name its column, and leave y out.")
+    classes, codes = encoded(dataset.target, rows)
+    if len(classes) != 2:
+        shown = ", ".join(map(str, classes[:5]))
+        raise ValueError(f"{name} should have exactly two classes. Got {len(classes)}: {shown}.")
+    y: Any = rows.empty()
+    rows.total(partial(signs, 1), codes, writes=(y,))
+    design.n_jobs = -1 if n_jobs is None else n_jobs
+    return (
+        Objective.unchecked(design, y, None, LOSSES["log_loss"], 0.0, fit_intercept=True),
+        name,
+        dataset.names,
+    )
 
 
 # --- eigenvalues
@@ -198,7 +227,9 @@ def _gaussianity(objective: Objective, direction: FloatArray) -> Gaussianity | N
     if not norm > 0.0:
         return None
     line = objective.origin.line(direction / norm)
-    z = objective.design.rows.gather(line.first.slope)
+    n = objective.n_samples
+    some = np.arange(0, n, -(-n // ROWS_OF_SHAPE))
+    z = objective.design.rows.gather(line.first.slope, Choice(some, len(some)))
     sd = float(z.std())
     if not sd > 1e-8:  # z is constant where its mean is all of its length 1 in S
         return None
@@ -217,93 +248,45 @@ def _gaussianity(objective: Objective, direction: FloatArray) -> Gaussianity | N
 
 
 def _fit(
-    X: Any,
-    y: FloatArray,
-    objective: Objective,
-    unit: FloatArray,
-    separable: str,
-    predicted: FloatArray,
-    n_jobs: int | None,
+    objective: Objective, unit: FloatArray, separable: str, predicted: FloatArray, known: Callable[[], Result]
 ) -> tuple[Fit, FloatArray, bool]:
     """The fit, its w̃ for raw columns, and whether it was seen to separate all rows."""
-    S = objective.covariance
-    separates = False
-    if separable in ("none", "not decided") and isinstance(S, Covariance):
-        result = minimize(objective, "gdnp_metric", max_iter=STEPS, tol=EPSILON)
-        separates = result.status is Status.LENGTH_DIVERGES
-        if not separates:
-            gradient = result.gradient_norm / _start_norm(objective)
-            what = f"log loss with intercept, no ridge, {result.n_iter} steps of gdnp_metric"
-            return _described(
-                objective, what, result.coef, result.intercept, result.n_iter, gradient, predicted
-            )
-    ridge = _scaled_objective(X, y, unit, n_jobs)
-    what = f"log loss with intercept and a ridge of {RIDGE:g} on columns of unit variance"
-    if isinstance(S, Covariance):
-        result = minimize(ridge, "gdnp_metric", max_iter=STEPS, tol=EPSILON)
-        gradient = result.gradient_norm / _start_norm(ridge)
-        what = f"{what}, {result.n_iter} steps of gdnp_metric"
-        coef, intercept, count = result.coef, result.intercept, result.n_iter
-    else:
-        coef, intercept, count, gradient = _quasi_newton(ridge)
-        what = f"{what}, {count} iterations of L-BFGS"
-    fit, coef, separated = _described(objective, what, coef * unit, intercept, count, gradient, predicted)
-    return fit, coef, separates or separated
-
-
-def _start_norm(objective: Objective) -> float:
-    """‖∇f‖ at zero, in S⁻¹; 1 where that is stationary."""
-    origin = objective.origin
-    return math.hypot(objective.covariance.dual_norm(origin.gradient), origin.intercept_gradient) or 1.0
-
-
-def _scaled_objective(X: Any, y: FloatArray, unit: FloatArray, n_jobs: int | None) -> Objective:
-    """The same rows with columns of unit variance and a ridge; a copy of X, sparse if X is."""
-    scaled = sp.csr_matrix(X @ sp.diags_array(unit)) if sp.issparse(X) else X * unit
-    return Objective(scaled, y, "log_loss", alpha=RIDGE, fit_intercept=True, n_jobs=n_jobs)
-
-
-def _quasi_newton(objective: Objective) -> tuple[FloatArray, float, int, float]:
-    """L-BFGS for columns too many for S: w̃, the raw intercept, iterations and the relative gradient."""
-
-    def both(w: FloatArray) -> tuple[float, FloatArray]:
-        point = objective.at(w[:-1], float(w[-1]))
-        return point.value, np.append(point.gradient, point.intercept_gradient)
-
-    start = np.zeros(objective.n_features + 1)
-    first = float(np.linalg.norm(both(start)[1])) or 1.0
-    options = {"maxiter": STEPS, "gtol": EPSILON * first / math.sqrt(len(start)), "ftol": 0.0}
-    found = scipy_minimize(both, start, jac=True, method="L-BFGS-B", options=options)
-    coef, intercept = found.x[:-1], objective.raw_intercept(found.x[:-1], float(found.x[-1]))
-    return coef, intercept, int(found.nit), float(np.linalg.norm(found.jac)) / first
-
-
-def _described(
-    objective: Objective,
-    what: str,
-    coef: FloatArray,
-    intercept: float,
-    iterations: int,
-    gradient: float,
-    predicted: FloatArray,
-) -> tuple[Fit, FloatArray, bool]:
-    """Angle and error of w̃ on the raw columns."""
-    S = objective.covariance
-    point = objective.at(coef, intercept - objective.raw_intercept(coef, 0.0))
+    what, unread, found = "log loss with intercept, no ridge", objective.unread, None
+    if separable in ("none", "not decided"):
+        found = known()
+    if found is None or found.status is Status.LENGTH_DIVERGES:
+        what = f"log loss with intercept and a ridge of {RIDGE:g} on columns of unit variance"
+        y: Any = objective.design.rows.combine((-1.0, objective.sigma))
+        unread = Objective.unchecked(
+            unread.design.transformed(None, unit), y, None, objective.loss, RIDGE, fit_intercept=True
+        )
+        found = solve(unread, tol=EPSILON**2)
+        found = replace(found, coef=found.coef * unit)
+    coef, S = found.coef, objective.covariance
+    point = objective.at(coef, found.intercept - objective.raw_intercept(coef, 0.0))
     length, target = S.norm(coef), S.norm(predicted)
-    margins = objective.design.rows.gather(point.margins)
     cosine = angle = None
     if length > 0.0 and target > 0.0:
         cosine = float(np.clip(S.inner(coef, predicted) / (length * target), -1.0, 1.0))
         sine = math.sqrt(min(max(sin_squared(objective.u, S, coef), 0.0), 1.0))
         angle = math.degrees(math.atan2(sine, cosine))  # accurate for small angles, where the cosine is not
+    end = found.state.point
+    first = (
+        np.linalg.norm(end.objective.point(np.zeros_like(end.x)).x_gradient) or 1.0
+    )  # zero may be stationary
+    gradient = float(np.linalg.norm(end.x_gradient) / first)
     fit = Fit(
-        what=what,
-        iterations=iterations,
+        what=f"{what}, {found.n_iter} steps",
+        iterations=found.n_iter,
         converged=gradient <= EPSILON,
         relative_gradient=gradient,
         cosine=cosine,
         angle=angle,
-        training_error=float(0.5 * np.mean(np.sign(margins) + 1.0)),
+        training_error=float(objective.design.rows.total(_wrong, point.margins)[0]) / objective.n_samples,
     )
     return fit, coef, point.separates
+
+
+def _wrong(t: FloatArray) -> list[Any]:
+    """Rows on the wrong side, those on the hyperplane counted half."""
+    return [0.5 * float(np.sum(np.sign(t) + 1.0))]

@@ -1,6 +1,6 @@
 """Whether a hyperplane has the rows of two classes on its two sides."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,10 +8,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from gdnp._typing import FloatArray
-from gdnp.newton import solve
+from gdnp.design import Source, SparseDesign
 from gdnp.problem import Objective
-from gdnp.solvers import Status
+from gdnp.solvers import Result, Status
 from gdnp.solvers.separation import separation
 
 __all__ = ["Separability", "chosen", "separability_of"]
@@ -38,45 +37,47 @@ class Separability:
 
 
 def separability_of(
-    X: Any, y: FloatArray, objective: Objective, varies: NDArray[np.bool_], names: Sequence[str]
+    objective: Objective, varies: NDArray[np.bool_], names: Sequence[str], known: Callable[[], Result]
 ) -> Separability:
-    """Whether some hyperplane separates the rows with y = 1 from those with y = -1, wholly or in part.
+    """Whether some hyperplane separates the rows of the two labels, wholly or in part.
 
-    X, dense or sparse, has shape (n, d), and y holds both labels. `objective` is the log loss on them with
-    an intercept and no ridge. `varies`, of shape (d,), says which columns are not constant. Where linear
-    programs would be too large the solver says what it comes to.
+    `objective` is the log loss on the rows, with an intercept and no ridge. `varies`, of shape (d,), says
+    which columns are not constant. Where linear programs would be too large, or rows are dear to read, what
+    the solver has found is asked for, `known`.
     """
-    weak, strict = _single_columns(X, y)
+    weak, strict = _single_columns(objective)
+    n = objective.n_samples
     if strict.any():
-        return Separability("complete", len(y), chosen(names, strict))
+        return Separability("complete", n, chosen(names, strict))
     columns = chosen(names, weak & varies)  # a constant column touches itself
-    rows = _separated_rows(objective)
+    rows = None if objective.design.read_cost > 1.0 else _separated_rows(objective)
     if rows is None:
-        known = solve(objective).certificate
-        assert known is not None
-        unseen = "none" if known.status is Status.CONVERGED else "not decided"
-        kind = known.separation or unseen
-        count = len(y) if kind == "complete" else None
+        certificate = known().certificate
+        assert certificate is not None
+        unseen = "none" if certificate.status is Status.CONVERGED else "not decided"
+        kind = certificate.separation or unseen
+        count = n if kind == "complete" else None
         return Separability("partial" if columns and kind == unseen else kind, count, columns)
-    if rows == len(y):
+    if rows == n:
         return Separability("complete", rows, ())
     return Separability("partial" if rows else "none", rows, columns)
 
 
-def _single_columns(X: Any, y: FloatArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _single_columns(objective: Objective) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Columns whose values in one class do not go beyond those in the other: at most touching, and apart."""
-    extremes = []
-    for label in (-1.0, 1.0):
-        if sp.issparse(X):
-            part = sp.csr_matrix(X)[y == label]
-            extremes += [part.min(axis=0).toarray().ravel(), part.max(axis=0).toarray().ravel()]
-        else:
-            mine = (y == label)[:, None]
-            extremes += [
-                np.min(X, axis=0, where=mine, initial=np.inf),
-                np.max(X, axis=0, where=mine, initial=-np.inf),
-            ]
-    low, high, other_low, other_high = extremes
+    design, ends = objective.unread.design, np.full((4, objective.n_features), np.inf)
+    parts: Any = [design._X.tocsr()] if isinstance(design, SparseDesign) else Source(design).blocks()
+    begin = 0
+    for rows in parts:
+        sigma = design.rows.piece(objective.sigma, begin, begin + rows.shape[0])
+        begin += rows.shape[0]
+        for k, label in enumerate((1.0, -1.0)):
+            mine = rows[sigma == label]
+            if mine.shape[0]:
+                for extreme, end in ((mine.min(axis=0), ends[k]), (-mine.max(axis=0), ends[k + 2])):
+                    found = extreme.toarray().ravel() if sp.issparse(extreme) else extreme
+                    np.minimum(end, found, out=end)
+    low, other_low, high, other_high = *ends[:2], *-ends[2:]
     return (high <= other_low) | (other_high <= low), (high < other_low) | (other_high < low)
 
 

@@ -23,13 +23,13 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from gdnp._typing import FloatArray
 from gdnp.design import DesignMatrix, as_design
 from gdnp.design.cluster import ClusterRows, is_collection
-from gdnp.design.source import Source, is_remote, source
+from gdnp.design.source import Source, is_remote, numbers, source
 from gdnp.design.threads import single_threaded_blas
 from gdnp.estimators.callbacks import WRAPPERS, Callbacks, CallbackSupportMixin
-from gdnp.estimators.checkpoint import Checkpoint
+from gdnp.estimators.checkpoint import Checkpoint, Kept
 from gdnp.estimators.cluster import scored
 from gdnp.estimators.fitting import SOLVERS, Data, Fitted, Settings, fit_one, rounded
-from gdnp.estimators.sources import array_of, normalised, numbers, weights_on
+from gdnp.estimators.sources import array_of, normalised, weights_on
 from gdnp.losses import checked_loss
 from gdnp.moments import check_finite
 from gdnp.solvers import Progress, Status
@@ -105,7 +105,7 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
     """Parameters and fitting of ``GDNPClassifier`` and ``GDNPRegressor``.
 
     A fit works on a copy, whose attributes are published once all of them are there: one that fails changes
-    nothing.
+    nothing. Ctrl-C leaves the best model so far of rows that are no array in memory.
     """
 
     _target: ClassVar[tuple[str, str]]
@@ -118,6 +118,8 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
     """Of the copy: where points are saved."""
     _several: bool
     """Of the copy: whether attributes have an axis for targets."""
+    _interrupted = False
+    """Of the copy: whether the fit was ended by Ctrl-C."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -248,7 +250,13 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
                 x = None
                 if self._checkpoint is not None:
                     x, monitor = self._checkpoint.watched(k, objective, monitor)
-                fit = fit_one(objective, mine, start=start, rng=rng, monitor=monitor, x=x)
+                kept = Kept(objective, monitor) if isinstance(X, DesignMatrix) else None
+                try:
+                    fit = fit_one(objective, mine, start=start, rng=rng, monitor=kept or monitor, x=x)
+                except KeyboardInterrupt:
+                    if kept is None or kept.last is None or targets:
+                        raise
+                    fit, self._interrupted = kept.fitted(mine), True
                 fit = replace(fit, preconditioner=None)  # as large as X, of many targets
                 fits.append(fit if self._kind is np.float64 else rounded(objective, fit, mine.tol))
                 if callbacks is not None and count > 1:
@@ -328,6 +336,8 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         self.__dict__.update(fitted)
         for name in gone:
             delattr(self, name)
+        if draft._interrupted:
+            raise KeyboardInterrupt
         if callbacks is not None:
             callbacks.end()
         for message in self._words(settings):

@@ -1,8 +1,9 @@
-"""Where a long fit goes on from: points that all else follows from, to the last bit."""
+"""What is left of a long fit that was ended: points to go on from, to the last bit, and the best model."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,14 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from gdnp._files import replacing
+from gdnp._files import read_arrays, write_arrays
 from gdnp._typing import FloatArray
 from gdnp.design import Source, StreamDesign
 from gdnp.design.source import COLD
+from gdnp.estimators.fitting import Fitted, Settings
+from gdnp.newton.multinomial import is_dear
+from gdnp.problem.multinomial import Multinomial
 from gdnp.problem.objective import LARGEST_GRAM, Objective
-from gdnp.solvers import Progress
+from gdnp.solvers import Certificate, Progress, Status
 
-__all__ = ["Checkpoint"]
+__all__ = ["Checkpoint", "Kept"]
 
 
 class Checkpoint:
@@ -55,10 +59,9 @@ class Checkpoint:
         self.points: dict[str, FloatArray] = {}
         if self.path.exists():
             try:
-                with np.load(self.path) as stored:
-                    self.points = {name: stored[name] for name in stored.files}
+                self.points = read_arrays(self.path)
                 same = str(self.points.pop("of")) == self._of
-            except (OSError, ValueError, KeyError) as error:
+            except (KeyError, ValueError) as error:
                 raise ValueError(f"{path} must be a checkpoint. Got another file; name a new one.") from error
             if not same:
                 raise ValueError(
@@ -71,13 +74,61 @@ class Checkpoint:
         """Where the k-th target begins, and a monitor that saves its points."""
         if not objective.loss.convex:
             raise ValueError(f"checkpoint needs a convex loss. Got {objective.loss.name}; leave it out.")
+        if isinstance(objective, Multinomial) and not is_dear(objective):
+            raise ValueError(
+                "checkpoint needs few enough classes for their Hessian as a matrix. "
+                f"Got {objective.classes} with {objective.n_features} columns; leave it out."
+            )
 
         def watch(row: Progress) -> object:
             point: Any = row.point
             if point.renewed:
                 self.points[f"x{k}"] = point.x
-                with replacing(self.path) as beside, beside.open("wb") as opened:
-                    np.savez(opened, of=self._of, **self.points)  # type: ignore[arg-type]
+                write_arrays(self.path, {"of": self._of, **self.points})
             return None if monitor is None else monitor(row)
 
         return self.points.get(f"x{k}"), watch
+
+
+class Kept:
+    """What a fit has come to at its last iteration, for Ctrl-C.
+
+    Parameters
+    ----------
+    objective : Objective
+    monitor : callable or None
+        What else sees each iteration.
+    """
+
+    def __init__(self, objective: Objective, monitor: Callable[[Progress], object] | None) -> None:
+        self._objective, self._monitor = objective, monitor
+        self._rows: list[tuple[float, ...]] = []
+        self.last: Progress | None = None
+
+    def __call__(self, row: Progress) -> object:
+        """Keep a row of the history, and the point of the last."""
+        read = self._objective.cost.read.values()
+        self._rows.append((row.passes, row.seconds, row.objective, row.gradient_norm, *read))
+        self.last = row
+        return None if self._monitor is None else self._monitor(row)
+
+    def fitted(self, settings: Settings) -> Fitted:
+        """The fit as far as it got; without a reading its gap is estimated at most."""
+        row = self.last
+        assert row is not None
+        newton = settings.solver in ("auto", "newton") and settings.loss.convex
+        ahead = 0.5 * row.gradient_norm**2 if newton else math.inf
+        gap = ahead / (row.objective - ahead) if ahead < row.objective else math.inf
+        (coef, intercept), length = row.solution(), row.point.length  # type: ignore[attr-defined]
+        unit = np.asarray(length)[..., None]
+        names = "passes", "seconds", "objective", "gradient_norm", *self._objective.cost.read
+        return Fitted(
+            coef,
+            intercept,
+            np.divide(coef, unit, out=np.zeros_like(coef), where=unit > 0.0),
+            length,
+            Certificate(Status.STOPPED, gap, row.gradient_norm, "newton_decrement", row.objective),
+            row.iteration,
+            dict(zip(names, np.array(self._rows).T, strict=True)),
+            0.0,
+        )

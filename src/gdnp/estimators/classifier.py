@@ -217,11 +217,6 @@ class GDNPClassifier(ScoresSources, ClassifierMixin, LinearEstimator):  # type: 
                 f"Only binary classification is supported by solver={settings.solver!r} for the log loss. "
                 f"Got {len(self.classes_)} classes; take 'auto', or sklearn.multiclass.OneVsRestClassifier."
             )
-        if self._checkpoint is not None:
-            raise ValueError(
-                "checkpoint must be None for the log loss of more than two classes, whose steps hang on more "
-                f"than their points. Got {len(self.classes_)} classes; leave it out."
-            )
         self._several = False  # one loss, one certificate
         there = rows.total(partial(mass_of, len(self.classes_)), weight, codes)[0] > 0.0
         self._there = there

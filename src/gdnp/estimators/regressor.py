@@ -14,11 +14,11 @@ from sklearn.base import RegressorMixin
 
 from gdnp._typing import FloatArray
 from gdnp.design.block import Affine
+from gdnp.design.source import numbers
 from gdnp.estimators.base import LinearEstimator, ScoresSources, Task, check_number
 from gdnp.estimators.callbacks import WRAPPERS, with_callbacks
 from gdnp.estimators.cluster import by_parts
 from gdnp.estimators.fitting import Data, Settings, fit_one
-from gdnp.estimators.sources import numbers
 from gdnp.losses import Loss, SquaredError
 from gdnp.solvers.state import ROUNDING
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,9 +11,9 @@ from numpy.typing import NDArray
 from gdnp._typing import FloatArray
 from gdnp.design import Rows, RowVector
 from gdnp.design.cluster import ClusterRows
-from gdnp.design.source import Values
+from gdnp.design.source import Values, filled
 
-__all__ = ["array_of", "encoded", "mass_of", "normalised", "numbers", "reweighed", "signs", "weights_on"]
+__all__ = ["array_of", "encoded", "mass_of", "normalised", "reweighed", "signs", "weights_on"]
 
 MOST_CLASSES = 1 << 15
 
@@ -29,26 +28,6 @@ def renumbered(rank: NDArray[np.int16], codes: NDArray[Any]) -> list[Any]:
     """See ``Rows.total``: the rank of each code, in place."""
     codes[:] = rank[codes]
     return []
-
-
-def _filled(
-    values: Values, role: str, rows: Rows, dtype: Any, made: Callable[[NDArray[Any]], NDArray[Any]]
-) -> RowVector:
-    """A vector of what is made of the values."""
-    low, v = 0, rows.empty(dtype=dtype)
-    for batch in values():
-        high = low + len(batch)
-        out = rows.piece(v, low, high)
-        if out is None or out.shape != batch.shape:
-            raise ValueError(
-                f"{role} must have one entry per row of X, {rows.n}. Got more, or several a row."
-            )
-        out[:] = made(batch)
-        rows.release(low, high, v)
-        low = high
-    if low != rows.n:
-        raise ValueError(f"{role} must have one entry per row of X, {rows.n}. Got {low}.")
-    return v
 
 
 def encoded(values: Any, rows: Rows) -> tuple[NDArray[Any], RowVector]:
@@ -69,31 +48,11 @@ def encoded(values: Any, rows: Rows) -> tuple[NDArray[Any], RowVector]:
             raise ValueError(f"y must have at most {MOST_CLASSES} classes. Got more; use GDNPRegressor.")
         return np.array(codes, dtype=np.int16)[found]
 
-    codes = _filled(values, "y", rows, np.int16, numbered)
+    codes = filled(values, "y", rows, np.int16, numbered)
     classes = np.array(list(known))
     order = np.argsort(classes, kind="stable")
     rows.total(partial(renumbered, np.argsort(order).astype(np.int16)), writes=(codes,))
     return classes[order], codes
-
-
-def numbers(values: Any, role: str, rows: Rows) -> RowVector:
-    """Finite numbers, one a row."""
-    if isinstance(rows, ClusterRows):
-        if values.dtype.kind not in "fiub":
-            raise ValueError(f"{role} must hold numbers. Got {values.dtype}; encode them first.")
-        if not np.isfinite(rows.extremes(values)).all():
-            raise ValueError(f"{role} must be finite. Got NaN or infinity; drop those rows.")
-        on_workers: RowVector = values
-        return on_workers
-
-    def checked(batch: NDArray[Any]) -> NDArray[Any]:
-        if batch.dtype.kind not in "fiub":
-            raise ValueError(f"{role} must hold numbers. Got {batch.dtype}; encode them first.")
-        if not np.isfinite(batch).all():
-            raise ValueError(f"{role} must be finite. Got NaN or infinity; drop those rows.")
-        return batch
-
-    return _filled(values, role, rows, np.float64, checked)
 
 
 def _sum(s: FloatArray) -> list[Any]:

@@ -7,6 +7,9 @@
    (Dembo, Eisenstat and Steihaug 1982). A whole step that does not lead down is searched on known margins.
 3. Renewal: H is taken afresh once conjugate gradients have taken as long as making it.
 4. Certificate: the last step is solved until its residual fits into the tolerance, and is the dual point.
+
+Where a reading of X is dear beside the Hessian as a matrix, that comes along with each gradient, and a sample
+of the rows, or all of them where they are few, is solved first.
 """
 
 from __future__ import annotations
@@ -21,11 +24,12 @@ import numpy as np
 from scipy.linalg import lapack
 
 from gdnp._typing import FloatArray
-from gdnp.design import RowVector
+from gdnp.design import Choice, RowVector
 from gdnp.design.block import EPS
 from gdnp.newton.closing import LONGEST, SHORTEST, enough_of
 from gdnp.newton.method import INTERPOLATED, Newton, rounding_of_targets, solve
 from gdnp.newton.nonconvex import ROUGH
+from gdnp.newton.preconditioners.base import Preconditioner
 from gdnp.newton.preconditioners.classes import (
     BlockPreconditioner,
     JointPreconditioner,
@@ -47,7 +51,7 @@ from gdnp.solvers.multinomial_gap import balanced, dual_point, multinomial_gap
 from gdnp.solvers.multinomial_separation import class_separation
 from gdnp.solvers.state import ROUNDING, GapKind, Measured, Status
 
-__all__ = ["MultinomialNewton"]
+__all__ = ["MultinomialNewton", "is_dear"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +68,8 @@ class MultinomialState(CertifiedState):
         Proofs tried.
     stuck : bool
         Whether the last step did not lead down.
+    dear : bool
+        Whether H is ∇²f, from the reading of its point; it takes another where the point has moved on.
     """
 
     problem: Multinomial
@@ -72,6 +78,7 @@ class MultinomialState(CertifiedState):
     spent: float = 0.0
     attempts: int = 0
     stuck: bool = False
+    dear: bool = False
 
     @property
     def shares(self) -> RowVector:
@@ -83,7 +90,7 @@ class MultinomialState(CertifiedState):
     def is_exact(self) -> bool:
         """Whether H is the Hessian of this point."""
         H = self.preconditioner
-        return isinstance(H, JointPreconditioner) and H.exact_for is self.shares
+        return isinstance(H, JointPreconditioner) and H.of is self.shares
 
     @property
     def is_due(self) -> bool:
@@ -117,78 +124,104 @@ class MultinomialNewton(Newton):
     def init(self, objective: AnyObjective, start: FloatArray | None) -> MultinomialState:  # type: ignore[override]
         """The state at ``begin``, or at the method's own start."""
         assert isinstance(objective, Multinomial)
+        unread = objective.unread
+        assert isinstance(unread, Multinomial)
+        if unread.design.collects and is_dear(unread):
+            unread.design.want(_drawn(unread, _first_rows(unread))[0])
         problem = objective.standardised
         assert isinstance(problem, Multinomial)
-        point, H = self._begin(problem), None if self.begin is None else self.begin.preconditioner
+        x, constant, dear = self._begin(problem), problem.constant, is_dear(problem)
+        point, H = _curved(problem, x) if dear else (problem.point(x), None)
+        if not point.value <= (1.0 + INTERPOLATED) * constant.value:
+            point, H = _curved(problem, constant.x) if dear else (constant, None)
         assert isinstance(point, ClassPoint)
+        dear = H is not None
+        if self.begin is not None and isinstance(self.begin.preconditioner, BlockPreconditioner):
+            H = H or self.begin.preconditioner
         before, due = problem.cost.passes, problem.design.gram_passes
-        if not isinstance(H, BlockPreconditioner):
+        if H is None:
             H = made_for_classes(problem, point.shares)
             due = problem.cost.passes - before
         state = MultinomialState(
             point=point,
             problem=problem,
-            floor=rounding_of_targets(problem.constant),
+            floor=rounding_of_targets(constant),
             preconditioner=H,
             due=due,
+            dear=dear,
         )
         return self._ended(state)
 
-    def _begin(self, problem: Multinomial) -> DataPoint:
-        constant = problem.constant
-        x = constant.x if self.begin is None else self.begin.x
-        if self.begin is None and problem.n_features <= LARGEST_GRAM:
-            size, n = rows_of_sample(problem), problem.n_samples
-            many = 2 * size <= n
-            part = _sample(problem, size) if many else problem
-            x = _two_steps(part)
-            if many and size >= 2 * x.size:
-                rough = solve(part, tol=ROUGH, begin=Begin(x), prove=False, kind=MultinomialNewton)
-                x = rough.state.point.x
-            if many:
-                problem.cost.charge(part.cost.passes * size / n)
-        point = problem.point(x)
-        return point if point.value <= (1.0 + INTERPOLATED) * constant.value else constant
+    def _begin(self, problem: Multinomial) -> FloatArray:
+        if self.begin is not None:
+            return self.begin.x
+        if problem.n_features > LARGEST_GRAM:
+            return problem.constant.x
+        n, dear = problem.n_samples, is_dear(problem)
+        size = _first_rows(problem)
+        if size == n and not dear:
+            return _two_steps(problem)
+        part = _sample(problem, size)
+        x = _two_steps(part)
+        if size >= 2 * x.size or size == n:
+            tol = ROUGH if size < n else self.tol
+            x = solve(part, tol=tol, begin=Begin(x), prove=False, kind=MultinomialNewton).state.point.x
+        problem.cost.charge(part.cost.passes * size / n)
+        return x
 
     # Iterations
 
     def step(self, objective: AnyObjective, state: MultinomialState) -> MultinomialState:  # type: ignore[override]
         """One Newton step, with a renewal of H before it where that is due."""
-        problem, point, shares = state.problem, state.point, state.shares
+        state = _read(state, state.point.x) if state.dear and not state.is_exact else state
+        point, shares = state.point, state.shares
         out = state.iteration + 1 >= self.max_iter
         aim = (0.25 ** (1 + state.attempts) * self.tol) ** (2.0 / 3.0)  # less with every proof that failed
         sight = 2.0 * max(aim, ROUNDING) * state.scale(point.value)
+        if state.dear:  # the step is exact
+            sight = max(sight, 0.6 * math.sqrt(self.tol) * state.scale(point.value))
         near = state.begun.square <= sight  # Newton's method squares the distance
         last = self.prove and (out or near or state.damping > 1.0)
-        if state.is_due or state.stuck or state.damping > 0.0:
+        if not state.dear and (state.is_due or state.stuck or state.damping > 0.0):
             state = _renewed(state, shares, damped=state.stuck)
         if last:
             return self._ended(self._closed(state, shares, out))
         newton = _solved(state, shares)
-        along = float(np.vdot(newton.step, point.x_gradient))
-        whole = problem.point(point.x + newton.step)
-        new: DataPoint | None = whole
-        if not will_do(whole, point, newton.step, along):
-            new = step_along(point, Direction(newton.step, problem.slope(newton.step)), along)
         spent, iteration = state.spent + newton.iterations, state.iteration + 1
-        state = replace(state, point=new or point, stuck=new is None, spent=spent, iteration=iteration)
+        state = self._stepped(replace(state, spent=spent, iteration=iteration), newton)
         if out:
             return state.ended(Status.MAX_ITER, newton.decrement, "newton_decrement")
         return self._ended(state)
+
+    def _stepped(self, state: MultinomialState, newton: NewtonStep) -> MultinomialState:
+        """The state a whole or a searched step on; stuck where none leads down."""
+        problem, point, p, dear = state.problem, state.point, newton.step, state.dear
+        along = float(np.vdot(p, point.x_gradient))
+        state = _read(state, point.x + p) if dear else replace(state, point=problem.point(point.x + p))
+        if will_do(state.point, point, p, along):
+            return replace(state, stuck=False)
+        slope = _apart(state.point, point) if dear else problem.slope(p)
+        lower = step_along(point, Direction(p, slope), along)
+        if lower is None:
+            return replace(state, point=point, stuck=True, dear=False)
+        return replace(_read(state, lower.x) if dear else replace(state, point=lower), stuck=False)
 
     def _last(self, state: MultinomialState, shares: RowVector, tol: float) -> Last:
         """A last step: as ``closing`` has it for one score in a row."""
         problem, before = state.problem, state.point
         newton = _solved(state, shares, enough_of(state, tol))
-        slope, x = problem.slope(newton.step), problem.returned(before.x + newton.step)
+        x = problem.returned(before.x + newton.step)
+        there = problem.point(x) if state.dear else None  # whose reading has the gradient too
+        slope = problem.slope(newton.step) if there is None else _apart(there, before)
         if not provable(problem):
-            newton, point = replace(newton, slope=slope), problem.point(x)
+            newton, point = replace(newton, slope=slope), there or problem.point(x)
             gap = estimated_gap(problem, point, newton, state.preconditioner.solve)
             return Last(newton, point, gap, "newton_decrement", dual_point(problem, shares, slope))
         low = dual_point(problem, shares, slope)
         if problem.fit_intercept:
             balanced(problem, slope)
-        return Last(newton, *multinomial_gap(problem, x, slope), "duality_gap", low)
+        point, gap = multinomial_gap(problem, x, slope)
+        return Last(newton, there or point, gap, "duality_gap", low)
 
     def _closed(self, state: MultinomialState, shares: RowVector, out: bool) -> MultinomialState:
         """The end of a last step: a certificate, or the point to go on from where it was not the last."""
@@ -198,7 +231,9 @@ class MultinomialNewton(Newton):
             state, point=last.point, spent=spent, attempts=attempts, iteration=state.iteration + 1
         )
         if there.within(last.gap, self.tol):
-            if state.problem.design.n_entries <= TINY:  # to the last digits, at next to no cost
+            if (
+                state.problem.design.n_entries <= TINY and not state.dear
+            ):  # the last digits cost next to nothing
                 there, last = self._polished(there, last)
             ended = there.ended(Status.CONVERGED, last.gap, last.kind)
             return _without_minimiser(ended, last.gap) if last.low and not state.problem.has_ridge else ended
@@ -219,7 +254,7 @@ class MultinomialNewton(Newton):
         flat = state.damping > 1.0 or (state.stuck and last.newton.decrement <= noise)
         if out or (flat and not lower):
             return there.ended(Status.MAX_ITER if out else Status.STALLED, gap, last.kind)
-        return replace(there, stuck=not lower)
+        return replace(there, stuck=not lower, dear=state.dear and lower)
 
     def _polished(self, state: MultinomialState, last: Last) -> tuple[MultinomialState, Last]:
         """One more Newton step with the same H, where its gap is no larger and is not rounding already."""
@@ -267,9 +302,9 @@ def _solved(
 ) -> NewtonStep:
     """Newton's equations until it is enough, or as far as they are worth it on the way."""
     problem, solve_with, value = state.problem, state.preconditioner.solve, state.scale(state.point.value)
-    newton = state.begun
-    if enough is None and state.is_exact:
+    if state.is_exact and (enough is None or (state.dear and state.attempts < 2)):
         return exact_step(state.point, solve_with)
+    newton = state.begun
     loose = min(0.1, 0.5 * newton.square / value) * newton.square
     most = LONGEST if enough or state.iteration > 1 else SHORTEST // 2
     while not newton.ended and newton.iterations < most:
@@ -277,6 +312,44 @@ def _solved(
         if enough is None and (newton.square <= loose or newton.decrement > value):
             break
     return newton
+
+
+def is_dear(problem: Multinomial) -> bool:
+    """Whether the Hessian as a matrix takes no longer than the readings of conjugate gradients."""
+    design, K, d = problem.design, problem.classes, problem.n_features
+    small = K * (d + 1) <= LARGEST_GRAM // 2 and d <= problem.n_samples
+    return (
+        small and design.read_cost > 1.0 and K * (K + 1) * design.gram_work <= 2 * LONGEST * design.read_cost
+    )
+
+
+def _first_rows(problem: Multinomial) -> int:
+    """How many rows are solved first; all where that would be half of them."""
+    size, n = rows_of_sample(problem), problem.n_samples
+    return size if 2 * size <= n else n
+
+
+def _curved(problem: Multinomial, x: FloatArray) -> tuple[DataPoint, Preconditioner | None]:
+    """The point at x with H = ∇²f, in one reading; None where that has no factor."""
+    point, H = problem.curved(x)
+    try:
+        return point, JointPreconditioner(problem, H, of=point.shares)
+    except FloatingPointError:
+        return point, None
+
+
+def _apart(new: DataPoint, old: DataPoint) -> RowVector:
+    """The change of the margins."""
+    return new.objective.design.rows.combine((1.0, new.margins), (-1.0, old.margins))
+
+
+def _read(state: MultinomialState, x: FloatArray) -> MultinomialState:
+    """The state at x, with H from the same reading; without it where that has no factor."""
+    point, found = _curved(state.problem, x)
+    point.renewed = not state.attempts  # after a proof that failed the next step hangs on more than its point
+    if found is None:
+        return replace(state, point=point, dear=False)
+    return replace(state, point=point, preconditioner=found)
 
 
 def _never(_: NewtonStep) -> bool:
@@ -322,13 +395,24 @@ def _mass(factor: FloatArray, y: Labels, s: FloatArray | None, out: FloatArray) 
     return []
 
 
-def _sample(problem: Multinomial, size: int) -> Multinomial:
-    """The problem on rows drawn half in proportion to their weight, half as if classes weighed the same."""
-    rows, mass = problem.design.rows, problem.design.rows.empty()
-    factor = 0.5 + 0.5 / (problem.classes * problem.shares)
+def _drawn(problem: Multinomial, size: int) -> tuple[Choice, FloatArray]:
+    """Rows drawn half in proportion to their weight, half as if classes weighed the same, and new weights.
+
+    They are all where so many are asked for.
+    """
+    rows, n = problem.design.rows, problem.n_samples
+    if size == n:
+        weight = np.ones(n) if problem.weight is None else rows.gather(problem.weight)
+        return Choice(np.arange(n), n), weight
+    mass, factor = rows.empty(), 0.5 + 0.5 / (problem.classes * problem.shares)
     problem.of_rows(partial(_mass, factor), writes=(mass,))
     choice = rows.sample(mass, size)
-    weight = 1.0 / factor[rows.gather(problem.sigma, choice)]
+    return choice, 1.0 / factor[rows.gather(problem.sigma, choice)]
+
+
+def _sample(problem: Multinomial, size: int) -> Multinomial:
+    """The problem on so many rows, in memory."""
+    choice, weight = _drawn(problem, size)
     part = problem.on_rows(choice, weight / weight.sum())
     assert isinstance(part, Multinomial)
     return part

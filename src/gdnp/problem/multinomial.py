@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdnp._typing import FloatArray
-from gdnp.design import DesignMatrix, RowVector
-from gdnp.design.block import EPS, Affine, Through, total, weighted
+from gdnp.design import DesignMatrix, Job, RowVector
+from gdnp.design.block import EPS, Affine, Scatter, Through, total, weighted
 from gdnp.design.compiled import ClassKernel
 from gdnp.losses import Softmax
 from gdnp.problem.gram import dense_rows
@@ -227,6 +227,10 @@ class Multinomial(Objective):
     def _slopes(self) -> ClassKernel:
         return ClassKernel("slopes", partial(_slopes, self.loss))
 
+    @cached_property
+    def _shares(self) -> ClassKernel:
+        return ClassKernel("shares", partial(_shares, self.loss))
+
     def _through(
         self, at: Through, *reads: RowVector | None, writes: tuple[RowVector, ...] = ()
     ) -> list[Any]:
@@ -269,7 +273,7 @@ class Multinomial(Objective):
     def curvature(self, margins: RowVector) -> RowVector:
         """p of every row, which the Hessian is made of, shape (n, K)."""
         out = self.design.rows.empty_like(margins)
-        self.design.rows.total(ClassKernel("shares", partial(_shares, self.loss)), margins, writes=(out,))
+        self.design.rows.total(self._shares, margins, writes=(out,))
         return out
 
     @cached_property
@@ -284,6 +288,47 @@ class Multinomial(Objective):
         kernel = partial(_curvature_of, k, least, self.share)
         self.design.rows.total(kernel, shares, self.weight, writes=(out,))
         return out
+
+    # The Hessian as a matrix, where K (d + 1) is small
+
+    def joint_hessian(self, shares: RowVector) -> FloatArray:
+        """∇²f without the ridge, (K, d + 1, K, d + 1), for the shares p of the classes: for few rows."""
+        self.cost.charge(self.design.gram_passes * self.classes / 2.0)
+        (p, s), U = self.of_few_rows(shares), self.columns
+        T = (np.sqrt(s) * p)[:, :, None] * U
+        H = -np.tensordot(T, T, (1, 1))
+        np.einsum("kikj->kij", H)[:] += (U * (s * p)[:, :, None]).transpose(0, 2, 1) @ U
+        return np.asarray(H)
+
+    def of_few_rows(self, shares: RowVector) -> tuple[FloatArray, Any]:
+        """p of shape (K, n), and what the rows weigh."""
+        rows, weight = self.design.rows, self.weight
+        return rows.gather(shares).T, self.share if weight is None else rows.gather(weight)
+
+    def curved(self, x: FloatArray) -> tuple[ClassPoint, FloatArray]:
+        """The handle of x with value and gradient, and ``joint_hessian`` there; one reading of X."""
+        self.cost.charge(1.0 + self.design.gram_passes * self.classes / 2.0)
+        margins, shares, reads = self._vector_for(x), self._vector_for(x), (self.sigma, self.weight)
+        at, size = Through(*self.outward(x), self._slopes), self.n_features * self.classes
+        sums, _, (H,) = self.design.several(
+            Job("through", at, reads, (margins,), size),
+            Job("rows", self._shares, (margins,), (shares,)),
+            self._joint(shares),
+        )
+        point = ClassPoint(self, x, margins, sums)
+        point.renewed, point.shares = True, shares
+        return point, self._scaled(H)
+
+    def _joint(self, shares: RowVector) -> Job:
+        size = ((self.classes - 1) * (self.n_features + 1)) ** 2
+        return Job("joint", Scatter(self.coordinates.centre), (shares, self.weight), (), size)
+
+    def _scaled(self, H: FloatArray) -> FloatArray:
+        scale = np.append(self.coordinates.scale, float(self.fit_intercept))
+        H *= self.share * scale
+        H *= scale[:, None, None]
+        H = np.concatenate((H, -H.sum(axis=0, keepdims=True)))  # a change of all scores changes nothing
+        return np.concatenate((H, -H.sum(axis=2, keepdims=True)), axis=2)
 
     # Points
 

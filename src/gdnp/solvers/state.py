@@ -57,7 +57,7 @@ class Status(Enum):
         "finite length"
     )
     STALLED = "no step improves the objective beyond rounding although the tolerance is not met"
-    STOPPED = "a callback ended the run"
+    STOPPED = "a callback or Ctrl-C ended the run"
     NON_FINITE = "a step gave NaN or infinity and was undone; use a smaller step or scale the data"
 
     @property

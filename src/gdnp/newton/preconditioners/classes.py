@@ -7,8 +7,6 @@ cost less to make and many more iterations.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from scipy.linalg import lapack
 
@@ -54,32 +52,35 @@ class ClassPreconditioner:
 
 
 class JointPreconditioner:
-    """The Hessian as a matrix, for few columns and rows.
+    """The Hessian as a matrix, for few columns and classes.
 
     Parameters
     ----------
     problem : Multinomial
-    shares : RowVector of shape (n, K)
-        p.
+    H : ndarray of shape (K, d + 1, K, d + 1)
+        Without the ridge; it is written over.
     damping : float
-        A further multiple of the identity.
+        A further multiple of the identity, at least the rounding of p.
+    of : RowVector of shape (n, K), optional
+        The shares it was made of.
 
     Attributes
     ----------
-    exact_for : RowVector or None
-        The shares, where nothing but rounding was added.
+    of : RowVector or None
+        They, where nothing but rounding was added.
+
+    Raises
+    ------
+    FloatingPointError
+        See ``made_for_classes``.
     """
 
-    def __init__(self, problem: Multinomial, shares: RowVector, damping: float) -> None:
-        self.exact_for = shares if damping <= ROUNDING else None
-        p, s, own = _of_rows(problem, shares, damping)
-        U, K = problem.columns, problem.classes
-        width = U.shape[1]
-        problem.cost.charge(problem.design.gram_passes * K / 2.0)
-        curved = U * (s * p)[:, :, None]
-        T = (np.sqrt(s) * p)[:, :, None] * U
-        H = -np.tensordot(T, T, (1, 1))
-        np.einsum("kikj->kij", H)[:] += curved.transpose(0, 2, 1) @ U + np.diag(own)
+    def __init__(
+        self, problem: Multinomial, H: FloatArray, damping: float = ROUNDING, of: RowVector | None = None
+    ) -> None:
+        self.of = of if damping <= ROUNDING else None
+        K, width = problem.classes, problem.n_features + 1
+        np.einsum("kikj->kij", H)[:] += np.diag(_added(problem, damping))
         np.einsum("kjlj->klj", H)[:] += 1.0 / K  # what classes have in common is not among gradients
         H = H.reshape(K * width, K * width)
         self._factor = cholesky(H, float(np.max(np.diagonal(H))))
@@ -104,8 +105,8 @@ class BlockPreconditioner:
     """
 
     def __init__(self, problem: Multinomial, shares: RowVector, damping: float) -> None:
-        p, s, own = _of_rows(problem, shares, damping)
-        U, width, used = problem.columns, problem.n_features + 1, 0
+        p, s = problem.of_few_rows(shares)
+        U, width, own, used = problem.columns, problem.n_features + 1, _added(problem, damping), 0
         self._root = np.empty((problem.classes, width, width))
         for root, c in zip(self._root, s * np.maximum(p * (1.0 - p), damping), strict=True):
             live = np.flatnonzero(c > NEGLIGIBLE * c.mean())  # others hardly curve f
@@ -125,12 +126,9 @@ class BlockPreconditioner:
         return np.asarray(z.T)
 
 
-def _of_rows(problem: Multinomial, shares: RowVector, damping: float) -> tuple[FloatArray, Any, FloatArray]:
-    """p, shape (K, n), what rows weigh, and what is added to the diagonal, shape (d + 1,)."""
-    rows, weight = problem.design.rows, problem.weight
-    s: Any = problem.share if weight is None else rows.gather(weight)
-    own = np.append(problem.coordinates.ridge + damping, damping if problem.fit_intercept else 1.0)
-    return rows.gather(shares).T, s, own
+def _added(problem: Multinomial, damping: float) -> FloatArray:
+    """What is added to the diagonal for every class, shape (d + 1,)."""
+    return np.append(problem.coordinates.ridge + damping, damping if problem.fit_intercept else 1.0)
 
 
 def rows_of_sample(problem: Multinomial) -> int:
@@ -150,7 +148,7 @@ def made_for_classes(problem: Multinomial, shares: RowVector, damping: float = 0
     n, d, K = problem.n_samples, problem.n_features, problem.classes
     size = rows_of_sample(problem)
     if n <= size and (K * (d + 1)) ** 2 <= 2 * size:
-        return JointPreconditioner(problem, shares, damping)
+        return JointPreconditioner(problem, problem.joint_hessian(shares), damping, shares)
     kind, room = Kind.DIAGONAL, 32 * LARGEST_GRAM**2  # a gigabyte
     # Of a factor for each class, at the speed of a blocked product, and of the kernel once.
     passes = n**3 / (12.0 * problem.design.n_entries + 1.0) + problem.design.kernel_work / K

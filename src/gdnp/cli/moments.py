@@ -1,0 +1,99 @@
+"""``gdnp moments``."""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from gdnp.cli.errors import UsageError
+from gdnp.cli.large import MemoryOption, ScratchOption, files_of
+from gdnp.cli.tables import say
+from gdnp.cli.terminal import console_of, print_table
+from gdnp.cli.values import Force, JsonOption, TargetOption, check_out
+from gdnp.moments import Moments
+
+__all__ = ["moments"]
+
+
+def moments(
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DATA | FILE.npz | merge FILE.npz... [- FILE.npz...]",
+            help="npy, Parquet, Arrow or a folder; saved moments; or a sum of them, less those after a -.",
+        ),
+    ],
+    target: TargetOption = None,
+    alpha: Annotated[float, typer.Option(min=0.0, metavar="NUMBER", help="Ridge of least squares.")] = 0.0,
+    no_intercept: Annotated[bool, typer.Option("--no-intercept", help="Fit through zero.")] = False,
+    memory: MemoryOption = None,
+    scratch: ScratchOption = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE.npz", help="Save the moments there.")] = None,
+    as_json: JsonOption = False,
+    force: Force = False,
+) -> Callable[[], None]:
+    """Moments of files of any size, their sums and differences, and what follows from them alone.
+
+    \b
+    gdnp moments FOLDER --target y --out january.npz
+    gdnp moments merge january.npz february.npz - forgotten.npz --out now.npz
+    gdnp moments now.npz --alpha 1e-4
+    """  # noqa: D301
+    merges = words[0] == "merge"
+    if (len(words) < 2 or "-" in (words[1], words[-1])) if merges else (len(words) > 1):
+        raise UsageError(
+            "gdnp moments takes DATA, one FILE.npz, or merge FILE.npz ... - FILE.npz .... "
+            f"Got {' '.join(words)}."
+        )
+    room = {"memory": memory, "scratch": scratch}
+    made = partial(_merged, words[1:]) if merges else partial(_one, words[0], target, room)
+    return partial(_moments, made, alpha, not no_intercept, out, as_json, force)
+
+
+def _one(data: str, target: str | None, room: dict[str, Any]) -> Moments:
+    """Of saved moments, or of rows."""
+    return Moments.load(data) if data.endswith(".npz") else Moments.of(files_of(data, target, **room))
+
+
+def _merged(words: list[str]) -> Moments:
+    """The sum of files, less those after a "-"."""
+    cut = words.index("-") if "-" in words else len(words)
+    first, *others = words[:cut]
+    found = Moments.load(first)
+    for file in others:
+        found = found + Moments.load(file)
+    for file in words[cut + 1 :]:
+        found = found - Moments.load(file)
+    return found
+
+
+def _moments(
+    made: Callable[[], Moments], alpha: float, intercept: bool, out: Path | None, as_json: bool, force: bool
+) -> None:
+    check_out(out, force)
+    found = made()
+    if out is not None:
+        found.save(out)
+        say(f"the moments of {found.weight:g} rows, {len(found.mean)} columns are in {out}.")
+        return
+    w, b = found.least_squares(alpha, fit_intercept=intercept)
+    raw, names = found.rescaled(np.ones_like(w)), found.names or [f"column {j + 1}" for j in range(len(w))]
+    (mean,), (variance,) = raw.mean_y, raw.var_y
+    left = variance - 2.0 * w @ raw.U[:, 0] + w @ raw.S @ w + (mean - raw.mean @ w - b) ** 2
+    share = float(1.0 - left / variance) if variance > 0.0 else None
+    columns = list(zip(names, w.tolist(), found.direction().tolist(), strict=True))
+    if as_json:
+        document = {"weight": found.weight, "alpha": alpha, "intercept": b, "r_squared": share}
+        of = "name", "coefficient", "direction"
+        document["columns"] = [dict(zip(of, column, strict=True)) for column in columns]
+        print(json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False))
+        return
+    console, title = console_of(), "Least squares, and the direction -S⁻¹u"
+    cells: list[tuple[str, ...]] = [(name, f"{a:.6g}", f"{v:.6g}") for name, a, v in columns]
+    print_table(console, title, ("column", "coefficient", "direction"), cells)
+    known = "not known" if share is None else f"{share:.4f}"
+    console.print(f"Intercept {b:.6g}, R² {known}, alpha {alpha:g}, {found.weight:g} rows.")
