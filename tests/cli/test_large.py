@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from clusters import cluster
 from command import one_sentence, started
 from gdnp.cli import main
 from gdnp.design import StreamDesign
@@ -174,3 +175,29 @@ def test_convert(capsys, tmp_path):
 def test_what_does_not_work_is_one_sentence(folder, arguments, code, message, capsys, tmp_path):
     assert main(arguments) == code
     assert message in one_sentence(capsys)
+
+
+@pytest.mark.filterwarnings("ignore")  # of Dask's own making
+def test_a_fit_on_a_cluster(folder, capsys):
+    pytest.importorskip("distributed")
+    main(["fit", "T", "--memory", "1GB", "--json"])
+    here = json.loads(capsys.readouterr().out)
+    with cluster() as client:
+        there = ["--scheduler", client.scheduler.address]
+        assert main(["fit", "T", *there, "--verbose", "--json"]) == 0
+        said = capsys.readouterr()
+        found = json.loads(said.out)
+        assert found["objective"] == pytest.approx(here["objective"], rel=1e-7)
+        assert found["classes"] == ["no", "yes"]
+        assert found["rounds"] <= 12
+        assert found["megabytes_sent"] < 0.1
+        assert "rounds" in said.err
+        assert "gap about" in said.err
+        assert main(["fit", "t.parquet", *there]) == 0
+        shown = capsys.readouterr().out
+        assert "  task        regression" in shown
+        assert " rounds, " in shown
+        assert main(["fit", "none", *there]) == 3
+        assert "must be at none, as the workers see it" in one_sentence(capsys)
+        assert main(["fit", "T", "--memory", "1GB", *there]) == 2
+        assert "Got --scheduler, too" in one_sentence(capsys)

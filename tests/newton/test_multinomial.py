@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from gdnp.design import DenseDesign, as_design
 from gdnp.losses import Softmax
 from gdnp.newton import Begin, solve
-from gdnp.newton.multinomial import MultinomialNewton, _sample, _two_steps
+from gdnp.newton.multinomial import MultinomialNewton, _of_sample, _two_steps
 from gdnp.newton.preconditioners.classes import BlockPreconditioner, JointPreconditioner
 from gdnp.problem.multinomial import Multinomial
 from gdnp.solvers import Status
@@ -50,7 +50,7 @@ def test_rows_are_sampled_first_and_rare_classes_with_them(rng):
     X, y = gaussian(rng, n=20_000, d=4, K=3, noise=2.0)
     y = np.where((y == 2) & (np.arange(len(y)) > 200), 0, y)
     problem = posed(X, y, 1e-4).standardised
-    part = _sample(problem, 4096)
+    part = _of_sample(problem, 4096, lambda drawn: drawn)
     assert np.bincount(part.sigma).min() > 4096 / 8
     np.testing.assert_allclose(part.shares, problem.shares, rtol=0.15)
     found = solved(posed(X, y, 1e-4))

@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 
 from gdnp._files import require
 from gdnp.cli.errors import UsageError, one_of
-from gdnp.cli.large import CheckpointOption, MemoryOption, ScratchOption, fit_large
+from gdnp.cli.large import CheckpointOption, MemoryOption, SchedulerOption, ScratchOption, fit_large
 from gdnp.cli.report import concluded, print_columns, spread_of
 from gdnp.cli.scores import FEWEST, FOLDS, folds_of, held_out
 from gdnp.cli.tables import Source, TableOptions, read_source, say, with_table_options
@@ -142,6 +142,7 @@ def fit(
     memory: MemoryOption = None,
     scratch: ScratchOption = None,
     checkpoint: CheckpointOption = None,
+    scheduler: SchedulerOption = None,
 ) -> Any:
     """Fit a linear classifier or regressor, say how good it is, and save it.
 
@@ -150,6 +151,7 @@ def fit(
     gdnp fit prices.csv.gz --sep ';' --loss huber --delta auto
     gdnp fit sales.parquet --drop notes --id customer --dry-run
     gdnp fit FOLDER --target churned --memory 600MB --checkpoint fit.npz
+    gdnp fit 'clicks/*.parquet' --target clicked --scheduler tcp://host:8786
     """  # noqa: D301
     one_of("--task", task, TASKS)
     one_of("--loss", loss, LOSSES)
@@ -172,7 +174,7 @@ def fit(
     options = FitOptions(
         data, target, table, task, loss, test, cv, dry_run, strict, out, as_json, force, settings
     )
-    large = {"memory": memory, "scratch": scratch, "checkpoint": checkpoint}
+    large = {"memory": memory, "scratch": scratch, "checkpoint": checkpoint, "scheduler": scheduler}
     if checkpoint is not None:
         check_place("--checkpoint", checkpoint, DATA=data, **{"--out": out})
     if any(value is not None for value in large.values()) or Path(data).is_dir():

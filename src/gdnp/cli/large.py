@@ -1,4 +1,4 @@
-"""``gdnp fit`` and ``gdnp predict`` of files that are never held as a whole."""
+"""``gdnp fit`` and ``gdnp predict`` of files that are never held as a whole, here or on a cluster."""
 
 import csv
 import math
@@ -18,6 +18,7 @@ from gdnp.cli.report import concluded, worst_certificate
 from gdnp.cli.tables import say
 from gdnp.cli.values import check_out, plain, text
 from gdnp.design import Source, source
+from gdnp.design.cluster import connected
 from gdnp.design.source import bytes_of
 from gdnp.losses import LOSSES
 from gdnp.models import save_model
@@ -25,6 +26,7 @@ from gdnp.models import save_model
 __all__ = [
     "CheckpointOption",
     "MemoryOption",
+    "SchedulerOption",
     "ScratchOption",
     "files_of",
     "fit_large",
@@ -43,12 +45,18 @@ ScratchOption = Annotated[
 CheckpointOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Save the fit there as it goes, and go on from it.")
 ]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Fit on a Dask cluster, whose workers see DATA: CSV or Parquet."),
+]
 MOST_CLASSES = 20
 """Whole numbers are labels where at most this many differ."""
 
 
-def files_of(data: str, target: str | None, memory: str | None = None, scratch: Path | None = None) -> Source:
-    """The rows of files, in so much memory; the target is by default the last column.
+def files_of(
+    data: str, target: str | None, memory: str | None = None, scratch: Path | None = None, client: Any = None
+) -> Source:
+    """The rows of files, in so much memory or on a cluster; the target is by default the last column.
 
     Columns of npy have no names, but numbers from 1 on.
     """
@@ -59,7 +67,7 @@ def files_of(data: str, target: str | None, memory: str | None = None, scratch: 
     except ValueError as error:
         raise UsageError(str(error).replace("memory", "--memory", 1)) from error
     try:
-        return source(data, y=y, memory=memory, scratch=scratch)
+        return source(data, y=y, memory=memory, scratch=scratch, client=client)
     except ValueError as error:
         raise ValueError(
             str(error).replace("fit a table that fits in memory with gdnp fit TABLE", "encode it first")
@@ -71,7 +79,14 @@ def fit_large(options: Any, large: dict[str, Any], alpha: float) -> None:
     check_out(options.out, options.force, DATA=options.data)
     asked = {"test": options.test, "cv": options.folds, "dry-run": options.dry_run}
     refuse_options(options.data, options.table, **asked)
-    found = files_of(options.data, options.target, large["memory"], large["scratch"])
+    if large["scheduler"] is not None and (large["memory"] or large["scratch"]):
+        raise UsageError("--memory and --scratch are for files that are read here. Got --scheduler, too.")
+    with nullcontext() if large["scheduler"] is None else connected(large["scheduler"]) as client:
+        _fit_source(options, large, alpha, client)
+
+
+def _fit_source(options: Any, large: dict[str, Any], alpha: float, client: Any) -> None:
+    found = files_of(options.data, options.target, large["memory"], large["scratch"], client)
     task = options.task or (LOSSES[options.loss].task if options.loss else task_of_files(found))
     if options.auto:
         say(f"of files alpha is not chosen by cross-validation: it is {alpha:g} (--alpha).")
@@ -106,7 +121,11 @@ def fit_large(options: Any, large: dict[str, Any], alpha: float) -> None:
     }
     if "readings" in model.history_:
         about["readings"] = round(float(model.history_["readings"][-1]), 2)
-        about["gigabytes_read"] = float(model.history_["bytes"][-1]) / 1e9
+        size = float(model.history_["bytes"][-1])
+        if client is None:
+            about["gigabytes_read"] = size / 1e9
+        else:
+            about |= {"rounds": int(model.history_["rounds"][-1]), "megabytes_sent": size / 1e6}
     concluded(model, about, options)
 
 
@@ -125,7 +144,8 @@ def task_of_files(found: Source) -> str:
     """What the target looks like."""
     assert found.target is not None
     seen: set[Any] = set()
-    for batch in found.target():
+    on_workers = not callable(found.target)
+    for batch in (one.values for one in found.target.seen) if on_workers else found.target():
         if batch.dtype.kind not in "fiu":
             return "classification"
         if (batch != np.floor(batch)).any():

@@ -169,7 +169,12 @@ def print_report(console: Console, found: dict[str, Any]) -> None:
     if found.get("seconds") is not None:
         lines["seconds"] = f"{found['seconds']:.3g}"
     if "readings" in found:
-        lines["readings"] = f"{found['readings']:g} of all rows, {found['gigabytes_read']:.3g} GB"
+        where = (
+            ", {gigabytes_read:.3g} GB"
+            if "rounds" not in found
+            else " in {rounds} rounds, {megabytes_sent:.3g} MB"
+        )
+        lines["readings"] = f"{found['readings']:g} of all rows" + where.format(**found)
     for name, value in lines.items():
         console.print(f"  {name:<11} {value}", markup=False, soft_wrap=True)
     console.print()

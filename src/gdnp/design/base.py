@@ -74,6 +74,9 @@ class DesignMatrix(ABC):
     entry_work: ClassVar[float] = 1.0
     """Time of a stored entry in units of one of dense X."""
 
+    in_rounds: ClassVar[bool] = False
+    """Whether each sum takes a round over a network."""
+
     meter: Any = None
     """What was read of a source; None in memory."""
 
@@ -156,6 +159,16 @@ class DesignMatrix(ABC):
     def gather(self, choice: Choice) -> DesignMatrix:
         """The design of some rows, copied to memory."""
         return self._taken(choice.index)
+
+    def on_sample(
+        self, function: Callable[..., Any], mass: RowVector, count: int, *vectors: RowVector | None
+    ) -> Any:
+        """function(design, *arrays) of `count` rows drawn in proportion to `mass`, made where the rows are.
+
+        Both the function and what it makes can be pickled.
+        """
+        choice, taken = self.rows.sample(mass, count), self.rows.gather
+        return function(self.gather(choice), *(None if v is None else taken(v, choice) for v in vectors))
 
     @abstractmethod
     def _taken(self, index: NDArray[np.intp]) -> DesignMatrix:

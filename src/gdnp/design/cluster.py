@@ -8,11 +8,15 @@ before: what is lost with a worker Dask makes again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from copy import copy, deepcopy
 from dataclasses import dataclass
-from functools import reduce
-from itertools import pairwise
-from typing import Any
+from functools import partial, reduce
+from itertools import accumulate, pairwise
+from operator import getitem
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,46 +24,52 @@ from numpy.typing import NDArray
 from gdnp._typing import FloatArray
 from gdnp.design.base import Job
 from gdnp.design.dense import DenseBlock, DenseDesign
-from gdnp.design.rows import Choice, Rows, RowVector, add
+from gdnp.design.rows import ROWS_FOR_QUANTILES, Choice, Rows, RowVector, add
 from gdnp.design.threads import LANES, lane_edges, single_threaded_blas
 
-__all__ = ["ClusterDesign", "ClusterRows", "Parts", "client_of", "is_collection", "parts_of", "vector_of"]
+__all__ = [
+    "ClusterDesign",
+    "ClusterRows",
+    "client_of",
+    "connected",
+    "is_collection",
+    "is_frame",
+    "parts_of",
+    "read_there",
+]
 
 ROUND_COST = 10.0
 """Time of a round, with the scheduler's, in passes: what makes few of them worth their while."""
+FEW_LABELS, LOOKED_AT = 100, 1000
+"""Labels are listed at the first look where at most so many are among the first so many of a part."""
+
+Merge = Callable[[Any, Any], Any]
 
 
-@dataclass(frozen=True)
-class Parts:
-    """The rows of X on the workers.
+class Seen(NamedTuple):
+    """What a first look says: how many rows, of what kind, their ends and sum, and values, all if `few`."""
 
-    Attributes
-    ----------
-    client : distributed.Client
-    futures : tuple of Future
-        An array for each part.
-    edges : tuple of int
-        First row of each part, and n.
-    shape, dtype
-        Of X.
-    """
-
-    client: Any
-    futures: tuple[Any, ...]
-    edges: tuple[int, ...]
-    shape: tuple[int, int]
+    rows: int
+    shape: tuple[int, ...]
     dtype: np.dtype[Any]
-
-    def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        raise TypeError("rows on a cluster are not pulled here: a fit reads them where they are.")
+    ends: tuple[float, float] | None = None
+    total: float = 0.0
+    values: Any = ()
+    few: bool = True
 
 
 class Vector:
-    """A row vector in pieces on the workers, or one number for every row."""
+    """A row vector in pieces on the workers, with what is known of it."""
 
-    def __init__(self, shape: tuple[int, ...], dtype: Any, pieces: Sequence[Any] | None) -> None:
-        self.shape, self.dtype, self.pieces = shape, np.dtype(dtype), pieces
-        self.value: Any = None
+    def __init__(
+        self, shape: tuple[int, ...], dtype: Any, pieces: Sequence[Any] = (), seen: Sequence[Seen] = ()
+    ) -> None:
+        self.shape, self.dtype, self.pieces, self.seen = shape, np.dtype(dtype), pieces, seen
+        self.known: dict[Any, Any] = {}
+
+    def write(self, pieces: Sequence[Any]) -> None:
+        """Take other numbers, of which nothing is known."""
+        self.pieces, self.seen, self.known = pieces, (), {}
 
 
 class ClusterRows(Rows):
@@ -72,80 +82,75 @@ class ClusterRows(Rows):
     """
 
     counts = "readings", "rounds", "bytes"
-    """What the history of a fit says of it; bytes are those of sums that came back, and of vectors sent."""
+    """What the history of a fit says of it; bytes are those that came back, and those of jobs and vectors."""
 
     def __init__(self, client: Any, edges: Sequence[int]) -> None:
         super().__init__(edges[-1], 1)
         self.client, self.edges = client, tuple(edges)
+        self.sizes = [high - low for low, high in pairwise(edges)]
         self.readings, self.bytes, self.rounds = 0.0, 0.0, 0.0
-        bounds = lane_edges(len(edges) - 1, 1)
-        self._lanes = list(pairwise(bounds))[:LANES]
-
-    @property
-    def sizes(self) -> list[int]:
-        """Rows of each part."""
-        return [high - low for low, high in pairwise(self.edges)]
+        self._lanes = list(pairwise(lane_edges(len(self.sizes), 1)))[:LANES]
+        self._foreseen: list[Job] = []
 
     # Rounds
 
     def each(self, task: Callable[..., Any], *lists: Sequence[Any], **same: Any) -> list[Any]:
         """A future of task(*entries, **same) for every part."""
-        return list(self.client.map(task, *lists, pure=False, **same))
+        with _scheduler(self.client):
+            return list(self.client.map(task, *lists, pure=False, **same))
+
+    def fetched(self, futures: Any) -> Any:
+        """What tasks made, here: one round."""
+        with _scheduler(self.client):
+            found = self.client.gather(futures)
+        self.rounds += 1.0
+        self.bytes += _size(found)
+        return found
 
     def round(
-        self,
-        jobs: Sequence[Job],
-        merge: Callable[[Any, Any], Any] = add,
-        rows_of: Sequence[Any] | None = None,
-        sums_back: bool = True,
-        **design: Any,
+        self, jobs: Sequence[Job], merge: Merge = add, X: Sequence[Any] | None = None, **design: Any
     ) -> list[Any]:
         """The sums of every job over all parts; what jobs write replaces the pieces of its vector.
 
-        Where nobody wants sums nothing is waited for.
+        Where jobs have no sums nothing is waited for. Else what was foreseen comes along.
         """
-        known = (v for job in jobs for v in job.reads + job.writes if v is not None)
+        awaited = not all(map(_has_no_sums, jobs))
+        extra, self._foreseen = (self._foreseen, []) if awaited else ([], self._foreseen)
+        known = (v for job in (*jobs, *extra) for v in job.reads + job.writes if v is not None)
         vectors: list[Any] = list({id(v): v for v in known}.values())
-        place = {id(v): k for k, v in enumerate(vectors)}
-        plain = [
-            (
-                job.verb,
-                job.state,
-                tuple(None if v is None else place[id(v)] for v in job.reads),
-                tuple(place[id(v)] for v in job.writes),
-                job.partial_size,
-            )
-            for job in jobs
-        ]
-        written = sorted({k for *_, writes, _ in plain for k in writes})
-        made = [(v.shape[1:], v.dtype, v.value) for v in vectors]
-        pieces = [_pieces(v, len(self.sizes)) for v in vectors]
-        found = self.each(
-            _summed,
-            self.sizes,
-            [None] * len(self.sizes) if rows_of is None else rows_of,
-            list(zip(*pieces, strict=True)) if pieces else [()] * len(self.sizes),
-            jobs=plain,
-            made=made,
-            written=written,
-            merge=merge,
-            design=design,
-        )
-        sums = self.each(_entry, found, which=0) if written else found
+        place: dict[int, Any] = {id(v): k for k, v in enumerate(vectors)} | {id(None): None}
+
+        def placed(job: Job) -> Job:
+            reads, writes = (tuple(place[id(v)] for v in some) for some in (job.reads, job.writes))
+            return job._replace(reads=reads, writes=writes)
+
+        own, others = list(map(placed, jobs)), list(map(placed, extra))
+        written: list[Any] = sorted({place[id(v)] for job in jobs for v in job.writes})
+        shapes = [(v.shape[1:], v.dtype) for v in vectors]
+        work = _pickled((own, others, merge, shapes, written, design))
+        self.bytes += len(work)
+        count = len(self.sizes)
+        pieces = list(zip(*(v.pieces or [None] * count for v in vectors), strict=True)) or [()] * count
+        sent = self.each(bytes, [work]) * count  # on its way once, not with every part
+        found = self.each(_summed, self.sizes, [None] * count if X is None else X, sent, pieces)
+        sums = self.each(getitem, found, [0] * count) if written else found
         for number, k in enumerate(written, 1):
-            vectors[k].pieces, vectors[k].value = self.each(_entry, found, which=number), None
-        if not sums_back:
+            vectors[k].write(self.each(getitem, found, [number] * count))
+        if not awaited:
             return [[] for _ in jobs]
-        lanes = [
-            self.client.submit(_lane, sums[low:high], merge=merge, pure=False) for low, high in self._lanes
-        ]
-        gathered = self.client.gather(lanes)
-        self.rounds += 1.0
-        self.bytes += sum(_size(part) for part in gathered)
+        merges = [merge] * len(jobs) + [add] * len(extra)
+        lanes = self.each(_lane, [sums[low:high] for low, high in self._lanes], merges=merges)
         total: list[Any] = reduce(
-            lambda a, b: [merge(x, y) for x, y in zip(a, b, strict=True)], map(_unpacked, gathered)
+            lambda a, b: [m(x, y) for m, x, y in zip(merges, a, b, strict=True)],
+            map(_unpacked, self.fetched(lanes)),
         )
-        return total
+        for job, one in zip(extra, total[len(jobs) :], strict=True):  # as long as its first vector stays
+            job.reads[0].known[_key(job)] = one, [v and v.pieces for v in job.reads]  # type: ignore[union-attr, attr-defined]
+        return total[: len(jobs)]
+
+    def foresee(self, kernel: Callable[..., list[Any]], *reads: RowVector | None) -> None:
+        """See ``Rows.foresee``."""
+        self._foreseen.append(Job("rows", kernel, reads))
 
     # Rows
 
@@ -154,109 +159,123 @@ class ClusterRows(Rows):
         if isinstance(values, Vector):
             return values
         array = np.asarray(values)
-        v = Vector(array.shape, array.dtype, None)
-        if array.strides[0] == 0:
-            v.value = array[0]
-            return v
-        v.pieces = [
-            self.client.submit(np.asarray, array[low:high], pure=False) for low, high in pairwise(self.edges)
-        ]
-        self.bytes += array.nbytes
+        constant = array.strides[0] == 0
+        given = [array[0] if constant else array[low:high] for low, high in pairwise(self.edges)]
+        v = Vector(array.shape, array.dtype, self.each(_held, given, self.sizes, tail=array.shape[1:]))
+        self.bytes += 8.0 if constant else array.nbytes
+        v.seen = () if constant else (_seen(array, "y"),)
         return v
 
     def empty(self, k: int | None = None, dtype: Any = np.float64) -> RowVector:
         """A vector to be written to."""
-        return Vector((self.n,) if k is None else (self.n, k), dtype, None)
+        return Vector((self.n,) if k is None else (self.n, k), dtype)
 
     def array(self, v: RowVector) -> NDArray[Any]:
         """All of it, here: for few rows."""
         return self.gather(v)
 
+    def dealt(self, count: int) -> RowVector:
+        """See ``Rows.dealt``."""
+        return Vector((self.n,), np.intp, self.each(_dealt, self.edges[:-1], self.sizes, count=count))
+
+    def columns(self, v: RowVector) -> list[RowVector]:
+        """See ``Rows.columns``."""
+        assert isinstance(v, Vector)
+        each = (self.each(np.take, v.pieces, indices=k, axis=1) for k in range(v.shape[1]))
+        return [Vector(v.shape[:1], v.dtype, pieces) for pieces in each]
+
     def combine(self, *terms: tuple[float, RowVector], out: RowVector | None = None) -> RowVector:
         """See ``Rows.combine``."""
         made = self.empty_like(terms[0][1]) if out is None else out
         kernel = _Combine(tuple(float(a) for a, _ in terms))
-        self.round([Job("rows", kernel, tuple(v for _, v in terms), (made,))], sums_back=False)
+        self.round([Job("rows", kernel, tuple(v for _, v in terms), (made,))])
         return made
 
     def total(
         self, kernel: Callable[..., list[Any]], *reads: RowVector | None, writes: Sequence[RowVector] = ()
     ) -> list[Any]:
         """See ``Rows.total``."""
-        found: list[Any] = self.round([Job("rows", kernel, reads, tuple(writes))])[0]
-        return found
+        job = Job("rows", kernel, reads, tuple(writes))
+        found = None if writes else _kept(job)
+        return list(self.round([job])[0] if found is None else found)
 
-    def _asked(
-        self, function: Callable[..., Any], v: RowVector, *lists: Sequence[Any], **same: Any
-    ) -> list[Any]:
+    def _asked(self, function: Callable[..., Any], v: Any, *lists: Sequence[Any], **same: Any) -> list[Any]:
         """function(piece, *entries) of every part, here."""
-        assert isinstance(v, Vector)
-        pieces = _pieces(v, len(self.sizes))
-        spec = (v.shape[1:], v.dtype, v.value)
-        found = self.client.gather(
-            self.each(_on_piece, pieces, self.sizes, *lists, function=function, spec=spec, **same)
-        )
-        self.rounds += 1.0
-        self.bytes += sum(_size(part) for part in found)
-        return list(found)
+        return list(self.fetched(self.each(function, v.pieces, *lists, **same)))
 
     def extremes(self, *vectors: RowVector) -> FloatArray:
         """See ``Rows.extremes``."""
-        each = [np.array(self._asked(_ends, v)) for v in vectors]
-        ends = [(float(found[:, 0].min()), float(found[:, 1].max())) for found in each]
+        each = [
+            [one.ends for one in v.seen if one.ends is not None] or self._asked(_ends, v)  # type: ignore[attr-defined]
+            for v in vectors
+        ]
+        ends = [(float(min(lows)), float(max(highs))) for lows, highs in (zip(*e, strict=True) for e in each)]
         return np.array([(low, high, max(high, -low)) for low, high in ends])
 
     def quantiles(self, v: RowVector, levels: FloatArray) -> FloatArray:
         """See ``Rows.quantiles``."""
-        step = max(1, self.n // 4096)
-        first = [-low % step for low in self.edges[:-1]]
-        ordered = np.sort(np.concatenate(self._asked(_every, v, first, step=step)))
+        step = max(1, self.n // ROWS_FOR_QUANTILES)
+        every = [slice(-low % step, None, step) for low in self.edges[:-1]]
+        ordered = np.sort(np.concatenate(self._asked(getitem, v, every)))
         return np.asarray(ordered[np.minimum((levels * len(ordered)).astype(np.intp), len(ordered) - 1)])
 
-    def above(self, v: RowVector, level: float) -> Choice:
-        """See ``Rows.above``."""
-        found = self._asked(_above, v, level=level)
-        index = np.concatenate([rows + low for rows, low in zip(found, self.edges, strict=False)])
-        return Choice(index, len(index))
+    def draws(self, mass: RowVector, count: int, seed: int = 0) -> tuple[list[Any], Any]:
+        """Futures of the rows of each part that are drawn, and of where the parts end in the whole mass."""
+        assert isinstance(mass, Vector)
+        weights = self.each(np.sum, mass.pieces)
+        ends = self.each(np.cumsum, [weights]) * len(weights)
+        return self.each(_drawn, mass.pieces, range(len(weights)), ends, count=count, seed=seed), ends[0]
 
     def sample(self, mass: RowVector, count: int, seed: int = 0, *, level: float = -np.inf) -> Choice:
         """See ``Rows.sample``: first how much each part weighs, then where in its part a draw falls."""
-        totals = np.array(self._asked(_mass, mass, level=level))
-        ends = np.cumsum(totals)
-        last = int(np.searchsorted(ends, ends[-1]))
-        points = np.sort(np.random.default_rng(seed).random(count)) * ends[-1]
-        chosen = np.minimum(np.searchsorted(ends, points, side="right"), last)
-        within = [
-            np.maximum(points[chosen == k] - (ends[k] - totals[k]), 0.0) for k in range(len(self.sizes))
-        ]
-        found = self._asked(_drawn, mass, within, level=level)
+        assert level < 0.0  # rows that hardly count are not looked for in rounds
+        drawn, ends = self.draws(mass, count, seed)
+        *found, ends = self.fetched([*drawn, ends])
         index = np.concatenate([rows + low for rows, low in zip(found, self.edges, strict=False)])
-        return Choice(index, count, float(ends[-1]) / count)
+        return Choice(index, len(index), float(ends[-1]) / len(index))
 
     def gather(self, v: RowVector, choice: Choice | None = None) -> FloatArray:
         """See ``Rows.gather``."""
         if not isinstance(v, Vector):
             return np.asarray(v) if choice is None else np.asarray(v)[choice.index]
-        return self.picked(_taken, v, np.arange(self.n) if choice is None else choice.index)
+        return self.picked(v, np.arange(self.n) if choice is None else choice.index)
 
-    def picked(self, function: Callable[..., Any], v: Any, index: NDArray[np.intp]) -> NDArray[Any]:
-        """function(piece, its rows among `index`) of every part, put in the order of `index`."""
+    def picked(self, v: Any, index: NDArray[np.intp]) -> NDArray[Any]:
+        """Some rows, in the order of `index`."""
         order = np.argsort(index, kind="stable")
         cuts = np.searchsorted(index[order], self.edges)
         own = [index[order[a:b]] - low for (a, b), low in zip(pairwise(cuts), self.edges, strict=False)]
-        found = np.concatenate(self._asked(function, v, own))
+        found = np.concatenate(self._asked(np.take, v, own, axis=0))
         out = np.empty_like(found)
         out[order] = found
         return out
 
+    def floats(self, v: RowVector) -> RowVector:
+        """The same numbers in float64."""
+        assert isinstance(v, Vector)
+        if v.dtype == np.float64:
+            return v
+        made = self.combine((1.0, v))
+        made.seen = v.seen  # type: ignore[attr-defined]
+        return made
+
+    def shares(self, v: RowVector) -> RowVector:
+        """Weights of sum one."""
+        assert isinstance(v, Vector)
+        least, whole = self.extremes(v)[0, 0], sum(one.total for one in v.seen)
+        if least < 0.0:
+            raise ValueError(f"sample_weight must be non-negative. Got a minimum of {least:g}.")
+        if not 0.0 < whole < np.inf:
+            raise ValueError(f"sample_weight must have a positive, finite sum. Got {whole:g}.")
+        return self.combine((1.0 / whole, v))
+
     def labels(self, v: RowVector) -> tuple[NDArray[Any], RowVector]:
         """The different values in their order, and a vector of the number of each row's."""
-        classes = np.unique(np.concatenate(self._asked(_unique, v)))
         assert isinstance(v, Vector)
-        codes = Vector(
-            (self.n,), np.int16, self.each(_numbered, _pieces(v, len(self.sizes)), classes=classes)
-        )
-        return classes, codes
+        known = [one.values for one in v.seen if one.few]
+        listed = known and len(known) == len(v.seen)
+        classes = np.unique(np.concatenate(known if listed else self._asked(np.unique, v)))
+        return classes, Vector((self.n,), np.int16, self.each(_numbered, v.pieces, classes=classes))
 
 
 class ClusterDesign(DenseDesign):
@@ -264,37 +283,30 @@ class ClusterDesign(DenseDesign):
 
     Parameters
     ----------
-    X : Parts
+    X : Vector of shape (n, d)
+    rows : ClusterRows
+        Shared by all designs of the same parts.
     n_jobs : int or None
         Not used: workers have threads of their own.
-    offset, factor, block_rows
+    offset, factor
         See ``DenseDesign``.
-    rows : ClusterRows or None
-        Shared by all designs of the same parts.
     """
 
     _X: Any
+    in_rounds = True
 
     def __init__(
         self,
-        X: Parts,
+        X: Any,
+        rows: ClusterRows,
         n_jobs: int | None = None,
         *,
         offset: FloatArray | None = None,
         factor: FloatArray | None = None,
-        block_rows: int | None = None,
-        rows: ClusterRows | None = None,
     ) -> None:
-        array: Any = X
-        super().__init__(array, n_jobs, offset=offset, factor=factor, block_rows=block_rows)
-        self._rows = ClusterRows(X.client, X.edges) if rows is None else rows
-        self.meter = self._rows
-        step = self._bounds[0][1]  # each worker cuts its parts into blocks
-        self._bounds = [
-            (first, min(first + step, high))
-            for low, high in pairwise(X.edges)
-            for first in range(low, high, step)
-        ]
+        super().__init__(X, n_jobs, offset=offset, factor=factor)
+        self._rows = self.meter = rows
+        self._bounds = list(pairwise(rows.edges))  # each worker cuts its parts into blocks
 
     @property
     def rows(self) -> ClusterRows:
@@ -315,37 +327,63 @@ class ClusterDesign(DenseDesign):
     ) -> DenseDesign:
         if isinstance(X, np.ndarray):
             return DenseDesign(X, self._threads.asked, offset=offset, factor=factor)
-        return ClusterDesign(X, self._threads.asked, offset=offset, factor=factor, rows=self._rows)
+        return ClusterDesign(X, self._rows, self._threads.asked, offset=offset, factor=factor)
 
     def in_blocks_for(self, partial_size: int) -> DenseDesign:
         """The same: each worker cuts its parts into blocks."""
         return self
 
     def block(self, k: int) -> DenseBlock:  # noqa: D102
-        return DenseBlock(self._picked(np.arange(*self._bounds[k])), self._offset, self._factor)
+        some = self._rows.picked(self._X, np.arange(*self._bounds[k]))
+        return DenseBlock(some, self._offset, self._factor)
 
     def columns(self, index: NDArray[np.intp]) -> DenseDesign:
         """The design of some columns, which are copied on the workers."""
-        X = self._X
-        few = tuple(self._rows.each(_columns, X.futures, index=index))
-        parts = Parts(X.client, few, X.edges, (X.shape[0], len(index)), X.dtype)
-        return self._like(parts, *self._transformation_of(index))
+        pieces = self._rows.each(np.take, self._X.pieces, indices=index, axis=1)
+        few = Vector((self.n_samples, len(index)), self._X.dtype, pieces)
+        return self._like(few, *self._transformation_of(index))
 
     def _taken(self, index: NDArray[np.intp]) -> DenseDesign:
-        return self._like(self._picked(index), self._offset, self._factor)
+        return self._like(self._rows.picked(self._X, index), self._offset, self._factor)
 
-    def _picked(self, index: NDArray[np.intp]) -> NDArray[Any]:
-        X = self._X
-        return self._rows.picked(_taken, Vector(X.shape, X.dtype, X.futures), index)
+    def on_sample(
+        self, function: Callable[..., Any], mass: RowVector, count: int, *vectors: RowVector | None
+    ) -> Any:
+        """See ``DesignMatrix.on_sample``: on one worker, and what comes back is what it makes of them."""
+        rows = self._rows
+        drawn, _ = rows.draws(mass, count)
+        reads: list[Any] = [v for v in vectors if v is not None]
+        taken = rows.each(_rows_at, drawn, self._X.pieces, *(v.pieces for v in reads))
+        present = [v is not None for v in vectors]
+        call = _pickled((function, present, {"offset": self._offset, "factor": self._factor}))
+        rows.bytes += len(call)
+        return rows.fetched(rows.each(_on_rows, [taken], [call]))[0]
 
-    def _summed(self, jobs: Sequence[Job], merge: Callable[[Any, Any], Any]) -> list[Any]:
+    def asked(self, function: Callable[..., Any], *vectors: Any, **same: Any) -> list[Any]:
+        """function(X, *pieces) of every part, here."""
+        pieces = [[None] * len(self._X.pieces) if v is None else v.pieces for v in vectors]
+        return list(self._rows.fetched(self._rows.each(function, self._X.pieces, *pieces, **same)))
+
+    def _summed(self, jobs: Sequence[Job], merge: Merge) -> list[Any]:
         self._rows.readings += 1.0
-        return self._rows.round(jobs, merge, self._X.futures, offset=self._offset, factor=self._factor)
+        return self._rows.round(jobs, merge, self._X.pieces, offset=self._offset, factor=self._factor)
+
+
+def _pickled(value: Any) -> bytes:
+    """Classes and functions of a script or a notebook included, a loss say."""
+    import cloudpickle  # type: ignore[import-untyped]
+
+    return bytes(cloudpickle.dumps(value))
 
 
 def is_collection(X: Any) -> bool:
     """Whether X is an array or a frame of Dask."""
     return hasattr(X, "__dask_graph__") and (hasattr(X, "npartitions") or hasattr(X, "chunks"))
+
+
+def is_frame(X: Any) -> bool:
+    """Whether a collection has columns with names."""
+    return hasattr(X, "npartitions") and hasattr(X, "columns")
 
 
 def client_of(client: Any) -> Any:
@@ -355,83 +393,179 @@ def client_of(client: Any) -> Any:
     ------
     ValueError
         Without one: a cluster is not started silently.
+    OSError
+        For an address where no scheduler is.
     """
     if client is not None and not isinstance(client, str):
         return client
     try:
-        from distributed import Client, get_client
+        from distributed import get_client
     except ImportError as error:
         raise ImportError('rows on a cluster need Dask: pip install "gdnp[dask]".') from error
-    if isinstance(client, str):
-        connected: Any = Client
-        return connected(client)
     try:
-        return get_client()
+        known: Any = get_client()
     except ValueError:
+        known = None
+    if client is not None:
+        return known if known is not None and known.scheduler.address == client else connected(client)
+    if known is None:
         raise ValueError(
             "a Dask collection needs a client: make one with distributed.Client(), or give client= the "
             "address of a scheduler. Got none."
-        ) from None
-
-
-def vector_of(parts: Parts, values: Any, role: str) -> Vector:
-    """One value a row, from a Dask array or a column of a frame whose parts are those of X, or from an array.
-
-    Raises
-    ------
-    ValueError
-        For parts that do not fit those of X.
-    """
-    rows = ClusterRows(parts.client, parts.edges)
-    if not is_collection(values):
-        array = np.asarray(values)
-        if array.shape != (parts.shape[0],):
-            raise ValueError(f"{role} must have shape ({parts.shape[0]},). Got {array.shape}.")
-        made = rows.hold(array)
-        assert isinstance(made, Vector)
-        return made
-    if values.ndim != 1:
-        raise ValueError(f"{role} must have one value a row on a cluster. Got {values.ndim} dimensions.")
-    client, blocks = parts.client, values.to_delayed()
-    arrays = client.map(_as_values, client.compute(np.ravel(blocks).tolist()), pure=False)
-    sizes = client.gather(client.map(len, arrays, pure=False))
-    pieces = [array for array, size in zip(arrays, sizes, strict=True) if size]
-    sizes = [size for size in sizes if size]
-    if sizes != rows.sizes:
-        raise ValueError(
-            f"{role} must be in the parts of X, of {rows.sizes[:5]} rows and so on. Got {sizes[:5]}; "
-            "rechunk it."
         )
-    dtype = client.submit(_dtype, pieces[0], pure=False).result()
-    return Vector((parts.shape[0],), dtype, pieces)
+    return known
 
 
-def parts_of(client: Any, X: Any, columns: Sequence[str] | None = None) -> Parts:
-    """The parts of a Dask array or frame, kept on the workers; parts without rows are left out.
+def connected(address: str) -> Any:
+    """A new client of a scheduler."""
+    from distributed import Client
+
+    made: Any = Client
+    try:
+        return made(address, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise OSError(f"a scheduler must be at {address!r}. Got none: {error}; start it.") from error
+
+
+def read_there(client: Any, path: str) -> tuple[Any, Any]:
+    """The client, and a frame of CSV or Parquet that the workers see."""
+    client = client_of(client)
+    import dask.dataframe as frames
+
+    read: Any = frames
+    try:
+        return client, (read.read_csv if ".csv" in path else read.read_parquet)(path)
+    except OSError as error:
+        raise FileNotFoundError(
+            f"CSV or Parquet must be at {path}, as the workers see it. Got none."
+        ) from error
+
+
+@contextmanager
+def _scheduler(client: Any) -> Iterator[None]:
+    """One sentence where the cluster is gone, or its workers die of a task."""
+    from distributed import CancelledError, KilledWorker
+    from distributed.comm.core import CommClosedError
+
+    try:
+        yield
+    except KilledWorker as error:
+        raise MemoryError(
+            f"workers must survive their parts. Got several that died of one task, {error.task}; "
+            "make parts smaller, or give workers more memory."
+        ) from error
+    except (CancelledError, CommClosedError, TimeoutError, RuntimeError) as error:
+        lost = not isinstance(error, RuntimeError) or getattr(client, "status", "") != "running"
+        if not lost:
+            raise
+        raise ConnectionError(
+            "the scheduler must stay, and its client open, for as long as a fit takes. "
+            f"Got {type(error).__name__}; connect and fit again, with checkpoint= from the last point."
+        ) from error
+
+
+def parts_of(
+    client: Any, X: Any, columns: Sequence[str] | None = None, **values: Any
+) -> tuple[ClusterDesign, list[Any]]:
+    """The design of a Dask array or frame, kept on the workers, and vectors of values in the same parts.
+
+    A value is a column of X by its name, a collection, an array in memory or None. Parts without rows are
+    left out. A single round looks at all.
 
     Raises
     ------
     ValueError
-        For columns that are not numbers, and for no rows at all.
+        For columns that are not numbers, values in other parts than X, and for no rows at all.
     """
-    if hasattr(X, "npartitions") and hasattr(X, "columns"):
-        names = list(X.columns if columns is None else columns)
-        blocks = client.compute(list(X[names].to_delayed()))
-        shape, dtype = (-1, len(names)), np.result_type(*X[names].dtypes)
-    else:
-        if X.ndim != 2:
-            raise ValueError(f"X must have two dimensions, rows by columns. Got {X.ndim}.")
-        X = X.rechunk({1: -1})
-        blocks = client.compute(list(X.to_delayed().ravel()))
-        shape, dtype = X.shape, X.dtype
-    futures = list(client.map(_as_array, blocks, range(len(blocks)), pure=False))
-    sizes = client.gather(client.map(len, futures, pure=False))
-    kept = [k for k, size in enumerate(sizes) if size]
+    named = {role: v for role, v in values.items() if isinstance(v, str)}
+    given = {role: v for role, v in values.items() if is_collection(v)}
+    names = None if columns is None else list(columns)
+    if names is not None:
+        X = X[list(dict.fromkeys([*names, *named.values()]))]
+    _check_columns(X, names)
+    # Dask reads a column alone in larger parts, where it may
+    blocks = {role: _blocks(client, v, whole=not given) for role, v in ({"X": X} | given).items()}
+    for role, some in blocks.items():
+        if len(some) != len(blocks["X"]):
+            raise ValueError(
+                f"{role} must be in the parts of X, {len(blocks['X'])} of them. Got {len(some)}; rechunk it."
+            )
+    blocks |= dict.fromkeys(named, blocks["X"])
+    arrays = {
+        role: client.map(
+            _as_array, some, range(len(some)), role=role, names={"X": names, **named}.get(role), pure=False
+        )
+        for role, some in blocks.items()
+    }
+    looks = {role: client.map(_seen, some, role=role, pure=False) for role, some in arrays.items()}
+    with _scheduler(client), _named_parts(blocks):
+        seen = client.gather(looks)
+    for role, some in seen.items():
+        for k, (own, one) in enumerate(zip(seen["X"], some, strict=True)):
+            if own.rows != one.rows:
+                raise ValueError(
+                    f"{role} must be in the parts of X, of {own.rows} rows in part {k}. "
+                    f"Got {one.rows}; rechunk it."
+                )
+    kept = [k for k, one in enumerate(seen["X"]) if one.rows]
     if not kept:
         raise ValueError("X must have at least one row. Got parts without any.")
-    edges = np.concatenate([[0], np.cumsum([sizes[k] for k in kept])])
-    whole = (int(edges[-1]), int(shape[1]))
-    return Parts(client, tuple(futures[k] for k in kept), tuple(map(int, edges)), whole, np.dtype(dtype))
+    edges = [0, *accumulate(seen["X"][k].rows for k in kept)]
+    pieces = {
+        role: Vector(
+            (edges[-1], *seen[role][kept[0]].shape),
+            np.result_type(*(seen[role][k].dtype for k in kept)),
+            [some[k] for k in kept],
+            [seen[role][k] for k in kept],
+        )
+        for role, some in arrays.items()
+    }
+    rows = ClusterRows(client, edges)
+    rows.rounds, rows.bytes = 1.0, float(_size(list(seen.values())))
+    return ClusterDesign(pieces.pop("X"), rows), [
+        pieces[role] if role in pieces else None if v is None else _in_memory(rows, v, role)
+        for role, v in values.items()
+    ]
+
+
+def _check_columns(X: Any, names: Sequence[str] | None) -> None:
+    """Refuse what is no table of numbers."""
+    if names is None and X.ndim != 2:
+        raise ValueError(f"X must have two dimensions, rows by columns. Got {X.ndim}.")
+    kinds = {} if names is None else X.dtypes
+    odd = [name for name in names or () if getattr(kinds[name], "kind", "O") not in "fiub"]
+    if odd:
+        raise ValueError(
+            f"columns of X must hold numbers. Got {kinds[odd[0]]} in {str(odd[0])!r}; encode it, say by "
+            "dask.dataframe.get_dummies of categorize()."
+        )
+
+
+def _in_memory(rows: ClusterRows, values: Any, role: str) -> RowVector:
+    array = np.asarray(values)
+    if array.shape[:1] != (rows.n,):
+        raise ValueError(f"{role} must have shape ({rows.n},). Got {array.shape}.")
+    return rows.hold(array)
+
+
+def _blocks(client: Any, collection: Any, *, whole: bool) -> list[Any]:
+    """Futures of its parts, whole rows each; as Dask likes to make them where it is the `whole`."""
+    if hasattr(collection, "chunks") and collection.ndim > 1:
+        collection = collection.rechunk({1: -1})
+    return list(client.compute(list(np.ravel(collection.to_delayed(optimize_graph=whole)))))
+
+
+@contextmanager
+def _named_parts(blocks: dict[str, list[Any]]) -> Iterator[None]:
+    """Name the part that could not be made."""
+    try:
+        yield
+    except Exception as error:
+        for role, some in blocks.items():
+            for k, future in enumerate(some):
+                if future.status == "error":
+                    raise ValueError(f"part {k} of {role} must be there. Got {error}; look at it.") from error
+        raise
 
 
 # What runs on a worker
@@ -450,171 +584,160 @@ class _Combine:
         return []
 
 
-def _as_array(block: Any, number: int) -> NDArray[Any]:
-    """A part as an array of numbers in the order of C."""
+def _as_array(block: Any, number: int, *, role: str, names: Any) -> NDArray[Any]:
+    """A part, or columns of it, as an array in the order of C; X has numbers alone."""
+    block = block if names is None else block[names]
     values = np.ascontiguousarray(block.to_numpy() if hasattr(block, "to_numpy") else block)
-    if values.dtype.kind not in "fiub":
+    if role == "X" and values.dtype.kind not in "fiub":
         raise ValueError(f"part {number} of X must hold numbers. Got {values.dtype}; encode them first.")
     return values
 
 
-def _as_values(block: Any) -> NDArray[Any]:
-    return np.asarray(block.to_numpy() if hasattr(block, "to_numpy") else block).ravel()
+def _seen(values: NDArray[Any], role: str) -> Seen:
+    count, shape, dtype = len(values), values.shape[1:], values.dtype
+    if role == "X" or not count:
+        return Seen(count, shape, dtype, values=np.empty(0, dtype))
+    ends, total = None, 0.0
+    if dtype.kind in "fiub":
+        ends, total = (float(values.min()), float(values.max())), float(values.sum(dtype=np.float64))
+    try:
+        some = np.unique(values[:LOOKED_AT])[: FEW_LABELS + 1]
+        few = len(shape) == 0 and len(some) <= FEW_LABELS
+        some = np.unique(values) if few else some
+    except TypeError:
+        raise ValueError(f"{role} must hold values of one kind, without gaps. Got a mixture.") from None
+    return Seen(count, shape, dtype, ends, total, some, few)
 
 
-def _dtype(values: NDArray[Any]) -> np.dtype[Any]:
-    return values.dtype
+def _held(values: Any, size: int, *, tail: tuple[int, ...]) -> NDArray[Any]:
+    return np.broadcast_to(values, (size, *tail))
 
 
-def _made(piece: Any, size: int, spec: tuple[Any, Any, Any]) -> NDArray[Any]:
-    """The numbers of a piece, which may be one for all rows or not written yet."""
-    if piece is not None:
-        return np.asarray(piece)
-    shape, dtype, value = spec
-    if value is None:
-        return np.empty((size, *shape), dtype)
-    return np.broadcast_to(np.asarray(value, dtype), (size, *shape))
-
-
-def _summed(
-    size: int,
-    X: Any,
-    pieces: Sequence[Any],
-    *,
-    jobs: Sequence[Any],
-    made: Sequence[Any],
-    written: Sequence[int],
-    merge: Callable[[Any, Any], Any],
-    design: dict[str, Any],
-) -> Any:
+def _summed(size: int, X: Any, work: bytes, pieces: Sequence[Any]) -> Any:
     """The sums of all jobs on one part, and the pieces that they wrote; nothing that is given is changed."""
-    arrays = [_made(piece, size, spec) for piece, spec in zip(pieces, made, strict=True)]
+    own, others, merge, shapes, written, design = pickle.loads(work)
+    arrays = [
+        np.empty((size, *shape), dtype) if piece is None else np.asarray(piece)
+        for piece, (shape, dtype) in zip(pieces, shapes, strict=True)
+    ]
     for k in written:
         arrays[k] = np.array(arrays[k])
-    rows = Rows(size, 1) if X is None else None
-    local = None if X is None else DenseDesign(X, 1, **design)
-    sums = []
+
+    def filled(places: tuple[int | None, ...]) -> tuple[Any, ...]:
+        return tuple(None if k is None else arrays[k] for k in places)
+
+    own, others = (
+        [job._replace(reads=filled(job.reads), writes=filled(job.writes)) for job in jobs]
+        for jobs in (own, others)
+    )
     with single_threaded_blas(), np.errstate(all="ignore"):
-        for verb, state, reads, writes, partial_size in jobs:
-            r = tuple(None if k is None else arrays[k] for k in reads)
-            w = tuple(arrays[k] for k in writes)
-            if local is None:
-                assert rows is not None
-                sums.append(rows.total(state, *r, writes=w))
-            else:
-                sums.append(local.map(verb, state, reads=r, writes=w, merge=merge, partial_size=partial_size))
+        if X is None:
+            total = Rows(size, 1).total
+            sums = [total(job.state, *job.reads, writes=job.writes) for job in (*own, *others)]
+        else:
+            local = DenseDesign(X, 1, **design)
+            sums = local._summed(own, merge) + (local._summed(others, add) if others else [])
     return (sums, *(arrays[k] for k in written)) if written else sums
 
 
-def _entry(found: Any, *, which: int) -> Any:
-    return found[which]
+def _dealt(low: int, size: int, *, count: int) -> NDArray[np.intp]:
+    return np.arange(low, low + size) % count
 
 
-def _lane(sums: list[Any], *, merge: Callable[[Any, Any], Any]) -> Any:
+def _has_no_sums(job: Job) -> bool:
+    """Whether a job only writes: margins, and kernels that make nothing of no rows."""
+    if job.verb != "rows":
+        return job.verb == "margins"
+    vectors: tuple[Any, ...] = job.reads + job.writes
+    none = [None if v is None else np.empty((0, *v.shape[1:]), v.dtype) for v in vectors]
+    with np.errstate(all="ignore"):
+        return bool(job.writes) and job.state(*none) == []
+
+
+def _comparable(kernel: Any) -> Any:
+    """The same for the same function of the same arguments."""
+    return (kernel.func, *map(_comparable, kernel.args)) if isinstance(kernel, partial) else kernel
+
+
+def _key(job: Job) -> Any:
+    return _comparable(job.state), tuple(id(v and v.pieces) for v in job.reads)  # type: ignore[attr-defined]
+
+
+def _kept(job: Job) -> Any:
+    """The sums of a job that was foreseen."""
+    first = job.reads[0] if job.reads else None
+    try:
+        return first.known[_key(job)][0] if isinstance(first, Vector) else None
+    except (KeyError, TypeError):  # of a kernel that cannot be compared
+        return None
+
+
+def _lane(sums: list[Any], *, merges: Sequence[Merge]) -> Any:
     first, *others = sums
-    total = [_own(of_job) for of_job in first]
+    total = deepcopy(first)
     for other in others:
-        total = [merge(a, b) for a, b in zip(total, other, strict=True)]
+        total = [merge(a, b) for merge, a, b in zip(merges, total, other, strict=True)]
     return _packed(total)
 
 
-def _own(of_job: Any) -> Any:
-    """A sum that may be added to."""
-    if isinstance(of_job, list):
-        return [np.array(term) if isinstance(term, np.ndarray) else term for term in of_job]
-    return np.array(of_job)
-
-
 def _packed(value: Any) -> Any:
-    """Symmetric matrices as their lower halves: a Gram is half as many bytes."""
+    """Symmetric matrices as their lower halves, in a tuple: a Gram is half as many bytes."""
     if isinstance(value, list):
         return [_packed(entry) for entry in value]
     square = isinstance(value, np.ndarray) and value.ndim == 2 and value.shape[0] == value.shape[1] > 1
-    if square and np.array_equal(value, value.T):
-        return _Half(value[np.tril_indices(len(value))], len(value))
-    return value
-
-
-@dataclass(frozen=True)
-class _Half:
-    values: NDArray[Any]
-    size: int
+    half = square and np.array_equal(value, value.T)
+    return (value[np.tril_indices(len(value))], len(value)) if half else value
 
 
 def _unpacked(value: Any) -> Any:
+    """What was packed, in arrays of its own."""
     if isinstance(value, list):
         return [_unpacked(entry) for entry in value]
-    if isinstance(value, _Half):
-        whole = np.empty((value.size, value.size), value.values.dtype)
-        low = np.tril_indices(value.size)
-        whole[low] = value.values
-        whole.T[low] = value.values
-        return whole
-    return np.array(value) if isinstance(value, np.ndarray) else value
+    if not isinstance(value, tuple):
+        return copy(value)
+    half, size = value
+    whole, low = np.empty((size, size), half.dtype), np.tril_indices(size)
+    whole[low] = whole.T[low] = half
+    return whole
 
 
 def _size(value: Any) -> int:
+    """Bytes of numbers."""
     if isinstance(value, list | tuple):
         return sum(map(_size, value))
-    if isinstance(value, _Half):
-        return int(value.values.nbytes)
     return int(value.nbytes) if isinstance(value, np.ndarray) else 8
-
-
-def _pieces(v: Any, count: int) -> Sequence[Any]:
-    return [None] * count if v.pieces is None else v.pieces
-
-
-def _on_piece(
-    piece: Any,
-    size: int,
-    *entries: Any,
-    function: Callable[..., Any],
-    spec: tuple[Any, Any, Any],
-    **same: Any,
-) -> Any:
-    return function(_made(piece, size, spec), *entries, **same)
 
 
 def _ends(piece: NDArray[Any]) -> tuple[float, float]:
     return float(piece.min()), float(piece.max())
 
 
-def _every(piece: NDArray[Any], first: int, *, step: int) -> NDArray[Any]:
-    return piece[first::step]
-
-
-def _above(piece: NDArray[Any], *, level: float) -> NDArray[np.intp]:
-    return np.flatnonzero(piece > level)
-
-
-def _heavy(piece: NDArray[Any], level: float) -> NDArray[Any]:
-    return piece if level < 0.0 else np.where(piece > level, piece, 0.0)
-
-
-def _mass(piece: NDArray[Any], *, level: float) -> float:
-    return float(_heavy(piece, level).sum())
-
-
-def _drawn(piece: NDArray[Any], points: FloatArray, *, level: float) -> NDArray[np.intp]:
-    if not len(points):
+def _drawn(piece: NDArray[Any], number: int, ends: FloatArray, *, count: int, seed: int) -> NDArray[np.intp]:
+    """The rows of a part that some of `count` points on the mass of all parts fall on."""
+    last = int(np.searchsorted(ends, ends[-1]))  # parts without mass at the end are never drawn
+    points = np.sort(np.random.default_rng(seed).random(count)) * ends[-1]
+    here = points[np.minimum(np.searchsorted(ends, points, side="right"), last) == number]
+    if not len(here):
         return np.empty(0, dtype=np.intp)
-    within = np.cumsum(_heavy(piece, level))
-    last = int(np.searchsorted(within, within[-1]))
-    return np.minimum(np.searchsorted(within, points, side="right"), last)
+    within = np.cumsum(piece)
+    begin = ends[number] - within[-1]
+    final = int(np.searchsorted(within, within[-1]))
+    found: NDArray[np.intp] = np.searchsorted(within, np.maximum(here - begin, 0.0), side="right")
+    return np.minimum(found, final)
 
 
-def _taken(piece: NDArray[Any], index: NDArray[np.intp]) -> NDArray[Any]:
-    return piece[index]
+def _rows_at(index: NDArray[np.intp], *arrays: NDArray[Any]) -> list[NDArray[Any]]:
+    return [array[index] for array in arrays]
 
 
-def _columns(X: NDArray[Any], *, index: NDArray[np.intp]) -> NDArray[Any]:
-    return np.ascontiguousarray(X[:, index])
-
-
-def _unique(piece: NDArray[Any]) -> NDArray[Any]:
-    return np.unique(piece)
+def _on_rows(taken: list[list[NDArray[Any]]], call: bytes) -> Any:
+    """A function of rows that came from all parts."""
+    function, present, design = pickle.loads(call)
+    X, *others = map(np.concatenate, zip(*taken, strict=True))
+    each = iter(others)
+    with single_threaded_blas(), np.errstate(all="ignore"):
+        return function(DenseDesign(X, 1, **design), *(next(each) if there else None for there in present))
 
 
 def _numbered(piece: NDArray[Any], *, classes: NDArray[Any]) -> NDArray[np.int16]:
-    return np.searchsorted(classes, piece).astype(np.int16)
+    return np.asarray(np.searchsorted(classes, piece), np.int16)

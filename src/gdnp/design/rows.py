@@ -146,6 +146,20 @@ class Rows:
 
         return ordered_sum(part, count, add, self._threads, ROW_WORK * self.n)
 
+    def foresee(self, kernel: Callable[..., list[Any]], *reads: RowVector | None) -> None:
+        """``total`` will be asked this soon: where each sum takes a round, the next round brings it along.
+
+        Whatever a job of that round writes is written before. A kernel can be compared.
+        """
+
+    def dealt(self, count: int) -> RowVector:
+        """The number of each row modulo `count`."""
+        return self.hold(np.arange(self.n) % count)
+
+    def columns(self, v: RowVector) -> list[RowVector]:
+        """The columns of a vector of shape (n, K), each a vector."""
+        return list(np.ascontiguousarray(self.array(v).T))
+
     def extremes(self, *vectors: RowVector) -> FloatArray:
         """The least, the largest and the largest absolute entry of each vector, shape (k, 3)."""
         each = [[(part.min(), part.max()) for (part,) in self._strips(v)] for v in vectors]

@@ -18,7 +18,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from gdnp.design.base import DesignMatrix
-from gdnp.design.cluster import ClusterDesign, ClusterRows, client_of, is_collection, parts_of, vector_of
+from gdnp.design.cluster import ClusterRows, client_of, is_collection, is_frame, parts_of, read_there
 from gdnp.design.compiled import pattern_fault
 from gdnp.design.dense import DenseDesign
 from gdnp.design.rows import Rows, RowVector
@@ -177,6 +177,7 @@ def source(
         - a lazy frame or a relation, which is written to a scratch file once;
         - an array of HDF5 or Zarr, which is read in slices;
         - an array or a frame of Dask, whose rows stay on the workers; `y` and `weight` are in the same parts;
+          with `client` also a path that the workers see, to CSV or Parquet;
         - what can be iterated again and again, and gives (X, y) or (X, y, weight) each time;
         - an array in memory, or a design.
     y, weight : str, int, array_like, path or None
@@ -206,13 +207,15 @@ def source(
     """
     if isinstance(obj, Source):
         return obj
+    if client is not None and isinstance(obj, str | os.PathLike):
+        client, obj = read_there(client, os.fspath(obj))
     if is_collection(obj):
         if memory is not None or scratch is not None:
             raise ValueError("memory and scratch are for files: Dask has limits and a folder of its own.")
         return _of_collection(obj, y, columns, weight, client)
     if client is not None:
         raise ValueError(
-            f"client is for Dask arrays and frames. Got it for {type(obj).__name__}; leave it out."
+            f"client is for Dask arrays, frames and paths. Got it for {type(obj).__name__}; leave it out."
         )
     room = bytes_of(memory)
     if isinstance(obj, str | os.PathLike):
@@ -249,19 +252,16 @@ def source(
 def _of_collection(obj: Any, y: Any, columns: Sequence[str] | None, weight: Any, client: Any) -> Source:
     """Rows on the workers of a cluster."""
     client, names = client_of(client), None
-    if hasattr(obj, "npartitions") and hasattr(obj, "columns"):
-        known, taken = (
-            [str(name) for name in obj.columns],
-            [one for one in (y, weight) if isinstance(one, str)],
-        )
+    if is_frame(obj):
+        known = [str(name) for name in obj.columns]
+        y, weight = (known[one] if isinstance(one, int) else one for one in (y, weight))
+        taken = [one for one in (y, weight) if isinstance(one, str)]
         lost = [name for name in (*taken, *(columns or ())) if name not in known]
         if lost:
             raise ValueError(f"X must have the column {lost[0]!r}. Got {', '.join(known[:8])}.")
         names = [name for name in known if name not in taken] if columns is None else list(columns)
-        y, weight = (obj[one] if isinstance(one, str) else one for one in (y, weight))
-    parts = parts_of(client, obj, names)
-    values = [None if v is None else vector_of(parts, v, role) for role, v in (("y", y), ("weight", weight))]
-    return Source(ClusterDesign(parts), names, *values)
+    design, values = parts_of(client, obj, names, y=y, weight=weight)
+    return Source(design, names, *values)
 
 
 def _design(stream: Stream, room: float, scratch: Any) -> StreamDesign:
@@ -402,8 +402,7 @@ def numbers(values: Any, role: str, rows: Rows) -> RowVector:
             raise ValueError(f"{role} must hold numbers. Got {values.dtype}; encode them first.")
         if not np.isfinite(rows.extremes(values)).all():
             raise ValueError(f"{role} must be finite. Got NaN or infinity; drop those rows.")
-        on_workers: RowVector = values
-        return on_workers
+        return rows.floats(values)
 
     def checked(batch: NDArray[Any]) -> NDArray[Any]:
         if batch.dtype.kind not in "fiub":

@@ -7,7 +7,7 @@ they are and for columns of unit variance; the others (r, rank, angles, separabi
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Any
 
@@ -21,7 +21,8 @@ from scipy.stats import kurtosis, normaltest, skew
 import gdnp.diagnose.words as words
 from gdnp._typing import FloatArray
 from gdnp.datasets import Dataset
-from gdnp.design import Choice, Source, SparseDesign, StreamDesign
+from gdnp.design import Choice, DesignMatrix, Source, SparseDesign, StreamDesign, source
+from gdnp.design.cluster import is_collection
 from gdnp.diagnose.records import EPSILON, Diagnosis, Fit, Gaussianity, Spectrum
 from gdnp.diagnose.separability import Separability, chosen, separability_of
 from gdnp.estimators.sources import encoded, signs
@@ -41,6 +42,8 @@ ROWS_OF_SHAPE = 1 << 20
 LANCZOS_STEPS = 100
 HEAVY, FLAT, COPY = 0.3, 1e-2, 1e-12
 """Share of the largest weight that counts; least eigenvalue of a tangle; 1 - |correlation| of a copy."""
+MOST_ROWS = 1 << 16
+"""Rows of a sample of a cluster's."""
 LARGEST_DEVIATION = 1e100
 """Its square still has a square in float64."""
 
@@ -49,7 +52,8 @@ def diagnose(dataset: Dataset | Source, *, n_jobs: int | None = None) -> Diagnos
     """Audit a data set of two classes against the assumptions of the paper.
 
     S is formed for up to ``gdnp.problem.LARGEST_GRAM`` columns; beyond that only products with X are used.
-    Sparse X stays sparse, and files are read block by block.
+    Sparse X stays sparse, and files are read block by block. Of a Dask collection a sample of at most 65536
+    rows, drawn with replacement, is looked at on a worker; the report says so in its name.
 
     Parameters
     ----------
@@ -70,6 +74,8 @@ def diagnose(dataset: Dataset | Source, *, n_jobs: int | None = None) -> Diagnos
     >>> found.separability.kind, found.solver, found.fit.angle < 3.0
     ('none', 'auto', True)
     """
+    if isinstance(dataset, Dataset) and is_collection(dataset.X):
+        return _of_sample(dataset)
     objective, name, names = _read(dataset, n_jobs)
     names = names or tuple(f"column {j + 1}" for j in range(objective.n_features))
     sd = np.sqrt(objective.moments.variance) / objective.moments.scale
@@ -152,6 +158,27 @@ def _read(dataset: Dataset | Source, n_jobs: int | None) -> tuple[Objective, str
         name,
         dataset.names,
     )
+
+
+@dataclass(frozen=True)
+class _OnWorker:
+    name: str
+    names: tuple[str, ...] | None
+
+    def __call__(self, part: DesignMatrix, y: NDArray[Any]) -> Diagnosis:
+        rows = np.concatenate([part.block(k).dense(0, b - a) for k, (a, b) in enumerate(part.bounds)])
+        return diagnose(Dataset(self.name, rows, y, self.names))
+
+
+def _of_sample(dataset: Dataset) -> Diagnosis:
+    """Of rows of a Dask collection, where one of its workers is."""
+    found = source(dataset.X, y=dataset.y)
+    n, rows = found.design.n_samples, found.design.rows
+    names = dataset.feature_names or (None if found.names is None else tuple(found.names))
+    name = f"{dataset.name} ({min(n, MOST_ROWS):,} rows drawn from {n:,})"
+    mass = rows.hold(np.broadcast_to(1.0, n))
+    made: Diagnosis = found.design.on_sample(_OnWorker(name, names), mass, min(n, MOST_ROWS), found.target)
+    return made
 
 
 # --- eigenvalues

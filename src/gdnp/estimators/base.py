@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,7 +28,8 @@ from gdnp.estimators.callbacks import WRAPPERS, Callbacks, CallbackSupportMixin
 from gdnp.estimators.checkpoint import Checkpoint, Kept
 from gdnp.estimators.cluster import scored
 from gdnp.estimators.fitting import SOLVERS, Data, Fitted, Settings, fit_one, rounded
-from gdnp.estimators.sources import array_of, normalised, weights_on
+from gdnp.estimators.progress import told, words_of
+from gdnp.estimators.sources import array_of, normalised
 from gdnp.losses import checked_loss
 from gdnp.moments import check_finite
 from gdnp.solvers import Progress, Status
@@ -187,10 +187,12 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
                 f"y must be given: a column, values or a part of X. Got None for {type(X).__name__}."
             )
         found.design.n_jobs = -1 if self.n_jobs is None else self.n_jobs
-        if found.design.meter is not None:
-            found.design.meter.readings, found.design.meter.bytes = 0.0, 0
-        if checkpoint is not None and isinstance(found.design.rows, ClusterRows):
-            raise ValueError("checkpoint must be None on a cluster, where Dask makes again what is lost.")
+        meter = found.design.meter
+        if meter is not None and (
+            found is X or not found.design.in_rounds
+        ):  # else it has looked at all just now
+            for name in meter.counts:
+                setattr(meter, name, 0.0)
         self._checkpoint = None if checkpoint is None else Checkpoint(checkpoint, self, found)
         self.n_features_in_ = found.design.n_features
         self.__dict__.pop("feature_names_in_", None)
@@ -205,7 +207,7 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         rows = found.design.rows
         v = numbers(found.weight, "sample_weight", rows)
         if isinstance(rows, ClusterRows):
-            return weights_on(rows, v)
+            return rows.shares(v)
         normalised(rows.array(v))
         rows.release(0, rows.n, v)
         return v
@@ -231,7 +233,8 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         count, features = len(targets), X.shape[1]
         self._kind = np.float32 if X.dtype == np.float32 else np.float64
         starts = self._starts(count, features)
-        with self._arithmetic():
+        remote = getattr(X, "meter", None) is not None
+        with self._arithmetic(), told(bool(self.verbose), remote) as show:
             if not (weight is None or isinstance(X, DesignMatrix) or weight.all()):
                 X, weight, targets = _counting(X, weight, targets)
             data = Data(X, weight, settings, self.n_jobs, count)
@@ -241,7 +244,7 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
             for k, start in enumerate(starts):
                 if callbacks is not None and count > 1:
                     callbacks.target(self._target[0])
-                monitor = self._monitor(k, count, callbacks)
+                monitor = self._monitor(k, count, callbacks, show)
                 target = targets.pop(0)()
                 mine = self._settings_of(X, target, weight, settings)
                 own = data if mine is settings else Data(X, weight, mine, self.n_jobs)
@@ -289,20 +292,16 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         return [(w.astype(float), float(b)) for w, b in zip(coef, intercepts, strict=True)]
 
     def _monitor(
-        self, k: int, targets: int, callbacks: Callbacks | None
+        self, k: int, targets: int, callbacks: Callbacks | None, show: Callable[[str], None] | None
     ) -> Callable[[Progress], object] | None:
         """Whatever wants to see each iteration: a progress line, and scikit-learn's callbacks."""
-        if not self.verbose and callbacks is None:
+        if show is None and callbacks is None:
             return None
 
         def watch(row: Progress) -> bool:
-            if self.verbose:
+            if show is not None:
                 of = f"{self._target[0]} {k + 1}/{targets}  " if targets > 1 else ""
-                print(
-                    f"gdnp  {of}{row.seconds:8.3f} s  {row.passes:8.1f} passes  "
-                    f"objective {row.objective:.10g}  gradient {row.gradient_norm:.2e}",
-                    file=sys.stderr,
-                )
+                show(of + words_of(row, newton=self.solver in ("auto", "newton")))
             return callbacks is not None and callbacks.iteration(k, *row.solution())
 
         return watch

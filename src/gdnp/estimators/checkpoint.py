@@ -47,12 +47,15 @@ class Checkpoint:
     def __init__(self, path: str | os.PathLike[str], model: Any, found: Source) -> None:
         self.path, design = Path(path), found.design
         solver = model.solver in ("auto", "newton") and not model.warm_start
-        if not (isinstance(design, StreamDesign) and solver and design.n_features <= LARGEST_GRAM // 4):
+        again = isinstance(design, StreamDesign) or design.in_rounds
+        if not (again and solver and design.n_features <= LARGEST_GRAM // 4):
             raise ValueError(
-                f"checkpoint needs files, at most {LARGEST_GRAM // 4} columns and the production solver, not "
-                f"warm-started. Got {design.n_features} columns and solver={model.solver!r}; leave it out."
+                f"checkpoint needs files or a cluster, at most {LARGEST_GRAM // 4} columns and the "
+                "production solver, not warm-started. "
+                f"Got {design.n_features} columns and solver={model.solver!r}; leave it out."
             )
-        design.stream.read_cost = max(design.stream.read_cost, COLD)
+        if isinstance(design, StreamDesign):
+            design.stream.read_cost = max(design.stream.read_cost, COLD)
         names = ("loss", "delta", "alpha", "fit_intercept", "tol", "class_weight")
         settings = {name: repr(getattr(model, name, None)) for name in names}
         self._of = json.dumps(settings | {"shape": design.shape, "names": found.names})

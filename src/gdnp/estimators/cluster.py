@@ -1,19 +1,23 @@
-"""Predictions and scores of Dask collections: worked out where the rows are, part by part."""
+"""Predictions, scores and folds of Dask collections: worked out where the rows are, part by part."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, TypeVar, cast
 
 import numpy as np
 from sklearn.base import is_classifier
 
+from gdnp._typing import FloatArray
+from gdnp.design import Rows, RowVector, Source
 from gdnp.design.cluster import is_collection
+from gdnp.estimators.scoring import default_score
+from gdnp.estimators.sources import mass_of
 
 M = TypeVar("M", bound=Callable[..., Any])
 
-__all__ = ["by_parts", "scored"]
+__all__ = ["DealtFolds", "by_parts", "scored"]
 
 
 def by_parts(method: M) -> M:
@@ -66,3 +70,64 @@ def scored(model: Any, X: Any, y: Any, sample_weight: Any) -> float:
         return float((((predicted == y) * weigh).sum() / total).compute())
     mean = (y * weigh).sum() / total
     return float((1.0 - ((y - predicted) ** 2 * weigh).sum() / ((y - mean) ** 2 * weigh).sum()).compute())
+
+
+class DealtFolds:
+    """Folds of rows on workers, dealt out one by one, and scores on them; see ``Scores``.
+
+    Parameters
+    ----------
+    model : estimator
+        Ready to predict but for its coefficients.
+    found : Source
+    count : int
+    """
+
+    def __init__(self, model: Any, found: Source, count: int) -> None:
+        self._model, self._found, self.count = model, found, count
+        self._design: Any = found.design
+        self._dealt = self._design.rows.dealt(count)
+
+    def training(self, weight: RowVector | None, k: int) -> RowVector:
+        """Weights of sum one, 0 in the k-th fold; those of all rows are `weight`."""
+        rows: Rows = self._design.rows
+        made = rows.empty()
+        mass = rows.total(partial(_outside, k), weight, self._dealt, writes=(made,))[0]
+        if not mass > 0.0:
+            raise ValueError(
+                f"cv must train on rows of positive weight. Got none in fold {k}; pass another number."
+            )
+        return rows.combine((1.0 / mass, made), out=made)
+
+    def classes_in(self, weight: RowVector) -> Any:
+        """The classes of the rows of positive weight."""
+        classes, codes = self._design.rows.labels(self._found.target)
+        return classes[self._design.rows.total(partial(mass_of, len(classes)), weight, codes)[0] > 0.0]
+
+    def of(self, k: int) -> Callable[[dict[str, Any], str], float]:
+        """A function of a model's attributes, and of what it is called, for the k-th fold."""
+
+        def score(attributes: dict[str, Any], name: str) -> float:
+            model = _Plain(self._model, "predict").model
+            model.__dict__.update({key: v for key, v in attributes.items() if key != "feature_names_in_"})
+            vectors = self._found.target, self._found.weight, self._dealt
+            total, mass = np.sum(self._design.asked(_score_of_part, *vectors, model=model, k=k), axis=0)
+            if not mass > 0.0:
+                raise ValueError(f"cv must hold out rows of positive weight. Got none for {name}.")
+            return float(total / mass)
+
+        return score
+
+
+def _outside(k: int, s: FloatArray | None, dealt: Any, out: FloatArray) -> list[Any]:
+    """See ``Rows.total``: the weights outside of a fold, written, and their sum."""
+    out[:] = dealt != k if s is None else s * (dealt != k)
+    return [float(out.sum())]
+
+
+def _score_of_part(X: Any, y: Any, s: Any, dealt: Any, *, model: Any, k: int) -> tuple[float, float]:
+    """The sum of the scores of the rows of a fold, and of their weights."""
+    here = dealt == k if s is None else (dealt == k) & (s > 0.0)
+    mass = float(here.sum() if s is None else s[here].sum())
+    weight = None if s is None else s[here]
+    return (default_score(model, X[here], y[here], weight) * mass, mass) if mass else (0.0, 0.0)

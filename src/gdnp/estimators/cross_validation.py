@@ -15,10 +15,12 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import _safe_indexing, check_random_state
 
 from gdnp._typing import FloatArray
-from gdnp.design import Choice
+from gdnp.design import Choice, Source, source
+from gdnp.design.cluster import is_collection
 from gdnp.design.source import is_remote
 from gdnp.estimators.base import LinearEstimator, Task
 from gdnp.estimators.classifier import GDNPClassifier
+from gdnp.estimators.cluster import DealtFolds
 from gdnp.estimators.fitting import Data, Fitted, Settings
 from gdnp.estimators.leave_one_out import left_out
 from gdnp.estimators.progress import counted
@@ -34,8 +36,8 @@ __all__ = ["AlphaPath", "GDNPClassifierCV", "GDNPRegressorCV", "path"]
 
 FOLDS = 5
 """Where nothing else is asked for."""
-Fold = tuple[Choice, FloatArray | None]
-"""A training set, and its weights of sum one or None."""
+Fold = tuple[Choice | None, Any]
+"""A training set, and its weights of sum one or None; of all rows where weights choose."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class CrossValidated(LinearEstimator):
     refit: bool
     _depth = 4
 
-    def _cross_validate(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> Any:
+    def _cross_validate(self, X: Any, y: Any, sample_weight: Any, groups: Any, client: Any = None) -> Any:
         checked_flag("refit", self.refit)
         if groups is not None and not (hasattr(self.cv, "split") or isinstance(self.cv, Iterable)):
             raise ValueError(
@@ -119,6 +121,12 @@ class CrossValidated(LinearEstimator):
             "n_iter_",
         ):
             draft.__dict__.pop(name, None)  # not every way of choosing has them
+        if is_collection(X) or client is not None:
+            found = source(X, y=y, weight=sample_weight, client=client)
+            task = draft._prepared(found, None, None)
+            draft._search(task, DealtFolds(draft, found, draft._number_of_folds(groups)), None)
+            self._published(draft, task.settings, None)
+            return self
         task = draft._prepared(X, y, sample_weight)
         labels = np.asarray(y)
         labels = labels.ravel() if labels.ndim == 2 and labels.shape[1] == 1 else labels
@@ -127,9 +135,21 @@ class CrossValidated(LinearEstimator):
         self._published(draft, task.settings, None)
         return self
 
+    def _number_of_folds(self, groups: Any) -> int:
+        """Of rows on a cluster, which are dealt out."""
+        cv = FOLDS if self.cv is None else self.cv
+        plain = isinstance(cv, int | np.integer) and not isinstance(cv, bool) and cv > 1
+        if not plain or self.scoring is not None or groups is not None:
+            raise ValueError(
+                "On a cluster cv is a number of folds of at least 2, and scoring and groups are None. "
+                f"Got cv={self.cv!r} and scoring={self.scoring!r}."
+            )
+        return int(cv)
+
     def _prepared(self, X: Any, y: Any, sample_weight: Any) -> Task:
         """The task, its X by rows, and ``alphas_``."""
-        if is_remote(X):
+        on_cluster = isinstance(X, Source) and X.design.in_rounds
+        if is_remote(X) and not on_cluster:
             raise ValueError(
                 f"X must be an array in memory, for its rows are drawn for folds. Got {type(X).__name__}; "
                 "fit GDNPClassifier or GDNPRegressor with each alpha."
@@ -147,9 +167,13 @@ class CrossValidated(LinearEstimator):
         self.alphas_ = given
         return task
 
-    def _search(self, task: Task, scores: Scores, groups: Any) -> None:
+    def _search(self, task: Task, scores: Scores | DealtFolds, groups: Any) -> None:
         """Fit and score the folds; keep what is best."""
-        folds = self._folds(task, scores.y, groups)
+        folds: list[tuple[Fold, Any]]
+        if isinstance(scores, DealtFolds):
+            folds = self._dealt(task, scores)
+        else:
+            folds = self._folds(task, scores.y, groups)
         whole, *sets = self._fitted(task, [fold for fold, _ in folds])
         shape = len(folds), len(self.alphas_)
         self.certificates_ = np.empty((*shape, len(task.targets)), dtype=object)
@@ -195,10 +219,10 @@ class CrossValidated(LinearEstimator):
 
     # Folds
 
-    def _folds(self, task: Task, y: NDArray[Any], groups: Any) -> list[tuple[Fold, NDArray[np.intp]]]:
+    def _folds(self, task: Task, y: NDArray[Any], groups: Any) -> list[tuple[Fold, Any]]:
         """Training sets, and the rows that are held out of them."""
         cv = check_cv(FOLDS if self.cv is None else self.cv, y, classifier=is_classifier(self))
-        found = []
+        found: list[tuple[Fold, Any]] = []
         for k, split in enumerate(cv.split(task.X, y, groups)):
             train, test = (np.arange(len(y))[part] for part in split)
             if len(test) == 0:
@@ -209,6 +233,16 @@ class CrossValidated(LinearEstimator):
             found.append(((Choice(train, len(train)), weight), test))
         if not found:
             raise ValueError("cv must have at least one fold. Got none; pass a number or splits.")
+        return found
+
+    def _dealt(self, task: Task, scores: DealtFolds) -> list[tuple[Fold, Any]]:
+        """As ``_folds``, of rows that are held out by a weight of 0."""
+        found: list[tuple[Fold, Any]] = []
+        for k in range(scores.count):
+            weight: Any = scores.training(task.weight, k)
+            if is_classifier(self):
+                self._check_training(k, scores.classes_in(weight))
+            found.append(((None, weight), k))
         return found
 
     def _check_training(self, k: int, y: NDArray[Any]) -> None:
@@ -234,16 +268,28 @@ class CrossValidated(LinearEstimator):
         with self._arithmetic(), counted("fit", total, verbose=bool(self.verbose)) as advance:
             data = Data(task.X, task.weight, task.settings, self.n_jobs, count)
             for make, start in zip(task.targets, self._starts(count, task.X.shape[1]), strict=True):
-                leader = self._leader(task, make(), data, [choice for choice, _ in folds], rng)
+                target = make()
+                choices = [choice for choice, _ in folds if choice is not None]
+                leader = self._leader(task, target, data, choices, rng)
                 fits = [
                     leader.lead(start),
-                    *(leader.follow(k, weight) for k, (_, weight) in enumerate(folds)),
+                    *(
+                        self._alone(leader.path, task.X, weight, target)
+                        if choice is None
+                        else leader.follow(k, weight)
+                        for k, (choice, weight) in enumerate(folds)
+                    ),
                 ]
                 for k, some in enumerate(fits):
                     for a, fit in zip(order, some, strict=True):
                         found[k][a].append(replace(fit, preconditioner=None))  # as large as X, of many fits
                         advance(f"alpha {self.alphas_[a]:.3g}  gap {fit.certificate.gap:.1e}")
         return found
+
+    def _alone(self, way: Path, X: Any, weight: Any, target: Any) -> Iterator[Fitted]:
+        """The fits of rows that weights choose."""
+        data = Data(X, weight, replace(way.settings, alpha=1.0), self.n_jobs)
+        return Leader(replace(way, rng=None), data.objective(target)).lead()
 
     def _leader(
         self,
@@ -348,11 +394,12 @@ class GDNPClassifierCV(CrossValidated, GDNPClassifier):
         self.__dict__.update({name: value for name, value in locals().items() if name != "self"})
 
     def fit(  # type: ignore[override]  # rows of files are not drawn for folds
-        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None
+        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, *, client: Any = None
     ) -> GDNPClassifierCV:
         """Choose a ridge for X of shape (n, d), dense or sparse, and labels y of shape (n,).
 
-        `groups` of shape (n,) are for a `cv` that keeps them together.
+        `groups` of shape (n,) are for a `cv` that keeps them together. X, y and sample_weight may be Dask
+        collections, whose rows are dealt out to folds one by one; `client` is as for ``GDNPClassifier``.
 
         Raises
         ------
@@ -360,7 +407,7 @@ class GDNPClassifierCV(CrossValidated, GDNPClassifier):
             For bad parameters or data as ``GDNPClassifier``, for bad `alphas`, for folds that leave a class
             out of a training set, or a scorer that fails.
         """
-        self._cross_validate(X, y, sample_weight, groups)
+        self._cross_validate(X, y, sample_weight, groups, client)
         return self
 
 
@@ -416,15 +463,16 @@ class GDNPRegressorCV(CrossValidated, GDNPRegressor):
         self.__dict__.update({name: value for name, value in locals().items() if name != "self"})
 
     def fit(  # type: ignore[override]  # rows of files are not drawn for folds
-        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None
+        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, *, client: Any = None
     ) -> GDNPRegressorCV:
         """Choose a ridge for targets y of shape (n,) or (n, k); see ``GDNPClassifierCV.fit``."""
-        self._cross_validate(X, y, sample_weight, groups)
+        self._cross_validate(X, y, sample_weight, groups, client)
         return self
 
-    def _search(self, task: Task, scores: Scores, groups: Any) -> None:
+    def _search(self, task: Task, scores: Scores | DealtFolds, groups: Any) -> None:
         closed = task.settings.loss.quadratic and min(task.X.shape) <= 2 * LARGEST_GRAM
-        if self.cv is None and closed and self.refit and self.alphas_.min() > 0.0 and len(scores.y) > 1:
+        closed = closed and self.cv is None and self.refit and self.alphas_.min() > 0.0
+        if closed and isinstance(scores, Scores) and len(scores.y) > 1:
             self._leave_one_out(task, scores)
         else:
             super()._search(task, scores, groups)

@@ -89,10 +89,7 @@ class Data:
         objective = self.objective(target)
         if isinstance(objective, Multinomial):
             return np.zeros((objective.classes, objective.n_features)), objective.constant.x[-1]
-        array, s = self.design.rows.array, self._weight
-        mean = float(np.average(array(target), weights=None if s is None else array(s)))
-        b = self._settings.loss.constant(mean) if self._settings.fit_intercept else 0.0
-        return np.zeros(self.design.n_features), b
+        return np.zeros(self.design.n_features), float(objective.unread.constant.x[-1])
 
 
 def fit_one(

@@ -1,4 +1,4 @@
-"""How far a long fit is: a bar on a terminal, once it has taken a while."""
+"""How far a long fit is, on stderr: lines, or something live on a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-__all__ = ["counted"]
+from gdnp.solvers import Progress
+
+__all__ = ["counted", "told", "words_of"]
 
 PATIENCE = 2.0
 """Seconds without a bar."""
@@ -32,6 +34,36 @@ def counted(what: str, total: int, *, verbose: bool = False) -> Iterator[Callabl
                 bar(done)
 
         yield advance
+
+
+@contextmanager
+def told(verbose: bool, live: bool) -> Iterator[Callable[[str], None] | None]:
+    """A function to be called with words on each iteration: printed, or shown on a terminal if `live`."""
+    if verbose:
+        yield lambda words: print(f"gdnp  {words}", file=sys.stderr)
+        return
+    try:
+        from rich.console import Console
+    except ImportError:
+        live = False
+    if not (live and sys.stderr.isatty()):
+        yield None
+        return
+    with Console(stderr=True, highlight=False).status("gdnp") as status:
+        yield lambda words: status.update(f"gdnp  {words}")
+
+
+def words_of(row: Progress, *, newton: bool) -> str:
+    """What is said of an iteration; the gradient of Newton's method tells the decrease in sight."""
+    sizes = {"readings": (1.0, "readings"), "rounds": (1.0, "rounds"), "bytes": (1e-6, "MB")}
+    read = [
+        f"{row.read[name] * unit:.4g} {word}  " for name, (unit, word) in sizes.items() if name in row.read
+    ]
+    gap = 0.5 * row.gradient_norm**2 / max(row.objective, 1e-300)
+    return (
+        f"{row.seconds:8.3f} s  {row.passes:8.1f} passes  {''.join(read)}objective {row.objective:.10g}  "
+        f"gradient {row.gradient_norm:.2e}" + (f"  gap about {gap:.1e}" if newton and read else "")
+    )
 
 
 def _bar(stack: ExitStack, what: str, total: int) -> Callable[[int], None]:

@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 
 from gdnp._typing import FloatArray
+from gdnp.design import Rows
 from gdnp.design.block import Affine
 from gdnp.design.source import numbers
 from gdnp.estimators.base import LinearEstimator, ScoresSources, Task, check_number
@@ -166,7 +167,8 @@ class GDNPRegressor(ScoresSources, RegressorMixin, LinearEstimator):  # type: ig
                 f"Got {largest:g} at most; multiply y by a constant."
             )
         self._several, self._deltas = len(target.shape) == 2, []
-        columns = list(np.ascontiguousarray(target.T)) if self._several else [target]
+        rows = Rows(len(target), 1) if found is None else read.rows
+        columns = rows.columns(target) if self._several else [target]
         return Task(settings, read, weight, [partial(_same, one) for one in columns])
 
     def _keep_deltas(self) -> None:

@@ -90,7 +90,7 @@ class Leader:
         self._full = Stage((Kind.FULL,), facts.n)
         single = len(first.constant.margins.shape) == 1
         small = single and facts.d <= LARGEST_GRAM and not facts.few_rows
-        self._dear = not small or (cost(facts, self._full) > AT_ONCE and not loss.quadratic)
+        self._dear = not small or facts.dear or (cost(facts, self._full) > AT_ONCE and not loss.quadratic)
         self._grams: list[Gram] = []
         if loss.quadratic and small and first.has_ridge:
             self._grams = _grams(first, folds, self._shares)

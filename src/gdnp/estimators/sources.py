@@ -13,7 +13,7 @@ from gdnp.design import Rows, RowVector
 from gdnp.design.cluster import ClusterRows
 from gdnp.design.source import Values, filled
 
-__all__ = ["array_of", "encoded", "mass_of", "normalised", "reweighed", "signs", "weights_on"]
+__all__ = ["array_of", "encoded", "mass_of", "normalised", "reweighed", "signs"]
 
 MOST_CLASSES = 1 << 15
 
@@ -30,22 +30,34 @@ def renumbered(rank: NDArray[np.int16], codes: NDArray[Any]) -> list[Any]:
     return []
 
 
+def _check_labels(labels: Any) -> None:
+    """Refuse what is no label, and too many."""
+    if len(labels) > MOST_CLASSES:
+        raise ValueError(f"y must have at most {MOST_CLASSES} classes. Got more; use GDNPRegressor.")
+    if isinstance(labels, np.ndarray) and labels.dtype.kind == "f":
+        broken = labels[labels != np.floor(labels)]  # nor does NaN equal its floor
+        if len(broken):
+            raise ValueError(
+                "Unknown label type: y must hold class labels, without gaps. "
+                f"Got {broken[0]:g}; use GDNPRegressor for numbers."
+            )
+
+
 def encoded(values: Any, rows: Rows) -> tuple[NDArray[Any], RowVector]:
     """Classes in their order, and the index of each row's."""
     if isinstance(rows, ClusterRows):
-        return rows.labels(values)
+        if len(values.shape) > 1:
+            raise ValueError(f"y must have one label a row. Got shape {values.shape}.")
+        classes, on_workers = rows.labels(values)
+        _check_labels(classes)
+        return classes, on_workers
     known: dict[Any, int] = {}
 
     def numbered(batch: NDArray[Any]) -> NDArray[Any]:
         labels, found = np.unique(batch, return_inverse=True)
-        if labels.dtype.kind == "f" and (labels != np.floor(labels)).any():  # nor does NaN equal its floor
-            raise ValueError(
-                "Unknown label type: y must hold class labels, without gaps. "
-                f"Got {labels[labels != np.floor(labels)][0]:g}; use GDNPRegressor for numbers."
-            )
+        _check_labels(labels)
         codes = [known.setdefault(label, len(known)) for label in labels.tolist()]
-        if len(known) > MOST_CLASSES:
-            raise ValueError(f"y must have at most {MOST_CLASSES} classes. Got more; use GDNPRegressor.")
+        _check_labels(known)
         return np.array(codes, dtype=np.int16)[found]
 
     codes = filled(values, "y", rows, np.int16, numbered)
@@ -53,11 +65,6 @@ def encoded(values: Any, rows: Rows) -> tuple[NDArray[Any], RowVector]:
     order = np.argsort(classes, kind="stable")
     rows.total(partial(renumbered, np.argsort(order).astype(np.int16)), writes=(codes,))
     return classes[order], codes
-
-
-def _sum(s: FloatArray) -> list[Any]:
-    """See ``Rows.total``."""
-    return [float(s.sum())]
 
 
 def mass_of(classes: int, s: FloatArray | None, codes: NDArray[Any]) -> list[Any]:
@@ -69,17 +76,6 @@ def reweighed(factor: FloatArray, s: FloatArray | None, codes: NDArray[Any], out
     """See ``Rows.total``: s times the factor of each class, written."""
     out[:] = factor[codes] if s is None else factor[codes] * s
     return []
-
-
-def weights_on(rows: Rows, v: RowVector) -> RowVector:
-    """Weights of sum one, where the rows are."""
-    least, largest, _ = rows.extremes(v)[0]
-    if least < 0.0:
-        raise ValueError(f"sample_weight must be non-negative. Got a minimum of {least:g}.")
-    if not largest > 0.0:
-        raise ValueError("sample_weight must have a positive sum. Got 0: no row counts.")
-    s = rows.combine((1.0 / largest, v))
-    return rows.combine((1.0 / rows.total(_sum, s)[0], s))
 
 
 def array_of(values: Values) -> NDArray[Any]:

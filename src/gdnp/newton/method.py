@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -44,7 +45,7 @@ from gdnp.newton.primal_dual import (
     width_of,
 )
 from gdnp.newton.recession import columns_of, with_separation, without_minimiser
-from gdnp.newton.sampling import SAMPLE_TOL, drawn, sample, sample_size
+from gdnp.newton.sampling import SAMPLE_TOL, drawn_from, sample, sample_size
 from gdnp.newton.search import step_along, step_in_plane, will_do
 from gdnp.newton.start import decoupled_start
 from gdnp.newton.state import Begin, NewtonState, renewed
@@ -111,7 +112,7 @@ class Newton(Method):
             unread = objective.unread
             size = sample_size(unread)
             if size is not None and unread.design.collects:
-                unread.design.want(drawn(unread, size)[0])
+                unread.design.want(unread.design.rows.sample(drawn_from(unread, unread.constant)[0], size))
         problem = objective.standardised
         facts = Facts.of(problem)
         robust = self.prove and is_bounded_in_slope(problem.loss)
@@ -170,12 +171,10 @@ class Newton(Method):
             return *graduated_start(problem, self._roughly), stage
         loss, size = problem.loss, sample_size(problem)
         if size is not None and stage.kind is Kind.FULL and loss.convex and not loss.quadratic:
-            part = sample(problem, size)
-            found, _ = self._roughly(part, SAMPLE_TOL * facts.d / size, None, None)
-            problem.cost.charge(part.cost.passes * size / facts.n)
+            x = sample(problem, size, partial(_rough, self, SAMPLE_TOL * facts.d / size), constant=constant)
             if facts.dear:
-                return DataPoint(problem, found.x, found.margins), None, stage
-            point = problem.point(found.x)
+                return DataPoint(problem, x, constant.margins), None, stage
+            point = problem.point(x)
             return point if point.value <= constant.value else constant, None, stage
         if facts.dear:
             return constant, None, stage
@@ -377,6 +376,10 @@ class Newton(Method):
     def certificate(self, state: NewtonState) -> Certificate | None:
         """That of the last state."""
         return state.known
+
+
+def _rough(method: Newton, tol: float, problem: Objective) -> FloatArray:
+    return method._roughly(problem, tol, None, None)[0].x
 
 
 def _is_astray(state: NewtonState, seen: tuple[float, ...]) -> bool:

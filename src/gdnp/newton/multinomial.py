@@ -38,6 +38,7 @@ from gdnp.newton.preconditioners.classes import (
 )
 from gdnp.newton.preconditioners.full import cholesky
 from gdnp.newton.recession import columns_of, without_minimiser
+from gdnp.newton.sampling import on_drawn
 from gdnp.newton.search import step_along, will_do
 from gdnp.newton.state import DAMPING, TINY, Begin, CertifiedState
 from gdnp.problem.gram import covariance
@@ -127,7 +128,7 @@ class MultinomialNewton(Newton):
         unread = objective.unread
         assert isinstance(unread, Multinomial)
         if unread.design.collects and is_dear(unread):
-            unread.design.want(_drawn(unread, _first_rows(unread))[0])
+            unread.design.want(_choice(unread))
         problem = objective.standardised
         assert isinstance(problem, Multinomial)
         x, constant, dear = self._begin(problem), problem.constant, is_dear(problem)
@@ -157,16 +158,17 @@ class MultinomialNewton(Newton):
             return self.begin.x
         if problem.n_features > LARGEST_GRAM:
             return problem.constant.x
-        n, dear = problem.n_samples, is_dear(problem)
-        size = _first_rows(problem)
-        if size == n and not dear:
+        n, size = problem.n_samples, _first_rows(problem)
+        if size < n:
+            drawn: FloatArray = _of_sample(problem, size, partial(_solved_roughly, ROUGH))
+            return drawn
+        if not is_dear(problem) or problem.design.in_rounds:
             return _two_steps(problem)
-        part = _sample(problem, size)
-        x = _two_steps(part)
-        if size >= 2 * x.size or size == n:
-            tol = ROUGH if size < n else self.tol
-            x = solve(part, tol=tol, begin=Begin(x), prove=False, kind=MultinomialNewton).state.point.x
-        problem.cost.charge(part.cost.passes * size / n)
+        weight = np.ones(n) if problem.weight is None else problem.design.rows.gather(problem.weight)
+        part = problem.on_rows(Choice(np.arange(n), n), weight / weight.sum())
+        assert isinstance(part, Multinomial)
+        x = _solved_roughly(self.tol, part)
+        problem.cost.charge(part.cost.passes)
         return x
 
     # Iterations
@@ -395,27 +397,36 @@ def _mass(factor: FloatArray, y: Labels, s: FloatArray | None, out: FloatArray) 
     return []
 
 
-def _drawn(problem: Multinomial, size: int) -> tuple[Choice, FloatArray]:
-    """Rows drawn half in proportion to their weight, half as if classes weighed the same, and new weights.
-
-    They are all where so many are asked for.
-    """
-    rows, n = problem.design.rows, problem.n_samples
-    if size == n:
-        weight = np.ones(n) if problem.weight is None else rows.gather(problem.weight)
-        return Choice(np.arange(n), n), weight
-    mass, factor = rows.empty(), 0.5 + 0.5 / (problem.classes * problem.shares)
+def _mass_of_classes(problem: Multinomial) -> tuple[RowVector, FloatArray]:
+    """What rows are drawn by: half their weight, half as if classes weighed alike; and factors."""
+    mass, factor = problem.design.rows.empty(), 0.5 + 0.5 / (problem.classes * problem.shares)
     problem.of_rows(partial(_mass, factor), writes=(mass,))
-    choice = rows.sample(mass, size)
-    return choice, 1.0 / factor[rows.gather(problem.sigma, choice)]
+    return mass, factor
 
 
-def _sample(problem: Multinomial, size: int) -> Multinomial:
-    """The problem on so many rows, in memory."""
-    choice, weight = _drawn(problem, size)
-    part = problem.on_rows(choice, weight / weight.sum())
-    assert isinstance(part, Multinomial)
-    return part
+def _choice(problem: Multinomial) -> Choice:
+    """The rows that are solved first, all where these are few."""
+    n, size = problem.n_samples, _first_rows(problem)
+    if size == n:
+        return Choice(np.arange(n), n)
+    return problem.design.rows.sample(_mass_of_classes(problem)[0], size)
+
+
+def _of_sample(problem: Multinomial, size: int, solve: Callable[[Multinomial], Any]) -> Any:
+    """What `solve` makes of the problem on so many rows, where they are."""
+    mass, factor = _mass_of_classes(problem)
+    return on_drawn(problem, mass, size, solve, partial(_by_class, factor))
+
+
+def _by_class(factor: FloatArray, y: Labels, _: Any) -> FloatArray:
+    return np.asarray(1.0 / factor[y])
+
+
+def _solved_roughly(tol: float, part: Multinomial) -> FloatArray:
+    x = _two_steps(part)
+    if part.n_samples >= 2 * x.size or tol < ROUGH:
+        x = solve(part, tol=tol, begin=Begin(x), prove=False, kind=MultinomialNewton).state.point.x
+    return x
 
 
 def _two_steps(problem: Multinomial) -> FloatArray:

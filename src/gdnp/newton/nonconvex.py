@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -92,11 +93,16 @@ def graduated_start(problem: Objective, solve: Solve) -> tuple[DataPoint, Precon
     if size is None:
         point, preconditioner = _path(problem, convex, ROUGH, solve)
         return problem.known(point.x, point.margins), preconditioner
-    part = sample(convex, size, shrunk=True)
-    real = part.with_loss(problem.loss)
-    end, last = solve(real, SAMPLE_TOL * part.n_features / size, *_path(real, part, ROUGH, solve))
-    problem.cost.charge(part.cost.passes * size / problem.n_samples)
-    return problem.point(end.x), last
+    x, last = sample(convex, size, partial(_end, problem.loss, solve), shrunk=True)
+    return problem.point(x), last
+
+
+def _end(loss: Loss, solve: Solve, part: Objective) -> tuple[FloatArray, Preconditioner]:
+    """Where the path leads on a sample."""
+    real = part.with_loss(loss)
+    tol = SAMPLE_TOL * part.n_features / part.n_samples
+    end, last = solve(real, tol, *_path(real, part, ROUGH, solve))
+    return end.x, last
 
 
 def _path(

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 
-from gdnp.design import Choice
+from gdnp._typing import FloatArray
+from gdnp.design import DesignMatrix, RowVector
+from gdnp.losses import Loss
 from gdnp.newton.preconditioners.choice import ROWS_PER_COLUMN
+from gdnp.problem.empirical import sum_of
 from gdnp.problem.objective import Objective, pull
+from gdnp.problem.points import DataPoint, size_of_slope
 
-__all__ = ["drawn", "sample", "sample_size"]
+__all__ = ["drawn_from", "on_drawn", "sample", "sample_size"]
 
 SMALLEST = 4096
 """Rows of a sample at least."""
@@ -26,26 +33,75 @@ def sample_size(problem: Objective) -> int | None:
     return size if 2 * size <= problem.n_samples else None
 
 
-def sample(problem: Objective, size: int, *, shrunk: bool = False) -> Objective:
-    """The problem on rows drawn in proportion to |φ'| at the constant prediction.
+def _itself(problem: Objective) -> Any:
+    return problem
+
+
+@dataclass(frozen=True)
+class _Solved:
+    """What `solve` makes of the problem on rows that were drawn, and the passes over them that it took."""
+
+    problem: Objective
+    weigh: Callable[[Any, Any], FloatArray]
+    solve: Callable[[Any], Any]
+
+    def __call__(self, part: DesignMatrix, sigma: Any, base: Any, margins: Any) -> tuple[Any, float]:
+        """See ``DesignMatrix.on_sample``; weights make up for the draw."""
+        weight = self.weigh(sigma, margins)
+        drawn = self.problem.of(part, sigma, base, weight / weight.sum())
+        return self.solve(drawn), drawn.cost.passes
+
+
+def on_drawn(
+    problem: Objective,
+    mass: RowVector,
+    size: int,
+    solve: Callable[[Any], Any],
+    weigh: Callable[[Any, Any], FloatArray],
+    *,
+    margins: RowVector | None = None,
+    ridge: float = 0.0,
+) -> Any:
+    """What `solve` makes of the problem on rows drawn in proportion to `mass`, where they are.
+
+    `weigh` makes weights of their targets and margins; `ridge` is a further one.
+    """
+    made = _Solved(problem.without_rows(ridge), weigh, solve)
+    found, passes = problem.design.on_sample(made, mass, size, problem.sigma, problem.base, margins)
+    problem.cost.charge(passes * size / problem.n_samples)
+    return found
+
+
+def _by_pull(loss: Loss, least: float, _: Any, margins: FloatArray) -> FloatArray:
+    return np.asarray(1.0 / (np.abs(loss.gradient(margins)) + least))
+
+
+def sample(
+    problem: Objective,
+    size: int,
+    solve: Callable[[Objective], Any] = _itself,
+    *,
+    constant: DataPoint | None = None,
+    shrunk: bool = False,
+) -> Any:
+    """What `solve` makes of the problem on rows drawn in proportion to |φ'| at the constant prediction.
 
     Half of them are then of one class, however rare it is; weights make up for the draw. If `shrunk`, every
     column gets a further ridge of d/n of its curvature there. Without it a bounded loss fits the few rows too
-    well, and they lead to minima of f that are up to a tenth higher.
+    well, and they lead to minima of f that are up to a tenth higher. It is made where the rows are.
     """
-    choice, least = drawn(problem, size)
-    constant = problem.constant
-    margins = problem.design.rows.gather(constant.margins, choice)
-    weight = 1.0 / (np.abs(problem.loss.gradient(margins)) + least)
+    constant = problem.constant if constant is None else constant
+    mass, least = drawn_from(problem, constant)
     ridge = problem.n_features / size * constant.mean_curvature if shrunk else 0.0
-    return problem.on_rows(choice, weight / weight.sum(), ridge=ridge)
+    weigh = partial(_by_pull, problem.loss, least)
+    return on_drawn(problem, mass, size, solve, weigh, margins=constant.margins, ridge=ridge)
 
 
-def drawn(problem: Objective, size: int) -> tuple[Choice, float]:
-    """The rows of a sample, and the |φ'| that each has at least; no look at X."""
-    rows, margins = problem.design.rows, problem.constant.margins
-    mass = rows.empty()
-    whole = rows.total(partial(pull, problem.loss, 0.0), margins, None, writes=(mass,))[0]
+def drawn_from(problem: Objective, constant: DataPoint) -> tuple[RowVector, float]:
+    """What the rows of a sample are drawn in proportion to, and the |φ'| that each has at least."""
+    rows, margins = problem.design.rows, constant.margins
+    whole = rows.total(partial(sum_of, partial(size_of_slope, problem.loss)), margins, None)[0]
     least = max(LEAST_PULL * whole / problem.n_samples, 1e-300)  # rows that fit exactly count too
+    mass = rows.empty()
     rows.total(partial(pull, problem.loss, least), margins, problem.weight, writes=(mass,))
-    return rows.sample(mass, size), least
+    return mass, least

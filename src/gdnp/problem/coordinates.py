@@ -311,7 +311,7 @@ def _moments(design: DesignMatrix, weight: RowVector | None) -> Moments:
     rounded to a power of two, and a centre that γ makes up for. They need no copy of a block. The others get
     a second look.
     """
-    if weight is None:
+    if weight is None and not design.in_rounds:
         moments = _moments_about_zero(design)
         square = np.square(moments.mean)
         near = np.flatnonzero((moments.variance <= NEAR_ZERO * (moments.variance + square)) & (square > 0.0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from gdnp.problem.coordinates import (
     at_unit_curvature,
     standardise,
 )
-from gdnp.problem.empirical import Empirical
+from gdnp.problem.empirical import Empirical, sum_of
 from gdnp.problem.interface import Cost, Point
 from gdnp.problem.least_squares import inner
 from gdnp.problem.points import DataPoint
@@ -37,13 +37,12 @@ LONGEST, ROWS_THAT_BEND = 1e6, 0.2
 
 
 def pull(loss: Loss, least: float, t: FloatArray, s: FloatArray | None, out: FloatArray) -> list[Any]:
-    """|φ'| of every row, written, with `least` added and weighted; the sum of |φ'|."""
+    """|φ'| of every row plus `least`, weighted where weights are given, written."""
     np.abs(loss.gradient(t), out=out)
-    whole = float(out.sum())
     out += least
     if s is not None:
         out *= s
-    return [whole]
+    return []
 
 
 class Objective(Empirical):
@@ -210,6 +209,7 @@ class Objective(Empirical):
         if self._standard is None:
             if self.shared.standard is None:
                 self.cost.charge(1.0)
+                self._given.rows.foresee(partial(sum_of, np.positive), self.target, self.weight)
                 parts = standardise(self._given, self.weight, self.loss, self.alpha, self.center)
                 self.shared.standard = parts
                 if self.alpha == 0.0:
@@ -303,20 +303,28 @@ class Objective(Empirical):
 
     def on_rows(self, choice: Choice, weight: FloatArray, *, ridge: float = 0.0) -> Objective:
         """The same coordinates on some rows, in memory, with weights of their own and a further ridge."""
-        rows, coordinates = self.design.rows, self.coordinates
-        part = self.design.gather(choice)
-        hold = part.rows.hold
-        return self._with(
-            part,
-            Coordinates(coordinates.centre, coordinates.scale, coordinates.ridge + ridge),
-            standard=True,
-            given=part,
-            sigma=hold(rows.gather(self.sigma, choice)),
-            base=None if self.base is None else hold(rows.gather(self.base, choice)),
-            weight=hold(weight),
-            cost=Cost(),
-            shared=Shared(),
+        taken, base = self.design.rows.gather, self.base
+        base = None if base is None else taken(base, choice)
+        return self.without_rows(ridge).of(
+            self.design.gather(choice), taken(self.sigma, choice), base, weight
         )
+
+    def without_rows(self, ridge: float = 0.0) -> Objective:
+        """The function alone, with a further ridge, which can be sent to where rows are: see ``of``."""
+        new, c = type(self).__new__(type(self)), self.coordinates
+        new.__dict__.update(
+            {name: getattr(self, name) for name in ("alpha", "center", "fit_intercept", "loss")},
+            coordinates=Coordinates(c.centre, c.scale, c.ridge + ridge),
+            _is_standard=True,
+        )
+        return new
+
+    def of(self, part: DesignMatrix, sigma: Any, base: Any, weight: Any) -> Objective:
+        """The same function of rows in memory; it shares nothing."""
+        new, hold = copy.copy(self), part.rows.hold
+        new.__dict__.update(_given=part, design=part, sigma=hold(sigma), weight=hold(weight), cost=Cost())
+        new.base, new.shared = None if base is None else hold(base), Shared()
+        return new
 
     def raw(self, x: FloatArray) -> tuple[FloatArray, float]:
         """(w̃, b) of xᵀw̃ + b for the columns of X as they came; the least w̃ of those that predict the same."""
@@ -453,7 +461,9 @@ class Objective(Empirical):
         if self.fit_intercept:
             x[-1] = self.loss.constant(-self._mean_target if self.base is None else self._mean_target)
         terms = [(x[-1], self.sigma)] if self.base is None else [(x[-1], self.sigma), (1.0, self.base)]
-        return DataPoint(self, x, self.design.rows.combine(*terms))
+        margins = self.design.rows.combine(*terms)
+        self.design.rows.foresee(partial(sum_of, self.loss.value), margins, self.weight)
+        return DataPoint(self, x, margins)
 
     def stein_coefficient(self, point: Point) -> float:
         """c₁ of ∇f = c₁ u + c₂ S w̃ under Assumption 2, with averages over the data.

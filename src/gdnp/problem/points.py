@@ -14,15 +14,28 @@ from gdnp.design import RowVector
 from gdnp.design.block import total, weighted
 from gdnp.design.compiled import expansions
 from gdnp.losses import Loss, zero_one
-from gdnp.problem.empirical import Empirical
+from gdnp.problem.empirical import Empirical, sum_of
 from gdnp.problem.interface import Expansion
 
-__all__ = ["DataLine", "DataPoint", "Direction", "intercept_direction", "length_direction"]
+__all__ = [
+    "DataLine",
+    "DataPoint",
+    "Direction",
+    "foresee",
+    "intercept_direction",
+    "length_direction",
+    "size_of_slope",
+]
 
 
 Weights = FloatArray | None
 """s of some rows; None is 1."""
 Steps = tuple[tuple[float, float], ...]
+
+
+def size_of_slope(loss: Loss, t: FloatArray) -> FloatArray:
+    """|φ'(t)|."""
+    return np.abs(loss.gradient(t))
 
 
 def _square_of_slope(loss: Loss, t: FloatArray) -> FloatArray:
@@ -168,10 +181,11 @@ class DataPoint:
     def length(self) -> float:
         """‖w̃‖_S, the standard deviation of the predictions, known from the margins."""
         o = self.objective
-        kernel, about = o.design.rows.total, 0.0
-        for _ in range(2):  # about the mean, a difference of squares loses nothing
-            first, second = kernel(partial(variation, about), self.margins, o.sigma, o.base, o.weight)
-            about += o.share * first
+        kernel, vectors = o.design.rows.total, (self.margins, o.sigma, o.base, o.weight)
+        about = self.intercept  # their mean but for rounding of the centres, which may be large
+        if not o.design.in_rounds:
+            about = o.share * kernel(partial(variation, 0.0), *vectors)[0]
+        first, second = kernel(partial(variation, about), *vectors)  # squares lose nothing here
         return math.sqrt(max(o.share * second - (o.share * first) ** 2, 0.0))
 
     def line(self, direction: FloatArray) -> DataLine:
@@ -247,6 +261,17 @@ class DataLine:
             terms.append((c, self.second.slope))
             x = x + c * self.second.x
         return type(origin)(origin.objective, x, origin.objective.design.rows.combine(*terms))
+
+
+def foresee(problem: Empirical, x: FloatArray, margins: RowVector) -> None:
+    """What will be asked of the point at x besides its value and gradient; see ``Rows.foresee``."""
+    rows, s = problem.design.rows, problem.weight
+    if x.ndim == 1 and problem.design.in_rounds:
+        if problem.loss.task == "classification":
+            rows.foresee(partial(sum_of, zero_one), margins, s)
+        if problem.loss.increasing:
+            rows.foresee(wrong_side, margins, s)
+        rows.foresee(partial(variation, float(x[-1])), margins, problem.sigma, problem.base, s)
 
 
 def length_direction(point: DataPoint) -> Direction:

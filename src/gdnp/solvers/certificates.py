@@ -25,7 +25,7 @@ from gdnp.design.block import EPS, LONG, STRIP, Affine, Dual, weighted
 from gdnp.design.compiled import dual_point
 from gdnp.losses import Loss
 from gdnp.problem.objective import Objective
-from gdnp.problem.points import DataPoint, Direction, Weights
+from gdnp.problem.points import DataPoint, Direction, Weights, foresee
 from gdnp.solvers.conjugate import NewtonStep, Solve, advanced
 from gdnp.solvers.rounding import LAST_DIGITS, largest_bend, margin_error, risen
 from gdnp.solvers.state import TRIALS, Certificate, Status
@@ -125,6 +125,7 @@ def _proof(
     size = 2 * problem.n_features
     design = problem.design.in_blocks_for(size)
     reads = problem.sigma, problem.base, problem.weight
+    foresee(problem, x, moved)
     gap_job = Job("gap", Dual(w, b, loss, up, down, careful), reads, (moved,), size)
     if together:
         first = Job("margins", Affine(*problem.outward(newton.step)), (problem.sigma, None), (slope,))

@@ -41,6 +41,8 @@ class Progress:
         The handle of the current point.
     solution : callable
         () -> (w̃, b) of xᵀw̃ + b for raw columns.
+    read : dict of str to float
+        ``readings``, ``rounds`` and ``bytes`` so far, of rows that are not in memory.
     """
 
     iteration: int
@@ -51,6 +53,7 @@ class Progress:
     length: float
     point: Point = field(repr=False)
     solution: Callable[[], tuple[FloatArray, float]] = field(repr=False)
+    read: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -193,12 +196,12 @@ class _Records:
         return Status.NON_FINITE
 
     def _record(self, passes: float, measured: Measured, length: float, state: State) -> None:
-        read = self.objective.cost.read.values()
-        self.rows.append((passes, self.seconds, *measured, length, *read))
+        read = self.objective.cost.read
+        self.rows.append((passes, self.seconds, *measured, length, *read.values()))
         if self.callback is not None:
             method, objective = self.method, self.objective  # a row that knew these records would be a circle
             head, solution = (self.n_iter, passes, self.seconds), lambda: method.solution(objective, state)
-            row = Progress(*head, *measured, length, state.point, solution)
+            row = Progress(*head, *measured, length, state.point, solution, read)
             self.stopped = self.callback(row) is True
 
     def result(self, state: State, status: Status | None) -> Result:

@@ -96,6 +96,8 @@ def _level(problem: Objective, c: RowVector) -> float:
 
 def _that_curve(problem: Objective, c: RowVector, least: int, most: float) -> Choice | None:
     """The rows without those that hardly curve f; None where these are few."""
+    if problem.design.in_rounds:  # drawn in proportion to c they are rare anyway
+        return None
     level, choice = _level(problem, c), Choice(None, 0)
     while choice.count < least and level > 0.0:
         choice, level = problem.design.rows.above(c, level), NEGLIGIBLE * level
@@ -104,7 +106,8 @@ def _that_curve(problem: Objective, c: RowVector, least: int, most: float) -> Ch
 
 def _rows_of(problem: Objective, c: RowVector, size: int, most: float) -> Choice | None:
     """Those that a Gram is made from, `size` of them at most; None is all."""
-    if size >= problem.n_samples and problem.design.read_cost > 1.0:  # some would have to be read as well
+    design = problem.design
+    if design.in_rounds or (size >= problem.n_samples and design.read_cost > 1.0):  # some would travel
         return None
     choice = _that_curve(problem, c, problem.n_features, most)
     if size < min(problem.n_samples if choice is None else choice.count, problem.n_samples):
