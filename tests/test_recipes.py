@@ -16,6 +16,7 @@ from gdnp.losses import LOSSES
 from gdnp.metric import METRICS, Covariance
 from gdnp.paper import EXPERIMENTS, Options, redraw, reproduce
 from gdnp.paper.claims import CLAIMS, run_claims
+from gdnp.paper.claims.registry import STATEMENTS
 from gdnp.population import Halfspace
 from gdnp.problem.gram import hessian
 from gdnp.solvers import Status
@@ -44,7 +45,7 @@ def run(name):
 @pytest.fixture(autouse=True)
 def _registries():
     """Leave every registry as it was."""
-    registries = LOSSES, METRICS, CLAIMS, EXPERIMENTS, methods.METHODS
+    registries = LOSSES, METRICS, CLAIMS, STATEMENTS, EXPERIMENTS, methods.METHODS
     before = [dict(registry) for registry in registries]
     yield
     for registry, entries in zip(registries, before, strict=True):

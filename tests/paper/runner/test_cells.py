@@ -17,7 +17,7 @@ CONFIG |= {"grid": [0.5, 1.0, 2.0], "tuning_starts": 2, "starts": 3, "iterations
 def test_runs_are_those_of_the_method_from_the_starts_that_are_reported():
     f = Halfspace(*gaussian_parameters(3, kappa=4.0, r=0.5, seed=0), "log_loss")
     found, starts = race(CONFIG), starts_of(3, "unit", 0, 3)
-    best = minimize(f, "newton" if False else methods.gdnp_metric(), max_iter=50, tol=1e-14).objective
+    best = minimize(f, methods.gdnp_metric(), max_iter=50, tol=1e-14).objective
     step = columns.safe_step(field_of(SPEC, "log_loss")[0])
     for k, start in enumerate(starts.T):
         for tuning, multiple in (("theory", 1.0), ("best", found["multiple"])):

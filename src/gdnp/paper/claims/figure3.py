@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gdnp.paper import figure3
 from gdnp.paper.claims.registry import Measurement, Verdict, check, judge
 from gdnp.paper.figure3 import summary
 
-KEPT = {name: Path(figure3.__file__).with_name(f"{name}.json") for name in ("curves", "fewer", "equal")}
+KEPT = {name: Path(summary.__file__).with_name(f"{name}.json") for name in ("curves", "fewer", "equal")}
 """10 000 images, 2000 images, and one seed of 10 000 with one step for both networks: settings and results,
 as ``benchmarks/figure3.py`` writes them."""
 HALVES = {"decay": "decay under BN to less than half", "elevated": "stay above half without BN"}

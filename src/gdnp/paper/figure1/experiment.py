@@ -132,7 +132,7 @@ def _described(source: str, columns: tuple[str, ...], rows: int, seed: int) -> d
     r = float(u @ np.linalg.solve(S, u)) if condition < 1e10 else 1.0
     if not LEAST_SIGNAL < r < 1.0 - LEAST_SIGNAL:
         raise ValueError(
-            f"The two columns of {spec['label']} should be different and tell something, but not everything, "
+            f"The two columns of {spec['label']} should vary, differ and tell something, but not everything, "
             f"about the labels (0 < uᵀS⁻¹u < 1). Got uᵀS⁻¹u = {r:.3g}, condition {condition:.1e}."
         )
     return spec

@@ -62,8 +62,8 @@ LEVEL = 1.2
 """Geometric means within this factor are level."""
 LEAST = 1e-14
 """A suboptimality below this is rounding of f."""
-EXTENSIONS = 12
-"""How often a grid whose best is at its end is extended."""
+WIDEST = 5e4
+"""A grid whose best is at its end is extended until that is beyond this, or below one over it."""
 TUNING_STARTS = 1_000_003
 """Seed of the starts that are tuned on: none of those that are reported."""
 
@@ -156,12 +156,12 @@ def race(config: Mapping[str, Any], source: str = "") -> dict[str, Any]:
 
     seen = scores(config["grid"])
     ratio = config["grid"][1] / config["grid"][0]
-    for _ in range(EXTENSIONS):
+    while True:
         chosen, low, high = min(seen, key=seen.__getitem__), min(seen), max(seen)
-        if low < chosen < high or len(set(seen.values())) == 1:
+        within = 1.0 / WIDEST < chosen < WIDEST
+        if low < chosen < high or not within or len(set(seen.values())) == 1:
             break
         seen |= scores([low / ratio, low / ratio**2] if chosen == low else [high * ratio, high * ratio**2])
-    chosen = min(seen, key=seen.__getitem__)
     starts, begin = starts_of(d, config["scale"], config["seed"], count), time.process_time()
     found = columns.run(f, runner, np.tile(starts, 2), np.repeat([1.0, chosen], count), config["iterations"])
     seconds = (time.process_time() - begin) / (2 * count * config["iterations"])

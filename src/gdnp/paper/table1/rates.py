@@ -42,9 +42,9 @@ def compare(eps: FloatArray, counts: FloatArray) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``range`` of ε; ``power`` and ``log``, the ``value`` of p or b, the ends ``low`` and ``high`` of its
-        interval, the ``offset`` log₁₀ C or a, and the ``rms`` of the residuals of log N; and ``better``:
-        "log", "power", "either", "neither", or "too few points".
+        ``range`` of ε; ``better``, "log", "power", "either", "neither", or "too few points". ``power`` and
+        ``log`` have the ``value`` of p or b and the ends ``low`` and ``high`` of its interval. They also have
+        the ``offset`` log₁₀ C or a, and the ``rms`` of the residuals of log N.
     """
     if len(eps) < FEWEST or len(np.unique(counts)) < FEWEST:
         return {"better": "too few points"}
