@@ -55,6 +55,16 @@ def test_the_gap_bounds_the_suboptimality_anywhere(
     assert moved.value == pytest.approx(problem.point(moved.x).value)
 
 
+def test_no_gap_is_above_f(rng):
+    """a = 0 is a dual point, whatever rounding makes of one that a tiny ridge would divide by."""
+    X, y = draw(rng, n=40, d=4, loss=LogLoss())
+    problem = problem_of(X * np.logspace(-100, 100, 4), y, LogLoss(), 1e-10)
+    point = problem.point(0.1 * rng.standard_normal(5))
+    newton = still(point, np.positive)
+    moved, gap = duality_gap(problem, point, newton)
+    assert moved.value <= gap <= moved.value * (1.0 + 1e-6)
+
+
 @pytest.mark.parametrize("loss", CONVEX, ids=lambda loss: loss.name)
 def test_the_gap_holds_where_the_intercept_is_far_off(rng, loss):
     """a = φ'(t) is out of balance there, and would be no dual point as it is."""

@@ -303,11 +303,10 @@ class Newton(Method):
         """As ``_moved``, with the H of the new point from the reading that its gradient takes."""
         point, problem, p = state.point, state.problem, state.direction
         new, found = curved(problem, point.x + p)
-        if not will_do(new, point, p, state.slope):
-            slope = problem.design.rows.combine((1.0, new.margins), (-1.0, point.margins))
-            lower = step_along(point, Direction(p, slope), state.slope)
-            if lower is None:
-                return None
+        lower = _whole_or_part(state, new)
+        if lower is None:
+            return None
+        if lower is not new:
             new, found = curved(problem, lower.x)
         preconditioner = FullPreconditioner(found, problem.coordinates.ridge)
         return replace(
@@ -326,11 +325,7 @@ class Newton(Method):
         """A lower point along p: the whole step where that will do, else a searched one."""
         point, problem, p = state.point, state.problem, state.direction
         if problem.loss.convex and state.decrement <= FAR * point.value:
-            new = problem.point(point.x + p)  # one reading of X, where a search takes two
-            if will_do(new, point, p, state.slope):
-                return new
-            slope = problem.design.rows.combine((1.0, new.margins), (-1.0, point.margins))
-            return step_along(point, Direction(p, slope), state.slope)
+            return _whole_or_part(state, problem.point(point.x + p))  # one reading, where a search takes two
         direction = Direction(p, problem.slope(p))
         found = None
         if problem.loss.convex:  # bounded losses would come nearer to the 0-1 loss, and to worse minima
@@ -380,6 +375,14 @@ class Newton(Method):
 
 def _rough(method: Newton, tol: float, problem: Objective) -> FloatArray:
     return method._roughly(problem, tol, None, None)[0].x
+
+
+def _whole_or_part(state: NewtonState, new: DataPoint) -> DataPoint | None:
+    """The point at the end of a whole step where that will do, else that of a searched one."""
+    if will_do(new, state.point, state.direction, state.slope):
+        return new
+    slope = state.problem.design.rows.combine((1.0, new.margins), (-1.0, state.point.margins))
+    return step_along(state.point, Direction(state.direction, slope), state.slope)
 
 
 def _is_astray(state: NewtonState, seen: tuple[float, ...]) -> bool:

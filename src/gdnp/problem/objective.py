@@ -274,18 +274,17 @@ class Objective(Empirical):
 
     def restricted(self, choice: Choice, weight: FloatArray | None) -> Objective:
         """The problem of some rows, in memory, with weights of their own; it shares nothing."""
-        part, taken = self._given.gather(choice), self._given.rows.gather
-        new, hold = type(self).__new__(type(self)), part.rows.hold
-        new.__dict__.update(
-            {name: getattr(self, name) for name in ("alpha", "center", "fit_intercept", "loss")},
-            _given=part,
-            sigma=hold(taken(self.sigma, choice)),
-            base=None if self.base is None else hold(taken(self.base, choice)),
-            weight=None if weight is None else hold(weight),
-            cost=Cost(),
-            shared=Shared(),
-        )
+        new = type(self).__new__(type(self))
+        kept = {name: getattr(self, name) for name in ("alpha", "center", "fit_intercept", "loss")}
+        new._given = self._given.gather(choice)
+        new.__dict__.update(kept, **self._taken(choice, weight, new._given))
         return new
+
+    def _taken(self, choice: Choice, weight: FloatArray | None, part: DesignMatrix) -> dict[str, Any]:
+        """What a problem on some rows, which `part` has, has of its own."""
+        take = self.design.rows.gather
+        base = None if self.base is None else take(self.base, choice)
+        return _held(part, take(self.sigma, choice), base, weight)
 
     def beside(self, other: Objective, share: float) -> Objective:
         """These rows, a `share` of those of `other`, in its standard coordinates and under its ridge."""
@@ -303,11 +302,10 @@ class Objective(Empirical):
 
     def on_rows(self, choice: Choice, weight: FloatArray, *, ridge: float = 0.0) -> Objective:
         """The same coordinates on some rows, in memory, with weights of their own and a further ridge."""
-        taken, base = self.design.rows.gather, self.base
-        base = None if base is None else taken(base, choice)
-        return self.without_rows(ridge).of(
-            self.design.gather(choice), taken(self.sigma, choice), base, weight
-        )
+        part = self.design.gather(choice)
+        new = self.without_rows(ridge)
+        new.__dict__.update(_given=part, design=part, **self._taken(choice, weight, part))
+        return new
 
     def without_rows(self, ridge: float = 0.0) -> Objective:
         """The function alone, with a further ridge, which can be sent to where rows are: see ``of``."""
@@ -321,9 +319,8 @@ class Objective(Empirical):
 
     def of(self, part: DesignMatrix, sigma: Any, base: Any, weight: Any) -> Objective:
         """The same function of rows in memory; it shares nothing."""
-        new, hold = copy.copy(self), part.rows.hold
-        new.__dict__.update(_given=part, design=part, sigma=hold(sigma), weight=hold(weight), cost=Cost())
-        new.base, new.shared = None if base is None else hold(base), Shared()
+        new = copy.copy(self)
+        new.__dict__.update(_given=part, design=part, **_held(part, sigma, base, weight))
         return new
 
     def raw(self, x: FloatArray) -> tuple[FloatArray, float]:
@@ -480,3 +477,9 @@ class Objective(Empirical):
     def has_ridge(self) -> bool:
         """Whether some live column has a ridge."""
         return bool(np.any(self.coordinates.ridge[self.coordinates.scale > 0.0] > 0.0))
+
+
+def _held(part: DesignMatrix, sigma: Any, base: Any, weight: Any) -> dict[str, Any]:
+    """What a problem on rows in memory has of its own."""
+    held = [None if v is None else part.rows.hold(v) for v in (sigma, base, weight)]
+    return dict(zip(("sigma", "base", "weight"), held, strict=True)) | {"cost": Cost(), "shared": Shared()}

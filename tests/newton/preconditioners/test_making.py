@@ -164,3 +164,14 @@ def test_a_curvature_that_is_not_finite_is_refused(rng):
     problem = problem_of(X, y, Sigmoid(), 0.0)
     with np.errstate(all="ignore"), pytest.raises(FloatingPointError, match="not finite"):
         made(problem, full(50), np.full(50, np.nan))
+
+
+def test_columns_that_all_but_depend_on_each_other_keep_their_difference(rng):
+    """A Gram squares it to below rounding; reflections of the rows do not."""
+    X = rng.standard_normal((60, 4))
+    X[:, 3] = X[:, 2] + 1e-8 * X[:, 3]
+    problem = problem_of(X, np.sign(rng.standard_normal(60)), LogLoss(), 0.0)
+    margins = problem.constant.margins
+    p = np.array([0.0, 0.0, 1.0, -problem.coordinates.scale[2] / problem.coordinates.scale[3], 0.0])
+    product = problem.hessian_product(problem.curvature(margins), p, problem.design.rows.empty())
+    np.testing.assert_allclose(made(problem, full(60), margins).solve(product), p, atol=1e-4)
