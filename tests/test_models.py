@@ -311,7 +311,7 @@ def test_columns_by_position(unnamed, tmp_path):
 def test_parquet_with_gaps_of_pandas_own_types(named, tmp_path):
     frame = pandas.DataFrame({"b": pandas.array([1, None], dtype="Int64"), "a": [True, False]})
     frame.to_parquet(tmp_path / "new.parquet")
-    with pytest.raises(ValueError, match=r"Got 'nan' in row 2"):
+    with pytest.raises(ValueError, match=r"Got '<NA>' in row 2"):
         read_rows(named, tmp_path / "new.parquet")
     frame.fillna(7).to_parquet(tmp_path / "new.parquet")
     assert_array_equal(read_rows(named, tmp_path / "new.parquet").X, [[1.0, 1.0], [0.0, 7.0]])

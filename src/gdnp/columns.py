@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count, islice
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from scipy.special import ndtr
@@ -43,22 +43,6 @@ class Moments(NamedTuple):
     value: FloatArray
     first: FloatArray
     second: FloatArray
-
-
-class Rays(Protocol):
-    """f at g v for the columns v (d, k) of a matrix and any lengths g (k,)."""
-
-    def moments(self, g: FloatArray) -> Moments:
-        """What costs no product with X."""
-
-    def slope(self, g: FloatArray) -> FloatArray:
-        """∂E φ/∂g alone."""
-
-    def gradient(self, g: FloatArray) -> FloatArray:
-        """∇f, (d, k)."""
-
-    def wrong(self, g: FloatArray) -> FloatArray:
-        """The 0-1 error, (k,); a tie is half of one."""
 
 
 @dataclass(frozen=True)
@@ -103,22 +87,28 @@ class SampleField(Field):
 
 @dataclass(frozen=True)
 class _SampleRays:
+    """f at g v for the columns v (d, k) of a matrix and any lengths g (k,)."""
+
     loss: Loss
     margins: FloatArray
     back: Callable[[FloatArray], FloatArray]
 
     def moments(self, g: FloatArray) -> Moments:
+        """What costs no product with X."""
         value, first, second = self.loss.derivatives(self.margins * g)
         return Moments(value.mean(axis=0), first.mean(axis=0), second.mean(axis=0))
 
     def slope(self, g: FloatArray) -> FloatArray:
+        """∂E φ/∂g alone."""
         first = self.loss.gradient(self.margins * g)
         return np.asarray(np.einsum("nk,nk->k", first, self.margins) / len(first))
 
     def gradient(self, g: FloatArray) -> FloatArray:
+        """∇f, (d, k)."""
         return self.back(self.loss.gradient(self.margins * g))
 
     def wrong(self, g: FloatArray) -> FloatArray:
+        """The 0-1 error, (k,); a tie is half of one."""
         return np.asarray(0.5 + 0.5 * np.sign(self.margins * g).mean(axis=0))
 
 
@@ -174,6 +164,9 @@ class _PopulationRays:
         a = self.f.u @ self.V
         deviation = np.sqrt(np.sum(self.V * (self.f.S @ self.V), axis=0) - a * a)
         return np.asarray(ndtr(np.sign(g) * a / deviation))
+
+
+Rays: TypeAlias = _SampleRays | _PopulationRays
 
 
 # --- methods

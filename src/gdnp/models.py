@@ -194,7 +194,8 @@ def _unpacked(file: Path | io.BytesIO, most: int, *, inner: bool = False) -> byt
     copied = io.BytesIO()
     with ZipFile(file) as archive, ZipFile(copied, "w") as copy:
         members = archive.infolist()
-        if sum(member.file_size for member in members) > most:
+        most -= sum(member.file_size for member in members)
+        if most < 0:
             raise _TooLarge
         if len({member.filename for member in members}) < len(members):
             raise BadZipFile("Two members of one name.")
@@ -202,15 +203,12 @@ def _unpacked(file: Path | io.BytesIO, most: int, *, inner: bool = False) -> byt
             if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):  # others unpack what they read at once
                 raise BadZipFile(f"Compression {member.compress_type}.")
             with archive.open(member) as opened:
-                contents = opened.read(most + 1)
+                contents = opened.read(member.file_size)  # at most, whatever there is
             if contents[:2] == b"PK":
                 if inner:
                     raise BadZipFile("An archive in an archive in an archive.")
-                most -= len(contents)
                 contents = _unpacked(io.BytesIO(contents), most, inner=True)
-            most -= len(contents)
-            if most < 0:
-                raise _TooLarge
+                most -= len(contents)
             copy.writestr(member.filename, contents)
     return copied.getvalue()
 

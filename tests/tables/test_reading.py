@@ -217,9 +217,10 @@ def test_long_whole_numbers_with_gaps_stay_as_they_are(tmp_path):
     long = [10**17 + 1, None, 10**17 + 2]
     parquet.write_table(arrow.table({"x": [1, 2, 3], "y": long}), tmp_path / "t.parquet")
     assert taken(read_table(tmp_path / "t.parquet")).labels.tolist() == [10**17 + 1, 10**17 + 2]
-    lines = "".join(f'{{"x": 1, "y": {"null" if y is None else y}}}\n' for y in long)
-    found = taken(read(tmp_path, lines.encode(), "t.jsonl"))
-    assert found.labels.tolist() == [str(10**17 + 1), str(10**17 + 2)]
+    lines = [f'{{"x": 1, "y": {"null" if y is None else y}}}' for y in long]
+    for text in ("\n".join(lines), f"[{','.join(lines)}]"):
+        found = taken(read(tmp_path, text.encode(), "t.json"))
+        assert found.labels.tolist() == [str(10**17 + 1), str(10**17 + 2)]
 
 
 def test_parquet_with_one_name_twice(tmp_path):

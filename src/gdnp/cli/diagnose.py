@@ -18,7 +18,7 @@ from rich.text import Text
 from gdnp._files import replacing
 from gdnp.cli.large import MemoryOption, ScratchOption, files_of, refuse_options, task_of_files
 from gdnp.cli.tables import Source, read_source, say, with_table_options
-from gdnp.cli.terminal import console_of, print_json
+from gdnp.cli.terminal import console_of
 from gdnp.cli.values import DataArgument, Force, JsonOption, TargetOption, check_out, plain, text
 from gdnp.datasets import Dataset
 from gdnp.design import Source as Rows
@@ -60,35 +60,39 @@ def diagnose(
     if memory is not None or scratch is not None or Path(data).is_dir():
         refuse_options(data, table)
         read = partial(files_of, data, target, memory, scratch)
-
-    def done() -> None:
-        check_out(out, force, DATA=data)
-        with console_of(stderr=True).status(f"Reading and auditing {data}"):  # on a terminal only
-            source = read()
-            found = _audits_of_files(source) if isinstance(source, Rows) else _audits(data, source)
-        made = None if isinstance(source, Rows) else source.columns
-        columns = made.columns_ if made else []
-        words = _about_columns(columns, found[0][1].n)
-        several = [{"class": label} | one.to_dict() for label, one in found]
-        whole = several[0] if len(several) == 1 else {"name": found[0][1].name, "classes": several}
-        whole = whole | {"columns": words, "table": columns or None}
-        if out is not None:
-            with replacing(out) as beside:
-                beside.write_text(json.dumps(whole, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        if as_json:
-            print_json(whole)
-            return
-        _print_diagnosis(source, words, found, symbols)
-
-    return done
+    return lambda: _diagnose(data, read, out, force=force, symbols=symbols, as_json=as_json)
 
 
-def _print_diagnosis(
-    source: Source | Rows, words: Sequence[str], found: Sequence[tuple[Any, Diagnosis]], symbols: bool
+def _diagnose(
+    data: str,
+    read: Callable[[], Source | Rows],
+    out: Path | None,
+    *,
+    force: bool,
+    symbols: bool,
+    as_json: bool,
 ) -> None:
-    console, first = console_of(), found[0][1]
+    check_out(out, force, DATA=data)
+    with console_of(stderr=True).status(f"Reading and auditing {data}"):  # on a terminal only
+        source = read()
+        found = _audits_of_files(source) if isinstance(source, Rows) else _audits(data, source)
+    made = None if isinstance(source, Rows) else source.columns
+    columns = made.columns_ if made else []
+    several = [{"class": label} | one.to_dict() for label, one in found]
+    words = _about_columns(columns, found[0][1].n)
+    whole = several[0] if len(several) == 1 else {"name": found[0][1].name, "classes": several}
+    whole = whole | {"columns": words, "table": columns or None}
+    document = json.dumps(whole, indent=1, allow_nan=False, ensure_ascii=False)
+    if out is not None:
+        with replacing(out) as beside:
+            beside.write_text(document + "\n", encoding="utf-8")
+    if as_json:
+        print(document)
+        return
+    console = console_of()
+    first = found[0][1]
     shape = f"{first.d:,} columns"
-    if not isinstance(source, Rows) and source.columns:
+    if not isinstance(source, Rows) and columns:
         shape = f"{source.raw:,} columns as {first.d:,} numbers"
     console.print(Text(f"Diagnosis of {first.name}: {first.n:,} rows, {shape}", "bold"))
     _points(console, words)

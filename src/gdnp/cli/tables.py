@@ -9,11 +9,10 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from gdnp.cli.errors import UsageError
 from gdnp.datasets import DATASETS, check_there, load
-from gdnp.datasets.files import frame_of, holds_table
+from gdnp.datasets.files import encoded, frame_of, holds_table
 from gdnp.tables import Reading, TableColumns, Target, read_table, taken
 from gdnp.tables.target import varied
 
@@ -128,17 +127,10 @@ def read_source(data: str, target: str | None, options: TableOptions) -> Source:
     left = [f"{name!r} only names the rows and is left out (--keep takes it in)" for name in index]
     for note in (*table.notes, *left, *about.notes):
         say(f"{note}.")
-    if about.rows.sum() < 2:
-        raise ValueError(f"{table.name} should hold at least two rows. Got {about.rows.sum()}.")
-    frame = table.frame.drop(columns=about.name)[about.rows]
     asked = {("ids" if name == "id" else name): given for name, given in options.columns.items()}
-    asked["ids"] = [*asked.get("ids", []), *index]
     columns = TableColumns(**asked)
-    try:
-        X: NDArray[np.float64] = columns.fit_transform(frame)
-    except ValueError as error:
-        raise ValueError(f"{table.name}: {error}") from error
+    X = encoded(table, about, columns)
     if columns.date_format and not any(column["format"] for column in columns.columns_):
         say(f"--date-format {columns.date_format} changes nothing: no column is a date in that format.")
     names = tuple(columns.get_feature_names_out())
-    return Source(X, about, names, columns, frame.shape[1], table.reading)
+    return Source(X, about, names, columns, table.frame.shape[1] - 1, table.reading)

@@ -10,7 +10,7 @@ from sklearn.datasets import load_svmlight_file
 
 from gdnp._files import existing_file, require
 from gdnp.datasets.dataset import Dataset
-from gdnp.tables import Reading, TableColumns, is_table, read_table, taken
+from gdnp.tables import Reading, Table, TableColumns, Target, is_table, read_table, taken
 from gdnp.tables.reading import UNREADABLE, first_line
 
 __all__ = ["holds_table", "load_file", "load_libsvm", "load_table"]
@@ -138,13 +138,22 @@ def load_table(path: FilePath, target: str | None = None, reading: Reading | Non
     """
     table = read_table(path, reading)
     found = taken(table, target)
-    _check_rows(table.name, int(found.rows.sum()))
-    columns = TableColumns(ids=table.row_names)
-    X = columns.fit_transform(table.frame.drop(columns=found.name)[found.rows])
-    y = found.labels
+    columns = TableColumns()
+    X, y = encoded(table, found, columns), found.labels
     if found.numbers is not None and len(np.unique(found.numbers)) == len(np.unique(y)):
         y = y if y.dtype.kind == "b" else found.numbers
     return Dataset(Path(table.name).name, X, y, tuple(columns.get_feature_names_out()))
+
+
+def encoded(table: Table, target: Target, columns: TableColumns) -> Any:
+    """The rows with a target as numbers, by `columns`, which are fitted; names of rows are left out."""
+    _check_rows(table.name, int(target.rows.sum()))
+    frame = table.frame.drop(columns=target.name)[target.rows]
+    columns.ids = [*columns.ids, *(name for name in table.row_names if name in frame)]
+    try:
+        return columns.fit_transform(frame)
+    except ValueError as error:
+        raise ValueError(f"{table.name}: {error}") from error
 
 
 def frame_of(dataset: Dataset, purpose: str) -> Any:
