@@ -15,7 +15,8 @@ from gdnp.nn.wrappers import twice_differentiable, unwrapped
 __all__ = ["param_groups"]
 
 TOLERANCE = 1e-3
-"""Largest |⟨w, ∇w⟩|/(‖w‖‖∇w‖) of a scale-invariant w; BatchNorm's ε and float32 leave less."""
+"""Largest |⟨w, ∇w⟩|/(‖w‖‖∇w‖) of a scale-invariant w, where the loss has one derivative; BatchNorm's ε and
+float32 leave less."""
 CHANGE = 0.1
 """Largest ‖∇⟨w, ∇w⟩‖/‖∇w‖ of one, and cosine, where the loss is differentiated twice: bfloat16 leaves less,
 and other weights have about 1."""
@@ -28,7 +29,6 @@ def param_groups(
     direction: dict[str, Any] | None = None,
     length: dict[str, Any] | None = None,
     other: dict[str, Any] | None = None,
-    tolerance: float = TOLERANCE,
 ) -> list[dict[str, Any]]:
     """Sort the parameters of a model into direction, length and other: three groups for an optimizer.
 
@@ -43,14 +43,10 @@ def param_groups(
     ----------
     model : Module
     loss : scalar Tensor, optional
-        Of the model on a batch, in training mode, with its graph. ``.grad`` is neither used nor changed then;
-        without a loss the gradients in ``.grad`` are used, where there are any, and a weight without one is
-        judged by its structure alone, and so is one of a single unit. The graph is kept, so that
-        ``loss.backward()`` still works.
+        Of the model on a batch, in training mode, with its graph, which is kept: ``loss.backward()`` still
+        works. Without it, weights are judged by the structure of the model alone.
     direction, length, other : dict, optional
         Options of the group, such as ``{"lr": 0.1}``.
-    tolerance : float
-        On the cosine between w and ∇w, where there is no loss to differentiate twice.
 
     Returns
     -------
@@ -85,7 +81,7 @@ def param_groups(
     named = {name: p for name, p in unwrapped(model)[0].named_parameters() if p.requires_grad}
     known = dict(_by_structure(model))
     open_ = [p for p in named.values() if p.ndim > 1 and id(p) not in known]
-    invariant = _by_gradient(open_, tolerance) if loss is None else _by_loss(open_, loss, tolerance)
+    invariant = set() if loss is None else _by_loss(open_, loss)
     options = {"direction": direction, "length": length, "other": other}
     groups: dict[str, dict[str, Any]] = {
         role: {"params": [], "names": [], "role": role, **(given or {})} for role, given in options.items()
@@ -97,14 +93,7 @@ def param_groups(
     return list(groups.values())
 
 
-def _by_gradient(weights: list[nn.Parameter], tolerance: float) -> set[int]:
-    """Weights whose ``.grad`` says that they are scale-invariant; one unit alone could do so by chance."""
-    return {
-        id(p) for p in weights if p.grad is not None and len(p) > 1 and _is_orthogonal(p, p.grad, tolerance)
-    }
-
-
-def _by_loss(weights: list[nn.Parameter], loss: Tensor, tolerance: float) -> set[int]:
+def _by_loss(weights: list[nn.Parameter], loss: Tensor) -> set[int]:
     """Weights that are scale-invariant, by the gradient of the loss and by that of ⟨w, ∇w⟩."""
     if not isinstance(loss, Tensor) or loss.ndim or loss.grad_fn is None:
         got = f"shape {tuple(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
@@ -127,7 +116,7 @@ def _by_loss(weights: list[nn.Parameter], loss: Tensor, tolerance: float) -> set
         if not _is_identity(pairs, options):  # of all at once; else of each by itself
             pairs = [pair for pair in pairs if _is_identity([pair], options)]
     except RuntimeError:  # something has no second derivative, such as a fused attention
-        pairs = [(w, slope) for w, slope in pairs if len(w) > 1 and _is_orthogonal(w, slope, tolerance)]
+        pairs = [(w, slope) for w, slope in pairs if len(w) > 1 and _is_orthogonal(w, slope, TOLERANCE)]
     return {id(w) for w, _ in pairs}
 
 

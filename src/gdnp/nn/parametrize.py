@@ -87,13 +87,14 @@ class SNorm(nn.Module):
             else:
                 weight = v * (g / self.length(self.rows(v)).view_as(g))
         if (versions := self._versions(g, v)) is not None:
-            self._made = weakref.ref(weight), g, v, versions
+            self._made = (*map(weakref.ref, (weight, g, v)), versions)
         return weight
 
     def shift(self, g: Tensor, v: Tensor) -> Tensor:
         """W E[x] of shape (out,); by the W that the layer has just made of the same parts and still holds."""
-        weight, made, self._made = None, self._made, None
-        if made is not None and made[1] is g and made[2] is v and made[3] == self._versions(g, v):
+        made, self._made = self._made, None
+        weight = None
+        if made is not None and made[1]() is g and made[2]() is v and made[3] == self._versions(g, v):
             weight = made[0]()
         weight = self(g, v) if weight is None else weight
         with _full_precision(v):
