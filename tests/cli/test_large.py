@@ -128,7 +128,7 @@ sys.exit(main(["fit", "X.npy", "--memory", "1GB", "--tol", "1e-12", "--out", "m.
 """
 
 
-def test_a_real_ctrl_c_keeps_the_best_model_so_far(rng, tmp_path):
+def test_a_real_ctrl_c_keeps_the_best_model_so_far(rng, capsys):
     X = rng.standard_normal((5000, 4)) * [1.0, 20.0, 1e-2, 1.0]
     np.save("X.npy", np.column_stack([X, X @ [1.0, 0.1, 50.0, 0.0] + rng.logistic(size=5000) > 0.0]))
     process = started("-c", SLOW)
@@ -146,6 +146,8 @@ def test_a_real_ctrl_c_keeps_the_best_model_so_far(rng, tmp_path):
     assert kept.certificate_.objective == pytest.approx(values[-1], rel=1e-9)
     assert len(kept.history_["readings"]) == len(values)
     assert kept.predict(X).shape == (5000,)
+    assert main(["show", "m.skops"]) == 0
+    assert "on X.npy: 5,000 rows, 4 columns" in capsys.readouterr().out
 
 
 def test_convert(capsys, tmp_path):

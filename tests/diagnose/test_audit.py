@@ -306,8 +306,8 @@ def test_files_of_rows_that_are_apart(rng, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, r"t.parquet should have a target and no weights"),
-        ({"y": "label", "weight": "s"}, "should have a target and no weights"),
+        ({}, r"t.parquet should be rows that are read here, with y and no weight. Got no target."),
+        ({"y": "label", "weight": "s"}, "Got rows on workers, or weights."),
         ({"y": "s"}, r"should have exactly two classes. Got 1: 1"),
     ],
 )

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from gdnp.design import DenseDesign, as_design
 from gdnp.losses import Softmax
 from gdnp.newton import Begin, solve
-from gdnp.newton.multinomial import MultinomialNewton, _of_sample, _two_steps
+from gdnp.newton.multinomial import MultinomialNewton, _of_sample, _read, _two_steps
 from gdnp.newton.preconditioners.classes import BlockPreconditioner, JointPreconditioner
 from gdnp.problem.multinomial import Multinomial
 from gdnp.solvers import Status
@@ -104,6 +104,18 @@ def test_where_the_hessian_is_a_small_matrix_steps_take_no_products_but_the_last
     assert isinstance(found.state.preconditioner, JointPreconditioner)
     assert found.certificate.proved
     assert len(products) <= 4 < found.n_iter + 2
+
+
+def test_a_point_that_a_reading_makes_anew_is_one_to_go_on_from_until_a_proof_fails(rng):
+    X, y = gaussian(rng)
+    state = solved(posed(X, y, 1e-3)).state
+    x = 0.9 * state.point.x
+    first, later = _read(replace(state, attempts=0), x), _read(replace(state, attempts=1), x)
+    assert (first.point.renewed, later.point.renewed) == (True, False)
+    assert first.is_exact
+    step = first.preconditioner.solve(first.point.x_gradient)
+    product = first.problem.hessian_product(first.problem.curvature(first.point.margins), step, None)
+    np.testing.assert_allclose(product, first.point.x_gradient, atol=1e-10)
 
 
 @pytest.mark.parametrize("max_iter", [1, 2, 3])

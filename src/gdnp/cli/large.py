@@ -1,6 +1,7 @@
 """``gdnp fit`` and ``gdnp predict`` of files that are never held as a whole, here or on a cluster."""
 
 import csv
+import json
 import math
 import sys
 import time
@@ -92,6 +93,14 @@ def _fit_source(options: Any, large: dict[str, Any], alpha: float, client: Any) 
         say(f"of files alpha is not chosen by cross-validation: it is {alpha:g} (--alpha).")
     model, begin = options.estimator(task, None, alpha=alpha if options.auto else None), time.perf_counter()
     checkpoint = large["checkpoint"]
+    about = {
+        "data": str(options.data),
+        "target": options.target or "the last column",
+        "rows": found.design.n_samples,
+        "columns": found.design.n_features,
+        "task": task,
+        "model": None,
+    }
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -99,6 +108,7 @@ def _fit_source(options: Any, large: dict[str, Any], alpha: float, client: Any) 
         except KeyboardInterrupt:
             saves = options.out is not None and not options.strict and hasattr(model, "coef_")
             if saves:
+                model.report_ = json.dumps(about | {"model": str(options.out)})
                 save_model(model.set_params(verbose=0), options.out, overwrite=options.force)
                 gap = worst_certificate(model).gap
                 away = f", about {gap:.1g} of f above the least" if math.isfinite(gap) else ""
@@ -110,15 +120,7 @@ def _fit_source(options: Any, large: dict[str, Any], alpha: float, client: Any) 
     model.set_params(verbose=0)
     for warning in caught:
         say(" ".join(str(warning.message).split()))
-    about = {
-        "data": str(options.data),
-        "target": options.target or "the last column",
-        "rows": found.design.n_samples,
-        "columns": found.design.n_features,
-        "task": task,
-        "seconds": time.perf_counter() - begin,
-        "model": None,
-    }
+    about["seconds"] = time.perf_counter() - begin
     if "readings" in model.history_:
         about["readings"] = round(float(model.history_["readings"][-1]), 2)
         size = float(model.history_["bytes"][-1])

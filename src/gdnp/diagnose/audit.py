@@ -144,8 +144,9 @@ def _read(dataset: Dataset | Source, n_jobs: int | None) -> tuple[Objective, str
         return objective, dataset.name, dataset.feature_names
     design, rows = dataset.design, dataset.design.rows
     name = design.stream.title if isinstance(design, StreamDesign) else "the source"
-    if dataset.target is None or dataset.weight is not None:
-        raise ValueError(f"{name} should have a target and no weights: name its column, and leave y out.")
+    if not callable(dataset.target) or dataset.weight is not None:
+        given = "no target" if dataset.target is None else "rows on workers, or weights"
+        raise ValueError(f"{name} should be rows that are read here, with y and no weight. Got {given}.")
     classes, codes = encoded(dataset.target, rows)
     if len(classes) != 2:
         shown = ", ".join(map(str, classes[:5]))
@@ -298,10 +299,8 @@ def _fit(
         sine = math.sqrt(min(max(sin_squared(objective.u, S, coef), 0.0), 1.0))
         angle = math.degrees(math.atan2(sine, cosine))  # accurate for small angles, where the cosine is not
     end = found.state.point
-    first = (
-        np.linalg.norm(end.objective.point(np.zeros_like(end.x)).x_gradient) or 1.0
-    )  # zero may be stationary
-    gradient = float(np.linalg.norm(end.x_gradient) / first)
+    first = float(np.linalg.norm(end.objective.point(np.zeros_like(end.x)).x_gradient))
+    gradient = float(np.linalg.norm(end.x_gradient)) / (first or 1.0)  # zero may be stationary
     fit = Fit(
         what=f"{what}, {found.n_iter} steps",
         iterations=found.n_iter,

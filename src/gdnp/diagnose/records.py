@@ -1,10 +1,10 @@
 """The records that an audit of data ends in."""
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from gdnp.diagnose.separability import Separability
+from gdnp.store import plain
 from gdnp.theory import PredictedIterations
 
 __all__ = ["EPSILON", "Diagnosis", "Fit", "Gaussianity", "Spectrum"]
@@ -161,16 +161,5 @@ class Diagnosis:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON: numbers that are not finite are None."""
-        found: dict[str, Any] = _plain(asdict(self))
+        found: dict[str, Any] = plain(asdict(self))
         return found
-
-
-def _plain(value: Any) -> Any:
-    """JSON: tuples as lists, and None for numbers that are not finite."""
-    if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

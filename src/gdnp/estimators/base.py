@@ -261,7 +261,8 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
                         raise
                     fit, self._interrupted = kept.fitted(mine), True
                 fit = replace(fit, preconditioner=None)  # as large as X, of many targets
-                fits.append(fit if self._kind is np.float64 else rounded(objective, fit, mine.tol))
+                exact = self._kind is np.float64 or self._interrupted  # no further reading
+                fits.append(fit if exact else rounded(objective, fit, mine.tol))
                 if callbacks is not None and count > 1:
                     callbacks.target_end()
         self._keep(fits)

@@ -125,10 +125,11 @@ class MultinomialNewton(Newton):
     def init(self, objective: AnyObjective, start: FloatArray | None) -> MultinomialState:  # type: ignore[override]
         """The state at ``begin``, or at the method's own start."""
         assert isinstance(objective, Multinomial)
-        unread = objective.unread
-        assert isinstance(unread, Multinomial)
-        if unread.design.collects and is_dear(unread):
-            unread.design.want(_choice(unread))
+        if objective.cost.meter is not None:
+            unread = objective.unread
+            assert isinstance(unread, Multinomial)
+            if unread.design.collects and is_dear(unread):
+                unread.design.want(_choice(unread))
         problem = objective.standardised
         assert isinstance(problem, Multinomial)
         x, constant, dear = self._begin(problem), problem.constant, is_dear(problem)
