@@ -3,6 +3,7 @@
     python benchmarks/cluster.py --rows 200000 --columns 20
     python benchmarks/cluster.py --rows 2000000 --columns 50 --rivals
     python benchmarks/cluster.py --kills 20
+    python benchmarks/cluster.py --rounds 16 64 256 1024
 
 Every fit is the log loss with alpha 1e-4 on the rows of ``scale.py``, which are made on the workers and kept
 there. Bytes are those of jobs, vectors and sums, beside Dask's own messages; `wire` is all that went through
@@ -122,7 +123,7 @@ def bound_on_bytes(rounds, lanes, d, grams):
 
 
 def empty_round(client, parts):
-    """Seconds of a round that does nothing: as many tasks, and a sum of sums."""
+    """Seconds of a round that does nothing, the least of ten: as many tasks, and a sum of sums."""
     from gdnp.design.cluster import ClusterRows
 
     rows = ClusterRows(client, range(parts + 1))
@@ -131,7 +132,7 @@ def empty_round(client, parts):
         begin = time.perf_counter()
         rows.total(_first, v)
         seconds.append(time.perf_counter() - begin)
-    return float(np.median(seconds))
+    return min(seconds)
 
 
 def _first(v):
@@ -299,10 +300,18 @@ def main():
     parser.add_argument("--parts", type=int, default=16)
     parser.add_argument("--rivals", action="store_true", help="dask-ml and Spark, where they are installed")
     parser.add_argument("--kills", type=int, default=0, help="fits with a worker killed in each")
+    parser.add_argument("--rounds", type=int, nargs="+", help="numbers of parts: what an empty round takes")
     args = parser.parse_args()
     warnings.filterwarnings("ignore")
     if args.kills:
         sys.exit(0 if killed(args.rows, args.columns, args.parts, args.kills) else 1)
+    if args.rounds:
+        with cluster(2) as client:
+            for parts in args.rounds:
+                print(
+                    f"{parts:5} parts: {1e3 * empty_round(client, parts):.0f} ms an empty round", flush=True
+                )
+        return
     report(args.rows, args.columns, args.parts, args.rivals)
 
 

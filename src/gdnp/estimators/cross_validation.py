@@ -122,9 +122,9 @@ class CrossValidated(LinearEstimator):
         ):
             draft.__dict__.pop(name, None)  # not every way of choosing has them
         if is_collection(X) or client is not None:
-            found = source(X, y=y, weight=sample_weight, client=client)
+            count, found = self._number_of_folds(groups), source(X, y=y, weight=sample_weight, client=client)
             task = draft._prepared(found, None, None)
-            draft._search(task, DealtFolds(draft, found, draft._number_of_folds(groups)), None)
+            draft._search(task, DealtFolds(draft, found, count), None)
             self._published(draft, task.settings, None)
             return self
         task = draft._prepared(X, y, sample_weight)
