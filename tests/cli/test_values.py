@@ -52,6 +52,8 @@ def test_out_must_be_a_file_in_a_folder(tmp_path):
     check_out(tmp_path / "new.csv")
     with pytest.raises(UsageError, match=r"must name a file\. Got the folder"):
         check_out(tmp_path)
+    with pytest.raises(UsageError, match=r"must name a file\. Got -"):
+        check_out(Path("-"))
     with pytest.raises(UsageError, match="in a folder that exists"):
         check_out(tmp_path / "absent" / "new.csv")
 

@@ -53,6 +53,8 @@ def check_place(option: str, path: Path, **inputs: str | Path | None) -> None:
     """Refuse a file that could not be written, or that is one of the inputs or in their folder."""
     if path.is_dir():
         raise UsageError(f"{option} must name a file. Got the folder {path}.")
+    if str(path) == "-":
+        raise UsageError(f"{option} must name a file. Got -: the standard output has what no file takes.")
     if not path.parent.is_dir():
         raise UsageError(f"{option} must be in a folder that exists. Got {path}.")
     try:
