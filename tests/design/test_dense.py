@@ -8,6 +8,7 @@ from designs import shrink_blocks
 from gdnp import GDNPClassifier
 from gdnp.design import Choice, DenseDesign, as_design
 from gdnp.design.block import Scatter
+from gdnp.design.dense import DenseBlock
 
 
 @pytest.fixture
@@ -74,3 +75,14 @@ def test_two_threads_have_an_even_share_of_large_blocks():
         X = np.broadcast_to(1.0, (n, 3))
         parts = len(DenseDesign(X, block_rows=1).in_blocks_for(3 * 2 * 150).bounds)
         assert parts % 2 == 0
+
+
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize("n", [1, 700, 9000])
+def test_a_gram_of_rows_that_weigh_the_same_is_that_of_any_weights(rng, n, centred):
+    X = rng.standard_normal((n, 20)) + 3.0
+    block, centre = DenseBlock(X), X.mean(axis=0) if centred else None
+    for mass in (0.25, 0.0, -2.0):
+        found = block.weighted_gram(np.broadcast_to(mass, n), centre)
+        expected = block.weighted_gram(np.full(n, mass), centre)
+        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12 * np.abs(expected).max())

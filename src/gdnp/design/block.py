@@ -250,7 +250,7 @@ class Block(ABC):
 
     def gram(self, about: Scatter, c: FloatArray | None = None) -> list[Any]:
         """Σ c, Xᵀc and (X - centre)ᵀ diag(c) (X - centre)."""
-        c = np.full(self.n_rows, about.mass) if c is None else c
+        c = np.broadcast_to(about.mass or 0.0, self.n_rows) if c is None else c
         return [float(c.sum()), self.tdot(c), self.weighted_gram(c, about.centre)]
 
     def joint(self, about: Scatter, p: FloatArray, s: FloatArray | None) -> list[Any]:

@@ -67,23 +67,21 @@ class DenseBlock(Block):
         values = self.values
         n, d = values.shape
         step = max(COPIED_ROWS, COPIED_FLOATS // max(1, d), d)
-
-        room = np.empty((min(step, n), d))
+        room, equal = np.empty((min(step, n), d)), n > 0 and weight.strides[0] == 0
 
         def product(low: int) -> FloatArray:
-            piece, s = values[low : low + step], weight[low : low + step]
-            rows, root = room[: len(piece)], np.sqrt(np.abs(s))[:, None]
-            if centre is None:
-                np.multiply(piece, root, out=rows)
-            else:
-                np.subtract(piece, centre, out=rows)
-                rows *= root
-            return product_with_signs(rows, s)
+            rows, s = values[low : low + step], weight[low : low + step]
+            here = room[: len(rows)]
+            if centre is not None:
+                rows = np.subtract(rows, centre, out=here)
+            if equal:
+                return np.asarray(rows.T @ rows)
+            return product_with_signs(np.multiply(rows, np.sqrt(np.abs(s))[:, None], out=here), s)
 
         total = product(0)
         for low in range(step, n, step):
             total += product(low)
-        return total
+        return total * weight[0] if equal else total
 
     def weighted_squares(  # noqa: D102
         self, weight: FloatArray | None, centre: FloatArray | None = None

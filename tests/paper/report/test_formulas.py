@@ -13,26 +13,25 @@ from gdnp.paper.report.formulas import with_formulas
 
 
 def formulas(text):
-    return [
-        re.sub("<mtext>.*?</mtext>|<[^>]*>", "", found)
-        for found in re.findall("<math>.*?</math>", with_formulas(text))
-    ]
+    """What is set as formulas, pieces of one that a line may be broken between joined by a bar."""
+    joined = with_formulas(text).replace("</math> <math>", "|")
+    found = re.findall("<math>.*?</math>", joined)
+    return [re.sub("<mtext>.*?</mtext>|<[^>]*>", "", one) for one in found]
 
 
 def mathml(text):
-    (found,) = re.findall("<math>(.*?)</math>", with_formulas(text))
-    return found
+    return "".join(re.findall("<math>(.*?)</math>", with_formulas(text)))
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("S of the data is positive definite, 0 < μ (on a9a).", ["0&lt;μ"]),
-        ("the value f(w, g) = f(w̃) everywhere", ["f(w,g)=f(w~)"]),
-        ("is w⁺ = (I - S/L) w + (k/L) u with k = 2.", ["w+=(I−S/L)w+(k/L)u", "k=2"]),
-        ("Theorem 1's η is a step; a = b too", ["η", "a=b"]),
+        ("S of the data is positive definite, 0 < μ (on a9a).", ["0|&lt;μ"]),
+        ("the value f(w, g) = f(w̃) everywhere", ["f(w,g)|=f(w~)"]),
+        ("is w⁺ = (I - S/L) w + (k/L) u with k = 2.", ["w+|=(I−S/L)w|+(k/L)u", "k|=2"]),
+        ("Theorem 1's η is a step; a = b too", ["η", "a|=b"]),
         ("an ε-critical point from (w, g) by GDNP_seq on N(0, I)", []),
-        ("a sample (κ = 10, r = .5) of it", ["(κ=10,r=.5)"]),
+        ("a sample (κ = 10, r = .5) of it", ["(κ|=10,r|=.5)"]),
         ("without γ) at last", ["γ"]),
         ("to lengths |g|: log_loss 2.83, 1e+06 of param_groups", ["|g|"]),
     ],
@@ -75,5 +74,5 @@ def test_any_text_is_well_formed(text):
 def test_other_marks_are_escaped():
     assert (
         with_formulas("the <script> of w < g")
-        == "the &lt;script&gt; of <math><mi>w</mi><mo>&lt;</mo><mi>g</mi></math>"
+        == "the &lt;script&gt; of <math><mi>w</mi></math> <math><mo>&lt;</mo><mi>g</mi></math>"
     )

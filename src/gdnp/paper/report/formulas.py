@@ -12,6 +12,8 @@ __all__ = ["with_formulas"]
 NAMES = "diag|inf|log|max|min|range|sd|sin|sup|var"
 SCRIPT = r"[_^]\{[^}]*\}|\^\([^)]*\)|_[A-Za-z\d]+"
 ATOM = re.compile(rf"({SCRIPT})|([A-Za-z]{{3,}}|{NAMES})(?![A-Za-z])|(\d+(?:\.\d+)?|\.\d+)|(\S)")
+BREAK = re.compile(r" (?=[-+=<>≤≥≠∝→] )")
+"""Where a line may end."""
 MARKS = ".,;:"
 RAISED = {"'": "<mo>′</mo>", "*": "<mo>*</mo>"}
 NOTHING = "<mrow></mrow>"
@@ -45,7 +47,9 @@ def _run(words: list[str]) -> list[str]:
     if core.endswith(")") and core.count(")") > core.count("("):
         core = core[:-1]
     marks = text[len(core) :]  # in it, so that no line begins with one
-    return [f"<math>{_row(core)}{f'<mtext>{marks}</mtext>' if marks else ''}</math>"]
+    made = [f"<math>{_row(part)}</math>" for part in BREAK.split(core)]
+    made[-1] = made[-1].removesuffix("</math>") + (f"<mtext>{marks}</mtext></math>" if marks else "</math>")
+    return made
 
 
 def _kind(word: str, following: str = "") -> str:
