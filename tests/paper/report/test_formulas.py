@@ -28,7 +28,7 @@ def mathml(text):
     [
         ("S of the data is positive definite, 0 < μ (on a9a).", ["0|&lt;μ"]),
         ("the value f(w, g) = f(w̃) everywhere", ["f(w,g)|=f(w~)"]),
-        ("is w⁺ = (I - S/L) w + (k/L) u with k = 2.", ["w+|=(I−S/L)w|+(k/L)u", "k|=2"]),
+        ("is w⁺ = (I - S/L) w + (k/L) u with k = 2.", ["w+|=(I|−S/L)w|+(k/L)u", "k|=2"]),
         ("Theorem 1's η is a step; a = b too", ["η", "a|=b"]),
         ("an ε-critical point from (w, g) by GDNP_seq on N(0, I)", []),
         ("a sample (κ = 10, r = .5) of it", ["(κ|=10,r|=.5)"]),
