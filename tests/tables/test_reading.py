@@ -194,6 +194,7 @@ def test_an_index_is_a_column_that_names_rows(tmp_path):
         b'[{"a": 1.5, "b": "x"},\n {"a": 2, "b": null}]',
         gzip.compress(b'{"a": 1.5, "b": "x"}\n{"a": 2}\n'),
     ],
+    ids=["lines", "list", "gzip"],
 )
 def test_json_by_lines_or_as_a_list(tmp_path, contents):
     frame = read(tmp_path, contents, "t.jsonl").frame
