@@ -196,7 +196,7 @@ def test_a_target_that_is_not_there(capsys, churn):
         (["fit", "https://x.org/t.csv"], 1, "download it first"),
         (["fit", "t.scv"], 3, "did you mean t.csv?"),
         (["fit", "."], 1, "Got ['.csv']; pass a file in it"),
-        (["diagnose", "."], 1, "Got a folder or device: pass a file in it"),
+        (["diagnose", "."], 1, "Got ['.csv']; pass a file in it"),
         (["fit", "t.csv", "--out", "absent/m.skops"], 2, "folder that exists"),
         (["fit", "t.csv", "--decimal", ";"], 2, "--decimal must be . or a comma"),
         (["fit", "t.csv", "--test", "0.2", "--cv", "5"], 2, "give one of them"),
