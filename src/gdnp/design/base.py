@@ -163,9 +163,9 @@ class DesignMatrix(ABC):
     def on_sample(
         self, function: Callable[..., Any], mass: RowVector, count: int, *vectors: RowVector | None
     ) -> Any:
-        """function(design, *arrays) of `count` rows drawn in proportion to `mass`, made where the rows are.
+        """What a function makes of `count` rows drawn in proportion to `mass`, where the rows are.
 
-        Both the function and what it makes can be pickled.
+        It gets their design and the entries of each vector; it and what it makes can be pickled.
         """
         choice, taken = self.rows.sample(mass, count), self.rows.gather
         return function(self.gather(choice), *(None if v is None else taken(v, choice) for v in vectors))
