@@ -127,7 +127,7 @@ def draw(found: dict[str, Race], path: Path, n: int) -> list[Path]:
     rows = list(reversed(found))
     panels = {
         "AUC": ([found[name].auc for name in rows], "{:.3f}"),
-        "seconds of processor, log scale": ([found[name].seconds for name in rows], "{:.2f}"),
+        "seconds (log scale)": ([found[name].seconds for name in rows], "{:.2f}"),
         f"fits that warned, of {FOLDS}": ([found[name].warned for name in rows], "{:d}"),
     }
     written = []
@@ -158,7 +158,7 @@ def draw(found: dict[str, Race], path: Path, n: int) -> list[Path]:
             for text in figure.findobj(lambda drawn: hasattr(drawn, "get_fontsize")):
                 text.set_color(ink)
             figure.supxlabel(
-                f"{n:,} customers as they come, columns unscaled unless it says so; {FOLDS} folds",
+                f"{n:,} customers as they come, columns unscaled unless it says so; {FOLDS} folds, processor time",
                 color=ink,
                 fontsize=8.5,
             )
