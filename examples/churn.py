@@ -158,7 +158,8 @@ def draw(found: dict[str, Race], path: Path, n: int) -> list[Path]:
             for text in figure.findobj(lambda drawn: hasattr(drawn, "get_fontsize")):
                 text.set_color(ink)
             figure.supxlabel(
-                f"{n:,} customers as they come, columns unscaled unless it says so; {FOLDS} folds, processor time",
+                f"{n:,} customers as they come, columns unscaled unless it says so; "
+                f"{FOLDS} folds, processor time",
                 color=ink,
                 fontsize=8.5,
             )
