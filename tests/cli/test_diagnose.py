@@ -152,3 +152,15 @@ def test_a_number_is_cut_at_its_median(capsys):
     captured = capsys.readouterr()
     assert "the target is a number: rows above 20 are compared with those up to it." in captured.err
     assert json.loads(captured.out)["positive"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("values", "said"), [([1.5], "should have two values"), ([1.5, np.nan], "must be finite")]
+)
+def test_targets_of_files_that_tell_nothing_are_refused(values, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    X = np.random.default_rng(0).standard_normal((200, 3))
+    X[:, 2] = np.resize(values, 200)
+    np.save("X.npy", X)
+    assert main(["diagnose", "X.npy", "--memory", "600MB"]) != 0
+    assert said in capsys.readouterr().err

@@ -114,9 +114,10 @@ def test_an_interrupt_says_how_to_go_on(folder, capsys, monkeypatch):
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
 from gdnp.cli import main
 from gdnp.design import StreamDesign
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell leaves it ignored
 summed, read = StreamDesign._summed, []
 def slow(*given):
     found = summed(*given)

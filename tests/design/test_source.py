@@ -260,3 +260,15 @@ def test_a_dask_array_of_unknown_length(data):
     array.shape = (float("nan"), D)
     with pytest.raises(ValueError, match="must be an array"):
         source(array)
+
+
+@pytest.mark.parametrize("cost", [0.0, -1.0, float("nan"), "x"])
+def test_costs_of_a_reading_are_positive(cost):
+    with pytest.raises(ValueError, match="read_cost must be finite and positive"):
+        source(pa.table({"a": [1.0]}), read_cost=cost)
+
+
+@pytest.mark.parametrize("number", [2, -3])
+def test_columns_that_are_not_there_are_refused_by_number(number):
+    with pytest.raises(ValueError, match="Got 2 columns"):
+        source(pa.table({"a": [1.0], "b": [2.0]}), y=number)

@@ -207,6 +207,10 @@ def test_what_cannot_be_fitted_is_said_in_a_sentence(client, data):
     dX = collection(X)
     with pytest.raises(ValueError, match="y must be in the parts of X"):
         GDNPClassifier().fit(dX, da.from_array(y, chunks=999))
+    gap = np.array(target, dtype=float)
+    gap[-1] = np.nan  # in the last part, where the least of all before it is known
+    with pytest.raises(ValueError, match="y must be finite"):
+        GDNPRegressor().fit(dX, collection(gap))
     spoilt = X.copy()
     spoilt[PART + 3, 2] = np.nan
     with pytest.raises(ValueError, match="NaN"):

@@ -1,6 +1,7 @@
 """What packs a table and how it is written: found, said, and refused in one sentence."""
 
 import bz2
+import codecs
 import gzip
 import io
 import lzma
@@ -315,3 +316,14 @@ def test_tables_are_told_from_libsvm(tmp_path, contents, expected):
     assert is_table(tmp_path / "f.txt") == expected
     (tmp_path / "f.gz").write_bytes(gzip.compress(contents))
     assert is_table(tmp_path / "f.gz") == expected
+
+
+def test_json_behind_a_byte_order_mark(tmp_path):
+    (tmp_path / "t.json").write_bytes(codecs.BOM_UTF8 + b'[{"a": 1, "y": 0}, {"a": 2, "y": 1}]')
+    assert list(read_table(tmp_path / "t.json").frame.columns) == ["a", "y"]
+
+
+def test_complex_numbers_are_refused(tmp_path):
+    np.save(tmp_path / "z.npy", np.ones((3, 2)) * 1j)
+    with pytest.raises(ValueError, match="complex numbers"):
+        read_table(tmp_path / "z.npy")

@@ -26,6 +26,7 @@ from gdnp.diagnose import Diagnosis, sections
 from gdnp.diagnose import diagnose as audit
 from gdnp.estimators.sources import encoded, mass_of
 from gdnp.tables import task_of
+from gdnp.tables.target import varied
 
 __all__ = ["diagnose"]
 
@@ -129,7 +130,10 @@ def _audits_of_files(found: Rows) -> list[tuple[Any, Diagnosis]]:
     whole: Any = found.target
     if task_of_files(found) == "regression":
         numbers = np.sort(np.concatenate(list(whole())))
-        middle = min(float(np.median(numbers)), *numbers[numbers < numbers[-1]][-1:].tolist())
+        if not np.isfinite(numbers[[0, -1]]).all():
+            raise ValueError("y must be finite. Got NaN or infinity; drop those rows.")
+        varied(numbers, "The target")
+        middle = min(float(np.median(numbers)), float(numbers[numbers < numbers[-1]][-1]))
         say(f"the target is a number: rows above {middle:.4g} are compared with those up to it.")
         return [(None, audit(replace(found, target=lambda: (batch > middle for batch in whole()))))]
     rows = found.design.rows

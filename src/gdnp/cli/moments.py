@@ -1,6 +1,5 @@
 """``gdnp moments``."""
 
-import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 from gdnp.cli.errors import UsageError
 from gdnp.cli.large import MemoryOption, ScratchOption, files_of
 from gdnp.cli.tables import say
-from gdnp.cli.terminal import console_of, print_table
+from gdnp.cli.terminal import console_of, print_json, print_table
 from gdnp.cli.values import Force, JsonOption, TargetOption, check_out
 from gdnp.moments import Moments
 
@@ -90,7 +89,7 @@ def _moments(
         document = {"weight": found.weight, "alpha": alpha, "intercept": b, "r_squared": share}
         of = "name", "coefficient", "direction"
         document["columns"] = [dict(zip(of, column, strict=True)) for column in columns]
-        print(json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False))
+        print_json(document)
         return
     console, title = console_of(), "Least squares, and the direction -S⁻¹u"
     cells: list[tuple[str, ...]] = [(name, f"{a:.6g}", f"{v:.6g}") for name, a, v in columns]

@@ -51,7 +51,7 @@ def worst_certificate(model: Model) -> Certificate:
 
 def certificate_in_words(certificate: Certificate) -> str:
     """What is known of how good a fit is."""
-    gap = "an unknown part" if math.isnan(certificate.gap) else f"{certificate.gap:.1g}"
+    gap = "an unknown part" if not math.isfinite(certificate.gap) else f"{certificate.gap:.1g}"
     known = KINDS[certificate.kind]
     if certificate.status is Status.CONVERGED:
         return f"found: no coefficients bring the objective lower by more than {gap} of itself ({known})"

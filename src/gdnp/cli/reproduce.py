@@ -1,6 +1,5 @@
 """``gdnp reproduce``."""
 
-import json
 import re
 import sys
 from collections.abc import Callable
@@ -13,7 +12,7 @@ import typer
 from gdnp import paper
 from gdnp.cli.errors import ClaimFailed, UsageError, one_of
 from gdnp.cli.tables import say
-from gdnp.cli.terminal import Terminal, console_of, print_table
+from gdnp.cli.terminal import Terminal, console_of, print_json, print_table
 from gdnp.cli.values import JsonOption
 from gdnp.datasets import DATASETS
 from gdnp.datasets.files import holds_table
@@ -162,7 +161,7 @@ def _print_outcomes(outcomes: dict[str, Outcome], as_json: bool, report: Path | 
             for name, outcome in outcomes.items()
         }
         page = {} if report is None else {"report": str(report)}
-        print(json.dumps({"experiments": document, **page}, indent=1, allow_nan=False))
+        print_json({"experiments": document, **page})
         return
     console = console_of()
     for name, outcome in outcomes.items():

@@ -209,7 +209,7 @@ class ClusterRows(Rows):
             [one.ends for one in v.seen if one.ends is not None] or self._asked(_ends, v)  # type: ignore[attr-defined]
             for v in vectors
         ]
-        ends = [(float(min(lows)), float(max(highs))) for lows, highs in (zip(*e, strict=True) for e in each)]
+        ends = ((float(np.min(e, axis=0)[0]), float(np.max(e, axis=0)[1])) for e in each)  # NaN is both
         return np.array([(low, high, max(high, -low)) for low, high in ends])
 
     def quantiles(self, v: RowVector, levels: FloatArray) -> FloatArray:
@@ -656,7 +656,9 @@ def _has_no_sums(job: Job) -> bool:
 
 def _comparable(kernel: Any) -> Any:
     """The same for the same function of the same arguments."""
-    return (kernel.func, *map(_comparable, kernel.args)) if isinstance(kernel, partial) else kernel
+    if not isinstance(kernel, partial):
+        return kernel
+    return (kernel.func, *map(_comparable, kernel.args), *sorted(kernel.keywords.items()))
 
 
 def _key(job: Job) -> Any:

@@ -34,6 +34,7 @@ from gdnp.design.streams import (
     pyarrow,
     write_parquet,
 )
+from gdnp.validation import checked_number
 
 __all__ = ["Source", "Values", "as_design", "bytes_of", "filled", "is_remote", "numbers", "source"]
 
@@ -228,7 +229,7 @@ def source(
     if isinstance(found, tuple):
         dataset, title, folder = found
         known = dataset.schema.names
-        y, weight = (known[one] if isinstance(one, int | np.integer) else one for one in (y, weight))
+        y, weight = (_name_of(known, one) for one in (y, weight))
         found = ArrowStream(dataset, columns, title, [one for one in (y, weight) if isinstance(one, str)])
         names = found.names
         if folder is not None:
@@ -244,9 +245,19 @@ def source(
     if taken := [int(one) % found.shape[1] for one in (y, weight) if isinstance(one, int | np.integer)]:
         found = found.columns(np.setdiff1d(np.arange(found.shape[1]), taken))
     if isinstance(found, Stream):
-        found.read_cost = found.read_cost if read_cost is None else read_cost
+        if read_cost is not None:
+            found.read_cost = checked_number("read_cost", read_cost, positive=True)
         found = _design(found, room, scratch)
     return Source(found, names, *values)
+
+
+def _name_of(known: Sequence[str], one: Any) -> Any:
+    """The name of a column that is given by its number; all else as it is."""
+    if not isinstance(one, int | np.integer):
+        return one
+    if not -len(known) <= one < len(known):
+        raise ValueError(f"X must have column {one}, counted from 0. Got {len(known)} columns.")
+    return known[int(one)]
 
 
 def _of_collection(obj: Any, y: Any, columns: Sequence[str] | None, weight: Any, client: Any) -> Source:
@@ -254,7 +265,7 @@ def _of_collection(obj: Any, y: Any, columns: Sequence[str] | None, weight: Any,
     client, names = client_of(client), None
     if is_frame(obj):
         known = [str(name) for name in obj.columns]
-        y, weight = (known[one] if isinstance(one, int) else one for one in (y, weight))
+        y, weight = (_name_of(known, one) for one in (y, weight))
         taken = [one for one in (y, weight) if isinstance(one, str)]
         lost = [name for name in (*taken, *(columns or ())) if name not in known]
         if lost:

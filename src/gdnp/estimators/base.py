@@ -257,9 +257,9 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
                 try:
                     fit = fit_one(objective, mine, start=start, rng=rng, monitor=kept or monitor, x=x)
                 except KeyboardInterrupt:
-                    if kept is None or kept.last is None or targets:
+                    if kept is None or kept.best is None or targets:
                         raise
-                    fit, self._interrupted = kept.fitted(mine), True
+                    fit, self._interrupted = kept.fitted(mine, self._kind is np.float64), True
                 fit = replace(fit, preconditioner=None)  # as large as X, of many targets
                 exact = self._kind is np.float64 or self._interrupted  # no further reading
                 fits.append(fit if exact else rounded(objective, fit, mine.tol))

@@ -14,6 +14,7 @@ import numpy as np
 from gdnp._files import read_arrays, write_arrays
 from gdnp._typing import FloatArray
 from gdnp.design import Source, StreamDesign
+from gdnp.design.block import EPS
 from gdnp.design.source import COLD
 from gdnp.estimators.fitting import Fitted, Settings
 from gdnp.newton.multinomial import is_dear
@@ -94,7 +95,7 @@ class Checkpoint:
 
 
 class Kept:
-    """What a fit has come to at its last iteration, for Ctrl-C.
+    """The best point of a fit so far, for Ctrl-C.
 
     Parameters
     ----------
@@ -106,22 +107,30 @@ class Kept:
     def __init__(self, objective: Objective, monitor: Callable[[Progress], object] | None) -> None:
         self._objective, self._monitor = objective, monitor
         self._rows: list[tuple[float, ...]] = []
-        self.last: Progress | None = None
+        self._history = self._rows
+        self.best: Progress | None = None
 
     def __call__(self, row: Progress) -> object:
-        """Keep a row of the history, and the point of the last."""
+        """Keep a row of the history, and the point where it is the best of all starts."""
         read = self._objective.cost.read.values()
+        if self._rows and row.passes < self._rows[-1][0]:  # another start
+            self._rows = []
         self._rows.append((row.passes, row.seconds, row.objective, row.gradient_norm, *read))
-        self.last = row
+        if self.best is None or row.objective <= self.best.objective:
+            self.best, self._history = row, list(self._rows)
         return None if self._monitor is None else self._monitor(row)
 
-    def fitted(self, settings: Settings) -> Fitted:
-        """The fit as far as it got; without a reading its gap is estimated at most."""
-        row = self.last
+    def fitted(self, settings: Settings, exact: bool) -> Fitted:
+        """The fit as far as it got; without a reading its gap is estimated at most.
+
+        Where coefficients are not `exact`, but rounded to single precision, the gap is not known.
+        """
+        row = self.best
         assert row is not None
         newton = settings.solver in ("auto", "newton") and settings.loss.convex
         ahead = 0.5 * row.gradient_norm**2 if newton else math.inf
-        gap = ahead / (row.objective - ahead) if ahead < row.objective else math.inf
+        gap = ahead / (row.objective - ahead) if exact and ahead < row.objective else math.inf
+        gap = max(gap, 4.0 * EPS)
         (coef, intercept), length = row.solution(), row.point.length  # type: ignore[attr-defined]
         unit = np.asarray(length)[..., None]
         names = "passes", "seconds", "objective", "gradient_norm", *self._objective.cost.read
@@ -132,6 +141,6 @@ class Kept:
             length,
             Certificate(Status.STOPPED, gap, row.gradient_norm, "newton_decrement", row.objective),
             row.iteration,
-            dict(zip(names, np.array(self._rows).T, strict=True)),
+            dict(zip(names, np.array(self._history).T, strict=True)),
             0.0,
         )

@@ -146,7 +146,7 @@ def read_table(source: str | os.PathLike[str], reading: Reading | None = None) -
         raise ValueError(f"Data must be a file on this machine. Got the address {name}: download it first.")
     contents = sys.stdin.buffer.read() if name == "-" else existing_file(source).read_bytes()
     name = "standard input" if name == "-" else name
-    contents = _unpacked(name, contents)
+    contents = _unpacked(name, contents).removeprefix(codecs.BOM_UTF8)
     reading = reading or Reading()
     if contents.startswith(ARROW):
         return _with_rows(_from_arrow(name, contents, reading))
@@ -262,7 +262,10 @@ def _from_json_or_numpy(name: str, contents: bytes, reading: Reading) -> Table:
     notes: tuple[str, ...] = ()
     try:
         if contents.startswith(NUMPY):
-            frame = pandas.DataFrame(np.load(io.BytesIO(contents), allow_pickle=False))
+            array = np.load(io.BytesIO(contents), allow_pickle=False)
+            if array.dtype.kind == "c":
+                raise ValueError("complex numbers")
+            frame = pandas.DataFrame(array)
         elif contents.lstrip().startswith(b"["):
             frame = pandas.DataFrame(json.loads(contents), dtype=object)
         else:

@@ -69,6 +69,7 @@ def test_other_text_is_another_hash(tmp_path):
         (("cauchy",), (), "loss must be one of"),
         ((), ("gdnp",), "MODULE:OBJECT"),
         ((), ("math:pi",), "should name a function"),
+        ((), ("ours:Mine",), "should name a function"),
     ],
 )
 def test_what_is_not_ones_own_is_refused(losses, methods, said):

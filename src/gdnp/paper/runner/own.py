@@ -66,7 +66,7 @@ def hashes(losses: tuple[str, ...], methods: tuple[str, ...]) -> dict[str, str]:
         except (TypeError, ValueError) as error:
             raise OptionError(f"{name}: {error}") from error
     for name in methods:
-        if not callable(named(name)):
+        if not callable(named(name)) or isinstance(named(name), type):
             raise OptionError(
                 f"--method should name a function (field, starts, multiples) of states. Got {name!r}."
             )
