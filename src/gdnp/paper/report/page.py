@@ -81,9 +81,7 @@ def page(results: Sequence[Result], verdicts: Sequence[ClaimResult], directory: 
     engine.filters |= {
         "look": _look,
         "base64": _encoded,
-        "formulas": lambda text: jinja2.utils.markupsafe.Markup(with_formulas(str(text))),
-        # Without a line break after the e of 1e-4.
-        "text": lambda text: re.sub(r"(?<=\de)-(?=\d)", "\N{NON-BREAKING HYPHEN}", str(text)),
+        "text": lambda text: jinja2.utils.markupsafe.Markup(_as_html(str(text))),
     }
     firsts = accumulate((len(result.figures) for result in results), initial=0)
     found = Counter(result.outcome for result in verdicts)
@@ -112,6 +110,11 @@ def _plotly() -> str:
     from plotly.offline import get_plotlyjs
 
     return str(get_plotlyjs())
+
+
+def _as_html(text: str) -> str:
+    """Formulas in MathML, and no line break after the e of 1e-4."""
+    return re.sub(r"(?<=\de)-(?=\d)", "\N{NON-BREAKING HYPHEN}", with_formulas(text))
 
 
 def _encoded(path: Path) -> str:
