@@ -58,9 +58,9 @@ def _kind(word: str, following: str = "") -> str:
     """formula; joined, what is part of one only beside it; or prose."""
     bare = re.sub(rf"{SCRIPT}|\([a-z]{{3,}}\)|(?<![A-Za-z])({NAMES})(?![A-Za-z])", "", word)
     pieces = re.findall("[A-Za-z]+", bare)
-    if word == "a":  # an article, except in a = b
+    if word in ("a", "&"):  # an article, except in a = b
         return "joined" if following == "=" else "prose"
-    if word == "&" or word.endswith("'s") or re.match(r"\w{2,}_\w", word) or any(len(piece) > 2 for piece in pieces):
+    if word.endswith("'s") or re.match(r"\w{2,}_\w", word) or any(len(piece) > 2 for piece in pieces):
         return "prose"
     if re.fullmatch(r"-?[\d.]+e[+-]\d+[.,;:]?", word):
         return "joined"
