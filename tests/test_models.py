@@ -294,7 +294,7 @@ def test_target_by_name(named, tmp_path):
     file = _write(tmp_path / "new.csv", "y,a,b\nno,1,2\n")
     assert read_rows(named, file, target="y").y.tolist() == ["no"]
     with pytest.raises(
-        ValueError, match=r"--target must name a column of y, a, b, or count it\. Got 'absent'"
+        ValueError, match=r"--target must name a column, one of y, a, b, or count it\. Got 'absent'"
     ):
         read_rows(named, file, target="absent")
 

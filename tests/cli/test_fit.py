@@ -147,7 +147,7 @@ def test_wrong_usage_of_fit(capsys, arguments, message):
         ("x,y\n1,2.5\n2,2.5\n", [], "The target 'y' of d.csv should have two values. Got '2.5' in every row"),
         ("x,y\n1,a\n2,b\n", ["--task", "regression"], "must be numbers. Got 'a' in row 1 of 'y'"),
         ("x,y\n1,0.5\n2,1\n", ["--task", "classification"], "Got 0.5: use --task regression"),
-        ("x,y\n1,0.5\n2,1\n", ["--target", "z"], "--target must name a column of x, y, or count it."),
+        ("x,y\n1,0.5\n2,1\n", ["--target", "z"], "one of x, y, or count it."),
     ],
 )
 def test_data_that_cannot_be_fitted(capsys, text, options, message):

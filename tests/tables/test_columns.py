@@ -233,7 +233,7 @@ def test_refusals():
         TableColumns().fit(pandas.DataFrame({"x": [np.inf, 1.0]}, index=["a", "b"]))
     with pytest.raises(TypeError, match=r"takes a data frame, .* Got ndarray"):
         TableColumns().fit(np.ones((2, 2)))
-    with pytest.raises(ValueError, match=r"--drop must name a column of x, or count it\. Got 'y'"):
+    with pytest.raises(ValueError, match=r"--drop must name a column, one of x, or count it\. Got 'y'"):
         made({"x": [1.0, 2.0]}, drop=["y"])
 
 

@@ -327,3 +327,10 @@ def test_complex_numbers_are_refused(tmp_path):
     np.save(tmp_path / "z.npy", np.ones((3, 2)) * 1j)
     with pytest.raises(ValueError, match="complex numbers"):
         read_table(tmp_path / "z.npy")
+
+
+@pytest.mark.parametrize(("field", "said"), [("1.234", True), ("1.23", False), ("1,5", False)])
+def test_points_that_may_stand_between_thousands_are_told(tmp_path, field, said):
+    (tmp_path / "t.csv").write_text(f"a;y\n{field};0\n2.500;1\n3.100;0\n")
+    table = read_table(tmp_path / "t.csv")
+    assert any("decimal point" in note for note in table.notes) == said

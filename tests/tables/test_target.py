@@ -15,7 +15,7 @@ def target(values, name="y", **other):
 def test_columns_by_name_and_number():
     names = ["age", "7", "Churned"]
     assert [column_of(names, given) for given in ("age", "7", "3", "1")] == ["age", "7", "Churned", "age"]
-    with pytest.raises(ValueError, match=r"--drop must name a column of age, 7, Churned, or count"):
+    with pytest.raises(ValueError, match=r"--drop must name a column, one of age, 7, Churned, or count"):
         column_of(names, "x", "--drop")
     for given in ("4", "0"):
         with pytest.raises(ValueError, match=f"count it: it counts from 1 to 3. Got {given}"):

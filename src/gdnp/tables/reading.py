@@ -308,6 +308,8 @@ def _from_text(name: str, contents: bytes, reading: Reading) -> Table:
     separator, said = _separator(name, lines, reading.separator or named)
     rows = _rows(name, lines, separator)
     decimal = reading.decimal or _decimal(rows[1:]) or reading.mark or "."
+    if separator == ";" and decimal == "." and reading.decimal is None:
+        notes += _unsure(rows[1:])
     header = _has_names(rows) if reading.header is None else reading.header
     notes += said
     if decimal == "," and reading.decimal is None:
@@ -450,6 +452,14 @@ def _decimal(rows: list[list[str]]) -> str | None:
     if len(commas) > len(points):
         return None if thousands else ","
     return "." if points else None
+
+
+def _unsure(rows: list[list[str]]) -> tuple[str, ...]:
+    """A word where a point may stand between thousands: all numbers with one have three digits after it."""
+    points = [field for row in rows for field in row if re.fullmatch(r"[-+]?\d*\.\d+", field)]
+    if not points or not all(re.fullmatch(THOUSANDS, field) for field in points):
+        return ()
+    return (f"{points[0]} is read with a decimal point (--decimal , reads one between thousands)",)
 
 
 def _has_names(rows: list[list[str]]) -> bool:

@@ -64,22 +64,24 @@ class Target:
     notes: tuple[str, ...] = ()
 
 
-def column_of(columns: Sequence[str], given: str, option: str = "--target") -> str:
+def column_of(columns: Sequence[str], given: str, option: str = "--target", table: str = "") -> str:
     """Which of `columns` is `given`, by name or number from 1; else `option` is refused by what is near."""
-    names = list(columns)
+    names, where = list(columns), f" of {table}" if table else ""
     if given in names:
         return given
     if given.isdigit():
         if 0 < int(given) <= len(names):
             return names[int(given) - 1]
         raise ValueError(
-            f"{option} must name a column, or count it: it counts from 1 to {len(names)}. Got {given}."
+            f"{option} must name a column{where}, or count it: it counts from 1 to {len(names)}. Got {given}."
         )
     lower = {name.lower(): name for name in names}
     near = get_close_matches(given.lower(), lower, 1, 0.5)
     listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
     advice = f" Did you mean {lower[near[0]]!r}?" if near else ""
-    raise ValueError(f"{option} must name a column of {listed}, or count it. Got {given!r}.{advice}")
+    raise ValueError(
+        f"{option} must name a column{where}, one of {listed}, or count it. Got {given!r}.{advice}"
+    )
 
 
 def taken(table: Table, given: str | None = None) -> Target:
@@ -97,7 +99,7 @@ def taken(table: Table, given: str | None = None) -> Target:
             "--sep says what keeps columns apart."
         )
     rest = [name for name in frame.columns if name not in table.row_names] or frame.columns
-    name = rest[-1] if given is None else column_of(frame.columns, given)
+    name = rest[-1] if given is None else column_of(frame.columns, given, table=table.name)
     values, notes = frame[name], []
     if given is None:
         notes.append(f"the target is the last column, {name!r} (--target names another)")
