@@ -183,9 +183,7 @@ def test_options_of_another_format(tmp_path):
 
 def test_unknown_target(tmp_path):
     (tmp_path / "f.csv").write_text("a,y\n1,2\n3,4\n")
-    with pytest.raises(
-        ValueError, match=r"--target must name a column of .*, one of a, y, or count it\. Got 'z'"
-    ):
+    with pytest.raises(ValueError, match=r"name a column of .*, one of a, y, or count it\. Got 'z'"):
         datasets.load_table(tmp_path / "f.csv", target="z")
 
 
