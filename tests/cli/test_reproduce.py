@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import re
 import signal
 import sys
@@ -21,6 +22,7 @@ from gdnp.cli import main
 from gdnp.paper import EXPERIMENTS
 from gdnp.paper.claims import CLAIMS, Verdict
 from gdnp.paper.runner.own import named
+from gdnp.paper.runner.problems import TableFile, identified, read
 
 SCRIPT = """
 import os
@@ -226,7 +228,7 @@ def test_what_was_found_out_of_a_table_is_said(monkeypatch, tmp_path, capsys):
     assert main(["reproduce", "figure1", "--data", str(tmp_path / "t.csv"), "--out", str(tmp_path)]) == 1
     said = capsys.readouterr().err
     assert "fields are kept apart by semicolons" in said
-    assert "the target is the last column, 'y'.\n" in said
+    assert "the target is the last column, 'y' (--target names another).\n" in said
 
 
 def test_two_columns_reach_figure1(monkeypatch, tmp_path):
@@ -419,3 +421,49 @@ def test_what_is_not_ones_own_is_refused_before_anything_is_written(capsys, mine
     assert _reproduce("--method", "math:pi") == 2
     assert "should name a function" in one_sentence(capsys)
     assert not Path("gdnp-results").exists()
+
+
+# --- tables, read as they are elsewhere
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    """A target on the left, decimal commas, and a number that is a code."""
+    monkeypatch.chdir(tmp_path)
+    numbers = np.random.default_rng(0).standard_normal((200, 2))
+    rows = [f"{int(a + b > 0.0)};{a};{b};{k % 3}".replace(".", ",") for k, (a, b) in enumerate(numbers)]
+    Path("t.csv").write_text("\n".join(["y;a;b;k", *rows]) + "\n")
+    return ["reproduce", "figure1", "--jobs", "1", "--data", "t.csv", "--target", "y"]
+
+
+def test_tables_are_read_as_they_are_by_other_commands(capsys, table):
+    assert main([*table, "--drop", "k"]) == 0
+    printed = capsys.readouterr()
+    assert "numbers have a decimal comma" in printed.err
+    assert "t.csv: a, b" in printed.out
+    assert main([*table, "--drop", "a"]) == 1  # other columns are another result
+    assert "other settings (data)" in capsys.readouterr().err
+
+
+def test_what_was_said_of_a_table_decides_its_rows(table):
+    said = TableFile("t.csv")
+    said.asked = (("target", "1"), ("reading", (("decimal", ","),)), ("columns", (("drop", ("k",)),)))
+    data = read(pickle.loads(pickle.dumps(said)))  # as for the processes that compute parts
+    assert data.feature_names == ("a", "b")
+    assert set(data.y) == {0.0, 1.0}
+    assert identified(said) != identified("t.csv")
+    with pytest.raises(ValueError, match="Got 3"):
+        read(TableFile("t.csv")).signs()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["figure1", "--data", "breast_cancer", "--target", "y"], "Got them for breast_cancer"),
+        (["--target", "y"], "need --data FILE"),
+        (["--from", "gone", "--drop", "k"], "--from draws what is there"),
+    ],
+)
+def test_options_of_tables_without_a_table_are_refused(arguments, said, capsys):
+    assert main(["reproduce", *arguments]) == 2
+    assert said in one_sentence(capsys)

@@ -1,6 +1,5 @@
 """``gdnp reproduce``."""
 
-import re
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -11,13 +10,14 @@ import typer
 
 from gdnp import paper
 from gdnp.cli.errors import ClaimFailed, UsageError, one_of
-from gdnp.cli.tables import say
+from gdnp.cli.tables import asked_of, say, with_table_options
 from gdnp.cli.terminal import Terminal, console_of, print_json, print_table
-from gdnp.cli.values import JsonOption
+from gdnp.cli.values import JsonOption, TargetOption
 from gdnp.datasets import DATASETS
 from gdnp.datasets.files import holds_table
 from gdnp.paper import OptionError, Options, Outcome, Store, Unavailable, redraw
-from gdnp.tables import read_table, taken
+from gdnp.paper.runner.problems import TableFile
+from gdnp.tables import Reading, read_table, taken
 
 __all__ = ["reproduce"]
 
@@ -25,6 +25,7 @@ RESULTS = Path("gdnp-results")
 REPORT = "report.html"
 
 
+@with_table_options
 def reproduce(
     name: Annotated[
         str,
@@ -38,6 +39,8 @@ def reproduce(
         list[str] | None,
         typer.Option(metavar="NAME|FILE", help="Data instead of the default ones; repeatable."),
     ] = None,
+    target: TargetOption = None,
+    table: Any = None,
     columns: Annotated[
         tuple[str, str] | None,
         typer.Option(metavar="A B", help="For figure1: two columns of the data, by name or number."),
@@ -72,6 +75,7 @@ def reproduce(
     ] = False,
 ) -> Callable[[], None]:
     """Compute, draw and summarise an experiment of the paper, or all of them."""
+    asked = asked_of(target, table)
     if source is None:
         if (data or columns) and not name:
             raise UsageError("--data and --columns need the NAME of an experiment.")
@@ -83,15 +87,34 @@ def reproduce(
             )
         if "" not in sys.path:
             sys.path.insert(0, "")  # what is one's own lies in the working folder
+        if asked and not data:
+            raise UsageError("--target and options of tables need --data FILE.")
+        sources = [_as_asked(one, asked) for one in data or ()]
         options = Options(
-            tuple(data or ()), full, seed, columns or (), device, tuple(loss or ()), tuple(method or ())
+            tuple(sources), full, seed, columns or (), device, tuple(loss or ()), tuple(method or ())
         )
         if check and name not in ("", "theorems"):
             raise UsageError(f"--check is for theorems, whose verdicts are recorded. Got it for {name}.")
         return partial(_reproduce, name, options, out or RESULTS, jobs, as_json, force, check)
-    if full or force or data or columns or loss or method or seed or jobs or check or device != "cpu":
+    chosen = full, force, data, asked, columns, loss, method, seed, jobs, check, device != "cpu"
+    if any(chosen):
         raise UsageError("--from draws what is there: it goes with --out and --json only.")
     return partial(_redraw, name, source, out, as_json)
+
+
+def _is_table(file: str) -> bool:
+    return file not in DATASETS and Path(file).is_file() and holds_table(file)
+
+
+def _as_asked(file: str, asked: tuple[tuple[str, Any], ...]) -> str:
+    """The file with what was said of it, where it is a table."""
+    if not asked:
+        return file
+    if not _is_table(file):
+        raise UsageError(f"--target and options of tables are for tables. Got them for {file}.")
+    found = TableFile(file)
+    found.asked = asked
+    return found
 
 
 def _experiment(name: str) -> Any:
@@ -104,10 +127,11 @@ def _reproduce(
 ) -> None:
     chosen = [_experiment(name)] if name else list(paper.EXPERIMENTS.values())
     for file in options.data:
-        if file not in DATASETS and Path(file).is_file() and holds_table(file):
-            table = read_table(file)
-            for note in (*table.notes, *taken(table).notes):  # which options would overrule elsewhere
-                say(f"{re.sub(r' [(]--.*[)]', '', note)}.")
+        if _is_table(file):
+            given = dict(getattr(file, "asked", ()))
+            table = read_table(file, Reading(**dict(given.get("reading", ()))))
+            for note in (*table.notes, *taken(table, given.get("target")).notes):
+                say(f"{note}.")
     reporter = Terminal(console_of(stderr=True))
     outcomes = {}
     for experiment in chosen:

@@ -101,6 +101,20 @@ def with_table_options(command: Callable[..., Any], columns: bool = True) -> Cal
     return parsed
 
 
+def asked_of(target: str | None, options: TableOptions) -> tuple[tuple[str, Any], ...]:
+    """What was said of a table, as pairs that can be compared."""
+    reading = tuple((name, given) for name, given in vars(options.reading).items() if given not in (None, ()))
+    columns = tuple(
+        ("ids" if name == "id" else name, tuple(given) if isinstance(given, list) else given)
+        for name, given in options.columns.items()
+    )
+    return tuple(
+        (name, given)
+        for name, given in (("target", target), ("reading", reading), ("columns", columns))
+        if given
+    )
+
+
 def say(text: str) -> None:
     """One line on stderr."""
     print(f"gdnp: {text}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """Readers of LIBSVM files and of tables that refuse what they cannot read, in one sentence."""
 
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,12 @@ def svmlight(file: Path, *, zero_based: bool = False, hint: str = "") -> tuple[A
         ) from error
 
 
-def load_table(path: FilePath, target: str | None = None, reading: Reading | None = None) -> Dataset:
+def load_table(
+    path: FilePath,
+    target: str | None = None,
+    reading: Reading | None = None,
+    columns: Mapping[str, Any] | None = None,
+) -> Dataset:
     """Read a table, as ``gdnp.tables.read_table`` does, and make numbers of its columns.
 
     Parameters
@@ -121,6 +127,8 @@ def load_table(path: FilePath, target: str | None = None, reading: Reading | Non
         Column that holds y, by its name or number; the last one by default. Rows without it are left out.
     reading : Reading, optional
         How a text is written, where that would be guessed wrong.
+    columns : mapping, optional
+        Parameters of ``gdnp.tables.TableColumns``.
 
     Returns
     -------
@@ -138,11 +146,11 @@ def load_table(path: FilePath, target: str | None = None, reading: Reading | Non
     """
     table = read_table(path, reading)
     found = taken(table, target)
-    columns = TableColumns()
-    X, y = encoded(table, found, columns), found.labels
+    made = TableColumns(**dict(columns or {}))
+    X, y = encoded(table, found, made), found.labels
     if found.numbers is not None and len(np.unique(found.numbers)) == len(np.unique(y)):
         y = y if y.dtype.kind == "b" else found.numbers
-    return Dataset(Path(table.name).name, X, y, tuple(columns.get_feature_names_out()))
+    return Dataset(Path(table.name).name, X, y, tuple(made.get_feature_names_out()))
 
 
 def encoded(table: Table, target: Target, columns: TableColumns) -> Any:

@@ -65,7 +65,7 @@ class Target:
 
 
 def column_of(columns: Sequence[str], given: str, option: str = "--target", table: str = "") -> str:
-    """Which of `columns` is `given`, by name or number from 1; else `option` is refused by what is near."""
+    """Which of `columns` is `given`, by name or number from 1; else `option` of `table` is refused."""
     names, where = list(columns), f" of {table}" if table else ""
     if given in names:
         return given

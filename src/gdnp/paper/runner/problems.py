@@ -28,10 +28,12 @@ from gdnp.problem import LARGEST_GRAM
 from gdnp.problem import Objective as Empirical
 from gdnp.problem.interface import Objective
 from gdnp.solvers.state import DecoupledState, Length
+from gdnp.tables import Reading
 
 __all__ = [
     "LOSS_LABELS",
     "WORLD_LABELS",
+    "TableFile",
     "a9a",
     "described_rows",
     "gaussian_moments",
@@ -49,10 +51,24 @@ LOSS_LABELS = {"log_loss": "softplus", "sigmoid": "sigmoid"}
 WORLD_LABELS = {"population": "population", "sample": "finite sample"}
 
 
-@lru_cache(maxsize=4)
+class TableFile(str):
+    """The path of a table, with what was said of it: arguments of ``load_table`` that can be JSON."""
+
+    asked: tuple[tuple[str, Any], ...] = ()
+
+
 def read(source: str) -> Dataset:
     """A data set of ``gdnp.datasets`` or of a file; the last few are kept."""
-    return datasets.load(source)
+    return _read(str(source), getattr(source, "asked", ()))
+
+
+@lru_cache(maxsize=4)
+def _read(source: str, asked: tuple[tuple[str, Any], ...]) -> Dataset:
+    if not asked:
+        return datasets.load(source)
+    given = dict(asked)
+    reading, columns = Reading(**dict(given.get("reading", ()))), dict(given.get("columns", ()))
+    return datasets.load_table(source, given.get("target"), reading, columns)
 
 
 def a9a() -> Dataset:
@@ -73,7 +89,8 @@ def identified(source: str) -> dict[str, Any]:
     """What a data set is known by in settings: a name, or a file's name and the hash of its contents."""
     if source in datasets.DATASETS:
         return {"name": source, "sha256": None}
-    return {"name": Path(source).name, "sha256": hashlib.sha256(Path(source).read_bytes()).hexdigest()}
+    sha256, asked = hashlib.sha256(Path(source).read_bytes()).hexdigest(), getattr(source, "asked", ())
+    return {"name": Path(source).name, "sha256": sha256} | ({"asked": repr(asked)} if asked else {})
 
 
 def described_rows(source: str) -> dict[str, Any]:
