@@ -12,7 +12,7 @@ from sklearn.base import clone
 
 from command import started
 from gdnp import GDNPClassifier, GDNPRegressor
-from gdnp.design import source
+from gdnp.design import StreamDesign, source
 from gdnp.design.block import EPS
 from gdnp.estimators.checkpoint import Kept
 from gdnp.losses import LOSSES
@@ -36,28 +36,32 @@ class Ended(Exception):
     pass
 
 
+def ending(monkeypatch, error):
+    """How many readings are left before one raises that; 0 is never."""
+    summed, left = StreamDesign._summed, [0]
+
+    def counted(self, jobs, merge):
+        left[0] -= 1
+        if left[0] == 0:
+            raise error
+        return summed(self, jobs, merge)
+
+    monkeypatch.setattr(StreamDesign, "_summed", counted)
+    return left
+
+
 @pytest.mark.parametrize(
     ("kind", "y"), [(GDNPClassifier, "y.npy"), (GDNPClassifier, "three.npy"), (GDNPRegressor, "t.npy")]
 )
 @pytest.mark.parametrize("alpha", [1e-4, 1e-9])
 def test_every_reading_may_be_the_last(kind, y, alpha, rows, monkeypatch):
     """Ended in its k-th reading, for every k, and then let go on."""
-    from gdnp.design import StreamDesign
 
     def fitted(file):
         loss = "log_loss" if kind is GDNPClassifier else "pseudo_huber"
         return kind(loss, alpha=alpha).fit(rows / "X.npy", rows / y, checkpoint=file)
 
-    whole, summed = fitted(rows / "whole.npz"), StreamDesign._summed
-    left = [0]
-
-    def counted(self, jobs, merge):
-        left[0] -= 1
-        if left[0] == 0:
-            raise Ended
-        return summed(self, jobs, merge)
-
-    monkeypatch.setattr(StreamDesign, "_summed", counted)
+    whole, left = fitted(rows / "whole.npz"), ending(monkeypatch, Ended)
     ended = resumed = 0
     for k in range(1, 100):
         file, left[0] = rows / f"{k}.npz", k
@@ -92,21 +96,12 @@ def test_every_reading_may_be_the_last(kind, y, alpha, rows, monkeypatch):
 @pytest.mark.parametrize("cost", [1.0, 10.0])
 def test_ctrl_c_leaves_the_best_model_so_far(model, y, cost, rows, monkeypatch):
     """In any reading: nothing before the first iteration, then f that falls to that of the whole fit."""
-    from gdnp.design import StreamDesign
 
     def fitted(model):
         return model.fit(source(rows / "X.npy", y=rows / y, read_cost=cost))
 
-    whole, summed, left = fitted(clone(model)), StreamDesign._summed, [0]
-    least, values = whole.certificate_.objective, []
-
-    def counted(self, jobs, merge):
-        left[0] -= 1
-        if left[0] == 0:
-            raise KeyboardInterrupt
-        return summed(self, jobs, merge)
-
-    monkeypatch.setattr(StreamDesign, "_summed", counted)
+    least, values = fitted(clone(model)).certificate_.objective, []
+    left = ending(monkeypatch, KeyboardInterrupt)
     for k in range(1, 40):
         mine, left[0] = clone(model), k
         try:
@@ -127,17 +122,7 @@ def test_ctrl_c_leaves_the_best_model_so_far(model, y, cost, rows, monkeypatch):
 
 
 def test_ctrl_c_in_the_first_of_several_targets_keeps_nothing(rows, monkeypatch):
-    from gdnp.design import StreamDesign
-
-    summed, left = StreamDesign._summed, [6]
-
-    def counted(self, jobs, merge):
-        left[0] -= 1
-        if left[0] == 0:
-            raise KeyboardInterrupt
-        return summed(self, jobs, merge)
-
-    monkeypatch.setattr(StreamDesign, "_summed", counted)
+    ending(monkeypatch, KeyboardInterrupt)[0] = 6
     model = GDNPClassifier("sigmoid")
     with pytest.raises(KeyboardInterrupt):
         model.fit(rows / "X.npy", rows / "three.npy")
