@@ -102,7 +102,10 @@ def test_without_pytorch_the_other_experiments_go_on(capsys, monkeypatch):
     captured = capsys.readouterr()
     assert list(json.loads(captured.out)["experiments"]) == ["figure2"]
     sentence = 'Figure 3 needs PyTorch, which is not installed: pip install "gdnp[torch]".'
-    assert f"figure3 was skipped: {sentence}\n" in captured.err
+    assert f"figure3 was left out: {sentence}\n" in captured.err
+    assert "All experiments take one to five minutes" in captured.err
+    assert captured.err.rstrip().endswith("/report.html")
+    assert "Open the page in a browser: file:///" in captured.err
     assert main(["reproduce", "figure3", "--jobs", "1"]) == 1
     assert one_sentence(capsys) == f"gdnp: {sentence}\n"
     assert not Path("gdnp-results/figure3-quick").exists()

@@ -133,7 +133,9 @@ def _reproduce(
             for note in (*table.notes, *taken(table, given.get("target")).notes):
                 say(f"{note}.")
     reporter = Terminal(console_of(stderr=True))
-    outcomes = {}
+    if not name and not options.full:
+        reporter.message("All experiments take one to five minutes on two cores.")
+    outcomes, left_out = {}, []
     for experiment in chosen:
         try:
             outcomes[experiment.name] = paper.reproduce(
@@ -144,8 +146,13 @@ def _reproduce(
         except Unavailable as error:
             if name:
                 raise
-            reporter.message(f"{experiment.name} was skipped: {error}")
-    _print_outcomes(outcomes, as_json, _report(out, reporter))
+            left_out.append(f"{experiment.name} was left out: {error}")
+    page = _report(out, reporter)
+    _print_outcomes(outcomes, as_json, page)
+    for message in left_out:
+        reporter.message(message)
+    if page is not None:
+        reporter.message(f"Open the page in a browser: {page.resolve().as_uri()}")
     different = [name for o in outcomes.values() for name in o.summary.get("disagreements", ())]
     if check and different:
         raise ClaimFailed(f"every verdict should be the recorded one. Got others for {', '.join(different)}.")
