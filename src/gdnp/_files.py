@@ -1,7 +1,5 @@
 """Files that are there whole or not at all, and modules that may not be."""
 
-from __future__ import annotations
-
 import errno
 import importlib
 import os
@@ -19,8 +17,6 @@ from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
-
-__all__ = ["existing_file", "read_arrays", "replacing", "require", "write_arrays"]
 
 ABANDONED = 86_400.0
 """Seconds after which what a process of another machine left unfinished is nobody's."""

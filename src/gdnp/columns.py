@@ -21,8 +21,6 @@ from gdnp.losses import Loss, get_loss
 from gdnp.population.halfspace import Halfspace
 from gdnp.solvers.state import ROUNDING
 
-__all__ = ["RUNNERS", "Field", "PopulationField", "Run", "SampleField", "best_length", "run", "safe_step"]
-
 HALVINGS = 30
 SECANTS = 60
 WIDEST_START, LONGEST = 64.0, 2.0**20
@@ -245,6 +243,7 @@ class GDNP:
     preconditioned: bool = False
 
     def __call__(self, f: Field, W: FloatArray, multiple: FloatArray) -> Iterator[State]:
+        """The states of every column of W (d, k), without an end."""
         largest, fraction = 1.0 if self.preconditioned else f.largest, np.ones(W.shape[1])
         passes = fraction + f.gram_passes
         n = _norm(f.S, W)

@@ -12,8 +12,6 @@ from gdnp._typing import FloatArray
 
 Axis = Literal["passes", "seconds", "iterations"]
 
-__all__ = ["AlphaDisplay", "ConvergenceDisplay"]
-
 
 class ConvergenceDisplay:
     """Relative suboptimality against passes, seconds or iterations.

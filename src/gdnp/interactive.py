@@ -5,8 +5,6 @@ A figure of these is complete for any reader of plotly's JSON. The report takes 
 keyboard reaches. Numbers keep four digits, since a page has many of them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,8 +14,6 @@ from gdnp._typing import FloatArray
 from gdnp.plotting import LineStyle, band
 
 Figure = dict[str, Any]
-
-__all__ = ["Figure", "band_traces", "flat", "line_style", "rounded", "scatter", "switched", "thinned"]
 
 SYMBOLS = {
     "": "circle",

@@ -1,7 +1,5 @@
 """Computing what is missing of a store, in this process or in several, with its progress told."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal
@@ -14,8 +12,6 @@ from typing import Any, Protocol
 
 from gdnp.design.threads import available_cores
 from gdnp.store import Part, Store
-
-__all__ = ["Reporter", "Silent", "Stopped", "computed"]
 
 
 class Stopped(KeyboardInterrupt):

@@ -16,20 +16,6 @@ from scipy.stats import t as student
 from gdnp._files import replacing, require
 from gdnp._typing import FloatArray
 
-__all__ = [
-    "LEVEL",
-    "STYLES",
-    "Band",
-    "LineStyle",
-    "band",
-    "draw_band",
-    "new_figure",
-    "on_grid",
-    "save",
-    "shared_legend",
-    "titled",
-]
-
 LEVEL = 0.90
 """Confidence of the interval of the mean."""
 RC = {

@@ -1,7 +1,5 @@
 """The minimum of a convex objective, far more accurately than the methods under test and apart from them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +7,6 @@ import numpy as np
 
 from gdnp._typing import FloatArray
 from gdnp.problem import Objective, gram
-
-__all__ = ["Reference", "hessian", "newton_minimum"]
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,6 @@ import numpy as np
 from gdnp._files import replacing
 from gdnp.design.threads import available_cores
 
-__all__ = ["Part", "Store", "StoreError", "environment", "plain", "write_json"]
-
 FIGURES = ("*.png", "*.pdf", "*.html", "*.md")
 Json = Any
 """None, bool, int, float, str, or lists and dicts of them."""

@@ -1,7 +1,5 @@
 """Checks of what users give: targets, weights, numbers. One sentence for whatever is wrong."""
 
-from __future__ import annotations
-
 import math
 from numbers import Integral, Real
 from typing import Any
@@ -11,15 +9,6 @@ from numpy.typing import NDArray
 
 from gdnp._typing import FloatArray
 from gdnp.losses import Loss
-
-__all__ = [
-    "NotFiniteError",
-    "checked_count",
-    "checked_flag",
-    "checked_number",
-    "checked_targets",
-    "checked_weights",
-]
 
 
 class NotFiniteError(ValueError):

@@ -1,14 +1,10 @@
 """What an installation consists of: for bug reports."""
 
-from __future__ import annotations
-
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
 from gdnp.design.compiled import status
-
-__all__ = ["show_versions"]
 
 PACKAGES = ("gdnp", "numpy", "scipy", "scikit-learn", "threadpoolctl", "torch")
 

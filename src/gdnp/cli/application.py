@@ -12,8 +12,6 @@ from typer.core import TyperGroup
 
 from gdnp.cli.errors import UsageError, one_of
 
-__all__ = ["COMMANDS", "app"]
-
 COMMANDS = {
     "fit": "Fit a linear model to a table, say how good it is, and save it.",
     "predict": "Predict with a saved model.",

@@ -11,8 +11,6 @@ from gdnp.cli.terminal import console_of, print_json, print_table
 from gdnp.cli.values import JsonOption
 from gdnp.paper.claims import CLAIMS, ClaimResult, recorded_results, run_claims
 
-__all__ = ["claim"]
-
 DRAWN = {"figure-1": "Figure 1", "figure-2": "Figure 2", "figure-3": "Figure 3"}
 """Ids of what the paper draws: each stands for the claims about it."""
 

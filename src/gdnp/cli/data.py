@@ -13,8 +13,6 @@ from gdnp.cli.values import JsonOption
 from gdnp.datasets import DATASETS, data_dir, files_of
 from gdnp.datasets.convert import convert
 
-__all__ = ["data"]
-
 
 def data(
     words: Annotated[

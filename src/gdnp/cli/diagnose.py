@@ -28,8 +28,6 @@ from gdnp.estimators.sources import encoded, mass_of
 from gdnp.tables import task_of
 from gdnp.tables.target import varied
 
-__all__ = ["diagnose"]
-
 MOST_CLASSES = 10
 """Classes that are audited, each against the rest."""
 

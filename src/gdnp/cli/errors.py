@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["ClaimFailed", "CommandError", "NotConverged", "UsageError", "one_of"]
-
 
 class CommandError(Exception):
     """One sentence for stderr."""

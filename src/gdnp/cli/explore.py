@@ -13,8 +13,6 @@ from gdnp.cli.terminal import console_of
 from gdnp.cli.values import Force, check_out
 from gdnp.explorer import page
 
-__all__ = ["explore"]
-
 
 def explore(
     out: Annotated[

@@ -27,8 +27,6 @@ from gdnp.models import Model
 from gdnp.tables import task_of
 from gdnp.tables.target import numbers_of
 
-__all__ = ["fit"]
-
 TASKS = ("classification", "regression")
 ALPHA = 1e-4
 """The ridge where there are too few rows to choose one, that of the estimators."""

@@ -24,18 +24,6 @@ from gdnp.design.source import bytes_of
 from gdnp.losses import LOSSES
 from gdnp.models import save_model
 
-__all__ = [
-    "CheckpointOption",
-    "MemoryOption",
-    "SchedulerOption",
-    "ScratchOption",
-    "files_of",
-    "fit_large",
-    "predict_large",
-    "refuse_options",
-    "task_of_files",
-]
-
 MemoryOption = Annotated[
     str | None,
     typer.Option(metavar="SIZE", help="Read npy, Parquet or a folder again and again, in so much memory."),

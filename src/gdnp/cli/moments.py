@@ -15,8 +15,6 @@ from gdnp.cli.terminal import console_of, print_json, print_table
 from gdnp.cli.values import Force, JsonOption, TargetOption, check_out
 from gdnp.moments import Moments
 
-__all__ = ["moments"]
-
 
 def moments(
     words: Annotated[

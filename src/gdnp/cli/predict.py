@@ -22,8 +22,6 @@ from gdnp.models import Model, estimator_of, load_model, read_rows
 from gdnp.tables import column_of
 from gdnp.tables.target import GAPS, TRUTH, numbers_of, texts
 
-__all__ = ["predict"]
-
 
 @partial(with_table_options, columns=False)
 def predict(

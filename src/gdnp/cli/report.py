@@ -18,16 +18,6 @@ from gdnp.models import Model, estimator_of, save_model
 from gdnp.solvers import Certificate
 from gdnp.solvers.state import Status
 
-__all__ = [
-    "certificate_in_words",
-    "coefficients",
-    "concluded",
-    "document_of",
-    "print_report",
-    "spread_of",
-    "worst_certificate",
-]
-
 STRONGEST = 12
 MOST_COLUMNS = 40
 KINDS = {
@@ -38,6 +28,7 @@ KINDS = {
 
 
 def certificates_of(model: Model) -> tuple[Certificate, ...]:
+    """One for each problem that was solved."""
     found = estimator_of(model).certificate_
     return found if isinstance(found, tuple) else (found,)
 

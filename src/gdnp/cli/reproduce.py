@@ -19,8 +19,6 @@ from gdnp.paper import OptionError, Options, Outcome, Store, Unavailable, redraw
 from gdnp.paper.runner.problems import TableFile
 from gdnp.tables import Reading, read_table, taken
 
-__all__ = ["reproduce"]
-
 RESULTS = Path("gdnp-results")
 REPORT = "report.html"
 

@@ -19,8 +19,6 @@ from sklearn.metrics import (
 )
 from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold, StratifiedShuffleSplit
 
-__all__ = ["FEWEST", "FOLDS", "NAMES", "folds_of", "held_out", "scores_of"]
-
 NAMES = {
     "auc": "AUC",
     "log_loss": "log loss",

@@ -12,8 +12,6 @@ from gdnp.cli.terminal import console_of, print_json
 from gdnp.cli.values import JsonOption
 from gdnp.models import load_model
 
-__all__ = ["show"]
-
 
 def show(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model that gdnp fit saved.")],

@@ -16,8 +16,6 @@ from gdnp.datasets.files import encoded, frame_of, holds_table
 from gdnp.tables import Reading, TableColumns, Target, read_table, taken
 from gdnp.tables.target import varied
 
-__all__ = ["Source", "TableOptions", "read_source", "say", "with_table_options"]
-
 
 @dataclass(frozen=True)
 class TableOptions:

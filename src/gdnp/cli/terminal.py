@@ -15,8 +15,6 @@ from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingC
 from rich.table import Table as RichTable
 from rich.text import Text
 
-__all__ = ["Terminal", "console_of", "print_json", "print_table"]
-
 Advance = Callable[[str, float], None]
 LINE_EVERY = 5.0
 """Seconds between lines of progress where stderr is not a terminal."""

@@ -11,18 +11,6 @@ import typer
 
 from gdnp.cli.errors import UsageError
 
-__all__ = [
-    "DataArgument",
-    "Force",
-    "JsonOption",
-    "TargetOption",
-    "check_out",
-    "check_place",
-    "number",
-    "plain",
-    "text",
-]
-
 DataArgument = Annotated[
     str,
     typer.Argument(

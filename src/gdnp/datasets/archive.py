@@ -9,8 +9,6 @@ from pathlib import Path
 from gdnp._files import replacing, require
 from gdnp.datasets.fetch import checked, data_dir, from_mirrors, retrieve
 
-__all__ = ["CIFAR10", "Archive", "fetch_member"]
-
 
 @dataclass(frozen=True)
 class Archive:

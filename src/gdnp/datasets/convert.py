@@ -1,7 +1,5 @@
 """CSV and LIBSVM of any size to Parquet with checksums, some rows at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,8 +10,6 @@ import numpy as np
 from gdnp._files import existing_file
 from gdnp.design.streams import pyarrow, write_parquet
 from gdnp.tables.reading import UNREADABLE, first_line
-
-__all__ = ["convert"]
 
 BYTES = 1 << 23
 """Of text that is parsed at a time."""

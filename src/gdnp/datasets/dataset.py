@@ -8,8 +8,6 @@ from scipy.sparse import csr_matrix
 
 from gdnp._typing import FloatArray
 
-__all__ = ["Dataset"]
-
 
 @dataclass(frozen=True, eq=False)
 class Dataset:

@@ -12,16 +12,6 @@ from gdnp._files import require
 from gdnp.datasets.dataset import Dataset
 from gdnp.datasets.files import load_libsvm
 
-__all__ = [
-    "FILES",
-    "ChecksumError",
-    "DataNotFoundError",
-    "data_dir",
-    "fetch_a9a",
-    "fetch_file",
-    "fetch_mushrooms",
-]
-
 LIBSVM_SITE = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/binary"
 GITHUB = "https://raw.githubusercontent.com"
 OPT_METHODS = f"{GITHUB}/konstmish/opt_methods/8a3ae3ab666d916abaa5a61132fb60bb2a059088/optmethods/datasets"

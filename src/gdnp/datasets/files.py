@@ -14,8 +14,6 @@ from gdnp.datasets.dataset import Dataset
 from gdnp.tables import Reading, Table, TableColumns, Target, is_table, read_table, taken
 from gdnp.tables.reading import UNREADABLE, first_line
 
-__all__ = ["holds_table", "load_file", "load_libsvm", "load_table"]
-
 FilePath = str | PathLike[str]
 
 LIBSVM = {".libsvm", ".svm", ".svmlight"}

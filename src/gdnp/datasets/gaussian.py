@@ -8,8 +8,6 @@ from numpy.typing import ArrayLike
 from gdnp._typing import FloatArray
 from gdnp.datasets.dataset import Dataset
 
-__all__ = ["gaussian_design", "gaussian_parameters"]
-
 
 def gaussian_parameters(
     d: int = 20,

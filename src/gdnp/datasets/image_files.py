@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["read_cifar_batch", "read_idx"]
-
 FilePath = str | PathLike[str]
 PIXELS = 3072
 

@@ -12,8 +12,6 @@ from gdnp.datasets.dataset import Dataset
 from gdnp.datasets.fetch import data_dir, fetch_file, known_split
 from gdnp.datasets.image_files import read_cifar_batch, read_idx
 
-__all__ = ["MNIST", "cifar10_batches", "fetch_cifar10", "fetch_mnist", "load_digits"]
-
 MNIST = {
     "train": ("mnist/train-images-idx3-ubyte.gz", "mnist/train-labels-idx1-ubyte.gz"),
     "test": ("mnist/t10k-images-idx3-ubyte.gz", "mnist/t10k-labels-idx1-ubyte.gz"),

@@ -33,8 +33,6 @@ from gdnp.problem import Objective
 from gdnp.solvers import Result, Status
 from gdnp.theory import predicted_iterations, sin_squared
 
-__all__ = ["diagnose"]
-
 RIDGE = 1e-4
 """Ridge on columns of unit variance, where the log loss alone has no minimum or none that can be reached."""
 ROWS_OF_SHAPE = 1 << 20

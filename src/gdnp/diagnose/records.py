@@ -7,8 +7,6 @@ from gdnp.diagnose.separability import Separability
 from gdnp.store import plain
 from gdnp.theory import PredictedIterations
 
-__all__ = ["EPSILON", "Diagnosis", "Fit", "Gaussianity", "Spectrum"]
-
 EPSILON = 1e-6
 """Accuracy that iterations are predicted for, and that the fit of an audit aims at."""
 

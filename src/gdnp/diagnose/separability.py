@@ -13,8 +13,6 @@ from gdnp.problem import Objective
 from gdnp.solvers import Result, Status
 from gdnp.solvers.separation import separation
 
-__all__ = ["Separability", "chosen", "separability_of"]
-
 
 @dataclass(frozen=True)
 class Separability:

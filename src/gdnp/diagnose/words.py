@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from gdnp.diagnose.records import EPSILON, Diagnosis, Gaussianity, Spectrum
 from gdnp.diagnose.separability import Separability
 
-__all__ = ["advice", "findings", "sections", "theory"]
-
 FAR = 10.0
 """Standard deviations between a column and zero that are worth a sentence."""
 UNEQUAL, FEW = 100.0, 100

@@ -1,7 +1,5 @@
 """What the classifier and the regressor have in common: parameters, validation, records, warnings."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -34,8 +32,6 @@ from gdnp.losses import checked_loss
 from gdnp.moments import check_finite
 from gdnp.solvers import Progress, Status
 from gdnp.validation import NotFiniteError, checked_flag
-
-__all__ = ["LinearEstimator", "ScoresSources", "Task", "check_number"]
 
 REMEDIES = {
     Status.MAX_ITER: "raise max_iter, or tol if less will do",

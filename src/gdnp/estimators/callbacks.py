@@ -1,7 +1,5 @@
 """scikit-learn's callbacks: an iteration is a task; they are given a model as if the fit ended there."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -20,8 +18,6 @@ except ImportError:  # scikit-learn before 1.9
     _with_callbacks = None
 
 M = TypeVar("M", bound=Callable[..., Any])
-
-__all__ = ["WRAPPERS", "CallbackSupportMixin", "Callbacks", "with_callbacks"]
 
 WRAPPERS = 0 if _with_callbacks is None else 1
 """Calls between a user's and that of ``fit``."""

@@ -1,7 +1,5 @@
 """What is left of a long fit that was ended: points to go on from, to the last bit, and the best model."""
 
-from __future__ import annotations
-
 import json
 import math
 import os
@@ -21,8 +19,6 @@ from gdnp.newton.multinomial import is_dear
 from gdnp.problem.multinomial import Multinomial
 from gdnp.problem.objective import LARGEST_GRAM, Objective
 from gdnp.solvers import Certificate, Progress, Status
-
-__all__ = ["Checkpoint", "Kept"]
 
 
 class Checkpoint:

@@ -27,8 +27,6 @@ from gdnp.estimators.fitting import Settings
 from gdnp.estimators.sources import encoded, mass_of, renumbered, reweighed, signs
 from gdnp.losses import LogLoss, Loss, Softmax, get_loss
 
-__all__ = ["GDNPClassifier"]
-
 MULTINOMIAL = ("auto", "newton")
 """Solvers that take more than two classes at once."""
 

@@ -1,7 +1,5 @@
 """Predictions, scores and folds of Dask collections: worked out where the rows are, part by part."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any, TypeVar, cast
@@ -16,8 +14,6 @@ from gdnp.estimators.scoring import default_score
 from gdnp.estimators.sources import mass_of
 
 M = TypeVar("M", bound=Callable[..., Any])
-
-__all__ = ["DealtFolds", "by_parts", "scored"]
 
 
 def by_parts(method: M) -> M:

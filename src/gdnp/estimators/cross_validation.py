@@ -32,8 +32,6 @@ from gdnp.problem.coordinates import LARGEST_GRAM
 from gdnp.solvers import Certificate, Status
 from gdnp.validation import checked_flag
 
-__all__ = ["AlphaPath", "GDNPClassifierCV", "GDNPRegressorCV", "path"]
-
 FOLDS = 5
 """Where nothing else is asked for."""
 Fold = tuple[Choice | None, Any]

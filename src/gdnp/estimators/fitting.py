@@ -1,7 +1,5 @@
 """From validated arrays to a fitted linear function: one problem, one loop, any solver, one answer."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable
@@ -25,8 +23,6 @@ from gdnp.problem.rank import least
 from gdnp.solvers import Certificate, Progress, Result, Status, run
 from gdnp.solvers.certificates import certified
 from gdnp.solvers.rounding import margin_error
-
-__all__ = ["SOLVERS", "Data", "Fitted", "Settings", "fit_one", "rounded"]
 
 SOLVERS = ("auto", "newton", "gdnp", "gdnp_metric", "batch_norm_gd", "weight_norm_gd", "gd", "agd")
 

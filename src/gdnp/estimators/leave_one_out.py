@@ -8,8 +8,6 @@ With q the weighted orthonormal directions of the centred rows, variances λ alo
 the ridge α of their mean.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np
@@ -19,8 +17,6 @@ from gdnp._typing import FloatArray
 from gdnp.newton.preconditioners.full import cholesky
 from gdnp.problem.gram import covariance, dense_rows, kernel_matrix
 from gdnp.problem.objective import Objective
-
-__all__ = ["left_out"]
 
 
 def left_out(problem: Objective, targets: FloatArray, alphas: FloatArray) -> Iterator[FloatArray]:

@@ -1,7 +1,5 @@
 """How far a long fit is, on stderr: lines, or something live on a terminal."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -9,8 +7,6 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from gdnp.solvers import Progress
-
-__all__ = ["counted", "told", "words_of"]
 
 PATIENCE = 2.0
 """Seconds without a bar."""

@@ -23,9 +23,6 @@ from gdnp.estimators.fitting import Data, Settings, fit_one
 from gdnp.losses import Loss, SquaredError
 from gdnp.solvers.state import ROUNDING
 
-__all__ = ["GDNPRegressor"]
-
-
 LARGEST_TARGET = 1e150
 NORMAL_MAD = 1.4826
 """Standard deviation of a normal distribution in units of its median absolute deviation."""

@@ -6,8 +6,6 @@ where that is cheap, serves the training sets too. A quadratic f has one Gram, t
 Rows, coordinates and moments are those of the leader.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -37,8 +35,6 @@ from gdnp.newton.preconditioners.choice import AT_ONCE
 from gdnp.problem.coordinates import FAR_FROM_ZERO, LARGEST_GRAM, Gram
 from gdnp.problem.gram import covariance, gram
 from gdnp.problem.objective import Objective
-
-__all__ = ["Leader", "Path", "checked_alphas", "grid"]
 
 GRID = 10
 """Ridges of a grid, where their number is not asked for."""

@@ -1,7 +1,5 @@
 """How good a fitted model is on rows that were held out, by any scorer of scikit-learn's."""
 
-from __future__ import annotations
-
 import copy
 import inspect
 from collections.abc import Callable
@@ -15,8 +13,6 @@ from sklearn.utils import _safe_indexing
 
 from gdnp._typing import FloatArray
 from gdnp.losses import checked_loss
-
-__all__ = ["PREDICTED", "Scores", "default_score"]
 
 
 class Scores:

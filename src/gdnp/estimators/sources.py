@@ -1,7 +1,5 @@
 """Labels, targets and weights that are read batch by batch into row vectors."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 
@@ -12,8 +10,6 @@ from gdnp._typing import FloatArray
 from gdnp.design import Rows, RowVector
 from gdnp.design.cluster import ClusterRows
 from gdnp.design.source import Values, filled
-
-__all__ = ["array_of", "encoded", "mass_of", "normalised", "reweighed", "signs"]
 
 MOST_CLASSES = 1 << 15
 

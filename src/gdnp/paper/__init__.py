@@ -3,8 +3,6 @@
 ``EXPERIMENTS`` is the registry behind ``gdnp reproduce``.
 """
 
-from __future__ import annotations
-
 from gdnp.paper.claims.experiment import Theorems
 from gdnp.paper.figure1.experiment import Figure1
 from gdnp.paper.figure2.experiment import Figure2
@@ -14,13 +12,13 @@ from gdnp.paper.runner.experiment import (
     OptionError,
     Options,
     Outcome,
-    Stopped,
     Table,
     Unavailable,
     redraw,
     reproduce,
 )
 from gdnp.paper.table1.experiment import Table1
+from gdnp.parts import Stopped
 from gdnp.store import Part, Store, StoreError
 
 __all__ = [

@@ -1,7 +1,5 @@
 """Losses of a user's own and a population that is slow, on which statements about any loss are checked."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import ClassVar
@@ -13,17 +11,6 @@ from gdnp._typing import FloatArray
 from gdnp.losses import LOSSES, Loss
 from gdnp.metric import Covariance
 from gdnp.population.halfspace import Halfspace
-
-__all__ = [
-    "EVERY_LOSS",
-    "FINITE_LENGTH",
-    "DoubleWell",
-    "Target",
-    "Welsch",
-    "critical_points",
-    "slow_population",
-    "whitening",
-]
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,6 @@ from gdnp.population.quadrature import Panels, gaussian_rule, panels_of
 from gdnp.problem.interface import Cost, Expansion
 from gdnp.problem.interface import Point as AnyPoint
 
-__all__ = ["Halfspace", "LeastSquares"]
-
 LENGTH_CAP = 1e6
 
 Expectations = tuple[float, float, float]

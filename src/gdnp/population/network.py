@@ -23,8 +23,6 @@ from gdnp.population.quadrature import gaussian_rule
 from gdnp.problem.hidden_unit import UnitDerivatives, UnitLoss, activation_slope, unit_derivatives
 from gdnp.problem.interface import Point
 
-__all__ = ["HiddenUnit", "PopulationMLP"]
-
 LENGTH_CAP = 64.0
 ALIGNED = 1e-6
 

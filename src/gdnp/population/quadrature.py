@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 from gdnp._typing import FloatArray
 from gdnp.losses import Loss
 
-__all__ = ["BULK", "NODES", "REACH", "WEIGHTS", "Panels", "gaussian_rule", "panels_of"]
-
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(20)
 
 # The Gaussian has 1.5e-23 of its mass beyond 10 standard deviations, and its density underflows at 38.

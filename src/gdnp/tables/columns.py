@@ -20,8 +20,6 @@ from gdnp._files import require
 from gdnp.tables.dates import COMPACT, LOOK, DateParts, as_dates, format_of
 from gdnp.tables.target import GAPS, as_numbers, column_of, is_text, marked, numbers_of, texts
 
-__all__ = ["Column", "TableColumns", "level"]
-
 USED = ("number", "date", "category")
 """Kinds of columns that numbers are made of."""
 GAP, RARE = "(gap)", "(rare)"

@@ -10,8 +10,6 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from gdnp._files import require
 from gdnp._typing import FloatArray
 
-__all__ = ["DateParts", "as_dates", "format_of"]
-
 IN_DIGITS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d", "%d.%m.%y", "%d/%m/%y", "%m/%d/%y")
 IN_WORDS = ("%d %b %Y", "%b %d %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%b %Y")
 TIMES = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")

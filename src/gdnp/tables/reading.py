@@ -1,7 +1,5 @@
 """Files of tables: what packs them, and how a text is written, found by looking at it and said."""
 
-from __future__ import annotations
-
 import bz2
 import codecs
 import csv
@@ -23,8 +21,6 @@ from typing import Any
 import numpy as np
 
 from gdnp._files import existing_file, require
-
-__all__ = ["Reading", "Table", "first_line", "is_table", "read_table"]
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", r"\s+": "blanks"}
 """What may keep fields apart, the likeliest first."""

@@ -1,7 +1,5 @@
 """The column that is to be predicted: found by name or number, taken as it is written."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,20 +14,6 @@ from gdnp._files import require
 from gdnp._typing import FloatArray
 from gdnp.tables.dates import format_of
 from gdnp.tables.reading import Table
-
-__all__ = [
-    "GAPS",
-    "Target",
-    "as_numbers",
-    "column_of",
-    "is_text",
-    "marked",
-    "numbers_of",
-    "taken",
-    "task_of",
-    "texts",
-    "varied",
-]
 
 GAPS = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None", "none", "NaT")
 MARKED = r"[$€£]?\s?[-+]?\d{1,3}(?:[, \u00a0\u202f'’]?\d{3})*(?:\.\d+)?\s?[%€$£]?"

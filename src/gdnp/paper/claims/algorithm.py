@@ -1,7 +1,5 @@
 """Sections 4.2 and 4.3: the steps of GDNP (Algorithms 1 and 3, Eqs. 17 and 18)."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Section 4.3: Theorem 2 and its bound, Eq. 19, as printed and corrected."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Section 6: separate steps for length and direction, where PyTorch trains."""
 
-from __future__ import annotations
-
 import math
 from itertools import product
 from typing import Any

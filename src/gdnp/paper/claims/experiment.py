@@ -1,7 +1,5 @@
 """``gdnp reproduce theorems``: every claim of the registry measured afresh, one part a claim."""
 
-from __future__ import annotations
-
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
@@ -16,8 +14,6 @@ from gdnp.interactive import Figure
 from gdnp.paper.claims import CLAIMS, run_claims
 from gdnp.paper.runner.experiment import OptionError, Options, Results, Settings, Table
 from gdnp.store import Part
-
-__all__ = ["Theorems"]
 
 
 class Theorems:

@@ -1,7 +1,5 @@
 """Section 4.4: what the experiments are said to show, both ways where the paper leaves a choice open."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from functools import partial

@@ -1,7 +1,5 @@
 """Section 5.3 at the size of the paper, judged by the curves of runs that are kept, at two sizes."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Section 4.1: the critical points of halfspaces under Assumption 2, and which losses have any."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

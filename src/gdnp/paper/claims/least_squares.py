@@ -1,7 +1,5 @@
 """Section 3: least squares in normalised coordinates (Eqs. 10-15, Theorem 1)."""
 
-from __future__ import annotations
-
 import math
 from itertools import product
 

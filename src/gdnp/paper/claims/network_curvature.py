@@ -5,8 +5,6 @@ Assumption 2 in whitened coordinates, S = I and u = √r e₁. None of the formu
 left sides. PyTorch is imported by the checks alone, so that the registry is there without it.
 """
 
-from __future__ import annotations
-
 import math
 from importlib import import_module
 from itertools import product

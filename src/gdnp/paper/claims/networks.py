@@ -1,7 +1,5 @@
 """Section 5: one hidden layer, unit by unit (Eqs. 20-22, Lemma 2, Theorem 3, Algorithm 2)."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

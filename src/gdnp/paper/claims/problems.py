@@ -1,7 +1,5 @@
 """What claims are checked on: random populations, critical points, runs of a method."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from itertools import islice
 

@@ -13,8 +13,6 @@ from typing import Any
 
 from gdnp.datasets import DataNotFoundError
 
-__all__ = ["CLAIMS", "Claim", "ClaimResult", "Measurement", "Verdict", "check", "judge", "run_claims"]
-
 
 class Verdict(Enum):
     """What a check found, in a word that follows by rule.

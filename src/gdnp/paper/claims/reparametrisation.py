@@ -1,7 +1,5 @@
 """Section 2: the assumptions on the data, and Batch Normalization as a change of coordinates (Eqs. 6-9)."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

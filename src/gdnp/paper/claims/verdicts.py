@@ -4,16 +4,12 @@ The numbers are recorded rather than measured each time, so that the page is the
 tests measure afresh and compare.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
 from gdnp.paper.claims.registry import CLAIMS, ClaimResult, Measurement, Verdict, run_claims
-
-__all__ = ["record", "recorded_results", "verdicts_markdown"]
 
 RECORDED = Path(__file__).with_name("recorded.json")
 ROUNDING = 1e-5

@@ -1,7 +1,5 @@
 """The drawings of Figure 1 in print and for the report, from saved paths and level sets."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +13,6 @@ from gdnp.paper.figure1.summary import LABELS
 from gdnp.paper.runner.experiment import Results, Settings
 from gdnp.paper.runner.problems import WORLD_LABELS
 from gdnp.plotting import LineStyle, new_figure, save, titled
-
-__all__ = ["draw", "ellipse", "interactive", "optimal_line"]
 
 WIDTH = 5.8
 LEVELS, LEVEL_LINES, SHADES = 13, "#8d99a3", ("#b9c3cc", "#ffffff")

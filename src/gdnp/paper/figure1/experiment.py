@@ -1,7 +1,5 @@
 """Figure 1: level sets, and the paths of GD and GDNP_seq, for three losses on the same data in the plane."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,8 +22,6 @@ from gdnp.problem.interface import Objective
 from gdnp.solvers.lengths import Bisection
 from gdnp.solvers.state import Length
 from gdnp.store import Part
-
-__all__ = ["FULL", "LOSSES", "QUICK", "Figure1", "Profile", "geometry", "worlds_objective"]
 
 LOSSES = ("squared_error", "log_loss", "sigmoid")
 DESIGN = {"d": 2, "kappa": 6.0, "r": 0.5}

@@ -9,8 +9,6 @@ so under Assumption 2 the loss decides only how fast the first curve is run thro
 in units of n/(g |c₁|), in which all losses have the same flow w' = -u + (uᵀw/n²) S w.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,8 +21,6 @@ from gdnp._typing import FloatArray
 from gdnp.metric import Metric
 from gdnp.paper.runner.problems import state_at
 from gdnp.problem.interface import Objective
-
-__all__ = ["Path", "direction_flow", "gradient_flow", "hausdorff", "length_flow"]
 
 RTOL, ATOL = 1e-10, 1e-12
 STATIONARY = 1e-8

@@ -1,14 +1,10 @@
 """What came out of Figure 1: do the paths of GDNP_seq coincide, and where does each flow end."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
 from gdnp.paper.runner.experiment import Results, Settings, Table, summary_head
 from gdnp.paper.runner.problems import WORLD_LABELS
-
-__all__ = ["LABELS", "TITLE", "summarise", "tables"]
 
 TITLE = "Figure 1: paths of GD and GDNP_seq"
 LABELS = {"squared_error": "least squares", "log_loss": "logistic", "sigmoid": "sigmoid"}

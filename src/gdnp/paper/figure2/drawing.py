@@ -1,7 +1,5 @@
 """Figure 2 and the phase diagram 'who is first', from saved runs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +15,6 @@ from gdnp.paper.runner.experiment import Results, Settings
 from gdnp.paper.runner.own import called, measured_as
 from gdnp.paper.runner.problems import LOSS_LABELS
 from gdnp.plotting import STYLES, LineStyle, new_figure, on_grid, save, titled
-
-__all__ = ["KEPT", "SHOWN", "draw", "drawn", "interactive"]
 
 SHOWN = "unit"
 """The scale of the starts in Figure 2."""

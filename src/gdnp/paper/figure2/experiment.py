@@ -1,7 +1,5 @@
 """Figure 2, and section 4.4 as a designed experiment: each choice that is not printed, both ways."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -15,8 +13,6 @@ from gdnp.paper.runner.experiment import OptionError, Options, Settings, sized
 from gdnp.paper.runner.own import called, hashes
 from gdnp.paper.runner.problems import LOSS_LABELS, a9a, described_rows
 from gdnp.store import Part
-
-__all__ = ["FULL", "QUICK", "Figure2", "Profile"]
 
 FEATURES = 10
 GAUSSIAN = (100.0, 0.5)

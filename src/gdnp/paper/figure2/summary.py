@@ -1,7 +1,5 @@
 """What came out of section 4.4: a verdict for each cell, and the panels of Figure 2 in numbers and words."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -13,8 +11,6 @@ from gdnp.paper.runner.cells import METHODS, RIVALS, cells_of, label_of, part_na
 from gdnp.paper.runner.experiment import Results, Settings, Table, summary_head
 from gdnp.paper.runner.own import called, measured_as
 from gdnp.paper.runner.problems import LOSS_LABELS
-
-__all__ = ["TITLE", "summarise", "tables"]
 
 TITLE = "Figure 2: learning halfspaces, section 4.4 cell by cell"
 WORDS = ("faster", "level", "slower")

@@ -1,7 +1,5 @@
 """The drawings of Figure 3, from saved runs."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,8 +12,6 @@ from gdnp.paper.runner.charts import Chart, Curve, show
 from gdnp.paper.runner.charts import draw as draw_charts
 from gdnp.paper.runner.experiment import Results, Settings
 from gdnp.plotting import LineStyle
-
-__all__ = ["draw", "interactive", "layer_styles"]
 
 NETWORK_STYLES = {"bn": LineStyle("#cc79a7", "-", "D"), "gd": LineStyle("#444444", (0, (4, 1.5)), "s")}
 UPSTREAM = ("#d55e00", "#e69f00", "#8c510a")

@@ -1,7 +1,5 @@
 """Figure 3: how the layers of a network depend on each other, with and without BatchNorm (section 5.3)."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,8 +9,6 @@ from gdnp.datasets import cifar10_batches, fetch_cifar10, load
 from gdnp.paper.figure3 import drawing, summary
 from gdnp.paper.runner.experiment import OptionError, Options, Settings, Unavailable, sized
 from gdnp.store import Part
-
-__all__ = ["FULL", "QUICK", "Figure3", "Profile"]
 
 IMAGES = {"cifar10": "CIFAR-10", "mnist": "MNIST", "digits": "digits"}
 NETWORKS = ("bn", "gd")

@@ -1,7 +1,5 @@
 """The runs of Figure 3 as arrays, at equal iterations and at equal training loss."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +9,6 @@ from numpy.typing import NDArray
 
 from gdnp._typing import FloatArray
 from gdnp.paper.runner.experiment import Results, Settings
-
-__all__ = ["LABELS", "LEVELS", "MEASURES", "Runs", "at_losses", "collect", "common_losses", "layer_numbers"]
 
 LABELS = {"bn": "BN", "gd": "GD"}
 MEASURES = ("raw", "scaled")

@@ -1,15 +1,11 @@
 """What came out of Figure 3, in numbers and in words."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 
 from gdnp.paper.figure3 import verdicts
 from gdnp.paper.figure3.runs import LABELS, MEASURES, Runs, collect, common_losses, layer_numbers
 from gdnp.paper.runner.experiment import Results, Settings, Table, summary_head
-
-__all__ = ["TITLE", "summarise", "tables"]
 
 TITLE = "Figure 3: dependencies between layers"
 

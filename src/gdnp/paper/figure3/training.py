@@ -1,7 +1,5 @@
 """What Figure 3 trains and measures; needs PyTorch, so that it is imported only where that happens."""
 
-from __future__ import annotations
-
 import base64
 import math
 from collections import OrderedDict
@@ -20,8 +18,6 @@ from torch.nn import functional as F
 from gdnp._typing import FloatArray
 from gdnp.datasets import fetch_cifar10, load
 from gdnp.nn import cross_dependency, matrix_layers
-
-__all__ = ["build", "descent", "segment", "tune"]
 
 TAIL = 0.1
 """Share of a pilot run over whose end the loss is averaged."""

@@ -1,7 +1,5 @@
 """Each sentence of section 5.3 as a number that decides it, for every run of Figure 3."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -13,8 +11,6 @@ from numpy.typing import NDArray
 from gdnp._typing import FloatArray
 from gdnp.paper.figure3.runs import MEASURES, Runs, at_losses
 from gdnp.paper.runner.experiment import Settings
-
-__all__ = ["BASES", "CRITICAL", "FIRST", "STATEMENTS", "Statement", "compare", "geometric", "judge"]
 
 FIRST = 1000
 """Iterations in which the paper sees BN's downstream dependencies decay."""

@@ -1,13 +1,9 @@
 """Sentences with formulas in Unicode, such as ∇f(w̃) = c₁ u, and x^{2T} to HTML with MathML."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from dataclasses import dataclass
 from html import escape
-
-__all__ = ["with_formulas"]
 
 NAMES = "diag|inf|log|max|min|range|sd|sin|sup|var"
 SCRIPT = r"[_^]\{[^}]*\}|\^\([^)]*\)|_[A-Za-z\d]+"

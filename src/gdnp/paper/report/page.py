@@ -1,7 +1,5 @@
 """The page of the report, from results that have been read back."""
 
-from __future__ import annotations
-
 import base64
 import json
 import os
@@ -22,8 +20,6 @@ from gdnp.paper.report.formulas import with_formulas
 from gdnp.paper.report.style import styled
 from gdnp.paper.runner.experiment import Table
 from gdnp.store import Store
-
-__all__ = ["Result", "page"]
 
 TITLE = "Exponential convergence rates for Batch Normalization: what holds"
 LOOKS = {

@@ -1,15 +1,11 @@
 """How the figures of the report look, whoever made them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
 from gdnp.interactive import Figure
-
-__all__ = ["styled"]
 
 STYLE: Figure = json.loads(resources.files(__package__).joinpath("style.json").read_text(encoding="utf-8"))
 """Defaults of an axis and of the layout, in colours that the page knows the dark counterparts of."""

@@ -4,8 +4,6 @@ It is made from stored results alone, so it can be written again at any time, an
 read. Where an experiment has no interactive figures, its PNG files are embedded.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -18,8 +16,6 @@ from gdnp.paper.claims import CLAIMS, ClaimResult, recorded_results
 from gdnp.paper.report.page import Result, page
 from gdnp.paper.runner.experiment import Experiment, Options, Outcome
 from gdnp.store import Store, StoreError
-
-__all__ = ["NAME", "find_results", "write_report"]
 
 NAME = "report.html"
 

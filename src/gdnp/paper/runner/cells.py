@@ -1,7 +1,5 @@
 """One method in one cell of section 4.4: its multiple chosen on some starts, its runs reported on others."""
 
-from __future__ import annotations
-
 import json
 import math
 import time
@@ -19,24 +17,6 @@ from gdnp.paper.runner.own import called, loss_of, named
 from gdnp.paper.runner.problems import LOSS_LABELS, gaussian_moments, gaussian_rows, prepared_rows
 from gdnp.problem import Objective
 from gdnp.reference import Reference, newton_minimum
-
-__all__ = [
-    "HS",
-    "METHODS",
-    "RACERS",
-    "RIVALS",
-    "SCALES",
-    "TUNINGS",
-    "WITH_H",
-    "cells_of",
-    "facts",
-    "field_of",
-    "label_of",
-    "mean_at",
-    "part_name",
-    "race",
-    "word",
-]
 
 SCALES = {"small": "N(0, I/d)", "unit": "N(0, I)", "large": "10 N(0, I)"}
 TUNINGS = {"theory": "steps of the theory", "best": "best of a grid"}

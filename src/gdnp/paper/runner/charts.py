@@ -1,7 +1,5 @@
 """A chart as data, drawn in print by matplotlib and in the report by plotly: the same curves in both."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +10,6 @@ import numpy as np
 from gdnp._typing import FloatArray
 from gdnp.interactive import Figure, band_traces, switched
 from gdnp.plotting import LineStyle, band, draw_band, new_figure, save, shared_legend, titled
-
-__all__ = ["Chart", "Curve", "draw", "show"]
 
 FIRST, POINTS = 12, 200
 """Of a long curve the report has its first points, where curves fall steeply, and so many of the others."""

@@ -1,7 +1,5 @@
 """What an experiment is, and the one runner that carries any of them from settings to figures."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,24 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from gdnp.interactive import Figure
-from gdnp.parts import Reporter, Silent, Stopped, computed
+from gdnp.parts import Reporter, Silent, computed
 from gdnp.store import Part, Store, StoreError
-
-__all__ = [
-    "Experiment",
-    "OptionError",
-    "Options",
-    "Outcome",
-    "Reporter",
-    "Results",
-    "Stopped",
-    "Table",
-    "Unavailable",
-    "redraw",
-    "reproduce",
-    "sized",
-    "summary_head",
-]
 
 Settings = dict[str, Any]
 Results = Mapping[str, dict[str, Any]]

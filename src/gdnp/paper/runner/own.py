@@ -1,7 +1,5 @@
 """Losses and methods of one's own, named ``MODULE:OBJECT`` as an entry point is."""
 
-from __future__ import annotations
-
 import hashlib
 import pkgutil
 import sys
@@ -11,8 +9,6 @@ from typing import Any
 
 from gdnp.losses import Loss, check_loss, get_loss
 from gdnp.paper.runner.experiment import OptionError
-
-__all__ = ["called", "hashes", "loss_of", "measured_as", "named"]
 
 
 def named(name: str) -> Any:

@@ -1,7 +1,5 @@
 """Problems that several experiments have in common: data by name or file, the Gaussian design, starts."""
 
-from __future__ import annotations
-
 import hashlib
 import math
 from collections.abc import Mapping
@@ -29,23 +27,6 @@ from gdnp.problem import Objective as Empirical
 from gdnp.problem.interface import Objective
 from gdnp.solvers.state import DecoupledState, Length
 from gdnp.tables import Reading
-
-__all__ = [
-    "LOSS_LABELS",
-    "WORLD_LABELS",
-    "TableFile",
-    "a9a",
-    "described_rows",
-    "gaussian_moments",
-    "gaussian_objective",
-    "gaussian_rows",
-    "identified",
-    "population",
-    "prepared_rows",
-    "read",
-    "start_at",
-    "state_at",
-]
 
 LOSS_LABELS = {"log_loss": "softplus", "sigmoid": "sigmoid"}
 WORLD_LABELS = {"population": "population", "sample": "finite sample"}

@@ -1,7 +1,5 @@
 """The drawing of Table 1: iterations against ε, where a power law is straight and where a logarithm is."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,8 +13,6 @@ from gdnp.paper.runner.experiment import Results, Settings
 from gdnp.paper.table1.rates import count_at
 from gdnp.paper.table1.summary import LABELS, known, summarise
 from gdnp.plotting import STYLES, LineStyle
-
-__all__ = ["draw", "interactive"]
 
 NONCONVEX = LineStyle("#cc79a7", (0, (4, 1.2)), "^")
 SLOWEST = 3.0

@@ -1,7 +1,5 @@
 """Table 1: how many iterations and passes it takes to reach a gradient norm of at most ε."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Mapping
@@ -19,8 +17,6 @@ from gdnp.paper.runner.problems import LOSS_LABELS, WORLD_LABELS, gaussian_objec
 from gdnp.paper.table1 import drawing, summary
 from gdnp.solvers import Progress, minimize
 from gdnp.store import Part
-
-__all__ = ["FULL", "QUICK", "Profile", "Table1"]
 
 SEPARATE = ("agd_nonconvex",)
 """Whose parameters depend on ε, so that every ε is a run of its own."""

@@ -5,8 +5,6 @@ than by a term. So their residuals, and AIC, can be compared. The intervals are 
 residuals. Those of a curve are not independent: the intervals describe the fit and promise no coverage.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,8 +14,6 @@ from scipy.optimize import curve_fit
 from scipy.stats import t as student
 
 from gdnp._typing import FloatArray
-
-__all__ = ["compare", "count_at"]
 
 LEVEL = 0.95
 FEWEST = 5

@@ -1,7 +1,5 @@
 """What came out of Table 1: the law that the iterations follow, their cost, what a small gradient says."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,8 +10,6 @@ from gdnp._typing import FloatArray
 from gdnp.paper.runner.experiment import Results, Settings, Table, summary_head
 from gdnp.paper.runner.problems import LOSS_LABELS, WORLD_LABELS
 from gdnp.paper.table1.rates import compare
-
-__all__ = ["AT", "LABELS", "PRINTED", "TITLE", "known", "summarise", "tables"]
 
 TITLE = "Table 1: iterations to an ε-critical point"
 LABELS = {"gd": "GD", "agd": "AGD (convex)", "agd_nonconvex": "AGD (non-convex)", "gdnp": "GDNP"}
