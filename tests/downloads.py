@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gdnp import datasets
-from gdnp.datasets import archive
+from gdnp.datasets import fetch
 
 REFUSED = "http://127.0.0.1:9"  # the discard port: nobody answers
 SMALL = b"+1 1:0.5 3:2\n-1 2:1\n+1 3:1.5\n"
@@ -42,7 +42,13 @@ def idx(array):
     return gzip.compress(head + array.astype(np.uint8).tobytes())
 
 
+BATCHES = [key for key in datasets.FILES if key.startswith("cifar-10")]
+
+
 def register_archive(monkeypatch, checksum, members, *mirrors):
-    small = archive.Archive("CIFAR-10", checksum, mirrors, members)
-    for module in (archive, datasets, datasets.images):
-        monkeypatch.setattr(module, "CIFAR10", small)
+    """Let `members`, {key: checksum}, be those of an archive in place of CIFAR-10's."""
+    for key in BATCHES:
+        monkeypatch.delitem(fetch.FILES, key)
+    for key, digest in members.items():
+        of = "cifar10.t" if key.endswith("test_batch") else "cifar10"
+        monkeypatch.setitem(fetch.FILES, key, fetch.RemoteFile(of, digest, mirrors, checksum))

@@ -8,8 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from downloads import batch_of, pickled_batch, register_archive
-from gdnp.datasets import archive
+from downloads import BATCHES, batch_of, pickled_batch
 
 
 @pytest.fixture
@@ -44,9 +43,10 @@ def server():
 
 
 @pytest.fixture
-def small_cifar(monkeypatch):
-    """An archive of six small batches, with its checksums; (contents of the tar file, batches)."""
-    batches = {key: batch_of(3 + k, seed=k) for k, key in enumerate(archive.CIFAR10.members)}
+def small_cifar():
+    """An archive of six small batches, with its checksums; (contents of the tar file, its
+    checksum, those of its members by their keys, batches)."""
+    batches = {key: batch_of(3 + k, seed=k) for k, key in enumerate(BATCHES)}
     buffer, digests = io.BytesIO(), {}
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         for key, content in {**{k: pickled_batch(*b) for k, b in batches.items()}, "../evil": b"x"}.items():
@@ -56,5 +56,4 @@ def small_cifar(monkeypatch):
             digests[key] = f"md5:{hashlib.md5(content, usedforsecurity=False).hexdigest()}"
     digests.pop("../evil")
     whole = f"sha256:{hashlib.sha256(buffer.getvalue()).hexdigest()}"
-    register_archive(monkeypatch, whole, digests)
-    return buffer.getvalue(), list(batches.values())
+    return buffer.getvalue(), whole, digests, list(batches.values())

@@ -36,11 +36,10 @@ BAD_BATCHES = {
     "no pickle": (SMALL, "should be a batch of CIFAR-10. Got: "),
     "a list": (pickle.dumps([1, 2]), "should be a batch of CIFAR-10. Got: "),
     "no labels": (pickle.dumps({"data": BATCH}, protocol=3), "Got: 'labels'"),
-    "floats": (pickled_batch(BATCH.astype(float), LABELS), "an array of type 'f8', which are not bytes"),
-    "objects": (pickled_batch(np.array([None, 1]), LABELS), "an array of type 'O8'"),
-    "columns first": (pickled_batch(np.asfortranarray(BATCH), LABELS), "not bytes row by row"),
-    "fewer columns": (pickled_batch(BATCH[:, :9], LABELS), r"Got images of shape \(3, 9\)"),
-    "fewer labels": (pickled_batch(BATCH, LABELS[:2]), r"Got images of shape \(3, 3072\)"),
+    "floats": (pickled_batch(BATCH.astype(float), LABELS), r"Got images of float64 of shape \(3, 3072\)"),
+    "objects": (pickled_batch(np.array([None, 1]), LABELS), "Got images of object"),
+    "fewer columns": (pickled_batch(BATCH[:, :9], LABELS), r"Got images of uint8 of shape \(3, 9\)"),
+    "fewer labels": (pickled_batch(BATCH, LABELS[:2]), r"Got images of uint8 of shape \(3, 3072\)"),
     "label 10": (pickled_batch(BATCH, [0, 1, 10]), "n labels from 0 to 9"),
     "label True": (pickled_batch(BATCH, [0, 1, True]), "n labels from 0 to 9"),
 }
@@ -55,10 +54,11 @@ def test_unusable_batch(tmp_path, case):
 
 
 def test_batch_and_idx_are_read_as_written(tmp_path):
-    (tmp_path / "batch").write_bytes(pickled_batch(BATCH, LABELS))
-    images, labels = read_cifar_batch(tmp_path / "batch")
-    np.testing.assert_array_equal(images, BATCH)
-    assert labels.tolist() == LABELS
+    for written in (BATCH, np.asfortranarray(BATCH)):
+        (tmp_path / "batch").write_bytes(pickled_batch(written, LABELS))
+        images, labels = read_cifar_batch(tmp_path / "batch")
+        np.testing.assert_array_equal(images, BATCH)
+        assert labels.tolist() == LABELS
     array = np.arange(2 * 3 * 5).reshape(2, 3, 5)
     (tmp_path / "idx.gz").write_bytes(idx(array))
     np.testing.assert_array_equal(read_idx(tmp_path / "idx.gz"), array)

@@ -5,7 +5,6 @@ import pytest
 
 from downloads import REFUSED, here, pickled_batch, register_archive
 from gdnp import datasets
-from gdnp.datasets import archive
 
 
 @pytest.mark.parametrize(
@@ -13,7 +12,7 @@ from gdnp.datasets import archive
     [("train", 60000, [5, 0, 4, 1, 9], 6742), ("test", 10000, [7, 2, 1, 0, 4], 1135)],
 )
 def test_published_mnist(split, n, first, ones):
-    here(*datasets.images.MNIST[split])
+    here(*datasets.files_of("mnist" if split == "train" else "mnist.t"))
     data = datasets.fetch_mnist(split)
     assert data.X.shape == (n, 784)
     assert data.X.dtype == np.float32
@@ -55,8 +54,9 @@ def test_digits():
     assert len(data.feature_names) == 64
 
 
-def test_batches_that_are_there_are_enough(cache, small_cifar):
-    _, batches = small_cifar
+def test_batches_that_are_there_are_enough(cache, monkeypatch, small_cifar):
+    _, checksum, members, batches = small_cifar
+    register_archive(monkeypatch, checksum, members, REFUSED)
     (cache / "cifar-10-batches-py").mkdir()
     for number in (2, 4):
         path = cache / f"cifar-10-batches-py/data_batch_{number}"
@@ -65,17 +65,8 @@ def test_batches_that_are_there_are_enough(cache, small_cifar):
     assert datasets.fetch_cifar10().y.tolist() == batches[1][1] + batches[3][1]
     assert datasets.fetch_cifar10(batches=[4]).y.tolist() == batches[3][1]
     assert datasets.fetch_cifar10(batches=[4, 2, 4]).y.tolist() == batches[1][1] + batches[3][1]
-    with pytest.raises(
-        datasets.DataNotFoundError, match=r"data_batch_3 of CIFAR-10 \(md5 \w{32}\) is not at"
-    ):
-        _without_mirror(3)
-
-
-def _without_mirror(number):
-    small = archive.CIFAR10
-    with pytest.MonkeyPatch.context() as patch:
-        register_archive(patch, small.checksum, small.members, REFUSED)
-        datasets.fetch_cifar10(batches=[number])
+    with pytest.raises(datasets.DataNotFoundError, match=r"data_batch_3 \(md5 \w{32}\) is not at"):
+        datasets.fetch_cifar10(batches=[3])
 
 
 @pytest.mark.parametrize(

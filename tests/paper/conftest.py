@@ -7,7 +7,8 @@ import pytest
 
 from gdnp.datasets import DataNotFoundError
 from gdnp.paper import EXPERIMENTS, Options, reproduce
-from gdnp.paper.claims import Claim, Verdict, judge, registry, verdicts
+from gdnp.paper.claims import Claim, Verdict, registry, verdicts
+from gdnp.paper.claims.registry import judge, seen
 from gdnp.paper.report.write import write_report
 from paper_problems import DIGITS, FIGURE1, FIGURE2, FIGURE3, TABLE1
 
@@ -48,8 +49,8 @@ def made_up(monkeypatch):
         return Claim(name, "Statement.", "Eq. 0", "scope", "0", Verdict.HOLDS, check)
 
     claims = {
-        "fine": claim("fine", lambda: judge(0, 1, "fine.")),
-        "wrong": claim("wrong", lambda: judge(2, 1, "wrong.")),
+        "fine": claim("fine", lambda: judge({"bound": 1.0, "evidence": "fine."}, seen(0))),
+        "wrong": claim("wrong", lambda: judge({"bound": 1.0, "evidence": "wrong."}, seen(2))),
         "absent": claim("absent", missing),
     }
     for module in (registry, verdicts):

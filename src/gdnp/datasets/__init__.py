@@ -9,7 +9,6 @@ from pathlib import Path
 
 from sklearn import datasets as sklearn_datasets
 
-from gdnp.datasets.archive import CIFAR10
 from gdnp.datasets.dataset import Dataset
 from gdnp.datasets.fetch import (
     FILES,
@@ -19,10 +18,11 @@ from gdnp.datasets.fetch import (
     fetch_a9a,
     fetch_file,
     fetch_mushrooms,
+    files_of,
 )
 from gdnp.datasets.files import load_file, load_libsvm, load_table
 from gdnp.datasets.gaussian import gaussian_design, gaussian_parameters
-from gdnp.datasets.images import MNIST, cifar10_batches, fetch_cifar10, fetch_mnist, load_digits
+from gdnp.datasets.images import cifar10_batches, fetch_cifar10, fetch_mnist, load_digits
 
 __all__ = [
     "DATASETS",
@@ -71,19 +71,6 @@ DATASETS: dict[str, Callable[..., Dataset]] = {
     "mnist.t": partial(fetch_mnist, "test"),
     "mushrooms": fetch_mushrooms,
 }
-
-
-def files_of(name: str) -> dict[str, str]:
-    """The downloaded files of a data set of ``DATASETS``: key below `data_dir` -> ``algorithm:digest``.
-
-    There are none for what comes with a package.
-    """
-    if name.startswith("cifar10"):
-        test = name.endswith(".t")
-        return {key: digest for key, digest in CIFAR10.members.items() if key.endswith("test_batch") == test}
-    images = {"mnist": MNIST["train"], "mnist.t": MNIST["test"]}
-    keys = images.get(name) or [key for key in FILES if key.rpartition("/")[2] == name]
-    return {key: f"sha256:{FILES[key].sha256}" for key in keys}
 
 
 def load(

@@ -1,25 +1,21 @@
 """Downloads with a checksum, several mirrors and a cache; a file already in place is read, never written."""
 
 import hashlib
+import json
 import os
+import shutil
 import tarfile
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from gdnp._files import require
+from gdnp._files import replacing, require
 from gdnp.datasets.dataset import Dataset
 from gdnp.datasets.files import load_libsvm
 
-LIBSVM_SITE = "https://www.csie.ntu.edu.tw/~cjlin/libsvmtools/datasets/binary"
-GITHUB = "https://raw.githubusercontent.com"
-OPT_METHODS = f"{GITHUB}/konstmish/opt_methods/8a3ae3ab666d916abaa5a61132fb60bb2a059088/optmethods/datasets"
-LAB_2 = f"{GITHUB}/dishonored36/lab_2/f83434dc05777a474294b86a29abf4712272acc1"
-MNIST_SITES = (
-    "https://ossci-datasets.s3.amazonaws.com/mnist",
-    "https://storage.googleapis.com/cvdf-datasets/mnist",
-)
 TIMEOUT = 30.0  # seconds without an answer before the next mirror is tried
 
 
@@ -33,34 +29,36 @@ class ChecksumError(ValueError):
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """What a file must be (its sha256) and where it can be had (tried in this order)."""
+    """What a file must be, and where it can be had.
 
-    sha256: str
-    mirrors: tuple[str, ...]
+    Attributes
+    ----------
+    of : str
+        The data set that it belongs to.
+    checksum : str
+        ``algorithm:digest``.
+    mirrors : sequence of str
+        Addresses, tried in this order.
+    archive : str
+        The checksum of the tar file that it is a member of, where the mirrors have that; else empty.
+    """
+
+    of: str
+    checksum: str
+    mirrors: Sequence[str]
+    archive: str = ""
 
 
-FILES = {
-    "a9a/a9a": RemoteFile(
-        "f5d5ffd8d865ff41328e7ee043e4b020816914ff6843ff15b98905ddbedce906",
-        (f"{LIBSVM_SITE}/a9a", f"{OPT_METHODS}/a9a"),
-    ),
-    "a9a/a9a.t": RemoteFile(
-        "1f448a153f0320399a7e40836eb207655b0bde0f21fc941cc472193daa9f5de9",
-        (f"{LIBSVM_SITE}/a9a.t", f"{LAB_2}/a9a%28testing%29.txt"),
-    ),
-    "mushrooms/mushrooms": RemoteFile(
-        "f39a4eb628dc61a7d43760815b061c9e497aa728ce1ad8bde57a09ef6043b538",
-        (f"{LIBSVM_SITE}/mushrooms", f"{OPT_METHODS}/mushrooms"),
-    ),
-} | {
-    f"mnist/{name}": RemoteFile(sha256, tuple(f"{site}/{name}" for site in MNIST_SITES))
-    for name, sha256 in {
-        "train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-        "train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-        "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-        "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-    }.items()
-}
+REGISTRY = json.loads(Path(__file__).with_name("registry.json").read_text(encoding="utf-8"))
+FILES = {key: RemoteFile(**entry) for key, entry in REGISTRY.items()}
+
+
+def files_of(name: str) -> dict[str, str]:
+    """The downloaded files of a data set of ``DATASETS``: key below `data_dir` -> ``algorithm:digest``.
+
+    There are none for what comes with a package.
+    """
+    return {key: remote.checksum for key, remote in FILES.items() if remote.of == name}
 
 
 def data_dir() -> Path:
@@ -87,17 +85,24 @@ def fetch_file(key: str) -> Path:
         When the file is absent, or ``GDNP_DATA`` not set, and pooch is not installed.
     """
     remote, path = FILES[key], data_dir() / key
-    checksum = f"sha256:{remote.sha256}"
     if not path.exists():
         require("pooch", f"Downloading {path.name}")
-        absent = f"{path.name} (sha256 {remote.sha256}) is not at {path} and no mirror served it"
-        from_mirrors(remote.mirrors, lambda url: retrieve(url, checksum, path), absent, key)
-    return checked(path, checksum)
-
-
-def checked(path: Path, checksum: str) -> Path:
-    """The path of a file that has a checksum, ``algorithm:digest``."""
-    algorithm, _, digest = checksum.partition(":")
+        failures: list[Exception] = []
+        for url in remote.mirrors:
+            try:
+                _download(url, remote, path)
+                break
+            # No network, no such page, no room; another checksum; an archive without the member.
+            except (OSError, ValueError, tarfile.TarError, KeyError) as error:
+                failures.append(error)
+        else:
+            what = "its archive" if remote.archive else "it"
+            raise DataNotFoundError(
+                f"{path.name} ({remote.checksum.replace(':', ' ')}) is not at {path} and no mirror served "
+                f"{what} ({', '.join(type(error).__name__ for error in failures)}): put it there, or set "
+                f"GDNP_DATA to the folder that holds {key}."
+            ) from failures[-1]
+    algorithm, _, digest = remote.checksum.partition(":")
     with path.open("rb") as file:
         # md5 is what archives publish: it guards against damage, the reader of the file against malice.
         found = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest()
@@ -108,26 +113,30 @@ def checked(path: Path, checksum: str) -> Path:
     return path
 
 
-def retrieve(url: str, checksum: str, path: Path) -> None:
-    """Download a file; pooch writes beside `path` and renames only what has the right checksum."""
+def _download(url: str, remote: RemoteFile, path: Path) -> None:
+    """Download a file; pooch writes beside `path` and renames only what has the right checksum.
+
+    Of an archive every member that is absent is copied, by its name alone: nothing else reaches the disk.
+    """
     pooch = require("pooch", "Downloading")
-    downloader = pooch.HTTPDownloader(timeout=TIMEOUT, stream=False)  # closes every connection
-    pooch.retrieve(url, known_hash=checksum, fname=path.name, path=path.parent, downloader=downloader)
-
-
-def from_mirrors(mirrors: Sequence[str], get: Callable[[str], None], absent: str, key: str) -> None:
-    """Try the mirrors in turn; `absent` begins the sentence that says that none served `key`."""
-    failures: list[Exception] = []
-    for url in mirrors:
-        try:
-            return get(url)
-        # No network, no such page, no room; another checksum; an archive without the member.
-        except (OSError, ValueError, tarfile.TarError, KeyError) as error:
-            failures.append(error)
-    reasons = ", ".join(type(error).__name__ for error in failures)
-    raise DataNotFoundError(
-        f"{absent} ({reasons}): put it there, or set GDNP_DATA to the folder that holds {key}."
-    ) from failures[-1]
+    get = partial(pooch.retrieve, url, downloader=pooch.HTTPDownloader(timeout=TIMEOUT, stream=False))
+    if not remote.archive:
+        get(known_hash=remote.checksum, fname=path.name, path=path.parent)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory(dir=path.parent, prefix=".download-") as scratch,  # goes in any case
+        tarfile.open(get(known_hash=remote.archive, fname="archive.tar", path=scratch)) as tar,
+    ):
+        for key, other in FILES.items():
+            target = data_dir() / key
+            if other.archive != remote.archive or target.exists():
+                continue
+            member = tar.extractfile(key)
+            if member is None:
+                raise KeyError(key)
+            with member, replacing(target) as beside, beside.open("wb") as copy:
+                shutil.copyfileobj(member, copy)
 
 
 def known_split(split: str) -> str:

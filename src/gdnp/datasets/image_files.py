@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 FilePath = str | PathLike[str]
 PIXELS = 3072
+ARRAY_MODULES = ("numpy", "numpy.core.multiarray", "numpy._core.multiarray")
+ARRAY_NAMES = {"_reconstruct": np.zeros(0).__reduce__()[0], "ndarray": np.ndarray, "dtype": np.dtype}
+"""What the pickle of an array names, wherever a version of NumPy has it."""
 
 
 def read_idx(path: FilePath) -> NDArray[np.uint8]:
@@ -44,9 +47,8 @@ def read_idx(path: FilePath) -> NDArray[np.uint8]:
 def read_cifar_batch(path: FilePath) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Read one batch of CIFAR-10's python version, which is a pickle, without running anything it names.
 
-    A pickle may name any function to be called as it is read. This reader takes the three names that make up
-    an array for labels of inert records, builds the array from their bytes itself, and refuses every other
-    name.
+    A pickle may name any function to be called as it is read. This reader knows the three names that make up
+    an array, and refuses every other one.
 
     Returns
     -------
@@ -62,52 +64,25 @@ def read_cifar_batch(path: FilePath) -> tuple[NDArray[np.uint8], NDArray[np.int6
     """
     with Path(path).open("rb") as file:
         try:
-            found = _Inert(file, encoding="latin1").load()
-            images, labels = found["data"].bytes(), found["labels"]
+            found = _Arrays(file, encoding="latin1").load()
+            images, labels = np.asarray(found["data"]), found["labels"]
         except Exception as error:  # a damaged pickle raises almost anything
             reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
             raise ValueError(f"{path} should be a batch of CIFAR-10. Got: {reason}.") from error
     whole = isinstance(labels, list) and all(type(label) is int and 0 <= label <= 9 for label in labels)
-    if not whole or images.shape != (len(labels), PIXELS):
+    if not whole or images.dtype != np.uint8 or images.shape != (len(labels), PIXELS):
         raise ValueError(
             f"{path} should be a batch of CIFAR-10: n x {PIXELS} bytes and n labels from 0 to 9. "
-            f"Got images of shape {images.shape}: download it again."
+            f"Got images of {images.dtype} of shape {images.shape}: download it again."
         )
     return images, np.array(labels, dtype=np.int64)
 
 
-class _Record:
-    """Stands for the array, or its dtype, that a pickle describes: what it was made from, and its state."""
-
-    state: Any = None
-
-    def __init__(self, *arguments: Any) -> None:
-        self.arguments = arguments
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-    def bytes(self) -> NDArray[np.uint8]:
-        """The array, of unsigned bytes in the order of C."""
-        _, shape, dtype, fortran, content = self.state
-        if dtype.arguments[0] != "u1" or fortran:
-            raise ValueError(f"an array of type {dtype.arguments[0]!r}, which are not bytes row by row")
-        raw = content.encode("latin1") if isinstance(content, str) else content
-        return np.frombuffer(raw, dtype=np.uint8).reshape(shape)
-
-
-class _Inert(pickle.Unpickler):
-    """Lists, dicts, strings and numbers, which need no names, and records of arrays."""
-
-    known = (
-        ("numpy.core.multiarray", "_reconstruct"),
-        ("numpy._core.multiarray", "_reconstruct"),
-        ("numpy", "ndarray"),
-        ("numpy", "dtype"),
-    )
+class _Arrays(pickle.Unpickler):
+    """Lists, dicts, strings and numbers, which need no names, and the three names of NumPy's arrays."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """A record, whatever is named, if that may be named."""
-        if (module, name) not in self.known:
+        """What makes an array."""
+        if module not in ARRAY_MODULES or name not in ARRAY_NAMES:
             raise pickle.UnpicklingError(f"a pickle that names {module}.{name}, which is not called")
-        return _Record
+        return ARRAY_NAMES[name]

@@ -7,16 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import datasets as sklearn_datasets
 
-from gdnp.datasets.archive import CIFAR10, fetch_member
 from gdnp.datasets.dataset import Dataset
-from gdnp.datasets.fetch import data_dir, fetch_file, known_split
+from gdnp.datasets.fetch import data_dir, fetch_file, files_of, known_split
 from gdnp.datasets.image_files import read_cifar_batch, read_idx
-
-MNIST = {
-    "train": ("mnist/train-images-idx3-ubyte.gz", "mnist/train-labels-idx1-ubyte.gz"),
-    "test": ("mnist/t10k-images-idx3-ubyte.gz", "mnist/t10k-labels-idx1-ubyte.gz"),
-}
-"""Keys of ``gdnp.datasets.FILES``: images and labels of each split."""
 
 
 def fetch_mnist(split: Literal["train", "test"] = "train") -> Dataset:
@@ -43,8 +36,8 @@ def fetch_mnist(split: Literal["train", "test"] = "train") -> Dataset:
     ----------
     Y. LeCun, C. Cortes, C. Burges, The MNIST database of handwritten digits.
     """
-    images, labels = (read_idx(fetch_file(key)) for key in MNIST[known_split(split)])
-    name = "mnist" if split == "train" else "mnist.t"
+    name = "mnist" if known_split(split) == "train" else "mnist.t"
+    images, labels = (read_idx(fetch_file(key)) for key in files_of(name))
     return Dataset(name, _unit_interval(images), labels.astype(np.float64))
 
 
@@ -87,7 +80,7 @@ def fetch_cifar10(
         if not chosen or not set(chosen) <= {1, 2, 3, 4, 5}:
             raise ValueError(f"batches must be some of 1, 2, 3, 4, 5. Got {list(chosen)}.")
         names, name = [f"data_batch_{number}" for number in chosen], "cifar10"
-    read = [read_cifar_batch(fetch_member(CIFAR10, f"cifar-10-batches-py/{entry}")) for entry in names]
+    read = [read_cifar_batch(fetch_file(f"cifar-10-batches-py/{entry}")) for entry in names]
     images, labels = (np.concatenate(pieces) for pieces in zip(*read, strict=True))
     return Dataset(name, _unit_interval(images), labels.astype(np.float64))
 

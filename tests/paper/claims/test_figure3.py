@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gdnp.paper.claims import Verdict
+from gdnp.paper.claims import CLAIMS, Verdict
 from gdnp.paper.claims import figure3 as module
 from gdnp.store import plain
 from paper_problems import FIGURE3, is_the_recorded_one, saved
@@ -51,4 +51,4 @@ def test_verdict_follows_from_both_halves_at_both_sizes(figure3, monkeypatch, tm
         kept[name] = tmp_path / f"{name}.json"
         kept[name].write_text(json.dumps({"settings": settings, "results": results}), encoding="utf-8")
     monkeypatch.setattr(module, "KEPT", kept)
-    assert module.figure_3_downstream().verdict is verdict
+    assert CLAIMS["figure-3-downstream"].check().verdict is verdict

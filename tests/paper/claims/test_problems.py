@@ -5,7 +5,7 @@ import pytest
 
 from gdnp import methods
 from gdnp.datasets import gaussian_parameters
-from gdnp.paper.claims.problems import populations, relative, solved, states
+from gdnp.paper.claims.problems import listed, only, populations, relative, solved, states, yes
 from gdnp.population import LeastSquares
 
 
@@ -30,3 +30,13 @@ def test_states_are_those_of_the_steps(rng):
     np.testing.assert_array_equal(first.direction, method.init(f, w).direction)
     np.testing.assert_array_equal(third.direction, method.step(f, second).direction)
     assert relative(third.direction, second.direction) > 0.0
+
+
+def test_numbers_in_sentences():
+    assert listed([0.123, 2.0], ".2f") == "0.12, 2.00"
+    assert (only("1e-8", 1e-9), only("1e-8", 2e-8), only("1e-8", float("nan"))) == (
+        "1e-8",
+        "2.0e-08 only",
+        "nan only",
+    )
+    assert (yes(True), yes(0)) == ("yes", "no")

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from gdnp.paper.claims import CLAIMS, Measurement, Verdict, judge, registry, run_claims
+from gdnp.paper.claims import CLAIMS, Measurement, Verdict, registry, run_claims
+from gdnp.paper.claims.registry import judge, seen
 from paper_problems import RECORDED
 
 
@@ -34,39 +35,65 @@ def test_the_list_of_the_paper_is_covered():
     assert required <= set(CLAIMS)
 
 
+WORDS = {"statement": "S.", "source": "ours", "section": "0", "scope": "none"}
+
+
+def about(word=Verdict.HOLDS, **more):
+    return {**WORDS, "recorded": word.value, "bound": 1.0, "evidence": "{n:.1f} seen.", **more}
+
+
 @pytest.mark.parametrize(
-    ("holds", "otherwise", "verdict"),
+    ("holds", "instead", "recorded", "verdict"),
     [
-        (True, Verdict.FAILS, Verdict.HOLDS),
-        (True, Verdict.FALSE_AS_PRINTED, Verdict.HOLDS),
-        (False, Verdict.HOLDS_WITH_CORRECTION.where(True), Verdict.HOLDS_WITH_CORRECTION),
-        (False, Verdict.HOLDS_WITH_CORRECTION.where(False), Verdict.FAILS),
-        (False, Verdict.OUTSIDE_ITS_ASSUMPTIONS, Verdict.OUTSIDE_ITS_ASSUMPTIONS),
-        (False, Verdict.FAILS, Verdict.FAILS),
+        (True, False, Verdict.HOLDS, Verdict.HOLDS),
+        (True, True, Verdict.FALSE_AS_PRINTED, Verdict.HOLDS),
+        (False, True, Verdict.HOLDS_WITH_CORRECTION, Verdict.HOLDS_WITH_CORRECTION),
+        (False, False, Verdict.HOLDS_WITH_CORRECTION, Verdict.FAILS),
+        (False, True, Verdict.OUTSIDE_ITS_ASSUMPTIONS, Verdict.OUTSIDE_ITS_ASSUMPTIONS),
+        (False, True, Verdict.HOLDS, Verdict.FAILS),
+        (False, True, Verdict.DERIVED, Verdict.FAILS),
     ],
 )
-def test_verdicts_follow_from_what_was_seen(holds, otherwise, verdict):
-    measurement = judge(1, 1, "seen.", holds=holds, otherwise=otherwise)
-    assert measurement == Measurement(1.0, 1.0, verdict, "seen.")
+def test_verdicts_follow_from_what_was_seen(holds, instead, recorded, verdict):
+    measurement = judge(about(recorded), seen(1, holds=holds, instead=instead, n=2))
+    assert measurement == Measurement(1.0, 1.0, verdict, "2.0 seen.")
 
 
 @pytest.mark.parametrize(("measured", "slack"), [(2.0, 0.0), (1.5, 0.1), (math.nan, 0.0)])
 def test_what_exceeds_its_bound_does_not_hold(measured, slack):
     corrected = Verdict.HOLDS_WITH_CORRECTION
-    assert judge(measured, 1.0, "", slack=slack).verdict is Verdict.FAILS
-    assert judge(measured, 1.0, "", slack=slack, otherwise=corrected).verdict is corrected
-    assert judge(1.0 + slack, 1.0, "", slack=slack).verdict is Verdict.HOLDS
+    assert judge(about(slack=slack), seen(measured, n=1)).verdict is Verdict.FAILS
+    assert judge(about(corrected, slack=slack), seen(measured, instead=True, n=1)).verdict is corrected
+    assert judge(about(slack=slack), seen(1.0 + slack, n=1)).verdict is Verdict.HOLDS
+    assert judge(about(), seen(2.0, bound=3.0, n=1)).verdict is Verdict.HOLDS
 
 
 @pytest.mark.parametrize("word", [Verdict.DERIVED, Verdict.RECONSTRUCTED])
 def test_what_the_paper_does_not_print_has_a_word_of_its_own_where_it_holds(word, monkeypatch):
     monkeypatch.setattr(registry, "CLAIMS", {})
-    about = {"statement": "S.", "source": "ours", "section": "0", "scope": "none", "recorded": word.value}
-    monkeypatch.setattr(registry, "STATEMENTS", {"right": about, "wrong": about})
-    registry.check("right")(lambda: judge(0, 1, "seen."))
-    registry.check("wrong")(lambda: judge(2, 1, "seen."))
+    monkeypatch.setattr(registry, "STATEMENTS", {"right": about(word), "wrong": about(word)})
+    registry.check("right")(lambda: seen(0, n=1))
+    registry.check("wrong")(lambda: seen(2, n=1))
     assert [result.measurement.verdict for result in run_claims(["right", "wrong"])] == [word, Verdict.FAILS]
     assert not word.of_the_paper
+
+
+@pytest.mark.parametrize(
+    ("errors", "verdict"), [((0.5, 0.2), "HOLDS"), ((0.5, 2.0), "FAILS"), ((0.5, math.nan, 0.2), "FAILS")]
+)
+def test_the_largest_of_the_errors_that_a_check_yields_decides(errors, verdict, monkeypatch):
+    monkeypatch.setattr(registry, "CLAIMS", {})
+    monkeypatch.setattr(registry, "STATEMENTS", {"all": about(evidence="seen.")})
+    registry.check("all")(lambda: iter(errors))
+    (result,) = run_claims(["all"])
+    assert result.outcome == verdict
+
+
+def test_a_counterexample_is_shown_where_the_statement_fails_as_recorded():
+    false = about(Verdict.FALSE_AS_PRINTED, counterexample="at {n}.")
+    assert judge(false, seen(2, instead=True, n=3)).counterexample == "at 3."
+    assert judge(false, seen(2, n=3)).counterexample is None
+    assert judge(false, seen(1, n=3)).counterexample is None
 
 
 def test_run_claims_reports_each_outcome(made_up):
@@ -100,7 +127,8 @@ def test_ids_are_unique():
 
 
 def test_a_measurement_is_read_back():
-    found = judge(2.0, 1.0, "seen.", otherwise=Verdict.HOLDS_WITH_CORRECTION, counterexample="there.")
+    corrected = about(Verdict.HOLDS_WITH_CORRECTION, counterexample="there.")
+    found = judge(corrected, seen(2.0, instead=True, n=1))
     assert found.plain["verdict"] == "HOLDS WITH CORRECTION"
     assert Measurement.read({**found.plain, "id": "of a claim"}) == found
 
@@ -112,7 +140,8 @@ def test_every_statement_has_a_check_in_the_order_of_the_paper():
         assert (claim.statement, claim.source, claim.scope) == tuple(
             about[key] for key in ("statement", "source", "scope")
         )
-        assert set(about) <= {"statement", "source", "section", "scope", "recorded", "mutants"}
+        words = {"statement", "source", "section", "scope", "recorded", "mutants"}
+        assert set(about) <= words | {"bound", "slack", "evidence", "counterexample"}
 
 
 def test_a_check_without_a_statement_is_refused():

@@ -5,7 +5,7 @@ One module for each part of the paper; importing this package fills the registry
 
 from importlib import import_module
 
-from gdnp.paper.claims.registry import CLAIMS, Claim, ClaimResult, Measurement, Verdict, judge, run_claims
+from gdnp.paper.claims.registry import CLAIMS, Claim, ClaimResult, Measurement, Verdict, run_claims
 from gdnp.paper.claims.verdicts import record, recorded_results, verdicts_markdown
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "ClaimResult",
     "Measurement",
     "Verdict",
-    "judge",
     "record",
     "recorded_results",
     "run_claims",

@@ -3,10 +3,11 @@
 import sys
 from pathlib import Path
 
-from gdnp.paper.claims import record, verdicts_markdown
+from gdnp.paper.claims.verdicts import MARK, record, verdicts_markdown
 
 if __name__ == "__main__":
     record()
     page = Path(sys.argv[1] if len(sys.argv) > 1 else "docs/verdicts.md")
-    page.write_text(verdicts_markdown(), encoding="utf-8")
+    head = page.read_text(encoding="utf-8").partition(MARK)[0] if page.is_file() else ""
+    page.write_text(head + MARK + verdicts_markdown(), encoding="utf-8")
     print(page)

@@ -10,7 +10,8 @@ import numpy as np
 
 from gdnp import columns, methods
 from gdnp.datasets import gaussian_design, gaussian_parameters
-from gdnp.paper.claims.registry import Measurement, Verdict, check, judge
+from gdnp.paper.claims.problems import listed
+from gdnp.paper.claims.registry import Seen, check, seen
 from gdnp.paper.runner.cells import (
     HS,
     METHODS,
@@ -72,7 +73,7 @@ def _told_apart() -> bool:
 
 
 @check("gaussian-linear-rate")
-def gaussian_linear_rate() -> Measurement:
+def gaussian_linear_rate() -> Seen:
     """The factor by which f - f* falls in a step, and how straight log(f - f*) is."""
     data = gaussian_design(2000, 10, kappa=100.0, r=0.5, seed=0)
     f = Objective(data.X, data.y, "log_loss", n_jobs=1)
@@ -83,37 +84,26 @@ def gaussian_linear_rate() -> Measurement:
     slope, intercept = np.polyfit(steps, log, 1)
     straight = 1.0 - float(np.var(log - slope * steps - intercept) / np.var(log))
     factor, bound = math.exp(slope), (1.0 - 1.0 / f.covariance.condition) ** 2
-    return judge(
-        factor,
-        bound,
-        f"Steps 200 to 400: f - f* shrinks by {factor:.4f} a step where (1-μ/L)² = {bound:.4f}; a "
-        f"straight line explains {100.0 * straight:.1f} % of log(f - f*).",
-        slack=1e-3,
-        holds=straight > 0.99,
-    )
+    return seen(factor, bound=bound, holds=straight > 0.99, straight=100.0 * straight)
 
 
 @check("sigmoid-linear-rate")
-def sigmoid_linear_rate() -> Measurement:
+def sigmoid_linear_rate() -> Seen:
     """Decades of ‖∇f‖ in each of four hundreds of iterations, five starts; a linear rate has equal ones."""
     spec = {**DESIGN["data"][0], "kappa": 10.0, "r": 0.5}
     config = {"data": spec, "loss": LOSS, "scale": "unit", "method": "gdnp_inner", "h": "stein", **SIZES}
     found = race({**config, "iterations": 400, "starts": 5, "grid": (1.0, 1.1)})
     logs = [math.log10(mean_at(found, "theory", 100 * k)) for k in range(5)]
     decades = [before - after for before, after in pairwise(logs)]
-    return judge(
+    return seen(
         decades[1] / max(decades[3], 1e-6),
-        1.2,
-        "Decades of ‖∇f‖ lost in each 100 iterations of GDNP, κ = 10, r = .5, mean of five starts: "
-        f"{', '.join(f'{decade:.2f}' for decade in decades)}. Second over fourth.",
-        otherwise=Verdict.FALSE_AS_PRINTED.where(decades[1] > 2.0 * decades[3] > 0.0),
-        counterexample="each hundred iterations gain less than the one before. The paper cites a Theorem 4, "
-        "which it does not have.",
+        instead=decades[1] > 2.0 * decades[3] > 0.0,
+        decades=listed(decades, ".2f"),
     )
 
 
 @check("bn-wn-like-gd")
-def bn_wn_like_gd() -> Measurement:
+def bn_wn_like_gd() -> Seen:
     """In each cell: BN and WN within the factor of GD, and GDNP ahead of it by more."""
     found, unlike = [], []
     for cell in cells_of(DESIGN, _runs()):
@@ -125,15 +115,15 @@ def bn_wn_like_gd() -> Measurement:
             found.append(alike)
             unlike += [] if alike else [cell]
     theory = sum(cell["tuning"] == "theory" for cell in unlike)
-    return judge(
+    return seen(
         len(unlike),
-        0.0,
-        f"BN and WN are like GD and GDNP is ahead of all in {sum(found)} of {len(found)} cells; of the "
-        f"{len(unlike)} others {theory} have the theory's steps. Means of four starts at (κ, r) = (100, .5), "
-        f"starts N(0, I), the theory's steps: {_shown('unit')}.",
-        otherwise=Verdict.DEPENDS_ON_A_CHOICE.where(0 < sum(found) < len(found) and _told_apart()),
-        counterexample="starts 10 N(0, I): BN and WN, whose step on the direction shrinks with the length, "
-        f"are behind GD: {_shown('large')}.",
+        instead=0 < sum(found) < len(found) and _told_apart(),
+        like=sum(found),
+        cells=len(found),
+        unlike=len(unlike),
+        theory=theory,
+        unit=_shown("unit"),
+        large=_shown("large"),
     )
 
 
@@ -144,21 +134,20 @@ def _shown(scale: str) -> str:
     return ", ".join(f"{label} {mean_at(run, 'theory'):.1e}" for label, run in runs.items())
 
 
-def _against(rival: str) -> Measurement:
+def _against(rival: str) -> Seen:
     """The cells in which GDNP is faster than a rival, level with it, or slower."""
     cells = cells_of(DESIGN, _runs())
     words = [cell["against"][rival] for cell in cells]
     count = {w: words.count(w) for w in ("faster", "level", "slower")}
     behind = {cell["data"] for cell, w in zip(cells, words, strict=True) if w == "slower"}
-    return judge(
+    return seen(
         len(cells) - count["faster"],
-        0.0,
-        f"GDNP with 10 inner steps after 100 iterations, means of four starts: faster than {rival} in "
-        f"{count['faster']} of {len(cells)} cells, level within 20 % in {count['level']}, slower in "
-        f"{count['slower']}.",
         holds=_told_apart(),
-        otherwise=Verdict.DEPENDS_ON_A_CHOICE.where(count["faster"] > 0 < count["slower"] and _told_apart()),
-        counterexample=f"slower in cells at (κ, r) = {', '.join(sorted(behind))}." if behind else None,
+        instead=count["faster"] > 0 < count["slower"] and _told_apart(),
+        rival=rival,
+        count=count,
+        cells=len(cells),
+        behind=", ".join(sorted(behind)),
     )
 
 
@@ -167,7 +156,7 @@ for _name, _rival in zip(("gd", "bn-wn", "agd"), RIVALS, strict=True):
 
 
 @check("gdnp-accelerates-a9a")
-def gdnp_accelerates_a9a() -> Measurement:
+def gdnp_accelerates_a9a() -> Seen:
     """f - f* of GDNP at one and 1.95 times Eq. 17, of GD at one and 2.8 times its safe step, and of AGD."""
     data = a9a()
     best = newton_minimum(Objective(data.X, data.y, "log_loss", n_jobs=1)).objective
@@ -192,19 +181,19 @@ def gdnp_accelerates_a9a() -> Measurement:
         f"{gd[0][k]:.2e}, {gd[1][k]:.2e}, AGD {agd[k]:.1e}"
         for k, name in enumerate(("N(0, I/d)", "N(0, I)"))
     )
-    return judge(
+    return seen(
         len(wins) - sum(wins),
-        0.0,
-        f"f - f*, {shown}. GDNP is faster than GD in {sum(wins)} of {len(wins)} cells; AGD is faster than "
-        f"GDNP in {sum(momentum)} of {len(momentum)}.",
-        otherwise=Verdict.DEPENDS_ON_A_CHOICE.where(ahead and behind and blind and momentum[0]),
-        counterexample="from N(0, I/d) GD starts near the optimum's length, which GDNP does not see, and the "
-        "best multiple of GD's step is ahead of GDNP at Eq. 17's own.",
+        instead=ahead and behind and blind and momentum[0],
+        shown=shown,
+        wins=sum(wins),
+        of=len(wins),
+        momentum=sum(momentum),
+        cells=len(momentum),
     )
 
 
 @check("steps-in-w-matter")
-def steps_in_w_matter() -> Measurement:
+def steps_in_w_matter() -> Seen:
     """What ten steps on g gain over one, and what the adaptive step gains over simple BN at its own."""
     gains, shown = [], []
     for spec in DESIGN["data"]:
@@ -216,14 +205,7 @@ def steps_in_w_matter() -> Measurement:
             f"ten {ten:.1e}"
         )
     more = [in_w > in_g for in_g, in_w in gains]
-    return judge(
-        len(more) - sum(more),
-        0.0,
-        f"f - f*, means of four starts. {'. '.join(shown)}. Cases in which steps on g matter more.",
-        otherwise=Verdict.DEPENDS_ON_A_CHOICE.where(0 < sum(more) < len(more)),
-        counterexample="κ = 1, where the direction is easy and the length is not: there it is the steps on "
-        "g.",
-    )
+    return seen(len(more) - sum(more), instead=0 < sum(more) < len(more), shown=". ".join(shown))
 
 
 def _inner(spec: Mapping[str, Any], inner: int) -> float:
@@ -234,7 +216,7 @@ def _inner(spec: Mapping[str, Any], inner: int) -> float:
 
 
 @check("table-1")
-def table_1() -> Measurement:
+def table_1() -> Seen:
     """Steps of GDNP and of GD for each decade of ‖∇f‖, against what Eq. 14 allows."""
     u, S = gaussian_parameters(10, kappa=10.0, r=0.5, seed=0)
     f, start = Halfspace(u, S, "log_loss"), start_at(10, 0, 0)
@@ -244,11 +226,10 @@ def table_1() -> Measurement:
         counts[name] = [int(np.argmax(norms <= 10.0**-k)) for k in range(2, 9)]
     steps = {name: np.diff(found) for name, found in counts.items()}
     allowed = math.log(10.0) / -math.log(1.0 - 1.0 / f.covariance.condition)
-    return judge(
+    return seen(
         float(steps["GDNP"].max()) / allowed,
-        1.2,
-        f"Steps of GDNP for each decade of ‖∇f‖ from 1e-2 to 1e-8: {', '.join(map(str, steps['GDNP']))}, "
-        f"where Eq. 14 allows {allowed:.1f}; of GD {', '.join(map(str, steps['GD']))}. Most over what is "
-        "allowed.",
         holds=bool(steps["GDNP"].min() > 0 and steps["GD"].min() > 2 * steps["GDNP"].max()),
+        gdnp=listed(steps["GDNP"]),
+        allowed=allowed,
+        gd=listed(steps["GD"]),
     )

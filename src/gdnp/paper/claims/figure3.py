@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gdnp.paper.claims.registry import Measurement, Verdict, check, judge
+from gdnp.paper.claims.registry import Seen, check, seen
 from gdnp.paper.figure3 import summary
 
 KEPT = {name: Path(summary.__file__).with_name(f"{name}.json") for name in ("curves", "fewer", "equal")}
@@ -20,7 +20,7 @@ def kept_summary(path: Path) -> dict[str, Any]:
 
 
 @check("figure-3-downstream")
-def figure_3_downstream() -> Measurement:
+def figure_3_downstream() -> Seen:
     """In how many runs each half of the sentence fails, within the first 1000 iterations."""
     shares: dict[str, list[float]] = {half: [] for half in HALVES}
     shown, failed = [], 0
@@ -39,12 +39,4 @@ def figure_3_downstream() -> Measurement:
         steps = ", ".join(f"{name} {entry['step']:g}" for name, entry in found["networks"].items())
         shown.append(f"{found['data']['label']} (steps {steps}): {'; '.join(told)}")
     both_ways = all(sorted(share) == [0.0, 1.0] for share in shares.values())
-    return judge(
-        failed,
-        0.0,
-        f"Downstream blocks, iteration 1000 over the start. {'. '.join(shown)}. Runs in which a half fails.",
-        otherwise=Verdict.DEPENDS_ON_A_CHOICE.where(both_ways),
-        counterexample="the blocks rise as the networks learn and fall as the training loss vanishes, with "
-        "BatchNorm and without: iteration 1000 is before the fall at 10,000 images and after it at 2000, "
-        "which the networks interpolate.",
-    )
+    return seen(failed, instead=both_ways, shown=". ".join(shown))

@@ -1,6 +1,7 @@
 """Section 5: one hidden layer, unit by unit (Eqs. 20-22, Lemma 2, Theorem 3, Algorithm 2)."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -8,8 +9,8 @@ from gdnp import methods, theory
 from gdnp._typing import FloatArray
 from gdnp.datasets import gaussian_parameters
 from gdnp.paper.claims.algorithm import bracket_width
-from gdnp.paper.claims.problems import FIXED, relative, states
-from gdnp.paper.claims.registry import Measurement, Verdict, check, judge
+from gdnp.paper.claims.problems import FIXED, relative, states, yes
+from gdnp.paper.claims.registry import Seen, check, seen
 from gdnp.paper.runner.problems import state_at
 from gdnp.population import HiddenUnit, PopulationMLP
 from gdnp.population.examples import EVERY_LOSS, Target, slow_population
@@ -36,7 +37,7 @@ def _units(seeds: int) -> list[HiddenUnit]:
 
 
 @check("eq-100-101")
-def eq_100_101() -> Measurement:
+def eq_100_101() -> Seen:
     """The step from any (w, g) against (13), and the same without the sum over j < i."""
     rng, worst, without = np.random.default_rng(1), 0.0, []
     for k, f in enumerate(_units(20)):
@@ -50,17 +51,11 @@ def eq_100_101() -> Measurement:
             )
             without.append(relative(w + factor * (expected - w), expected))
     apart = float(np.median(without))
-    return judge(
-        worst,
-        1e-9,
-        "20 networks of three units, five losses: largest relative distance of unit i's step from (13). "
-        f"Without the sum over j < i the median distance is {apart:.2f} for the second and third units.",
-        holds=apart > 1e-3,
-    )
+    return seen(worst, holds=apart > 1e-3, apart=apart)
 
 
 @check("unit-step-exact-length")
-def unit_step_exact_length() -> Measurement:
+def unit_step_exact_length() -> Seen:
     """Both forms of s where bisection has fitted g."""
     rng, worst, without = np.random.default_rng(2), 0.0, 0.0
     exact = DecoupledDescent("exact", "covariance", AdaptiveStep(), Bisection(40))
@@ -73,27 +68,20 @@ def unit_step_exact_length() -> Measurement:
         worst = max(worst, abs(AdaptiveStep()(f, state, L) / curvature - 1.0))
         short = c1 - f.coupling(state.point)
         without = max(without, abs(c1 / short - 1.0))
-    return judge(
-        worst,
-        1e-9,
-        "Networks of three units, log loss and a user's convex loss: largest relative distance of the two "
-        f"forms. Without the sum over j < i they differ by up to {without:.1f}.",
-        holds=without > 0.01,
-    )
+    return seen(worst, holds=without > 0.01, without=without)
 
 
 @check("eq-104")
-def eq_104() -> Measurement:
+def eq_104() -> Iterator[float]:
     """Both sides; ∂f/∂g by a quadrature along the line that does not use Stein's lemma."""
-    rng, worst = np.random.default_rng(3), 0.0
+    rng = np.random.default_rng(3)
     for f in _units(20):
         w, g, metric = rng.standard_normal(f.n_features), float(rng.uniform(0.3, 4.0)), f.covariance
         point = f.at(metric.join(w, g))
         slope = float(f.origin.line(w / metric.norm(w)).expansion(g).gradient[0])
         gap = theory.directional_gap(f.u, metric, w)
         both = theory.gradient_norm_squared(f.stein_coefficient(point), gap, slope)
-        worst = max(worst, abs(metric.dual_norm(point.gradient) ** 2 / both - 1.0))
-    return judge(worst, 1e-9, "20 networks of three units, five losses: largest relative error.")
+        yield abs(metric.dual_norm(point.gradient) ** 2 / both - 1.0)
 
 
 def _second_unit(u: FloatArray, S: FloatArray, loss: Target | None = None, theta: float = 1.0) -> HiddenUnit:
@@ -131,7 +119,7 @@ def _nearest() -> float:
 
 
 @check("theorem-3")
-def theorem_3() -> Measurement:
+def theorem_3() -> Seen:
     """Every step of a first and of second units, in units of both bounds with C = sup Ξ² along the path."""
     u, S = gaussian_parameters(6, kappa=10.0, r=0.6, seed=0)
     random, (v, T, slow) = np.random.default_rng(0).standard_normal(6), slow_population(10.0, 0.6)
@@ -157,44 +145,35 @@ def theorem_3() -> Measurement:
             corrected = max(corrected, square / (C * bound + _length_term(f, bracket, steps)))
     nearest = _nearest()
     corrected = max(corrected, nearest)
-    return judge(
+    return seen(
         corrected,
-        1.0,
-        "κ = 10, 10 steps of a first unit and of second units (log loss, a user's convex loss): largest "
-        f"‖∇‖²_S⁻¹ over the corrected bound; its last term alone comes to {nearest:.2f} (κ = 1). Δρ_t over "
-        f"(1-μ/L)^2t Δρ₀ is at most {directions:.2f}, from a start that is off in the slow eigenvector.",
-        slack=1e-6,
         holds=printed <= 1.0,
-        otherwise=Verdict.HOLDS_WITH_CORRECTION.where(
-            corrected <= 1.0 + 1e-6 and 0.9 < directions <= 1.0 + 1e-9 and nearest > 0.05
-        ),
-        counterexample=f"left over right as printed: {printed:.1e} after x → 1e6 x with 2 bisection steps, "
-        "by the last term (claim eq-22).",
+        instead=corrected <= 1.0 + 1e-6 and 0.9 < directions <= 1.0 + 1e-9 and nearest > 0.05,
+        nearest=nearest,
+        directions=directions,
+        printed=printed,
     )
 
 
 @check("eq-22")
-def eq_22() -> Measurement:
+def eq_22() -> Seen:
     """From w₀ = S⁻¹u only the last term is left; x → c x leaves the left side as it is."""
     u, S = gaussian_parameters(3, kappa=3.0, r=0.6, seed=0)
     scaled = [_from_the_line(_second_unit(scale * u, scale**2 * S), 2) for scale in (1.0, 1e3, 1e6)]
     printed, corrected = (max(column) for column in zip(*scaled, strict=True))
     nearest = _nearest()
     corrected = max(corrected, nearest)
-    return judge(
+    return seen(
         corrected,
-        1.0,
-        "Second unit, w₀ = S⁻¹u: left over right side of the corrected bound, with log loss after x → 1e3 x "
-        f"and x → 1e6 x too, and where it comes nearest, {nearest:.2f} (κ = 1, a user's convex loss, θ = "
-        "(2, 2)).",
         holds=printed <= 1.0,
-        otherwise=Verdict.HOLDS_WITH_CORRECTION.where(nearest > 0.05 and corrected <= 1.0),
-        counterexample=f"left over right as printed: {printed:.1e} after x → 1e6 x: wrong dimension.",
+        instead=nearest > 0.05 and corrected <= 1.0,
+        nearest=nearest,
+        printed=printed,
     )
 
 
 @check("algorithm-2-one-sweep")
-def algorithm_2_one_sweep() -> Measurement:
+def algorithm_2_one_sweep() -> Seen:
     """∇f_nn after one sweep over two units, each solved to rounding, and after twelve."""
     u, S = gaussian_parameters(4, kappa=3.0, r=0.6, seed=0)
     network = PopulationMLP(u, S, (1.0, 1.0))
@@ -205,13 +184,13 @@ def algorithm_2_one_sweep() -> Measurement:
         float(g @ w) / metric.norm(w) for g, w in zip(network.gradient(one.coef), one.coef, strict=True)
     ]
     gap = max(theory.sin_squared(u, metric, w) for w in one.coef)
-    return judge(
+    return seen(
         many.gradient_norm,
-        1e-9,
-        f"r = .6, θ = (1, 1), log loss: ‖∇f_nn‖_S⁻¹ after 14 sweeps; f_nn falls from {one.objective:.6f} to "
-        f"{many.objective:.6f}. After one sweep both directions are right: {'yes' if gap < 1e-12 else 'no'}.",
         holds=one.gradient_norm <= 1e-9,
-        otherwise=Verdict.FALSE_AS_PRINTED.where(many.gradient_norm <= 1e-9 and gap < 1e-12),
-        counterexample=f"after one sweep ∂f/∂g of the first unit is {lengths[0]:.1e} and of the second below "
-        f"1e-9: {'yes' if abs(lengths[1]) < 1e-9 else 'no'}. The first was fitted while the second was zero.",
+        instead=many.gradient_norm <= 1e-9 and gap < 1e-12,
+        one=one,
+        many=many,
+        gap=yes(gap < 1e-12),
+        lengths=lengths,
+        second=yes(abs(lengths[1]) < 1e-9),
     )

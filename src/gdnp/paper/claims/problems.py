@@ -1,7 +1,8 @@
 """What claims are checked on: random populations, critical points, runs of a method."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -52,3 +53,18 @@ def solved(A: FloatArray, b: FloatArray) -> FloatArray:
 def relative(found: FloatArray, expected: FloatArray) -> float:
     """‖found - expected‖/‖expected‖."""
     return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+
+
+def yes(seen: object) -> str:
+    """For a sentence."""
+    return "yes" if seen else "no"
+
+
+def only(bound: str, error: float) -> str:
+    """The bound that an error is within, or the error."""
+    return bound if error <= float(bound) else f"{error:.1e} only"
+
+
+def listed(values: Iterable[Any], form: str = "") -> str:
+    """Values in a sentence, each in the same form."""
+    return ", ".join(format(value, form) for value in values)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from enum import Enum
 from functools import wraps
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from gdnp.datasets import DataNotFoundError
 
@@ -32,10 +34,6 @@ class Verdict(Enum):
     RECONSTRUCTED = "RECONSTRUCTED"
     DERIVED = "DERIVED"
     FAILS = "FAILS"
-
-    def where(self, seen: bool) -> Verdict:
-        """The word itself where what it stands for was seen; FAILS otherwise."""
-        return self if seen else Verdict.FAILS
 
     @property
     def of_the_paper(self) -> bool:
@@ -172,64 +170,89 @@ EXTRAS = ("torch",)
 STATEMENTS: dict[str, dict[str, Any]] = json.loads(
     Path(__file__).with_name("statements.json").read_text(encoding="utf-8")
 )
-"""The statements of the paper in its order, and ours, by the ids of the claims: in our words."""
+"""The statements of the paper in its order, and ours, by the ids of the claims: in our words.
+
+Each has the bound of its number, with a slack for rounding, and the sentences of its evidence and of a
+counterexample. What was seen fills their braces.
+"""
 
 CLAIMS: dict[str, Claim] = {}
 """Every claim by its id, in the order of the paper."""
 
 
-def check(id: str) -> Callable[[Callable[[], Measurement]], Callable[[], Measurement]]:
+@dataclass(frozen=True)
+class Seen:
+    """What a check saw; see ``seen``."""
+
+    measured: float
+    holds: bool
+    instead: bool
+    bound: float | None
+    shown: dict[str, Any]
+
+
+def seen(
+    measured: float, *, holds: bool = True, instead: bool = False, bound: float | None = None, **shown: Any
+) -> Seen:
+    """What a check saw.
+
+    Parameters
+    ----------
+    measured : float
+        The number that decides.
+    holds : bool
+        What else the statement needs was seen wherever it was tried.
+    instead : bool
+        Where it does not hold: what the recorded word stands for was seen, its correction or its other side.
+    bound : float, optional
+        In place of that of the statement.
+    **shown
+        What fills the sentences.
+    """
+    return Seen(float(measured), holds, instead, bound, shown)
+
+
+def judge(about: Mapping[str, Any], found: Seen) -> Measurement:
+    """The verdict on a statement of ``STATEMENTS`` that follows from what was seen, and its words.
+
+    It holds where the number is at most the bound and the slack, and `holds`. The word for that is HOLDS, or
+    what is recorded of a statement that is not the paper's.
+    """
+    bound = about["bound"] if found.bound is None else found.bound
+    recorded = Verdict(about.get("recorded", "HOLDS"))
+    of_the_paper = recorded.of_the_paper and recorded is not Verdict.HOLDS
+    verdict = Verdict.HOLDS if recorded.of_the_paper else recorded
+    if not (found.holds and found.measured <= bound + about.get("slack", 0.0)):
+        verdict = recorded if found.instead and of_the_paper else Verdict.FAILS
+    where = about.get("counterexample") if verdict is recorded and of_the_paper else None
+    shown = {**found.shown, "measured": found.measured, "bound": bound}
+    evidence, there = about["evidence"].format(**shown), where and where.format(**shown)
+    return Measurement(found.measured, float(bound), verdict, evidence, there)
+
+
+def check(id: str) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
     """Register the decorated check of a statement of ``STATEMENTS`` as a ``Claim``.
 
-    What is recorded as RECONSTRUCTED or DERIVED has that word where its check finds that it holds.
+    It returns what was ``seen``, or yields errors, the largest of which decides.
     """
     about = STATEMENTS[id]
     words = {key: about[key] for key in ("statement", "source", "scope", "section")}
-    recorded, mutants = Verdict(about.get("recorded", "HOLDS")), tuple(about.get("mutants", ()))
 
-    def registered(check: Callable[[], Measurement]) -> Callable[[], Measurement]:
+    def registered(check: Callable[[], Any]) -> Callable[[], Any]:
         if id in CLAIMS:
             raise ValueError(f"claim ids must be unique. Got {id!r} twice.")
 
         @wraps(check)
-        def worded() -> Measurement:
+        def judged() -> Measurement:
             found = check()
-            ours = found.verdict is Verdict.HOLDS and not recorded.of_the_paper
-            return replace(found, verdict=recorded) if ours else found
+            return judge(about, found if isinstance(found, Seen) else seen(np.max(list(found))))
 
-        CLAIMS[id] = Claim(id, **words, recorded=recorded, check=worded, mutants=mutants)
+        recorded = Verdict(about.get("recorded", "HOLDS"))
+        mutants = tuple(about.get("mutants", ()))
+        CLAIMS[id] = Claim(id, **words, recorded=recorded, check=judged, mutants=mutants)
         return check
 
     return registered
-
-
-def judge(
-    measured: float,
-    bound: float,
-    evidence: str,
-    *,
-    slack: float = 0.0,
-    holds: bool = True,
-    otherwise: Verdict = Verdict.FAILS,
-    counterexample: str | None = None,
-) -> Measurement:
-    """The measurement with the verdict that follows from what was seen.
-
-    The statement, as its source has it, holds where `measured` <= `bound` + `slack` and `holds`.
-
-    Parameters
-    ----------
-    measured, bound, evidence, counterexample
-        As in ``Measurement``.
-    slack : float
-        Allowed for rounding.
-    holds : bool
-        What else the statement needs was seen wherever it was tried.
-    otherwise : Verdict
-        The word where it does not hold: ``Verdict.FALSE_AS_PRINTED.where(...)`` what makes it right was seen.
-    """
-    verdict = Verdict.HOLDS if holds and measured <= bound + slack else otherwise
-    return Measurement(float(measured), float(bound), verdict, evidence, counterexample)
 
 
 def run_claims(

@@ -1,6 +1,7 @@
 """Section 2: the assumptions on the data, and Batch Normalization as a change of coordinates (Eqs. 6-9)."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from sklearn.datasets import load_breast_cancer
@@ -10,7 +11,7 @@ from gdnp._typing import FloatArray
 from gdnp.datasets import gaussian_design, gaussian_parameters
 from gdnp.metric import Covariance, Identity, OperatorCovariance
 from gdnp.paper.claims.problems import populations, relative, solved, states
-from gdnp.paper.claims.registry import Measurement, Verdict, check, judge
+from gdnp.paper.claims.registry import Seen, check, seen
 from gdnp.paper.runner.problems import a9a
 from gdnp.population import Halfspace
 from gdnp.population.examples import EVERY_LOSS
@@ -20,27 +21,27 @@ from gdnp.solvers import minimize
 
 
 @check("assumption-1-a9a")
-def assumption_1_on_a9a() -> Measurement:
+def assumption_1_on_a9a() -> Seen:
     """Rank, extreme eigenvalues, r and the softplus minimum of a9a."""
     data = a9a()
     f = Objective(data.X, data.y, "log_loss", n_jobs=1)
     S = f.covariance
     d, r = f.n_features, S.dual_norm(f.u) ** 2
     minimum = newton_minimum(f).objective
-    return judge(
+    return seen(
         S.rank,
-        d,
-        f"rank(S) = {S.rank} of {d}, so λ_min = 0. On range(S): L = {S.largest:.4f}, μ = "
-        f"{S.smallest:.2g}, κ = {S.condition:.2g}, r = uᵀS⁻¹u = {r:.3f}; the softplus minimum "
-        f"(centred, no intercept, no ridge) is {minimum:.6f}.",
+        bound=d,
         holds=S.rank == d,
-        otherwise=Verdict.OUTSIDE_ITS_ASSUMPTIONS.where(S.smallest > 1e-6 * S.largest and 0.0 < r < 1.0),
-        counterexample="a9a: one-hot columns of one attribute add up to a constant, which centring makes 0.",
+        instead=S.smallest > 1e-6 * S.largest and 0.0 < r < 1.0,
+        S=S,
+        d=d,
+        r=r,
+        minimum=minimum,
     )
 
 
 @check("footnote-1")
-def footnote_1() -> Measurement:
+def footnote_1() -> Seen:
     """Excess kurtosis of z and of x along Σ⁻¹m, against 0 and the mixture's own."""
     n, rng = 100_000, np.random.default_rng(0)
     u, S = gaussian_parameters(5, kappa=10.0, r=0.6, seed=0)
@@ -54,14 +55,7 @@ def footnote_1() -> Measurement:
     error = math.sqrt(24.0 / n)
     of_z, of_x = _excess_kurtosis(-y * (x @ v)), _excess_kurtosis(x @ v)
     worst = max(abs(of_z), abs(of_x - mixture)) / error
-    return judge(
-        worst,
-        5.0,
-        f"z | y ~ N(u, Σ) for both labels, so z ~ N(u, Σ). Sample: excess kurtosis of z {of_z:+.3f} "
-        f"(Gaussian: 0), of x {of_x:+.3f} (mixture: {mixture:.3f}); the larger deviation is "
-        f"{worst:.1f} standard errors.",
-        holds=abs(of_x) > 20.0 * error,
-    )
+    return seen(worst, holds=abs(of_x) > 20.0 * error, of_z=of_z, of_x=of_x, mixture=mixture, worst=worst)
 
 
 def _excess_kurtosis(sample: FloatArray) -> float:
@@ -70,7 +64,7 @@ def _excess_kurtosis(sample: FloatArray) -> float:
 
 
 @check("eq-7")
-def eq_7() -> Measurement:
+def eq_7() -> Seen:
     """Three ways to ‖w‖_S on data; without centring they differ."""
     rng, X = np.random.default_rng(0), load_breast_cancer().data
     y = np.where(load_breast_cancer().target == 1, 1.0, -1.0)
@@ -82,17 +76,11 @@ def eq_7() -> Measurement:
         variance = float(np.mean((centred @ w) ** 2))
         worst = max(worst, *(abs(metric.norm(w) ** 2 / variance - 1.0) for metric in (S, free)))
         raw = max(raw, float(np.mean((X @ w) ** 2)) / variance)
-    return judge(
-        worst,
-        1e-10,
-        "breast_cancer, 50 random w: wᵀSw from S, from products with X alone, and the mean square of "
-        f"Xw agree. On the raw columns the mean square is up to {raw:.2g} times the variance.",
-        holds=raw > 2.0,
-    )
+    return seen(worst, holds=raw > 2.0, raw=raw)
 
 
 @check("eq-8")
-def eq_8() -> Measurement:
+def eq_8() -> Seen:
     """Normalised outputs against the reparametrised ones, and both under scaling of w."""
     rng, data = np.random.default_rng(0), gaussian_design(2000, 8, seed=0)
     X = np.asarray(data.X) + 3.0
@@ -109,18 +97,13 @@ def eq_8() -> Measurement:
         flipped = max(
             flipped, abs(f.at(f.covariance.join(-w, g)).value - f.at(f.covariance.join(w, -g)).value)
         )
-    return judge(
-        max(worst, flipped),
-        1e-10,
-        "Gaussian design shifted by 3, 20 random (w, g): normalised and reparametrised losses agree "
-        "row by row; f(cw, g) = f(w, g) for c = 1e-6, 0.3, 1e6, and f(-w, g) = f(w, -g).",
-    )
+    return seen(max(worst, flipped))
 
 
 @check("eq-6-gamma")
-def eq_6_gamma() -> Measurement:
+def eq_6_gamma() -> Iterator[float]:
     """Eq. 6 against Xw̃ + b on columns that are not centred, and the objective at that point."""
-    rng, data, worst = np.random.default_rng(0), gaussian_design(500, 6, seed=0), 0.0
+    rng, data = np.random.default_rng(0), gaussian_design(500, 6, seed=0)
     X = np.asarray(data.X) + rng.standard_normal(6)
     f = Objective(X, data.y, "log_loss", fit_intercept=True, n_jobs=1)
     for w in rng.standard_normal((20, 6)):
@@ -130,16 +113,13 @@ def eq_6_gamma() -> Measurement:
         coef, b = f.covariance.join(w, g), gamma - g * eta.mean() / eta.std()
         value = float(f.loss.value(-data.signs() * normalised).mean())
         # The intercept of a point is γ, that of the centred columns.
-        worst = max(worst, relative(X @ coef + b, normalised), abs(f.at(coef, gamma).value / value - 1.0))
-    return judge(
-        worst, 1e-10, "20 random (w, g, γ), columns that are not centred: rows and f agree, largest error."
-    )
+        yield from (relative(X @ coef + b, normalised), abs(f.at(coef, gamma).value / value - 1.0))
 
 
 @check("footnote-5")
-def footnote_5() -> Measurement:
+def footnote_5() -> Iterator[float]:
     """A step of batch_norm_gd against differences of the normalised output's loss in (w, g)."""
-    rng, data, worst = np.random.default_rng(0), gaussian_design(300, 4, kappa=10.0, seed=0), 0.0
+    rng, data = np.random.default_rng(0), gaussian_design(300, 4, kappa=10.0, seed=0)
     X, signs = np.asarray(data.X) - np.asarray(data.X).mean(axis=0), data.signs()
     f = Objective(X, data.y, "log_loss", n_jobs=1)
 
@@ -152,34 +132,25 @@ def footnote_5() -> Measurement:
         gradient = [(normalised(both + e) - normalised(both - e)) / (2.0 * h) for e in h * np.eye(5)]
         before, after = states(methods.batch_norm_gd(step=0.3), f, w, 1)
         taken = [*(before.direction - after.direction), before.length.g - after.length.g]
-        worst = max(worst, relative(np.array(taken), 0.3 * np.array(gradient)))
-    return judge(worst, 1e-7, "Five random starts: largest relative distance of the step on (w, g).")
+        yield relative(np.array(taken), 0.3 * np.array(gradient))
 
 
 @check("eq-9")
-def eq_9() -> Measurement:
+def eq_9() -> Iterator[float]:
     """Join, split and join again, in both metrics."""
-    rng, worst = np.random.default_rng(0), 0.0
+    rng = np.random.default_rng(0)
     for u, S in populations(50):
         w, g = rng.standard_normal(len(u)), float(rng.normal(0.0, 3.0))
         for metric in (Covariance(S), Identity(len(u))):
             coef = metric.join(w, g)
             direction, length = metric.split(coef)
-            worst = max(
-                worst,
-                abs(metric.norm(coef) / abs(g) - 1.0),
-                relative(metric.join(direction, length), coef),
-                relative(direction * metric.norm(w) * np.sign(g), w),
-            )
-    return judge(
-        worst,
-        1e-12,
-        "50 random (S, w, g), metrics S and I: ‖join(w, g)‖ = |g|; split inverts join up to the scale of w.",
-    )
+            yield abs(metric.norm(coef) / abs(g) - 1.0)
+            yield relative(metric.join(direction, length), coef)
+            yield relative(direction * metric.norm(w) * np.sign(g), w)
 
 
 @check("x-to-ax")
-def x_to_ax() -> Measurement:
+def x_to_ax() -> Seen:
     """f(w, g) of x at w against that of Ax at A⁻ᵀw in the metrics S and I, and five steps on skewed data."""
     rng, worst, weight_norm = np.random.default_rng(0), 0.0, math.inf
     for u, S in populations(20, kappa=10.0):
@@ -201,12 +172,9 @@ def x_to_ax() -> Measurement:
             for Z, v in ((X, w), (X @ A.T, solved(A.T, w)))
         ]
         steps[method.name] = relative(A.T @ ends[1], ends[0])
-    return judge(
+    return seen(
         max(worst, steps["gdnp_metric"]),
-        1e-6,
-        "20 random A, five losses: f_BN(w, g) of x is f_BN(A⁻ᵀw, g) of Ax; five steps of gdnp_metric "
-        "on skewed data lead to the same predictor. In the metric I the same (w, g) give predictors "
-        f"whose spreads differ by a factor of at least {math.exp(weight_norm):.2f}, and five steps of "
-        f"weight_norm_gd end {steps['weight_norm_gd']:.1g} apart.",
         holds=weight_norm > 1e-3 and steps["weight_norm_gd"] > 1e-2,
+        spread=math.exp(weight_norm),
+        steps=steps,
     )

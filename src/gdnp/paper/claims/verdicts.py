@@ -23,32 +23,8 @@ PHRASES = {
     Verdict.DEPENDS_ON_A_CHOICE: "depend on a choice that is not printed",
 }
 
-HEAD = """\
-# Verdicts
-
-Each statement of sections 2 to 6 of *Exponential convergence rates for Batch Normalization* (Kohler et al.,
-AISTATS 2019), and each correction to one, with what came out when it was checked.
-{counts}
-
-Each row is a test that anyone can run: `gdnp reproduce theorems` measures all of them (`--check` exits with
-status 5 when a verdict differs from the one recorded here), and so does `pytest tests/paper/claims`.
-Verdicts are computed from the measurements, and their words follow by rule:
-
-| verdict | where |
-|---|---|
-| HOLDS | the statement holds as printed |
-| HOLDS WITH CORRECTION | a misprint, wrong norm, factor or term: it failed as printed, and held as proved |
-| FALSE AS PRINTED | false under the paper's own assumptions, by a counterexample; true in the scope given |
-| OUTSIDE ITS ASSUMPTIONS | fails where they do not hold, and was seen to hold where they do |
-| DEPENDS ON AN UNPRINTED CHOICE | both outcomes were seen, and the choice is named |
-| RECONSTRUCTED | text of the paper's appendix that was not seen, in a form that holds |
-| DERIVED | ours, and it holds |
-
-*Measured* is the number that decides and *bound* what it was compared with: a statement holds where the first
-does not exceed the second. Claims are at α = 0 unless they are about the ridge.
-
-<!-- Written by `python -m gdnp.paper.claims`: do not edit by hand. -->
-"""
+MARK = "<!-- From here on written by `python -m gdnp.paper.claims`: do not edit by hand. -->\n"
+"""On the page what stands above it is written by hand."""
 
 
 def recorded_results() -> list[ClaimResult]:
@@ -88,9 +64,9 @@ def record() -> None:
 
 
 def verdicts_markdown() -> str:
-    """The text of ``docs/verdicts.md``."""
+    """The text of ``docs/verdicts.md`` below ``MARK``."""
     results = recorded_results()
-    parts = [HEAD.format(counts=counted([result.claim.recorded for result in results])), *_table(results)]
+    parts = [f"\n{counted([result.claim.recorded for result in results])}\n", *_table(results)]
     for section, group in groupby(results, key=lambda result: result.claim.section):
         parts.append(f"\n## {section}\n")
         parts += [_details(result) for result in group]

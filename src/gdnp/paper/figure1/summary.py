@@ -15,28 +15,10 @@ EXACT = 1e-6
 def summarise(settings: Settings, results: Results) -> dict[str, Any]:
     """Distances, lengths and sentences for each world."""
     return {
-        **summary_head(TITLE, settings),
+        **summary_head(TITLE, settings, own=settings["data"]["name"] != "gaussian"),
         "data": settings["data"],
-        "notes": _notes(settings),
         "panels": [_panel(settings, results, world) for world in settings["worlds"]],
     }
-
-
-def _notes(settings: Settings) -> list[str]:
-    notes = [
-        "Both methods are integrated as gradient flows (Runge-Kutta of order eight, relative tolerance "
-        "1e-10). The time of GDNP_seq's first flow is scaled by a positive factor, which leaves its curve as "
-        "it is.",
-        "Curves are compared by their Hausdorff distance in original coordinates.",
-        "In the plane an ellipse leaves but two ways to go, so that there the check is of where the curves "
-        "turn to and where they end; in five dimensions it is of the whole curve.",
-    ]
-    if settings["data"]["name"] != "gaussian":
-        notes.append(
-            "The two columns are centred and scaled to unit variance; the population is the Gaussian with "
-            "the same u and S as the data."
-        )
-    return notes
 
 
 def _panel(settings: Settings, results: Results, world: str) -> dict[str, Any]:

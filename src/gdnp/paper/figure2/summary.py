@@ -23,11 +23,12 @@ MISLED = 1.05
 def summarise(settings: Settings, results: Results) -> dict[str, Any]:
     """A verdict per cell, how often GDNP is ahead of each rival, and the panels of Figure 2."""
     cells = cells_of(settings, results)
+    scaled = [label_of(spec) for spec in settings["data"] if spec.get("scaled")]
+    means = any(spec.get("columns") for spec in settings["data"])
     problems = [(spec, loss) for spec in drawn(settings) for loss in settings["losses"]]
     return {
-        **summary_head(TITLE, settings),
+        **summary_head(TITLE, settings, scaled=", ".join(scaled), means=means),
         **{key: settings[key] for key in ("starts", "iterations", "grid")},
-        "notes": _notes(settings),
         "cells": cells,
         "counts": {rival: _counts(cells, rival) for rival in RIVALS},
         "multiples": {name: found["multiple"] for name, found in results.items() if "multiple" in found},
@@ -37,28 +38,6 @@ def summarise(settings: Settings, results: Results) -> dict[str, Any]:
 
 def _counts(cells: list[dict[str, Any]], rival: str) -> dict[str, int]:
     return {word: sum(cell["against"][rival] == word for cell in cells) for word in WORDS}
-
-
-def _notes(settings: Settings) -> list[str]:
-    notes = [
-        f"Means are over {settings['starts']} random starts, of logarithms; the inner band is the 90 % "
-        "confidence interval of the mean, the outer one the runs' 5-95 % range.",
-        "Each method has the theory's step, and its best multiple of it. That is chosen on "
-        f"{settings['tuning_starts']} other starts by the suboptimality (sigmoid: the gradient norm) after "
-        "100 iterations. The panels have starts N(0, I), best multiples and the corrected h.",
-        "A pass is one product with X and one with its transpose; a Gram matrix is charged for its "
-        "multiplications. What a search for the length costs on cached margins, O(n) for each evaluation, "
-        "is not in the passes; it is in the seconds.",
-    ]
-    scaled = [label_of(spec) for spec in settings["data"] if spec.get("scaled")]
-    if scaled:
-        notes.append(
-            f"Columns of {', '.join(scaled)} are centred and scaled to unit variance: on raw columns of very "
-            "unequal scale gradient descent does not move."
-        )
-    if any(spec.get("columns") for spec in settings["data"]):
-        notes.append("Of breast_cancer the ten columns of means are used.")
-    return notes
 
 
 def _panel(

@@ -13,9 +13,10 @@ TITLE = "Figure 3: dependencies between layers"
 def summarise(settings: Settings, results: Results) -> dict[str, Any]:
     """What section 5.3 says, judged in every run, and the numbers behind it."""
     runs = {network: collect(settings, results, network) for network in settings["networks"]}
-    losses = common_losses(runs)
+    losses, output = common_losses(runs), settings["network"]["depth"] + 1
+    first = min(verdicts.FIRST, settings["iterations"])
     summary = {
-        **summary_head(TITLE, settings),
+        **summary_head(TITLE, settings, output=output, first=first, critical=verdicts.CRITICAL),
         "data": settings["data"],
         "device": settings["device"],
         "layer": settings["network"]["layer"],
@@ -26,30 +27,8 @@ def summarise(settings: Settings, results: Results) -> dict[str, Any]:
         "networks": {network: _network(entry) for network, entry in runs.items()},
         "verdicts": verdicts.judge(settings, runs, losses),
         "comparison": verdicts.compare(settings, runs, losses),
-        "notes": _notes(settings),
     }
     return {**summary, "panels": [{"label": settings["data"]["label"], "findings": _findings(summary)}]}
-
-
-def _notes(settings: Settings) -> list[str]:
-    shape, k = settings["network"], settings["network"]["layer"]
-    first = min(verdicts.FIRST, settings["iterations"])
-    return [
-        f"{shape['depth']} hidden layers of {shape['width']} tanh units, W{shape['depth'] + 1} the output "
-        "layer; cross-entropy; Xavier weights, the same with BatchNorm and without; full-batch gradient "
-        f"descent with the constant step of a grid that ended lowest in a pilot run of {settings['pilot']} "
-        "iterations.",
-        f"Dependence of W{k} on W_i: Frobenius norm of the directional part of the second derivative with "
-        f"respect to both, from {settings['probes']} random vectors. Scaled: times ‖W{k}‖ ‖W_i‖.",
-        "Falls: the least ratio of a layer to the next one, geometric means along the run. Upstream and "
-        "downstream: the root of the sum of squares over the layers. Blocks of equal size: the pairs of "
-        "hidden layers at one distance.",
-        "A statement holds in a run where its number exceeds its bound: 1, but for first over last (2) and "
-        f"last over first (1/2). Last is iteration {first}, or the lowest loss that all runs reach.",
-        f"Before criticality: as long as the gradient norm exceeds {verdicts.CRITICAL:g} of its largest "
-        "value so far. At equal training loss: where each run first falls to each of the losses that all of "
-        "them pass.",
-    ]
 
 
 def _network(runs: Runs) -> dict[str, Any]:

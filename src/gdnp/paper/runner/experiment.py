@@ -1,5 +1,6 @@
 """What an experiment is, and the one runner that carries any of them from settings to figures."""
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -102,9 +103,19 @@ def sized(name: str, quick: Size, full: Size, options: Options) -> tuple[str, Si
     return f"{name}-{kind}", profile, head
 
 
-def summary_head(title: str, settings: Settings) -> dict[str, Any]:
-    """What the summary of an experiment of two sizes begins with."""
-    return {"title": title, **{key: settings[key] for key in ("experiment", "profile", "seed")}}
+NOTES = json.loads(Path(__file__).with_name("notes.json").read_text(encoding="utf-8"))
+"""Sentences on how experiments are made, filled from their settings, always ("") or where a fact is true."""
+
+
+def summary_head(title: str, settings: Settings, **facts: Any) -> dict[str, Any]:
+    """What the summary of an experiment of two sizes begins with, and its notes."""
+    chosen = (texts for fact, texts in NOTES[settings["experiment"]].items() if not fact or facts.get(fact))
+    notes = [text.format(**settings, **facts) for texts in chosen for text in texts]
+    return {
+        "title": title,
+        **{key: settings[key] for key in ("experiment", "profile", "seed")},
+        "notes": notes,
+    }
 
 
 class OptionError(ValueError):

@@ -30,30 +30,12 @@ def summarise(settings: Settings, results: Results) -> dict[str, Any]:
     return {
         **summary_head(TITLE, settings),
         **{key: settings[key] for key in ("design", "starts", "max_iter")},
-        "notes": _notes(settings),
         "panels": [
             _panel(settings, results, world, loss)
             for world in settings["worlds"]
             for loss in settings["losses"]
         ],
     }
-
-
-def _notes(settings: Settings) -> list[str]:
-    d = settings["design"]
-    return [
-        f"Gaussian design in {d['d']} dimensions, condition {d['kappa']:g}, uᵀS⁻¹u = {d['r']:g}; the sample "
-        f"has {d['n']:,} rows. {settings['starts']} starts from N(0, I/d); counts are geometric means.",
-        "An ε-critical point has ‖∇f‖ <= ε in the Euclidean norm; N(ε) is the first iteration at one.",
-        "GD and AGD take their safe step 1/(L sup φ''), AGD with momentum k/(k+3). The non-convex AGD takes "
-        "its parameters from ε, so every ε is a run of its own. GDNP is Algorithm 1 with the best length. "
-        "Steps tuned to the problem would need fewer iterations (Figure 2).",
-        "The printed orders are upper bounds for the worst function of a class. Both laws are fitted to "
-        "log N, over all ε and over the finer half of them, where the first steps no longer count; intervals "
-        "are 95 % of Student's t for independent residuals, which those of a curve are not.",
-        "A pass is one product with X and one with its transpose. A search for a length works on margins that"
-        " are kept: it is in the seconds, not in the passes.",
-    ]
 
 
 def _panel(settings: Settings, results: Results, world: str, loss: str) -> dict[str, Any]:
