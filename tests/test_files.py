@@ -67,34 +67,21 @@ with replacing(Path(sys.argv[1])) as beside:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="there is no such signal")
-def test_what_a_killed_writer_leaves_goes_with_the_next_write(path):
+def test_what_a_killed_writer_leaves_goes_a_day_later_with_another_write(path):
     before = contents(path)
     done = subprocess.run([sys.executable, "-c", KILLED, path], check=False)
     assert done.returncode == -signal.SIGKILL
-    assert len(contents(path)) == len(before) + 1
-    (path.parent / ".mine-0123abcd-7-hidden.json").write_text("not of this module")
-    with replacing(path.with_name("other.json")) as beside:
-        beside.write_text("whole")
-    kept = {".mine-0123abcd-7-hidden.json": "not of this module", "other.json": "whole"}
-    assert contents(path) == {**before, **kept}
-
-
-def test_writers_that_live_keep_their_files(path, monkeypatch):
-    """This process, another one, and one of another machine until a day has gone by."""
-    here, parent = _files._here(), os.getppid()
-    others = [f".a-{here}-{parent}-0123abcd.json", f".b-{int(here, 16) ^ 1:08x}-7-0123abcd.json"]
-    for name in others:
-        path.with_name(name).write_text("half")
-    with replacing(path) as first:
-        first.write_text("first")
-        with replacing(path) as second:
-            second.write_text("second")
-        assert first.exists()
-    assert set(others) < set(contents(path))
-    monkeypatch.setattr(_files.time, "time", lambda: path.stat().st_mtime + 2 * _files.ABANDONED)
-    with replacing(path) as beside:
-        beside.write_text("whole")
-    assert set(contents(path)) == {path.name, others[0]}
+    (left,) = set(contents(path)) - set(before)
+    other = path.with_name(".mine-0123abcd-hidden.json")
+    other.write_text("not of this module")
+    for age, kept in ((0.5, True), (1.5, False)):
+        for old in (path.with_name(left), other):
+            then = old.stat().st_mtime - age * _files.ABANDONED
+            os.utime(old, (then, then))
+        with replacing(path.with_name("other.json")) as beside:
+            beside.write_text("whole")
+        assert (left in contents(path)) is kept
+    assert contents(path) == {**before, other.name: "not of this module", "other.json": "whole"}
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")

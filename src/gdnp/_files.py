@@ -3,14 +3,12 @@
 import errno
 import importlib
 import os
-import platform
 import re
 import secrets
 import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from functools import cache
 from pathlib import Path
 from typing import IO, Any
 from zipfile import BadZipFile
@@ -19,9 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ABANDONED = 86_400.0
-"""Seconds after which what a process of another machine left unfinished is nobody's."""
-
-_mine: set[str] = set()
+"""Seconds without a write after which a file beside another one is nobody's."""
 
 
 @contextmanager
@@ -29,7 +25,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to, renamed to `path` at the end and deleted on an error.
 
     Nothing bears the name before the caller opens it: a Ctrl-C at any moment leaves no file behind. What a
-    process that was killed has left goes when the next one writes to the folder.
+    process that was killed has left goes a day later, when another one writes to the folder.
 
     Parameters
     ----------
@@ -37,9 +33,7 @@ def replacing(path: Path) -> Iterator[Path]:
         The final name; its suffix is kept, and an error of writing names it.
     """
     _clear(path.parent)
-    name = f".{path.stem[:64]}-{_here()}-{os.getpid()}-{secrets.token_hex(4)}{path.suffix}"
-    beside = path.with_name(name)
-    _mine.add(name)
+    beside = path.with_name(f".{path.stem[:64]}-{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
     try:
         yield beside
         os.replace(beside, path)
@@ -51,46 +45,15 @@ def replacing(path: Path) -> Iterator[Path]:
         raise OSError(error.errno, f"{error.strerror}{advice}", str(path)) from error
     finally:
         beside.unlink(missing_ok=True)
-        _mine.discard(name)
 
 
 def _clear(folder: Path) -> None:
-    """Delete what writers left that are no more."""
+    """Delete what writers left that have not written for a day."""
     with suppress(OSError):
         for found in folder.glob(".*"):
-            match = re.fullmatch(r"\..*-([0-9a-f]{8})-(\d+)-[0-9a-f]{8}(\.[^.]*)?", found.name)
-            if match is None or found.name in _mine:
-                continue
-            if match[1] == _here():
-                gone = not _lives(int(match[2]))
-            else:
-                gone = time.time() - found.stat().st_mtime > ABANDONED
-            if gone:
+            left = re.fullmatch(r"\..*-\d+-[0-9a-f]{8}(\.[^.]*)?", found.name)
+            if left and time.time() - found.stat().st_mtime > ABANDONED:
                 found.unlink(missing_ok=True)
-
-
-@cache
-def _here() -> str:
-    """The machine and its table of processes: elsewhere a process number means another process."""
-    table = 0
-    with suppress(OSError):
-        table = os.stat("/proc/self/ns/pid").st_ino
-    return f"{zlib.crc32(f'{platform.node()} {table}'.encode()):08x}"
-
-
-def _lives(process: int) -> bool:
-    """Whether another process of that number runs: a name with the number of this one is of an earlier."""
-    if process == os.getpid():
-        return False
-    if os.name == "nt":  # where a signal would end it
-        return True
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def require(module: str, purpose: str) -> Any:

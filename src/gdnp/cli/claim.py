@@ -13,6 +13,8 @@ from gdnp.paper.claims import CLAIMS, ClaimResult, recorded_results, run_claims
 
 DRAWN = {"figure-1": "Figure 1", "figure-2": "Figure 2", "figure-3": "Figure 3"}
 """Ids of what the paper draws: each stands for the claims about it."""
+SHOWN = "id", "statement", "source", "verdict", "evidence", "measured", "bound", "counterexample", "scope"
+SHOWN += "mutants", "measure again"
 
 
 def claim(
@@ -49,7 +51,8 @@ def _claim(chosen: list[str], every: bool, measure: bool, as_json: bool) -> None
         print_table(console, "Claims", ("id", "source", "verdict"), rows)
         return
     for result in results:
-        for label, text in _plain(result).items():
+        found = _plain(result)
+        for label, text in ((label, found[label]) for label in SHOWN):
             if text not in ("", None, []):
                 shown = ", ".join(text) if isinstance(text, list) else text
                 console.print(f"{label + ':':<16}{shown}", markup=False, soft_wrap=True)
@@ -58,17 +61,5 @@ def _claim(chosen: list[str], every: bool, measure: bool, as_json: bool) -> None
 
 def _plain(result: ClaimResult) -> dict[str, Any]:
     """A claim and what was found, with the line that measures it afresh."""
-    about, found = result.claim, result.measurement
-    return {
-        "id": about.id,
-        "statement": about.statement,
-        "source": about.source,
-        "verdict": result.outcome,
-        "evidence": result.reason if found is None else found.evidence,
-        "measured": None if found is None else found.measured,
-        "bound": None if found is None else found.bound,
-        "counterexample": None if found is None else found.counterexample,
-        "scope": about.scope,
-        "mutants": list(about.mutants),
-        "measure again": f"gdnp claim {about.id} --measure",
-    }
+    again = f"gdnp claim {result.claim.id} --measure"
+    return {**result.plain, "mutants": list(result.claim.mutants), "measure again": again}
