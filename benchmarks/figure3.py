@@ -16,7 +16,6 @@ import argparse
 import json
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from shutil import copyfile
 
@@ -24,18 +23,17 @@ import numpy as np
 
 from gdnp.paper import Options, Store, Table, reproduce
 from gdnp.paper.claims.figure3 import KEPT
-from gdnp.paper.figure3.experiment import Figure3, Profile
+from gdnp.paper.figure3.experiment import Figure3
 from gdnp.paper.figure3.runs import LABELS, collect
 from gdnp.paper.figure3.verdicts import FIRST, geometric
 
 STEPS = (0.03, 0.1, 0.3, 1.0, 3.0)
-AT_SIZE = Profile(
-    rows=10_000, seeds=5, iterations=2000, every=200, probes=8, segment=250, pilot=150, steps=STEPS
-)
+AT_SIZE = {"rows": 10_000, "seeds": 5, "iterations": 2000, "every": 200, "probes": 8, "segment": 250}
+AT_SIZE |= {"pilot": 150, "steps": STEPS}
 SIZES = {
     "curves": AT_SIZE,
-    "fewer": replace(AT_SIZE, rows=2000, seeds=3, iterations=1000),
-    "equal": replace(AT_SIZE, seeds=1, pilot=1, steps=(0.1,)),
+    "fewer": {**AT_SIZE, "rows": 2000, "seeds": 3, "iterations": 1000},
+    "equal": {**AT_SIZE, "seeds": 1, "pilot": 1, "steps": (0.1,)},
 }
 HEADS = {
     "curves": "each network with its own step",
@@ -50,7 +48,7 @@ def run(out, sizes=SIZES, data="cifar10", workers=None):
     """Train what is missing and write the curves; the paths of the files."""
     written = []
     for name, size in sizes.items():
-        figure = Figure3(quick=size)
+        figure = Figure3(size)
         outcome = reproduce(figure, Options(data=(data,)), out / name, workers=workers)
         path = out / f"{name}.json"
         path.write_text(json.dumps(curves(figure, outcome.directory)) + "\n", encoding="utf-8")

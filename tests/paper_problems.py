@@ -10,38 +10,24 @@ import pytest
 from gdnp.paper import Options, Store
 from gdnp.paper.claims import CLAIMS, recorded_results, run_claims, verdicts
 from gdnp.paper.figure1.experiment import Figure1
-from gdnp.paper.figure1.experiment import Profile as Profile1
 from gdnp.paper.figure2.experiment import Figure2
-from gdnp.paper.figure2.experiment import Profile as Profile2
 from gdnp.paper.figure3.experiment import Figure3
-from gdnp.paper.figure3.experiment import Profile as Profile3
 from gdnp.paper.figure3.runs import Runs
-from gdnp.paper.runner.cells import METHODS
-from gdnp.paper.table1.experiment import Profile as ProfileT
 from gdnp.paper.table1.experiment import Table1
 
-FIGURE1 = Figure1(quick=Profile1(rows=200, grid=9))
+FIGURE1 = Figure1({"rows": 200, "grid": 9})
 FIGURE2 = Figure2(
-    quick=Profile2(((4.0, 0.5),), ((4.0, 0.5),), (), tuple(METHODS), (0.5, 1.0, 2.0), 2, 3, 12, rows=300)
+    {
+        **{"populations": ((4.0, 0.5),), "samples": ((4.0, 0.5),), "rows": 300, "data": ()},
+        **{"grid": (0.5, 1.0, 2.0), "tuning_starts": 2, "starts": 3, "iterations": 12},
+    }
 )
-PROFILE3 = Profile3(
-    rows=40, seeds=2, iterations=12, every=4, probes=4, segment=5, pilot=5, steps=(0.1, 0.5), depth=4, width=6
-)
-FIGURE3 = Figure3(quick=PROFILE3)
+SIZE3 = {"rows": 40, "seeds": 2, "iterations": 12, "every": 4, "probes": 4, "segment": 5, "pilot": 5}
+SIZE3 |= {"steps": (0.1, 0.5), "depth": 4, "width": 6}
+FIGURE3 = Figure3(SIZE3)
 DIGITS = Options(data=("digits",))
 TABLE1 = Table1(
-    quick=ProfileT(
-        d=3,
-        kappa=4.0,
-        r=0.5,
-        rows=300,
-        starts=2,
-        max_iter=400,
-        gdnp_max_iter=60,
-        decades=(1, 6),
-        per_decade=4,
-        separate_per_decade=2,
-    )
+    {"d": 3, "kappa": 4.0, "rows": 300, "starts": 2, "max_iter": 400, "gdnp_max_iter": 60, "decades": (1, 6)}
 )
 
 

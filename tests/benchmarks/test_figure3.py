@@ -3,13 +3,12 @@
 import importlib.util
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gdnp.paper import Store
-from paper_problems import PROFILE3
+from paper_problems import SIZE3
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +25,8 @@ def script():
 
 def sizes():
     """Those of the script, tiny."""
-    one = replace(PROFILE3, seeds=1, steps=(0.1,))
-    return {"curves": PROFILE3, "fewer": replace(PROFILE3, rows=20), "equal": one}
+    one = {**SIZE3, "seeds": 1, "steps": (0.1,)}
+    return {"curves": SIZE3, "fewer": {**SIZE3, "rows": 20}, "equal": one}
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +73,10 @@ def test_what_is_there_is_not_trained_again(script, finished, monkeypatch):
 
 def test_the_size_is_that_of_one_batch(script):
     size = script.AT_SIZE
-    assert (size.rows, size.seeds, size.iterations, size.every) == (10_000, 5, 2000, 200)
-    assert len(size.steps) == 5
-    assert replace(size, seeds=1, pilot=1, steps=(0.1,)) == script.SIZES["equal"]
-    assert script.SIZES["fewer"].rows == 2000
+    assert [size[key] for key in ("rows", "seeds", "iterations", "every")] == [10_000, 5, 2000, 200]
+    assert len(size["steps"]) == 5
+    assert {**size, "seeds": 1, "pilot": 1, "steps": (0.1,)} == script.SIZES["equal"]
+    assert script.SIZES["fewer"]["rows"] == 2000
 
 
 def test_the_page_has_a_section_of_every_run_and_keeps_the_rest(script, finished, tmp_path):

@@ -53,11 +53,13 @@ def test_separable_data_are_called_so(separable, tmp_path):
 
 
 def test_the_full_design_is_that_of_the_docs():
-    assert set(FULL.methods) == set(QUICK.methods) == set(METHODS) > set(RACERS)
-    assert [round(step / FULL.grid[0], 6) for step in FULL.grid] == [round(1.3**k, 6) for k in range(12)]
-    assert (FULL.tuning_starts, FULL.starts, FULL.data) == (3, 10, ("a9a",))
-    assert FULL.populations == PLACES
-    assert set(QUICK.populations) <= set(FULL.populations)
+    assert set(FULL["methods"]) == set(QUICK["methods"]) == set(METHODS) > set(RACERS)
+    assert [round(step / FULL["grid"][0], 6) for step in FULL["grid"]] == [
+        round(1.3**k, 6) for k in range(12)
+    ]
+    assert (FULL["tuning_starts"], FULL["starts"], FULL["data"]) == (3, 10, ("a9a",))
+    assert FULL["populations"] == PLACES
+    assert set(QUICK["populations"]) <= set(FULL["populations"])
     folder, settings = Figure2().settings(Options())
     assert folder == "figure2-quick"
     assert settings["losses"] == ["log_loss", "sigmoid"]

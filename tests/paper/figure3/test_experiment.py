@@ -57,6 +57,6 @@ def test_without_pytorch_it_says_what_to_install(monkeypatch):
 
 
 def test_profiles_are_those_of_the_paper():
-    assert (FULL.seeds, FULL.iterations, FULL.every, FULL.rows) == (5, 5000, 200, None)
-    assert (FULL.depth, FULL.width) == (QUICK.depth, QUICK.width) == (6, 50)
+    assert [FULL[key] for key in ("seeds", "iterations", "every", "rows")] == [5, 5000, 200, None]
+    assert (FULL["depth"], FULL["width"]) == (QUICK["depth"], QUICK["width"]) == (6, 50)
     assert isinstance(EXPERIMENTS["figure3"], Figure3)

@@ -1,18 +1,16 @@
 """Runs of Figure 3, joined from their segments and read at equal loss."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from gdnp.paper import reproduce
 from gdnp.paper.figure3.experiment import Figure3
 from gdnp.paper.figure3.runs import at_losses, collect, common_losses, layer_numbers
-from paper_problems import DIGITS, FIGURE3, PROFILE3, TIMES, runs_of, saved
+from paper_problems import DIGITS, FIGURE3, SIZE3, TIMES, runs_of, saved
 
 
 def test_segments_join_to_the_run_that_is_not_cut(figure3, tmp_path):
-    whole = replace(PROFILE3, segment=12)
-    other = reproduce(Figure3(quick=whole), DIGITS, tmp_path, workers=1)
+    whole = Figure3({**SIZE3, "segment": 12})
+    other = reproduce(whole, DIGITS, tmp_path, workers=1)
     for network in ("bn", "gd"):
         cut, uncut = (collect(*saved(FIGURE3, entry), network) for entry in (figure3, other))
         assert cut.loss.shape == (2, 13)

@@ -1,14 +1,12 @@
 """The summary of Figure 3: what its runs say, a run that diverges included."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from gdnp.paper import reproduce
 from gdnp.paper.figure3.experiment import Figure3
 from gdnp.paper.figure3.summary import summarise, tables
 from gdnp.paper.figure3.verdicts import BASES, STATEMENTS
-from paper_problems import DIGITS, PROFILE3, saved
+from paper_problems import DIGITS, SIZE3, saved
 from paper_problems import FIGURE3 as TINY
 
 
@@ -50,7 +48,7 @@ def test_a_run_that_diverges_is_told_not_hidden(figure3):
 
 
 def test_shallow_networks_have_no_pairs_to_compare(torch, tmp_path):
-    shallow = Figure3(quick=replace(PROFILE3, depth=2, seeds=1, iterations=4))
+    shallow = Figure3({**SIZE3, "depth": 2, "seeds": 1, "iterations": 4})
     summary = reproduce(shallow, DIGITS, tmp_path, workers=1).summary
     values = {v["id"]: v["value"] for v in summary["verdicts"] if v["network"] == "bn"}
     assert values["upstream-same-size"] is values["distance-upstream"] is None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gdnp.paper import EXPERIMENTS, Options, reproduce
-from gdnp.paper.table1.experiment import Table1
+from gdnp.paper.table1.experiment import Table1, epsilons
 from paper_problems import TABLE1 as TINY
 
 
@@ -38,7 +38,7 @@ def test_is_registered():
 
 def test_epsilons_fall_evenly_from_the_first_decade_to_the_last():
     for separate, each in ((False, 4), (True, 2)):
-        epsilons = TINY.quick.epsilons(separate=separate)
-        assert len(epsilons) == 5 * each + 1
-        np.testing.assert_allclose(np.diff(np.log10(epsilons)), -1.0 / each)
-        assert (epsilons[0], epsilons[-1]) == pytest.approx((1e-1, 1e-6))
+        found = epsilons(TINY.quick, separate=separate)
+        assert len(found) == 5 * each + 1
+        np.testing.assert_allclose(np.diff(np.log10(found)), -1.0 / each)
+        assert (found[0], found[-1]) == pytest.approx((1e-1, 1e-6))

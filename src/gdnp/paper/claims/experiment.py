@@ -10,13 +10,12 @@ from typing import Any
 
 import gdnp
 from gdnp.datasets import data_dir
-from gdnp.interactive import Figure
 from gdnp.paper.claims import CLAIMS, run_claims
-from gdnp.paper.runner.experiment import OptionError, Options, Results, Settings, Table
+from gdnp.paper.runner.experiment import Experiment, OptionError, Options, Results, Settings, Table
 from gdnp.store import Part
 
 
-class Theorems:
+class Theorems(Experiment):
     """The verdicts on the statements of the paper, compared with the recorded ones."""
 
     name = "theorems"
@@ -49,14 +48,6 @@ class Theorems:
             "counts": dict(Counter(claim["verdict"] for claim in claims)),
             "disagreements": [claim["id"] for claim in claims if claim["agrees"] is False],
         }
-
-    def draw(self, settings: Settings, results: Results, directory: Path) -> list[Path]:
-        """Nothing: verdicts are a table."""
-        return []
-
-    def interactive(self, settings: Settings, results: Results) -> list[Figure]:
-        """Nothing: the report has a table of verdicts of its own."""
-        return []
 
     def tables(self, summary: Mapping[str, Any]) -> list[Table]:
         """One row a claim."""

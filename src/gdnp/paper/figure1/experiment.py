@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -16,7 +16,7 @@ from gdnp.metric import Identity
 from gdnp.paper.figure1 import drawing, summary
 from gdnp.paper.figure1.flows import direction_flow, gradient_flow, hausdorff, length_flow
 from gdnp.paper.runner import problems
-from gdnp.paper.runner.experiment import OptionError, Options, Settings, sized
+from gdnp.paper.runner.experiment import Experiment, OptionError, Options, Settings
 from gdnp.problem import Objective as Empirical
 from gdnp.problem.interface import Objective
 from gdnp.solvers.lengths import Bisection
@@ -35,38 +35,19 @@ FLATTEST = 0.75
 LEAST_SIGNAL = 1e-6
 
 
-@dataclass(frozen=True)
-class Profile:
-    """How much is computed.
-
-    Parameters
-    ----------
-    rows : int
-        n of the sample.
-    grid : int
-        Points of the level sets along each axis.
-    """
-
-    rows: int
-    grid: int
+QUICK = {"rows": 2000, "grid": 81}
+"""n of the sample, and points of the level sets along each axis."""
+FULL = {**QUICK, "grid": 241}
 
 
-QUICK = Profile(rows=2000, grid=81)
-FULL = replace(QUICK, grid=241)
-
-
-@dataclass(frozen=True)
-class Figure1:
+class Figure1(Experiment):
     """GD and GDNP_seq as gradient flows from one start, exactly on the population and on a finite sample.
 
     For data of the user's own the population is the Gaussian with the same u and S.
     """
 
-    quick: Profile = QUICK
-    full: Profile = FULL
-    name: str = "figure1"
-    title: str = summary.TITLE
-
+    name, title = "figure1", summary.TITLE
+    quick, full = QUICK, FULL
     summarise = staticmethod(summary.summarise)
     tables = staticmethod(summary.tables)
     draw = staticmethod(drawing.draw)
@@ -74,16 +55,16 @@ class Figure1:
 
     def settings(self, options: Options) -> tuple[str, Settings]:
         """Folder and configuration; a file is read once, so that what cannot be used is refused here."""
-        folder, profile, settings = sized(self.name, self.quick, self.full, options)
+        folder, size, settings = self.begun(options)
         if len(options.data) > 1:
             raise OptionError(f"Figure 1 shows one data set. Got {len(options.data)}: name one with --data.")
         source = options.data[0] if options.data else "gaussian"
-        data = _described(source, options.columns, profile.rows, options.seed)
+        data = _described(source, options.columns, size["rows"], options.seed)
         settings |= {
             "data": data,
             "losses": list(LOSSES),
             "worlds": list(problems.WORLD_LABELS),
-            "grid": profile.grid,
+            "grid": size["grid"],
             "start_angle": START_ANGLE,
             "higher": None if data["name"] != "gaussian" else {**data, **HIGHER},
         }

@@ -1,6 +1,5 @@
 """Figure 2, and section 4.4 as a designed experiment: each choice that is not printed, both ways."""
 
-from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 from gdnp.paper.figure2 import drawing, summary
 from gdnp.paper.figure2.drawing import KEPT, SHOWN
 from gdnp.paper.runner.cells import HS, METHODS, SCALES, WITH_H, facts, label_of, part_name, race
-from gdnp.paper.runner.experiment import OptionError, Options, Settings, sized
+from gdnp.paper.runner.experiment import Experiment, OptionError, Options, Settings
 from gdnp.paper.runner.own import called, hashes
 from gdnp.paper.runner.problems import LOSS_LABELS, a9a, described_rows
 from gdnp.store import Part
@@ -19,60 +18,32 @@ GAUSSIAN = (100.0, 0.5)
 """κ and r of the data called gaussian."""
 
 
-@dataclass(frozen=True)
-class Profile:
-    """How much is computed.
-
-    Parameters
-    ----------
-    populations, samples : tuple of (κ, r)
-        Of Gaussian data, exactly and in rows.
-    data : tuple of str
-        Other data sets.
-    methods : tuple of str
-    grid : tuple of float
-        Multiples of a method's own step; a best at either end extends it.
-    tuning_starts, starts, iterations : int
-    rows : int
-        n of the samples.
-    """
-
-    populations: tuple[tuple[float, float], ...]
-    samples: tuple[tuple[float, float], ...]
-    data: tuple[str, ...]
-    methods: tuple[str, ...]
-    grid: tuple[float, ...]
-    tuning_starts: int
-    starts: int
-    iterations: int
-    rows: int = 5000
-
-
 STEPS = tuple(0.5 * 1.3**k for k in range(12))
 PLACES = ((1.0, 0.2), (1.0, 0.8), (10.0, 0.5), (10.0, 0.8), GAUSSIAN)
-QUICK = Profile(
-    ((1.0, 0.8), GAUSSIAN), (GAUSSIAN,), ("breast_cancer",), tuple(METHODS), STEPS[::4], 2, 4, 150, rows=2000
-)
-FULL = Profile(PLACES, ((1.0, 0.8), GAUSSIAN), ("a9a",), tuple(METHODS), STEPS, 3, 10, 200)
+QUICK: dict[str, Any] = {
+    "populations": ((1.0, 0.8), GAUSSIAN),  # (κ, r) of Gaussian data, exactly
+    "samples": (GAUSSIAN,),  # and in rows
+    "rows": 2000,  # n of the samples
+    "data": ("breast_cancer",),
+    "methods": tuple(METHODS),
+    "grid": STEPS[::4],  # multiples of a method's own step; a best at either end extends it
+    **{"tuning_starts": 2, "starts": 4, "iterations": 150},
+}
+FULL = {
+    **{"populations": PLACES, "samples": ((1.0, 0.8), GAUSSIAN), "rows": 5000, "data": ("a9a",)},
+    **{"methods": tuple(METHODS), "grid": STEPS, "tuning_starts": 3, "starts": 10, "iterations": 200},
+}
 
 
-@dataclass(frozen=True)
-class Figure2:
+class Figure2(Experiment):
     """GDNP and its rivals in every cell of start scale, h, tuning, data and loss.
 
     Everything is centred, without intercept and without ridge; the starts are columns of one matrix. Figure 2
     is drawn from the runs on rows of data.
-
-    Parameters
-    ----------
-    quick, full : Profile
     """
 
-    quick: Profile = QUICK
-    full: Profile = FULL
-    name: str = "figure2"
-    title: str = summary.TITLE
-
+    name, title = "figure2", summary.TITLE
+    quick, full = QUICK, FULL
     summarise = staticmethod(summary.summarise)
     tables = staticmethod(summary.tables)
     draw = staticmethod(drawing.draw)
@@ -80,25 +51,25 @@ class Figure2:
 
     def settings(self, options: Options) -> tuple[str, Settings]:
         """Folder and design; the data are read once, so that what cannot be used is refused here."""
-        folder, profile, settings = sized(self.name, self.quick, self.full, options)
-        design = {"d": FEATURES, "n": profile.rows, "seed": options.seed}
+        folder, size, settings = self.begun(options)
+        design = {"d": FEATURES, "n": size["rows"], "seed": options.seed}
         if options.data:
             data = [_described(name, design) for name in options.data]
         else:
-            if "a9a" in profile.data:
+            if "a9a" in size["data"]:
                 a9a()  # or one sentence that says how to get it
             data = [
                 {"name": name, "kappa": kappa, "r": r, **design}
-                for name, places in (("population", profile.populations), ("sample", profile.samples))
+                for name, places in (("population", size["populations"]), ("sample", size["samples"]))
                 for kappa, r in places
             ]
-            data += [described_rows(name) for name in profile.data]
+            data += [described_rows(name) for name in size["data"]]
         labels = [label_of(spec) for spec in data]
         if len(set(labels)) < len(labels):
             raise OptionError(f"Data sets should have different names. Got {', '.join(options.data)}.")
-        sizes = {key: getattr(profile, key) for key in ("tuning_starts", "starts", "iterations")}
+        sizes = {key: size[key] for key in ("tuning_starts", "starts", "iterations")}
         settings |= {**sizes, "data": data, "losses": list(options.losses or LOSS_LABELS)}
-        settings |= {"methods": [*profile.methods, *options.methods], "grid": list(profile.grid)}
+        settings |= {"methods": [*size["methods"], *options.methods], "grid": list(size["grid"])}
         own = hashes(options.losses, options.methods)
         if own:
             settings["own"] = own

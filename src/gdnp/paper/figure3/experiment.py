@@ -2,12 +2,11 @@
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from gdnp.datasets import cifar10_batches, fetch_cifar10, load
 from gdnp.paper.figure3 import drawing, summary
-from gdnp.paper.runner.experiment import OptionError, Options, Settings, Unavailable, sized
+from gdnp.paper.runner.experiment import Experiment, OptionError, Options, Settings, Unavailable
 from gdnp.store import Part
 
 IMAGES = {"cifar10": "CIFAR-10", "mnist": "MNIST", "digits": "digits"}
@@ -18,54 +17,26 @@ PILOT_SEED = 1_000_000
 """The pilot runs' weights are not those of a run that is shown."""
 
 
-@dataclass(frozen=True)
-class Profile:
-    """How much is computed.
-
-    Parameters
-    ----------
-    rows : int or None
-        Images; None for all that are there.
-    seeds, iterations : int
-    every : int
-        Iterations between measurements.
-    probes : int
-        Random vectors for each.
-    segment : int
-        Iterations after which a run is saved, so that it can go on from there.
-    pilot : int
-        Iterations of the runs that choose the step.
-    steps : tuple of float
-        Constant steps to choose from, for each network.
-    depth, width : int
-        Hidden layers, and units in each.
-    """
-
-    rows: int | None
-    seeds: int
-    iterations: int
-    every: int
-    probes: int
-    segment: int
-    pilot: int
-    steps: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
-    depth: int = 6
-    width: int = 50
+QUICK: dict[str, Any] = {
+    "rows": 500,  # images, None for all that are there
+    "seeds": 3,
+    "iterations": 400,
+    "every": 25,  # iterations between measurements
+    "probes": 32,  # random vectors for each
+    "segment": 400,  # iterations after which a run is saved, so that it can go on from there
+    "pilot": 100,  # iterations of the runs that choose the step of each network from these
+    "steps": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
+    "depth": 6,  # hidden layers
+    "width": 50,  # units in each
+}
+FULL = QUICK | {"rows": None, "seeds": 5, "iterations": 5000, "every": 200, "segment": 500, "pilot": 500}
 
 
-QUICK = Profile(rows=500, seeds=3, iterations=400, every=25, probes=32, segment=400, pilot=100)
-FULL = Profile(rows=None, seeds=5, iterations=5000, every=200, probes=32, segment=500, pilot=500)
-
-
-@dataclass(frozen=True)
-class Figure3:
+class Figure3(Experiment):
     """Full-batch gradient descent on a tanh network and on the same with BatchNorm, from equal weights."""
 
-    quick: Profile = QUICK
-    full: Profile = FULL
-    name: str = "figure3"
-    title: str = summary.TITLE
-
+    name, title = "figure3", summary.TITLE
+    quick, full = QUICK, FULL
     summarise = staticmethod(summary.summarise)
     tables = staticmethod(summary.tables)
     draw = staticmethod(drawing.draw)
@@ -74,20 +45,17 @@ class Figure3:
     def settings(self, options: Options) -> tuple[str, Settings]:
         """Folder and configuration; refuses a device that is not there and data that are no images."""
         _check_device(options.device)
-        folder, profile, settings = sized(self.name, self.quick, self.full, options)
+        folder, size, settings = self.begun(options)
+        depth = size["depth"]
         settings |= {
-            "data": _described(options, profile),
+            "data": _described(options, size),
             "device": options.device,
             "networks": list(NETWORKS),
-            "network": {"depth": profile.depth, "width": profile.width, "layer": profile.depth // 2 + 1},
-            "seeds": profile.seeds,
-            "iterations": profile.iterations,
-            "measured": _measured(profile),
-            "probes": profile.probes,
-            "segment": profile.segment,
-            "pilot": profile.pilot,
-            "steps": list(profile.steps),
+            "network": {"depth": depth, "width": size["width"], "layer": depth // 2 + 1},
+            "measured": _measured(size),
+            "steps": list(size["steps"]),
         }
+        settings |= {key: size[key] for key in ("seeds", "iterations", "probes", "segment", "pilot")}
         suffix = f"-{options.data[0]}" if options.data else ""
         return f"{folder}{suffix}", settings
 
@@ -127,7 +95,7 @@ def _check_device(device: str) -> None:
         ) from error
 
 
-def _described(options: Options, profile: Profile) -> dict[str, Any]:
+def _described(options: Options, size: Mapping[str, Any]) -> dict[str, Any]:
     """Which images; the quick profile takes those that are there, and downloads nothing."""
     if len(options.data) > 1 or not {*options.data} <= {*IMAGES}:
         raise OptionError(f"Figure 3 takes one of {', '.join(IMAGES)}. Got {', '.join(options.data)}.")
@@ -135,7 +103,7 @@ def _described(options: Options, profile: Profile) -> dict[str, Any]:
     name = options.data[0] if options.data else default
     data = fetch_cifar10() if name == "cifar10" else load(name)
     n, d = data.X.shape
-    rows = n if profile.rows is None else min(n, profile.rows)
+    rows = min(n, size["rows"] or n)
     return {
         "name": name,
         "label": f"{IMAGES[name]}, {rows:,} images",
@@ -155,9 +123,9 @@ def _here() -> tuple[int, ...]:
         return ()
 
 
-def _measured(profile: Profile) -> list[int]:
-    regular = range(0, profile.iterations + 1, profile.every)
-    return sorted({t for t in (*EARLY, *regular, profile.iterations) if t <= profile.iterations})
+def _measured(size: Mapping[str, Any]) -> list[int]:
+    last = size["iterations"]
+    return sorted({t for t in (*EARLY, *range(0, last + 1, size["every"]), last) if t <= last})
 
 
 # --- parts

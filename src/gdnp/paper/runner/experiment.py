@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from types import MappingProxyType
+from typing import Any
 
 from gdnp.interactive import Figure
 from gdnp.parts import Reporter, Silent, computed
@@ -59,48 +60,56 @@ class Table:
         return [f"| {' | '.join(row)} |" for row in cells]
 
 
-class Experiment(Protocol):
+class Experiment:
     """A figure, table or set of claims that can be computed in parts, summarised and drawn.
 
     All but ``settings`` are functions of their arguments alone: drawing needs no computation. `settings` is
     what ``settings`` returned, and `results` has every part's result by its name, as read back from JSON.
+    ``name`` is the word after ``gdnp reproduce``, ``title`` a line that says what it shows.
+
+    Parameters
+    ----------
+    quick : mapping, optional
+        Sizes in place of those of the quick profile.
     """
 
-    @property
-    def name(self) -> str:
-        """The word after ``gdnp reproduce``."""
+    name: str
+    title: str
+    quick: Mapping[str, Any] = MappingProxyType({})
+    full: Mapping[str, Any] = MappingProxyType({})
 
-    @property
-    def title(self) -> str:
-        """One line that says what it shows."""
+    def __init__(self, quick: Mapping[str, Any] | None = None) -> None:
+        self.quick = {**self.quick, **(quick or {})}
+
+    def begun(self, options: Options) -> tuple[str, Mapping[str, Any], Settings]:
+        """What one of two profiles begins with: its folder, its sizes, and the head of its settings."""
+        kind, size = ("full", self.full) if options.full else ("quick", self.quick)
+        head = {"experiment": self.name, "profile": kind, "gdnp": version("gdnp"), "seed": options.seed}
+        return f"{self.name}-{kind}", size, head
 
     def settings(self, options: Options) -> tuple[str, Settings]:
         """The name of its folder, and the whole configuration as JSON. Refuses data it cannot use."""
+        raise NotImplementedError
 
     def parts(self, settings: Settings, options: Options) -> list[Part]:
         """What is to be computed; `options` only says where data lie."""
+        raise NotImplementedError
 
     def summarise(self, settings: Settings, results: Results) -> dict[str, Any]:
         """What came out, in numbers and in words, as JSON; it is written last."""
-
-    def draw(self, settings: Settings, results: Results, directory: Path) -> list[Path]:
-        """Write the figures into `directory`, which is there, and return their paths."""
-
-    def interactive(self, settings: Settings, results: Results) -> list[Figure]:
-        """The figures for the report, as plotly has them; where there are none it embeds the PNG files."""
+        raise NotImplementedError
 
     def tables(self, summary: Mapping[str, Any]) -> list[Table]:
         """The main numbers of what ``summarise`` returned."""
+        raise NotImplementedError
 
+    def draw(self, settings: Settings, results: Results, directory: Path) -> list[Path]:
+        """Write the figures into `directory`, which is there, and return their paths."""
+        return []
 
-Size = TypeVar("Size")
-
-
-def sized(name: str, quick: Size, full: Size, options: Options) -> tuple[str, Size, Settings]:
-    """What an experiment of two sizes begins with: its folder, its profile, and the head of its settings."""
-    kind, profile = ("full", full) if options.full else ("quick", quick)
-    head = {"experiment": name, "profile": kind, "gdnp": version("gdnp"), "seed": options.seed}
-    return f"{name}-{kind}", profile, head
+    def interactive(self, settings: Settings, results: Results) -> list[Figure]:
+        """The figures for the report, as plotly has them; where there are none it embeds the PNG files."""
+        return []
 
 
 NOTES = json.loads(Path(__file__).with_name("notes.json").read_text(encoding="utf-8"))

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 from gdnp import columns, methods
 from gdnp._typing import FloatArray
 from gdnp.paper.runner.cells import field_of
-from gdnp.paper.runner.experiment import OptionError, Options, Settings, sized
+from gdnp.paper.runner.experiment import Experiment, OptionError, Options, Settings
 from gdnp.paper.runner.problems import LOSS_LABELS, WORLD_LABELS, gaussian_objective, start_at
 from gdnp.paper.table1 import drawing, summary
 from gdnp.solvers import Progress, minimize
@@ -22,75 +21,38 @@ SEPARATE = ("agd_nonconvex",)
 """Whose parameters depend on ε, so that every ε is a run of its own."""
 
 
-@dataclass(frozen=True)
-class Profile:
-    """How much is computed.
-
-    Parameters
-    ----------
-    d, kappa, r
-        Of the Gaussian design.
-    rows : int
-        n of the sample.
-    starts, max_iter : int
-    gdnp_max_iter : int
-        The same for GDNP, whose iterations take longer.
-    decades : tuple of int
-        ε runs from 10^(-first) to 10^(-last).
-    per_decade : int
-        Values of ε in a decade.
-    separate_per_decade : int
-        The same where every ε is a run of its own.
-    """
-
-    d: int
-    kappa: float
-    r: float
-    rows: int
-    starts: int
-    max_iter: int
-    gdnp_max_iter: int
-    decades: tuple[int, int]
-    per_decade: int
-    separate_per_decade: int
-
-    def epsilons(self, *, separate: bool) -> list[float]:
-        """The ε, falling, for methods of one run or of a run for each ε."""
-        (first, last), each = self.decades, self.separate_per_decade if separate else self.per_decade
-        return [10.0 ** -(first + k / each) for k in range((last - first) * each + 1)]
+QUICK: dict[str, Any] = {
+    **{"d": 10, "kappa": 20.0, "r": 0.5},  # of the Gaussian design
+    "rows": 4000,  # n of the sample
+    "starts": 2,
+    "max_iter": 6000,
+    "gdnp_max_iter": 300,  # the same for GDNP, whose iterations take longer
+    "decades": (1, 8),  # ε runs from 10^(-first) to 10^(-last)
+    "per_decade": 4,  # values of ε in each
+    "separate_per_decade": 2,  # the same where every ε is a run of its own
+}
+FULL = QUICK | {
+    "d": 20,
+    "kappa": 100.0,
+    "rows": 10_000,
+    "starts": 5,
+    "max_iter": 20_000,
+    "gdnp_max_iter": 3000,
+}
+FULL["decades"] = (1, 10)
 
 
-QUICK = Profile(
-    d=10,
-    kappa=20.0,
-    r=0.5,
-    rows=4000,
-    starts=2,
-    max_iter=6000,
-    gdnp_max_iter=300,
-    decades=(1, 8),
-    per_decade=4,
-    separate_per_decade=2,
-)
-FULL = replace(
-    QUICK, d=20, kappa=100.0, rows=10_000, starts=5, max_iter=20_000, gdnp_max_iter=3000, decades=(1, 10)
-)
+def epsilons(size: Mapping[str, Any], *, separate: bool) -> list[float]:
+    """The ε, falling, for methods of one run or of a run for each ε."""
+    (first, last), each = size["decades"], size["separate_per_decade" if separate else "per_decade"]
+    return [10.0 ** -(first + k / each) for k in range((last - first) * each + 1)]
 
 
-@dataclass(frozen=True)
-class Table1:
-    """GD, AGD, the non-convex AGD and GDNP at their safe steps, from the same random starts.
+class Table1(Experiment):
+    """GD, AGD, the non-convex AGD and GDNP at their safe steps, from the same random starts."""
 
-    Parameters
-    ----------
-    quick, full : Profile
-    """
-
-    quick: Profile = QUICK
-    full: Profile = FULL
-    name: str = "table1"
-    title: str = summary.TITLE
-
+    name, title = "table1", summary.TITLE
+    quick, full = QUICK, FULL
     summarise = staticmethod(summary.summarise)
     tables = staticmethod(summary.tables)
     draw = staticmethod(drawing.draw)
@@ -103,17 +65,17 @@ class Table1:
                 "Table 1 is about Gaussian data, where GDNP's rate is proved. "
                 f"Got {', '.join(options.data)}: leave --data out."
             )
-        folder, profile, settings = sized(self.name, self.quick, self.full, options)
-        shape = {"d": profile.d, "kappa": profile.kappa, "r": profile.r, "n": profile.rows}
-        most = {"gdnp": profile.gdnp_max_iter}
+        folder, size, settings = self.begun(options)
+        shape = {**{key: size[key] for key in ("d", "kappa", "r")}, "n": size["rows"]}
+        most = {"gdnp": size["gdnp_max_iter"]}
         settings |= {
             "design": {**shape, "seed": options.seed},
             "losses": list(LOSS_LABELS),
             "worlds": list(WORLD_LABELS),
             "methods": list(summary.LABELS),
-            "starts": profile.starts,
-            "max_iter": {name: most.get(name, profile.max_iter) for name in summary.LABELS},
-            "epsilons": {name: profile.epsilons(separate=name in SEPARATE) for name in summary.LABELS},
+            "starts": size["starts"],
+            "max_iter": {name: most.get(name, size["max_iter"]) for name in summary.LABELS},
+            "epsilons": {name: epsilons(size, separate=name in SEPARATE) for name in summary.LABELS},
         }
         return folder, settings
 
