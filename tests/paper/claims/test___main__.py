@@ -12,7 +12,7 @@ from gdnp.paper.claims import verdicts
 @pytest.mark.parametrize("head", ["", "# By hand\n\n"])
 def test_records_the_claims_and_writes_the_page(made_up, monkeypatch, tmp_path, capsys, head):
     if head:
-        (tmp_path / "page.md").write_text(f"{head}{verdicts.MARK}old", encoding="utf-8")
+        (tmp_path / "page.md").write_text(f"{head}{verdicts.MARK}what was there", encoding="utf-8")
     del made_up["wrong"], made_up["absent"]
     monkeypatch.setattr(verdicts, "RECORDED", tmp_path / "recorded.json")
     monkeypatch.setattr(sys, "argv", ["claims", str(tmp_path / "page.md")])
@@ -20,6 +20,6 @@ def test_records_the_claims_and_writes_the_page(made_up, monkeypatch, tmp_path, 
     page = (tmp_path / "page.md").read_text(encoding="utf-8")
     assert page.startswith(head if head.strip() else verdicts.MARK)
     assert page.count(verdicts.MARK) == page.count("### fine") == 1
-    assert "old" not in page
+    assert "what was there" not in page
     assert '"fine"' in (tmp_path / "recorded.json").read_text(encoding="utf-8")
     assert capsys.readouterr().out == f"{tmp_path / 'page.md'}\n"

@@ -118,7 +118,9 @@ NOTES = json.loads(Path(__file__).with_name("notes.json").read_text(encoding="ut
 
 def summary_head(title: str, settings: Settings, **facts: Any) -> dict[str, Any]:
     """What the summary of an experiment of two sizes begins with, and its notes."""
-    chosen = (texts for fact, texts in NOTES[settings["experiment"]].items() if not fact or facts.get(fact))
+    chosen = (
+        texts for fact, texts in NOTES.get(settings["experiment"], {}).items() if not fact or facts.get(fact)
+    )
     notes = [text.format(**settings, **facts) for texts in chosen for text in texts]
     return {
         "title": title,
