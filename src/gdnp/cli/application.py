@@ -1,8 +1,10 @@
 """The commands, each loaded when it is called for: what they do needs seconds of imports, their names none.
 
-A command returns what is to be done, so that nothing of it happens while words are parsed.
+What a command does begins once words are parsed, outside of click, which has words of its own for Ctrl-C.
 """
 
+from collections.abc import Callable
+from functools import partial, wraps
 from importlib import import_module
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -43,8 +45,18 @@ class Commands(TyperGroup):
         if known is None or name is None:
             return name, known, rest
         alone = typer.Typer(add_completion=False, **SETTINGS)
-        alone.command(name)(getattr(import_module(f"gdnp.cli.{name}"), name))
+        alone.command(name)(_deferred(getattr(import_module(f"gdnp.cli.{name}"), name)))
         return name, typer.main.get_command(alone), rest
+
+
+def _deferred(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
+    """A command that returns what is to be done."""
+
+    @wraps(command)
+    def parsed(**given: Any) -> Callable[[], None]:
+        return partial(command, **given)
+
+    return parsed
 
 
 def _show_version(value: bool) -> None:

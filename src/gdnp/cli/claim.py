@@ -1,7 +1,5 @@
 """``gdnp claim``."""
 
-from collections.abc import Callable
-from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -24,17 +22,13 @@ def claim(
     every: Annotated[bool, typer.Option("--list", help="All of them: id, source and verdict.")] = False,
     measure: Annotated[bool, typer.Option("--measure", help="Measure now, not what is recorded.")] = False,
     as_json: JsonOption = False,
-) -> Callable[[], None]:
+) -> None:
     """Print one claim about the paper with its verdict and its evidence."""
     if every == bool(name):
         raise UsageError("gdnp claim takes one ID, or --list for all of them. Got both or neither.")
     if name:
         one_of("ID", name, (*CLAIMS, *DRAWN))
     chosen = [name] if name in CLAIMS else [c.id for c in CLAIMS.values() if DRAWN.get(name, "") in c.source]
-    return partial(_claim, chosen, every, measure, as_json)
-
-
-def _claim(chosen: list[str], every: bool, measure: bool, as_json: bool) -> None:
     results = run_claims(chosen) if measure else [r for r in recorded_results() if r.claim.id in chosen]
     if as_json:
         print_json([_plain(result) for result in results])

@@ -1,7 +1,5 @@
 """``gdnp data``."""
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,19 +18,14 @@ def data(
         typer.Argument(metavar="[convert FILE FOLDER]", help="CSV, TSV or LIBSVM to Parquet with checksums."),
     ] = None,
     as_json: JsonOption = False,
-) -> Callable[[], None]:
+) -> None:
     """List the data sets that are known by name, and whether they are here; or convert a file of any size."""
     if words and (words[0] != "convert" or len(words) != 3 or as_json):
         raise UsageError(f"gdnp data takes nothing, --json, or convert FILE FOLDER. Got {' '.join(words)}.")
-    return partial(_convert, Path(words[1]), Path(words[2])) if words else partial(_data, as_json)
-
-
-def _convert(file: Path, folder: Path) -> None:
-    path, rows, columns = convert(file, folder)
-    print(f"{path}: {rows} rows, {columns} columns.")
-
-
-def _data(as_json: bool) -> None:
+    if words:
+        path, count, columns = convert(Path(words[1]), Path(words[2]))
+        print(f"{path}: {count} rows, {columns} columns.")
+        return
     folder = data_dir()
     rows = [_data_row(name, folder, files_of(name)) for name in DATASETS]
     if as_json:

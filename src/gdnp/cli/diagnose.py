@@ -47,7 +47,7 @@ def diagnose(
     force: Force = False,
     memory: MemoryOption = None,
     scratch: ScratchOption = None,
-) -> Callable[[], None]:
+) -> None:
     """Audit data: what is the matter, what it costs, what to do.
 
     \b
@@ -55,25 +55,14 @@ def diagnose(
     gdnp diagnose FOLDER --target churned --memory 600MB
     gdnp diagnose breast_cancer --symbols
     """  # noqa: D301
-    read: Callable[[], Source | Rows] = partial(read_source, data, target, table)
-    if memory is not None or scratch is not None or Path(data).is_dir():
+    of_files = memory is not None or scratch is not None or Path(data).is_dir()
+    if of_files:
         refuse_options(data, table)
-        read = partial(files_of, data, target, memory, scratch)
-    return lambda: _diagnose(data, read, out, force=force, symbols=symbols, as_json=as_json)
-
-
-def _diagnose(
-    data: str,
-    read: Callable[[], Source | Rows],
-    out: Path | None,
-    *,
-    force: bool,
-    symbols: bool,
-    as_json: bool,
-) -> None:
     check_out(out, force, DATA=data)
     with console_of(stderr=True).status(f"Reading and auditing {data}"):  # on a terminal only
-        source = read()
+        source: Source | Rows = (
+            files_of(data, target, memory, scratch) if of_files else read_source(data, target, table)
+        )
         found = _audits_of_files(source) if isinstance(source, Rows) else _audits(data, source)
     made = None if isinstance(source, Rows) else source.columns
     columns = made.columns_ if made else []

@@ -2,7 +2,6 @@
 
 import tempfile
 import webbrowser
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -19,16 +18,12 @@ def explore(
         Path | None, typer.Option("--out", metavar="FILE", help="Write the page there, and open nothing.")
     ] = None,
     force: Force = False,
-) -> Callable[[], None]:
+) -> None:
     """Open a page to play with: lengths, directions and methods in the plane. It needs no network."""
-
-    def done() -> None:
-        check_out(out, force)
-        path = Path(tempfile.gettempdir(), "gdnp-explorer.html") if out is None else out
-        with replacing(path) as beside:
-            beside.write_text(page(), encoding="utf-8")
-        print(path)
-        if out is None and not webbrowser.open(path.resolve().as_uri()):
-            console_of(stderr=True).print("No browser answers here: open that file in one.", markup=False)
-
-    return done
+    check_out(out, force)
+    path = Path(tempfile.gettempdir(), "gdnp-explorer.html") if out is None else out
+    with replacing(path) as beside:
+        beside.write_text(page(), encoding="utf-8")
+    print(path)
+    if out is None and not webbrowser.open(path.resolve().as_uri()):
+        console_of(stderr=True).print("No browser answers here: open that file in one.", markup=False)

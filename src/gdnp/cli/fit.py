@@ -141,7 +141,7 @@ def fit(
     scratch: ScratchOption = None,
     checkpoint: CheckpointOption = None,
     scheduler: SchedulerOption = None,
-) -> Any:
+) -> None:
     """Fit a linear classifier or regressor, say how good it is, and save it.
 
     \b
@@ -176,8 +176,9 @@ def fit(
     if checkpoint is not None:
         check_place("--checkpoint", checkpoint, DATA=data, **{"--out": out})
     if any(value is not None for value in large.values()) or Path(data).is_dir():
-        return lambda: fit_large(options, large, ALPHA)
-    return lambda: _fit(options)
+        fit_large(options, large, ALPHA)
+    else:
+        _fit(options)
 
 
 def _fit(options: FitOptions) -> None:

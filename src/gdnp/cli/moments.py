@@ -1,9 +1,7 @@
 """``gdnp moments``."""
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -32,7 +30,7 @@ def moments(
     out: Annotated[Path | None, typer.Option(metavar="FILE.npz", help="Save the moments there.")] = None,
     as_json: JsonOption = False,
     force: Force = False,
-) -> Callable[[], None]:
+) -> None:
     """Moments of files of any size, their sums and differences, and what follows from them alone.
 
     \b
@@ -46,14 +44,18 @@ def moments(
             "gdnp moments takes DATA, one FILE.npz, or merge FILE.npz ... - FILE.npz .... "
             f"Got {' '.join(words)}."
         )
-    room = {"memory": memory, "scratch": scratch}
-    made = partial(_merged, words[1:]) if merges else partial(_one, words[0], target, room)
-    return partial(_moments, made, alpha, not no_intercept, out, as_json, force)
-
-
-def _one(data: str, target: str | None, room: dict[str, Any]) -> Moments:
-    """Of saved moments, or of rows."""
-    return Moments.load(data) if data.endswith(".npz") else Moments.of(files_of(data, target, **room))
+    check_out(out, force)
+    if merges:
+        found = _merged(words[1:])
+    elif words[0].endswith(".npz"):
+        found = Moments.load(words[0])
+    else:
+        found = Moments.of(files_of(words[0], target, memory, scratch))
+    if out is not None:
+        found.save(out)
+        say(f"the moments of {found.weight:g} rows, {len(found.mean)} columns are in {out}.")
+        return
+    _least_squares(found, alpha, not no_intercept, as_json)
 
 
 def _merged(words: list[str]) -> Moments:
@@ -68,15 +70,8 @@ def _merged(words: list[str]) -> Moments:
     return found
 
 
-def _moments(
-    made: Callable[[], Moments], alpha: float, intercept: bool, out: Path | None, as_json: bool, force: bool
-) -> None:
-    check_out(out, force)
-    found = made()
-    if out is not None:
-        found.save(out)
-        say(f"the moments of {found.weight:g} rows, {len(found.mean)} columns are in {out}.")
-        return
+def _least_squares(found: Moments, alpha: float, intercept: bool, as_json: bool) -> None:
+    """Say what follows from moments alone."""
     w, b = found.least_squares(alpha, fit_intercept=intercept)
     raw, names = found.rescaled(np.ones_like(w)), found.names or [f"column {j + 1}" for j in range(len(w))]
     (mean,), (variance,) = raw.mean_y, raw.var_y

@@ -3,7 +3,6 @@
 import json
 import sys
 import warnings
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -40,68 +39,62 @@ def predict(
     ] = None,
     as_json: JsonOption = False,
     force: Force = False,
-) -> Callable[[], None]:
+) -> None:
     """Predict with a saved model: a prediction for each row, and a score where the target is there.
 
     \b
     gdnp predict churn.skops new.csv --id customer_id
     gdnp predict churn.skops new.csv --proba --out predictions.parquet
     """  # noqa: D301
-
-    def done() -> None:
-        check_out(out, force, MODEL=model, DATA=data)
-        loaded = load_model(model)
-        classes = getattr(estimator_of(loaded), "classes_", None)
-        if proba and classes is None:
-            raise UsageError(f"--proba needs a classifier. Got a regressor in {model}.")
-        if Path(data).is_dir():
-            if id or as_json:
-                raise UsageError(
-                    f"A folder is predicted line by line: leave out {'--id' if id else '--json'}."
-                )
-            predict_large(loaded, Path(data), proba, target, out)
-            return
-        rows = read_rows(loaded, data, target=target, reading=table.reading)
-        for note in rows.notes:
-            say(f"{note}.")
-        if id and rows.frame is None:
-            raise UsageError(f"--id names a column of a table. Got it for {data}.")
-        ids = {
-            name: rows.frame[name].tolist()
-            for name in (column_of(rows.frame.columns, i, "--id") for i in id or ())
+    check_out(out, force, MODEL=model, DATA=data)
+    loaded = load_model(model)
+    classes = getattr(estimator_of(loaded), "classes_", None)
+    if proba and classes is None:
+        raise UsageError(f"--proba needs a classifier. Got a regressor in {model}.")
+    if Path(data).is_dir():
+        if id or as_json:
+            raise UsageError(f"A folder is predicted line by line: leave out {'--id' if id else '--json'}.")
+        predict_large(loaded, Path(data), proba, target, out)
+        return
+    rows = read_rows(loaded, data, target=target, reading=table.reading)
+    for note in rows.notes:
+        say(f"{note}.")
+    if id and rows.frame is None:
+        raise UsageError(f"--id names a column of a table. Got it for {data}.")
+    ids = {
+        name: rows.frame[name].tolist()
+        for name in (column_of(rows.frame.columns, i, "--id") for i in id or ())
+    }
+    linear, X, predicted, shares = _predicted(loaded, data, rows.X, proba)
+    predictions = [plain(value) for value in predicted]
+    columns = ids | {"prediction": predictions}
+    if shares is not None and classes is not None:
+        columns |= {f"probability_{text(plain(c))}": shares[:, k].tolist() for k, c in enumerate(classes)}
+    scored = None if rows.y is None else _scores(linear, X, rows.y)
+    if out is not None:
+        with replacing(out) as beside:
+            _write(columns, beside)
+        say(f"{len(predicted):,} predictions are in {out}.")
+    if as_json:
+        document = {
+            "model": str(model),
+            "data": data,
+            "rows": len(predicted),
+            "score": scored,
+            "classes": None if classes is None else [plain(label) for label in classes],
+            "predictions": predictions,
+            "probabilities": None if shares is None else shares.tolist(),
+            "ids": ids,
+            "out": None if out is None else str(out),
         }
-        linear, X, predicted, shares = _predicted(loaded, data, rows.X, proba)
-        predictions = [plain(value) for value in predicted]
-        columns = ids | {"prediction": predictions}
-        if shares is not None and classes is not None:
-            columns |= {f"probability_{text(plain(c))}": shares[:, k].tolist() for k, c in enumerate(classes)}
-        scored = None if rows.y is None else _scores(linear, X, rows.y)
-        if out is not None:
-            with replacing(out) as beside:
-                _write(columns, beside)
-            say(f"{len(predicted):,} predictions are in {out}.")
-        if as_json:
-            document = {
-                "model": str(model),
-                "data": data,
-                "rows": len(predicted),
-                "score": scored,
-                "classes": None if classes is None else [plain(label) for label in classes],
-                "predictions": predictions,
-                "probabilities": None if shares is None else shares.tolist(),
-                "ids": ids,
-                "out": None if out is None else str(out),
-            }
-            print(json.dumps(document, allow_nan=False, ensure_ascii=False, default=str))
-        elif out is None:
-            _write(columns, sys.stdout)
-        if rows.frame is not None and rows.y is not None and (unscored := _unscored(linear, rows.y)):
-            say(unscored)
-        if scored is not None:
-            shown = ", ".join(f"{NAMES[name]} {value:.4f}" for name, value in scored["values"].items())
-            say(f"{shown} on {scored['rows']:,} rows.")
-
-    return done
+        print(json.dumps(document, allow_nan=False, ensure_ascii=False, default=str))
+    elif out is None:
+        _write(columns, sys.stdout)
+    if rows.frame is not None and rows.y is not None and (unscored := _unscored(linear, rows.y)):
+        say(unscored)
+    if scored is not None:
+        shown = ", ".join(f"{NAMES[name]} {value:.4f}" for name, value in scored["values"].items())
+        say(f"{shown} on {scored['rows']:,} rows.")
 
 
 def _predicted(model: Model, data: str, X: Any, proba: bool) -> tuple[Any, Any, Any, Any]:

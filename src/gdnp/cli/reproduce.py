@@ -1,8 +1,6 @@
 """``gdnp reproduce``."""
 
 import sys
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,33 +69,35 @@ def reproduce(
     check: Annotated[
         bool, typer.Option("--check", help="Exit with 5 if a verdict differs from the recorded one.")
     ] = False,
-) -> Callable[[], None]:
+) -> None:
     """Compute, draw and summarise an experiment of the paper, or all of them."""
     asked = asked_of(target, table)
-    if source is None:
-        if (data or columns) and not name:
-            raise UsageError("--data and --columns need the NAME of an experiment.")
-        if device != "cpu" and name not in ("", "figure3"):
-            raise UsageError(f"--device is for figure3, which trains networks. Got it for {name}.")
-        if (loss or method) and paper.ALIASES.get(name, name) != "figure2":
-            raise UsageError(
-                f"--loss and --method are for figure2. Got them for {name or 'all experiments'}."
-            )
-        if "" not in sys.path:
-            sys.path.insert(0, "")  # what is one's own lies in the working folder
-        if asked and not data:
-            raise UsageError("--target and options of tables need --data FILE.")
-        sources = [_as_asked(one, asked) for one in data or ()]
-        options = Options(
-            tuple(sources), full, seed, columns or (), device, tuple(loss or ()), tuple(method or ())
-        )
-        if check and name not in ("", "theorems"):
-            raise UsageError(f"--check is for theorems, whose verdicts are recorded. Got it for {name}.")
-        return partial(_reproduce, name, options, out or RESULTS, jobs, as_json, force, check)
-    chosen = full, force, data, asked, columns, loss, method, seed, jobs, check, device != "cpu"
-    if any(chosen):
-        raise UsageError("--from draws what is there: it goes with --out and --json only.")
-    return partial(_redraw, name, source, out, as_json)
+    if source is not None:
+        chosen = full, force, data, asked, columns, loss, method, seed, jobs, check, device != "cpu"
+        if any(chosen):
+            raise UsageError("--from draws what is there: it goes with --out and --json only.")
+        _redraw(name, source, out, as_json)
+        return
+    if (data or columns) and not name:
+        raise UsageError("--data and --columns need the NAME of an experiment.")
+    if device != "cpu" and name not in ("", "figure3"):
+        raise UsageError(f"--device is for figure3, which trains networks. Got it for {name}.")
+    if (loss or method) and paper.ALIASES.get(name, name) != "figure2":
+        raise UsageError(f"--loss and --method are for figure2. Got them for {name or 'all experiments'}.")
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # what is one's own lies in the working folder
+    if asked and not data:
+        raise UsageError("--target and options of tables need --data FILE.")
+    sources = [_as_asked(one, asked) for one in data or ()]
+    options = Options(
+        tuple(sources), full, seed, columns or (), device, tuple(loss or ()), tuple(method or ())
+    )
+    if check and name not in ("", "theorems"):
+        raise UsageError(f"--check is for theorems, whose verdicts are recorded. Got it for {name}.")
+    outcomes = _reproduced(name, options, out or RESULTS, jobs, as_json, force)
+    different = [name for o in outcomes for name in o.summary.get("disagreements", ())]
+    if check and different:
+        raise ClaimFailed(f"every verdict should be the recorded one. Got others for {', '.join(different)}.")
 
 
 def _is_table(file: str) -> bool:
@@ -120,9 +120,9 @@ def _experiment(name: str) -> Any:
     return paper.EXPERIMENTS[paper.ALIASES.get(name, name)]
 
 
-def _reproduce(
-    name: str, options: Options, out: Path, jobs: int | None, as_json: bool, force: bool, check: bool
-) -> None:
+def _reproduced(
+    name: str, options: Options, out: Path, jobs: int | None, as_json: bool, force: bool
+) -> list[Outcome]:
     chosen = [_experiment(name)] if name else list(paper.EXPERIMENTS.values())
     for file in options.data:
         if _is_table(file):
@@ -151,9 +151,7 @@ def _reproduce(
         reporter.message(message)
     if page is not None:
         reporter.message(f"Open the page in a browser: {page.resolve().as_uri()}")
-    different = [name for o in outcomes.values() for name in o.summary.get("disagreements", ())]
-    if check and different:
-        raise ClaimFailed(f"every verdict should be the recorded one. Got others for {', '.join(different)}.")
+    return list(outcomes.values())
 
 
 def _report(out: Path, reporter: Terminal) -> Path | None:

@@ -1,7 +1,6 @@
 """``gdnp show``."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -16,20 +15,15 @@ from gdnp.models import load_model
 def show(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model that gdnp fit saved.")],
     as_json: JsonOption = False,
-) -> Callable[[], None]:
+) -> None:
     """Print what gdnp fit said of a saved model, and all its coefficients with --json.
 
     \b
     gdnp show churn.skops
     """  # noqa: D301
-
-    def done() -> None:
-        loaded = load_model(model)
-        about = json.loads(getattr(loaded, "report_", "{}"))
-        found = document_of(loaded, about | {"model": str(model)})
-        if as_json:
-            print_json(found)
-        else:
-            print_report(console_of(), found)
-
-    return done
+    loaded = load_model(model)
+    found = document_of(loaded, json.loads(getattr(loaded, "report_", "{}")) | {"model": str(model)})
+    if as_json:
+        print_json(found)
+    else:
+        print_report(console_of(), found)
