@@ -3,19 +3,13 @@
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from gdnp._typing import FloatArray
 from gdnp.datasets.dataset import Dataset
 
 
 def gaussian_parameters(
-    d: int = 20,
-    *,
-    kappa: float = 100.0,
-    r: float = 0.5,
-    spectrum: str | ArrayLike = "geometric",
-    seed: int = 0,
+    d: int = 20, *, kappa: float = 100.0, r: float = 0.5, seed: int = 0
 ) -> tuple[FloatArray, FloatArray]:
     """Draw a population: u = E[z] and S = E[zzᵀ] with uᵀS⁻¹u = r and λ_max(S) = 1.
 
@@ -27,11 +21,9 @@ def gaussian_parameters(
     d : int
         Dimension, at least 2.
     kappa : float
-        Condition number L/μ of S, at least 1; not used when `spectrum` is an array.
+        Condition number L/μ of S, at least 1. The eigenvalues run evenly on a logarithm from 1/kappa to 1.
     r : float
         uᵀS⁻¹u, the share of S along u, in (0, 1): 0 is no signal, 1 is no noise.
-    spectrum : {"geometric", "linear"} or array of shape (d,)
-        How the eigenvalues run from 1/kappa to 1, or positive eigenvalues, to be divided by the largest.
     seed : int
         The same seed (and d) gives the same basis and the same v.
 
@@ -45,18 +37,12 @@ def gaussian_parameters(
     ValueError
         For a parameter outside its range.
     """
-    factor, v = _population(np.random.default_rng(seed), d, kappa, r, spectrum)
+    factor, v = _population(np.random.default_rng(seed), d, kappa, r)
     return math.sqrt(r) * (factor @ v), factor @ factor.T
 
 
 def gaussian_design(
-    n: int = 20_000,
-    d: int = 20,
-    *,
-    kappa: float = 100.0,
-    r: float = 0.5,
-    spectrum: str | ArrayLike = "geometric",
-    seed: int = 0,
+    n: int = 20_000, d: int = 20, *, kappa: float = 100.0, r: float = 0.5, seed: int = 0
 ) -> Dataset:
     """Sample from the population of `gaussian_parameters`: z ~ N(u, S - uuᵀ), y = ±1, x = -y z.
 
@@ -68,7 +54,7 @@ def gaussian_design(
     ----------
     n : int
         Rows, at least 2.
-    d, kappa, r, spectrum, seed
+    d, kappa, r, seed
         As in `gaussian_parameters`, which returns the (u, S) of this sample.
 
     Returns
@@ -84,7 +70,7 @@ def gaussian_design(
     if n < 2:
         raise ValueError(f"n must be at least 2 rows. Got {n!r}.")
     rng = np.random.default_rng(seed)
-    factor, v = _population(rng, d, kappa, r, spectrum)
+    factor, v = _population(rng, d, kappa, r)
     noise = rng.standard_normal((n, d))
     noise -= np.outer((1.0 - math.sqrt(1.0 - r)) * (noise @ v), v)
     y = rng.choice([-1.0, 1.0], size=n)
@@ -92,34 +78,14 @@ def gaussian_design(
     return Dataset("gaussian", -y[:, None] * z, y)
 
 
-def _population(
-    rng: np.random.Generator, d: int, kappa: float, r: float, spectrum: str | ArrayLike
-) -> tuple[FloatArray, FloatArray]:
+def _population(rng: np.random.Generator, d: int, kappa: float, r: float) -> tuple[FloatArray, FloatArray]:
     """F with S = FFᵀ, and the unit vector v with u = √r F v."""
     if d < 2:
         raise ValueError(f"d must be at least 2 (every vector is an eigenvector for d = 1). Got {d!r}.")
     if not 0.0 < r < 1.0:
         raise ValueError(f"r = uᵀS⁻¹u must lie strictly between 0 and 1. Got {r!r}.")
-    eigenvalues = _eigenvalues(d, kappa, spectrum)
-    basis, _ = np.linalg.qr(rng.standard_normal((d, d)))  # uniform up to signs, which neither S nor v sees
-    v = rng.standard_normal(d)
-    return basis * np.sqrt(eigenvalues), v / np.linalg.norm(v)
-
-
-def _eigenvalues(d: int, kappa: float, spectrum: str | ArrayLike) -> FloatArray:
-    if not isinstance(spectrum, str):
-        given = np.asarray(spectrum, dtype=np.float64)
-        if given.shape != (d,) or not np.all(np.isfinite(given) & (given > 0.0)):
-            raise ValueError(
-                f"spectrum must be {d} finite positive eigenvalues. Got {given.ravel()[:4].tolist()} "
-                f"of shape {given.shape}."
-            )
-        scaled: FloatArray = given / given.max()
-        return scaled
     if not (math.isfinite(kappa) and kappa >= 1.0):
         raise ValueError(f"kappa must be a finite condition number of at least 1. Got {kappa!r}.")
-    if spectrum == "geometric":
-        return np.geomspace(1.0 / kappa, 1.0, d)
-    if spectrum == "linear":
-        return np.linspace(1.0 / kappa, 1.0, d)
-    raise ValueError(f"spectrum must be 'geometric', 'linear' or an array. Got {spectrum!r}.")
+    basis, _ = np.linalg.qr(rng.standard_normal((d, d)))  # uniform up to signs, which neither S nor v sees
+    v = rng.standard_normal(d)
+    return basis * np.sqrt(np.geomspace(1.0 / kappa, 1.0, d)), v / np.linalg.norm(v)

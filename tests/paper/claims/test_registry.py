@@ -97,9 +97,7 @@ def test_a_counterexample_is_shown_where_the_statement_fails_as_recorded():
 
 
 def test_run_claims_reports_each_outcome(made_up):
-    seen = []
-    results = run_claims(progress=lambda claim, done, total: seen.append((claim.id, done, total)))
-    assert seen == [("fine", 0, 3), ("wrong", 1, 3), ("absent", 2, 3)]
+    results = run_claims()
     assert [result.outcome for result in results] == ["HOLDS", "FAILS", "NOT RUN: data missing"]
     assert [result.agrees for result in results] == [True, False, None]
     assert results[2].reason == "no such file here"

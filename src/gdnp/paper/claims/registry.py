@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from enum import Enum
@@ -120,8 +119,6 @@ class ClaimResult:
         None when the check could not run.
     reason : str or None
         Why it could not run.
-    seconds : float
-        What it took.
     missing : str
         What could not be found, where it could not run: "data" or a package.
     """
@@ -129,7 +126,6 @@ class ClaimResult:
     claim: Claim
     measurement: Measurement | None
     reason: str | None = None
-    seconds: float = 0.0
     missing: str = "data"
 
     @property
@@ -255,14 +251,11 @@ def check(id: str) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
     return registered
 
 
-def run_claims(
-    ids: Iterable[str] | None = None, progress: Callable[[Claim, int, int], object] | None = None
-) -> list[ClaimResult]:
+def run_claims(ids: Iterable[str] | None = None) -> list[ClaimResult]:
     """Check claims, by default all of them.
 
     The results have the order of `ids`. A claim whose data set or extra package is not on this machine has
-    no measurement, and a reason. `progress` is called before each check with the claim, how many are done,
-    and how many there are.
+    no measurement, and a reason.
 
     Raises
     ------
@@ -273,16 +266,11 @@ def run_claims(
     unknown = [name for name in chosen if name not in CLAIMS]
     if unknown:
         raise ValueError(f"a claim must be one of {', '.join(CLAIMS)}. Got {', '.join(map(repr, unknown))}.")
-    results = []
-    for done, name in enumerate(chosen):
-        if progress is not None:
-            progress(CLAIMS[name], done, len(chosen))
-        results.append(_run(CLAIMS[name]))
-    return results
+    return [_run(CLAIMS[name]) for name in chosen]
 
 
 def _run(claim: Claim) -> ClaimResult:
-    begin, found, reason, missing = time.perf_counter(), None, None, "data"
+    found, reason, missing = None, None, "data"
     try:
         found = claim.check()
     except DataNotFoundError as error:
@@ -291,4 +279,4 @@ def _run(claim: Claim) -> ClaimResult:
         if error.name not in EXTRAS:  # a mistake of ours, not an installation without the extra
             raise
         reason, missing = str(error), error.name
-    return ClaimResult(claim, found, reason, time.perf_counter() - begin, missing)
+    return ClaimResult(claim, found, reason, missing)
