@@ -15,6 +15,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -188,16 +189,19 @@ class Store:
         shutil.rmtree(self.parts, ignore_errors=True)
 
 
+def versions(*packages: str) -> dict[str, str | None]:
+    """Of each package, None where it is not installed."""
+    found: dict[str, str | None] = dict.fromkeys(packages)
+    for name in packages:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
 def environment(seed: int) -> dict[str, Json]:
     """What a result was made with: versions, platform, number of cores, seed and date (UTC)."""
-    packages: dict[str, str | None] = {}
-    for name in ("gdnp", "numpy", "scipy", "scikit-learn", "matplotlib", "torch"):
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            packages[name] = None
     return {
-        "packages": packages,
+        "packages": versions("gdnp", "numpy", "scipy", "scikit-learn", "matplotlib", "torch"),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "machine": platform.machine(),

@@ -1,12 +1,13 @@
 """What the classifier and the regressor have in common: parameters, validation, records, warnings."""
 
+import copy
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from scipy.sparse import issparse
@@ -22,7 +23,7 @@ from gdnp.design import DesignMatrix, as_design
 from gdnp.design.cluster import ClusterRows, is_collection
 from gdnp.design.source import Source, is_remote, numbers, source
 from gdnp.design.threads import single_threaded_blas
-from gdnp.estimators.callbacks import WRAPPERS, Callbacks, CallbackSupportMixin
+from gdnp.estimators.callbacks import WRAPPERS, Callbacks, CallbackSupportMixin, with_callbacks
 from gdnp.estimators.checkpoint import Checkpoint, Kept
 from gdnp.estimators.cluster import scored
 from gdnp.estimators.fitting import SOLVERS, Data, Fitted, Settings, fit_one, rounded
@@ -220,6 +221,47 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
         return Callbacks(self, X, y, sample_weight) if getattr(self, "_skl_callbacks", None) else None
 
     # Fitting
+
+    @with_callbacks
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        memory: int | float | str | None = None,
+        scratch: Any = None,
+        checkpoint: Any = None,
+        client: Any = None,
+    ) -> Self:
+        """Fit to X of shape (n, d), dense or sparse, and labels y (n,), or targets y of shape (n,) or (n, k).
+
+        X, y and sample_weight may also be what ``gdnp.design.source`` takes, with one target: a path to files
+        of any size and names of columns, say, or a Dask collection. `memory`, `scratch` and `client` are its,
+        too. A fit goes on from the file `checkpoint` where it is there, to the same coefficients as if it had
+        not been interrupted.
+
+        Raises
+        ------
+        ValueError
+            For bad parameters, NaN or infinity, wrong shapes, a single class, or weights that are negative
+            or sum to zero.
+        """
+        draft = copy.copy(self)
+        options = {"memory": memory, "scratch": scratch, "checkpoint": checkpoint, "client": client}
+        task = draft._task(X, y, sample_weight, **options)
+        callbacks = self._callbacks(X, y, sample_weight)
+        draft._fit_targets(task, callbacks)
+        self._published(draft, task.settings, callbacks)
+        self._warn(task.settings)
+        return self
+
+    def _task(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> Task:
+        """What is to be fitted."""
+        raise NotImplementedError
+
+    def _warn(self, settings: Settings) -> None:
+        """Of what is no failure."""
 
     def _fit_targets(self, task: Task, callbacks: Callbacks | None) -> None:
         """One fit for each target, which is taken off the list when its turn comes."""

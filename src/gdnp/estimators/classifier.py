@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +20,6 @@ from sklearn.utils.validation import check_is_fitted
 from gdnp._typing import FloatArray
 from gdnp.design import Rows, RowVector
 from gdnp.estimators.base import LinearEstimator, ScoresSources, Task
-from gdnp.estimators.callbacks import with_callbacks
 from gdnp.estimators.cluster import by_parts
 from gdnp.estimators.fitting import Settings
 from gdnp.estimators.sources import encoded, mass_of, renumbered, reweighed, signs
@@ -144,39 +142,6 @@ class GDNPClassifier(ScoresSources, ClassifierMixin, LinearEstimator):  # type: 
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
-
-    @with_callbacks
-    def fit(
-        self,
-        X: Any,
-        y: Any = None,
-        sample_weight: Any = None,
-        *,
-        memory: int | float | str | None = None,
-        scratch: Any = None,
-        checkpoint: Any = None,
-        client: Any = None,
-    ) -> GDNPClassifier:
-        """Fit to X of shape (n, d), dense or sparse, and labels y of shape (n,).
-
-        X, y and sample_weight may also be what ``gdnp.design.source`` takes: a path to files of any size and
-        names of columns, say, or a Dask collection. `memory`, `scratch` and `client` are its, too. A fit goes
-        on from the file `checkpoint` where it is there, to the same coefficients as if it had not been
-        interrupted.
-
-        Raises
-        ------
-        ValueError
-            For bad parameters, NaN or infinity, wrong shapes, a single class, or weights that are negative
-            or sum to zero.
-        """
-        draft = copy.copy(self)
-        options = {"memory": memory, "scratch": scratch, "checkpoint": checkpoint, "client": client}
-        task = draft._task(X, y, sample_weight, **options)
-        callbacks = self._callbacks(X, y, sample_weight)
-        draft._fit_targets(task, callbacks)
-        self._published(draft, task.settings, callbacks)
-        return self
 
     def _task(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> Task:
         settings = self._settings("classification")

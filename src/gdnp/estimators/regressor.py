@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from dataclasses import replace
 from functools import partial
@@ -17,7 +16,7 @@ from gdnp.design import Rows
 from gdnp.design.block import Affine
 from gdnp.design.source import numbers
 from gdnp.estimators.base import LinearEstimator, ScoresSources, Task, check_number
-from gdnp.estimators.callbacks import WRAPPERS, with_callbacks
+from gdnp.estimators.callbacks import WRAPPERS, Callbacks
 from gdnp.estimators.cluster import by_parts
 from gdnp.estimators.fitting import Data, Settings, fit_one
 from gdnp.losses import Loss, SquaredError
@@ -105,39 +104,6 @@ class GDNPRegressor(ScoresSources, RegressorMixin, LinearEstimator):  # type: ig
         tags.target_tags.multi_output = True
         return tags
 
-    @with_callbacks
-    def fit(
-        self,
-        X: Any,
-        y: Any = None,
-        sample_weight: Any = None,
-        *,
-        memory: int | float | str | None = None,
-        scratch: Any = None,
-        checkpoint: Any = None,
-        client: Any = None,
-    ) -> GDNPRegressor:
-        """Fit to X of shape (n, d), dense or sparse, and targets y of shape (n,) or (n, k).
-
-        X, y and sample_weight may also be what ``gdnp.design.source`` takes, with one target; `memory`,
-        `scratch` and `client` are its, too, and `checkpoint` is as for ``GDNPClassifier``.
-
-        Raises
-        ------
-        ValueError
-            For bad parameters, NaN or infinity, wrong shapes, or weights that are negative or sum to zero.
-        """
-        draft = copy.copy(self)
-        options = {"memory": memory, "scratch": scratch, "checkpoint": checkpoint, "client": client}
-        task = draft._task(X, y, sample_weight, **options)
-        callbacks = self._callbacks(X, y, sample_weight)
-        draft._fit_targets(task, callbacks)
-        draft._keep_deltas()
-        self._published(draft, task.settings, callbacks)
-        if isinstance(self.loss, str) and draft._deltas and self.delta == 1.0:
-            self._warn_of_delta(task.settings.alpha)
-        return self
-
     def _task(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> Task:
         settings = self._settings("regression")
         if self.class_weight is not None:
@@ -168,6 +134,10 @@ class GDNPRegressor(ScoresSources, RegressorMixin, LinearEstimator):  # type: ig
         columns = rows.columns(target) if self._several else [target]
         return Task(settings, read, weight, [partial(_same, one) for one in columns])
 
+    def _fit_targets(self, task: Task, callbacks: Callbacks | None) -> None:
+        super()._fit_targets(task, callbacks)
+        self._keep_deltas()
+
     def _keep_deltas(self) -> None:
         """Of the copy: ``delta_``, of a loss that has δ."""
         self.__dict__.pop("delta_", None)
@@ -179,11 +149,13 @@ class GDNPRegressor(ScoresSources, RegressorMixin, LinearEstimator):  # type: ig
             check_number('delta, where it is not "auto",', self.delta, Real, 1.0 / LARGEST_TARGET)
         return super()._settings(task)
 
-    def _warn_of_delta(self, alpha: float) -> None:
+    def _warn(self, settings: Settings) -> None:
         """Say so where the default δ is another thing than the size of the residuals."""
+        if not (isinstance(self.loss, str) and hasattr(self, "delta_") and self.delta == 1.0):
+            return
         known = self.certificate_ if isinstance(self.certificate_, tuple) else (self.certificate_,)
         with np.errstate(all="ignore"):
-            ridges = 0.5 * alpha * np.square(np.atleast_2d(self.coef_)).sum(axis=1, dtype=np.float64)
+            ridges = 0.5 * settings.alpha * np.square(np.atleast_2d(self.coef_)).sum(axis=1, dtype=np.float64)
             risk = max(one.objective - ridge for one, ridge in zip(known, ridges, strict=True))
         if risk > TOO_NARROW:
             warnings.warn(

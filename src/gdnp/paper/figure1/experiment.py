@@ -22,6 +22,7 @@ from gdnp.problem.interface import Objective
 from gdnp.solvers.lengths import Bisection
 from gdnp.solvers.state import Length
 from gdnp.store import Part
+from gdnp.tables import column_of
 
 LOSSES = ("squared_error", "log_loss", "sigmoid")
 DESIGN = {"d": 2, "kappa": 6.0, "r": 0.5}
@@ -125,16 +126,11 @@ def _columns(data: Dataset, columns: tuple[str, ...]) -> tuple[list[int], tuple[
         columns = ("1", "2")
     if len(columns) != 2 or columns[0] == columns[1]:
         raise OptionError(f"--columns should name two different columns. Got {', '.join(columns)}.")
-    found = []
-    for column in columns:
-        if column in names:
-            found.append(names.index(column))
-        elif column.isdigit() and 1 <= int(column) <= d:
-            found.append(int(column) - 1)
-        else:
-            shown = ", ".join(names[:8]) + (", ..." if d > 8 else "")
-            raise OptionError(f"--columns should be names or numbers (1 to {d}) of {shown}. Got {column!r}.")
-    return found, (names[found[0]], names[found[1]])
+    try:
+        first, second = (column_of(names, column, "--columns", data.name) for column in columns)
+    except ValueError as error:
+        raise OptionError(str(error)) from error
+    return [names.index(first), names.index(second)], (first, second)
 
 
 def _moments(spec: Mapping[str, Any], source: str) -> tuple[FloatArray, FloatArray]:
