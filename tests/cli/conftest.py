@@ -1,5 +1,7 @@
 """Every command runs in an empty folder."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.datasets import dump_svmlight_file, load_iris
@@ -20,7 +22,7 @@ def _here(monkeypatch, tmp_path):
 def offline(monkeypatch, tmp_path):
     monkeypatch.setenv("GDNP_DATA", str(tmp_path / "nothing"))
     for key, remote in fetch.FILES.items():
-        monkeypatch.setitem(fetch.FILES, key, fetch.RemoteFile(remote.sha256, (f"{REFUSED}/{key}",)))
+        monkeypatch.setitem(fetch.FILES, key, replace(remote, mirrors=(f"{REFUSED}/{key}",)))
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ from gdnp.paper.claims import CLAIMS, ClaimResult, recorded_results, run_claims
 
 DRAWN = {"figure-1": "Figure 1", "figure-2": "Figure 2", "figure-3": "Figure 3"}
 """Ids of what the paper draws: each stands for the claims about it."""
-SHOWN = "id", "statement", "source", "verdict", "evidence", "measured", "bound", "counterexample", "scope"
-SHOWN += "mutants", "measure again"
+SHOWN = "id,statement,source,verdict,evidence,measured,bound,counterexample,scope,mutants,measure again"
 
 
 def claim(
@@ -46,7 +45,7 @@ def claim(
         return
     for result in results:
         found = _plain(result)
-        for label, text in ((label, found[label]) for label in SHOWN):
+        for label, text in ((label, found[label]) for label in SHOWN.split(",")):
             if text not in ("", None, []):
                 shown = ", ".join(text) if isinstance(text, list) else text
                 console.print(f"{label + ':':<16}{shown}", markup=False, soft_wrap=True)

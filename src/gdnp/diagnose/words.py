@@ -1,10 +1,15 @@
 """The words of a diagnosis: its numbers as rows, what they mean, and which solver they suggest."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from gdnp.diagnose.records import EPSILON, Diagnosis, Gaussianity, Spectrum
 from gdnp.diagnose.separability import Separability
 
+SAYS: dict[str, str] = json.loads(Path(__file__).with_name("words.json").read_text(encoding="utf-8"))
+"""Sentences and their parts, by what they are about; numbers fill their braces."""
 FAR = 10.0
 """Standard deviations between a column and zero that are worth a sentence."""
 UNEQUAL, FEW = 100.0, 100
@@ -64,84 +69,48 @@ def theory(found: Diagnosis) -> list[str]:
     return [sentence for about in (_about_direction, _about_shape) if (sentence := about(found))]
 
 
+def _say(key: str, **shown: Any) -> str:
+    return SAYS[key].format(**shown)
+
+
 def _about_separability(found: Diagnosis) -> str:
-    kind, columns = found.separability.kind, _listed(found.separability.columns)
-    cure = "Add a ridge (alpha > 0): it makes the solution finite and unique."
-    if kind == "complete":
-        alone = (
-            f" One column is enough ({columns}): check that it does not give the label away."
-            if columns
-            else ""
-        )
-        return (
-            f"A hyperplane classifies all {found.n:,} rows correctly, so the log loss has no minimum: its "
-            f"coefficients grow for as long as a solver runs.{alone} {cure}"
-        )
-    if kind == "partial":
-        rows = "some rows" if found.separability.rows is None else _several(found.separability.rows, "row")
-        where = f" ({columns}: there one class stops where the other begins)" if columns else ""
-        return (
-            f"The classes overlap, but {rows} can be pushed to their side for ever without touching the "
-            f"rest{where}: some coefficients of the log loss grow without end while the others settle. {cure}"
-        )
-    if kind == "not decided":
-        return "Whether a hyperplane separates the classes was not decided: too many numbers for that test."
-    return ""
+    kind, rows, columns = (
+        found.separability.kind,
+        found.separability.rows,
+        _listed(found.separability.columns),
+    )
+    alone, touching = (_say(key, columns=columns) if columns else "" for key in ("alone", "touching"))
+    count = "some rows" if rows is None else _several(rows, "row")
+    return _say(kind, n=found.n, rows=count, alone=alone, touching=touching, ridge=_say("ridge"))
 
 
 def _about_condition(found: Diagnosis) -> str:
     raw, scaled = found.raw, found.scaled
     (wide, most), (narrow, least) = found.widest, found.narrowest
-    scales = (
-        f"The columns have very different scales ({narrow} varies by {least:.2g}, {wide} by {most:.2g})"
-        if most > UNEQUAL * least
-        else ""
-    )
-    tangle = f"{_listed(found.tangled)} nearly follow from one another" if found.tangled else ""
-    cause = " and ".join(filter(None, (scales, tangle))) or "Columns are correlated"
+    causes = [_say("scales", narrow=narrow, least=least, wide=wide, most=most)] * (most > UNEQUAL * least)
+    causes += [_say("tangled", columns=_listed(found.tangled))] * bool(found.tangled)
+    cause = " and ".join(causes) or _say("correlated")
     if raw.iterations is None or scaled.iterations is None or raw.condition is None:
-        return (
-            f"{cause}: the condition number is beyond what double precision resolves (about 1e15), and "
-            "gradient descent will not converge. Steps in the metric of the data do not depend on units."
-        )
+        return _say("unresolved", cause=cause)
+    before, after = raw.iterations.gradient, scaled.iterations.gradient
     about, up_to = ("at least ", "") if found.estimated else ("", "up to ")
-    before, after = raw.iterations, scaled.iterations
-    if before.gradient <= FEW:
+    shown = {"about": about, "up_to": up_to, "condition": _shown(raw.condition), "cause": cause}
+    shown["steps"] = _several(before, "iteration")
+    if before <= FEW:
         endless = found.separability.kind in ("complete", "partial")
         several = found.rank is not None and found.rank < found.d - len(found.constant)
         start, end = ("with a ridge ", "") if endless or several else ("", ", and any solver will do")
-        return (
-            f"The columns are well conditioned ({about}{_shown(raw.condition)}): {start}gradient descent "
-            f"needs {up_to}{_several(before.gradient, 'iteration')}{end}."
-        )
-    text = (
-        f"{cause}: the condition number is {about}{_shown(raw.condition)}, and gradient descent needs "
-        f"{up_to}{_several(before.gradient, 'iteration')}"
-    )
-    if after.gradient < 0.3 * before.gradient:
-        text += f", or {_count(after.gradient)} once every column has unit variance"
-    else:
-        text += "; scaling the columns does not help"
-    return f"{text}. A step in the metric of the data does not depend on it."
+        return _say("well conditioned", start=start, end=end, **shown)
+    scaling = "scaling helps" if after < 0.3 * before else "scaling does not help"
+    return _say("ill conditioned", scaling=_say(scaling, after=_count(after)), **shown)
 
 
 def _about_signal(found: Diagnosis) -> str:
-    if found.separability.kind == "complete":
-        return ""
     share = 100.0 * found.r_squared
-    if share < 0.1:
-        return (
-            f"A linear fit explains {share:.2g} % of the labels' variance: hardly any linear signal, "
-            "whatever the solver. Look for other features."
-        )
     chance = 100.0 * min((found.d if found.rank is None else found.rank) / max(found.n - 1, 1), 1.0)
-    if share < 3.0 * chance:
-        return (
-            f"A linear fit explains {share:.3g} % of the labels' variance, of which about {chance:.2g} % is "
-            f"what as many columns of pure noise would explain with {found.n:,} rows: check the fit on other "
-            "rows, and add a ridge."
-        )
-    return ""
+    if found.separability.kind == "complete" or share >= max(0.1, 3.0 * chance):
+        return ""
+    return _say("no signal" if share < 0.1 else "noise", share=share, chance=chance, n=found.n)
 
 
 def _about_rank(found: Diagnosis) -> str:
@@ -149,45 +118,27 @@ def _about_rank(found: Diagnosis) -> str:
     parts = []
     if found.constant:
         never = "never varies: drop it" if len(found.constant) == 1 else "never vary: drop them"
-        parts.append(f"{_several(len(found.constant), 'column')} {never} ({_listed(found.constant)}).")
+        count = _several(len(found.constant), "column")
+        parts.append(_say("constant", count=count, never=never, columns=_listed(found.constant)))
     if found.copies:
-        parts.append(f"The same but for units: {_listed(found.copies)}. Keep one of each.")
+        parts.append(_say("copies", copies=_listed(found.copies)))
     if found.n <= varying:
-        parts.append(
-            f"There are fewer rows than columns that vary ({found.n:,} and {varying:,}), so infinitely many "
-            "coefficients predict the same: a ridge picks one."
-        )
+        parts.append(_say("few rows", n=found.n, varying=varying))
     elif found.rank is not None and found.rank < varying:
-        parts.append(
-            f"{varying - found.rank:,} of the {varying:,} columns that vary can be computed from the others "
-            "(dummy variables that add up to one, sums, duplicates): predictions are unique and coefficients "
-            "are not. Drop columns or add a ridge."
-        )
+        parts.append(_say("dependent", dependent=varying - found.rank, varying=varying))
     return " ".join(parts)
 
 
 def _about_offsets(found: Diagnosis) -> str:
-    if found.offset <= FAR:
-        return ""
-    return (
-        f"{found.offset_column} lies {found.offset:.3g} standard deviations away from zero. gdnp centres "
-        "by itself; for other solvers, centre the columns first, since an offset alone slows them down."
-    )
+    return _say("offset" if found.offset > FAR else "none", **vars(found))
 
 
 def _about_direction(found: Diagnosis) -> str:
     angle = found.fit.angle
     if angle is None:
-        return "There is no linear signal at all: E[y (x - E x)] = 0, or the fit is zero."
-    start = f"S⁻¹u, which takes one linear solve, is {angle:.2g}° from the fitted direction"
-    if angle <= 5.0:
-        return f"{start}: nearly the solution already, as the theory for Gaussian data has it."
-    if angle <= 30.0:
-        return (
-            f"{start}: a good start and not the solution. Methods that stop there (scaled least squares) "
-            "keep this gap."
-        )
-    return f"{start}: the theory for Gaussian data says little here; judge by the fit itself."
+        return _say("no direction")
+    how = "near" if angle <= 5.0 else "not far" if angle <= 30.0 else "far"
+    return _say("direction", angle=angle, how=_say(how))
 
 
 def _about_shape(found: Diagnosis) -> str:
@@ -195,26 +146,15 @@ def _about_shape(found: Diagnosis) -> str:
     if shape is None:
         return ""
     if shape.p_value is not None and shape.p_value >= 0.01:
-        return "Along the fitted direction z cannot be told from a Gaussian, which Assumption 2 asks for."
+        return _say("Gaussian")
     mild = abs(shape.skewness) < 0.5 and abs(shape.excess_kurtosis) < 1.0 and shape.distance < 0.05
-    many = " (with so many rows the test finds any departure)" if mild and found.n > 5000 else ""
-    if mild:
-        return f"Along the fitted direction z is nearly Gaussian{many}: rates for Gaussian data are a guide."
-    return (
-        f"Along the fitted direction z is not Gaussian (skewness {shape.skewness:.2g}, excess kurtosis "
-        f"{shape.excess_kurtosis:.2g}; probabilities are off by up to {shape.distance:.2g}): predicted "
-        "iterations are a guide, not a promise, and GDNP's step is guarded for this reason."
-    )
+    many = _say("many") if found.n > 5000 else ""
+    return _say("nearly Gaussian" if mild else "not Gaussian", many=many, **vars(shape))
 
 
 def _about_classes(found: Diagnosis) -> str:
     rare = min(found.positive, 1.0 - found.positive)
-    if rare >= 0.02:
-        return ""
-    return (
-        f"The rarer class has {100.0 * rare:.2g} % of the rows: an accuracy of {100.0 * (1.0 - rare):.4g} % "
-        "means nothing. Look at the ranking of the rows, or weigh the classes."
-    )
+    return _say("none" if rare >= 0.02 else "rare class", rare=100.0 * rare, others=100.0 * (1.0 - rare))
 
 
 def advice(found: Diagnosis, gram_passes: float) -> tuple[str, str]:
@@ -223,21 +163,13 @@ def advice(found: Diagnosis, gram_passes: float) -> tuple[str, str]:
     gradient = found.raw.iterations.gradient if found.raw.iterations else None
     steps = max(found.fit.iterations, 1)
     if not found.estimated and gradient is not None and gradient < gram_passes + steps:
-        return "gd", (
-            f"Gradient descent gets there in at most {_several(gradient, 'pass')} over the data{ridge}; "
-            f"forming the covariance of the columns costs as much as {_count(gram_passes)}."
-        )
+        passes = _several(gradient, "pass")
+        return "gd", _say("gd", passes=passes, with_ridge=ridge, gram=_count(gram_passes))
     rival = "cannot get there" if gradient is None else f"may need {_several(gradient, 'iteration')}"
     settled = "took" if found.fit.converged else "had not quite settled after"
-    seen = (
-        f"{found.d:,} columns are too many to hold their covariance, and it does without"
-        if found.estimated
-        else f"A fit of the log loss {settled} {_several(steps, 'step')}"
-    )
-    return "auto", (
-        f"The default{ridge}: it steps in the metric of the data, whatever the units, and says how close it "
-        f"came. {seen}; plain gradient descent {rival}."
-    )
+    seen = "wide" if found.estimated else "fitted"
+    seen = _say(seen, d=found.d, settled=settled, steps=_several(steps, "step"))
+    return "auto", _say("auto", with_ridge=ridge, seen=seen, rival=rival)
 
 
 # --- numbers in words
