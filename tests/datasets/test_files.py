@@ -22,7 +22,7 @@ from gdnp.tables import Reading
 def test_libsvm(tmp_path, name, pack):
     path = tmp_path / name
     path.write_bytes(pack(SMALL))
-    data = datasets.load_file(path)
+    data = datasets.load(path)
     assert data.name == name
     assert issparse(data.X)
     np.testing.assert_array_equal(data.X.toarray(), [[0.5, 0, 2], [0, 1, 0], [0, 0, 1.5]])
@@ -33,8 +33,8 @@ def test_libsvm(tmp_path, name, pack):
 def test_libsvm_columns_and_base(tmp_path):
     path = tmp_path / "s"
     path.write_bytes(SMALL)
-    assert datasets.load_file(path, n_features=5).X.shape == (3, 5)
-    shifted = datasets.load_file(path, zero_based=True).X
+    assert datasets.load(path, n_features=5).X.shape == (3, 5)
+    shifted = datasets.load_libsvm(path, zero_based=True).X
     np.testing.assert_array_equal(shifted.toarray()[:, 1:], datasets.load_libsvm(path).X.toarray())
     assert shifted.shape == (3, 4)
 
@@ -46,7 +46,7 @@ def test_libsvm_columns_and_base(tmp_path):
 def test_csv(tmp_path, name, separator, pack):
     text = "a,kind,b\n1,yes,2.5\n-3,no,1e-3\n".replace(",", separator)
     (tmp_path / name).write_bytes(pack(text.encode()))
-    data = datasets.load_file(tmp_path / name, target="kind")
+    data = datasets.load(tmp_path / name, target="kind")
     np.testing.assert_array_equal(data.X, [[1.0, 2.5], [-3.0, 1e-3]])
     assert data.X.flags.c_contiguous
     assert data.X.dtype == np.float64
@@ -70,7 +70,7 @@ def test_labels_are_numbers_where_that_loses_nothing(tmp_path):
 
 def test_a_table_becomes_numbers(tmp_path):
     (tmp_path / "t.txt").write_text("a;kind;when;y\n1,5;u;2020-01-01;0\n;v;2020-01-02;1\n3;u;2020-01-03;1\n")
-    data = datasets.load_file(tmp_path / "t.txt")
+    data = datasets.load(tmp_path / "t.txt")
     np.testing.assert_array_equal(data.X[:, :2], [[1.5, 0.0], [2.25, 1.0], [3.0, 0.0]])
     assert data.feature_names[:3] == ("a", "a: gap", "when: days since 1970")
     assert data.feature_names[-1] == "kind = v"
@@ -97,7 +97,7 @@ def test_parquet_targets(tmp_path, labels, dtype, kind):
         {"a": [1, 2, 3], "b": [True, False, True], "y": pandas.Series(labels, dtype=dtype)}
     )
     frame.to_parquet(tmp_path / "t.parquet")
-    data = datasets.load_file(tmp_path / "t.parquet")
+    data = datasets.load(tmp_path / "t.parquet")
     assert data.y.dtype.kind == kind
     assert data.y.tolist() == labels
     np.testing.assert_array_equal(data.X, [[1.0, 1.0], [2.0, 0.0], [3.0, 1.0]])
@@ -141,7 +141,7 @@ def test_bad_file(tmp_path, case):
     name, contents, message = BAD[case]
     (tmp_path / name).write_bytes(contents)
     with pytest.raises(ValueError, match=message) as caught:
-        datasets.load_file(tmp_path / name)
+        datasets.load(tmp_path / name)
     assert "\n" not in str(caught.value)
     assert name in str(caught.value)
 
@@ -150,10 +150,12 @@ def test_bad_file(tmp_path, case):
 def test_bad_place(tmp_path, suffix):
     missing, folder = tmp_path / f"missing{suffix}", tmp_path / f"folder{suffix}"
     folder.mkdir()
+    with pytest.raises(FileNotFoundError, match="Data must be a file.*missing"):
+        datasets.load(missing)
     with pytest.raises(FileNotFoundError, match="Got nothing there: check the path"):
-        datasets.load_file(missing)
+        datasets.load_table(missing)
     with pytest.raises(ValueError, match="Got a folder or device"):
-        datasets.load_file(folder)
+        datasets.load(folder)
 
 
 @pytest.mark.skipif(
@@ -164,21 +166,22 @@ def test_unreadable_file_is_a_permission_error(tmp_path):
     path.write_text("a,y\n1,2\n3,4\n")
     path.chmod(stat.S_IWUSR)
     with pytest.raises(PermissionError, match=r"f.csv"):
-        datasets.load_file(path)
+        datasets.load(path)
 
 
 def test_libsvm_index_beyond_n_features(tmp_path):
     (tmp_path / "f").write_bytes(SMALL)
     with pytest.raises(ValueError, match=r"at most n_features = 2 columns. Got 3: raise it"):
-        datasets.load_file(tmp_path / "f", n_features=2)
+        datasets.load(tmp_path / "f", n_features=2)
 
 
 def test_options_of_another_format(tmp_path):
     (tmp_path / "f.svm").write_bytes(SMALL)
+    (tmp_path / "f.csv").write_text("a,y\n1,2\n3,4\n")
     with pytest.raises(ValueError, match=r"target names a column of a table. Got 'y' for .*, a LIBSVM file"):
-        datasets.load_file(tmp_path / "f.svm", target="y")
-    with pytest.raises(ValueError, match="n_features and zero_based are for LIBSVM files"):
-        datasets.load_file(tmp_path / "f.csv", n_features=3)
+        datasets.load(tmp_path / "f.svm", target="y")
+    with pytest.raises(ValueError, match="n_features is for LIBSVM files"):
+        datasets.load(tmp_path / "f.csv", n_features=3)
 
 
 def test_unknown_target(tmp_path):
@@ -200,7 +203,7 @@ def test_missing_extra(monkeypatch, tmp_path, module, contents, message):
     (tmp_path / "f.csv").write_bytes(contents)
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=message):
-        datasets.load_file(tmp_path / "f.csv")
+        datasets.load(tmp_path / "f.csv")
 
 
 def test_broken_extra_is_not_called_missing(monkeypatch, tmp_path):

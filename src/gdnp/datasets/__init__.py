@@ -20,7 +20,7 @@ from gdnp.datasets.fetch import (
     fetch_mushrooms,
     files_of,
 )
-from gdnp.datasets.files import load_file, load_libsvm, load_table
+from gdnp.datasets.files import holds_table, load_libsvm, load_table
 from gdnp.datasets.gaussian import gaussian_design, gaussian_parameters
 from gdnp.datasets.images import cifar10_batches, fetch_cifar10, fetch_mnist, load_digits
 
@@ -43,7 +43,6 @@ __all__ = [
     "load",
     "load_breast_cancer",
     "load_digits",
-    "load_file",
     "load_libsvm",
     "load_table",
 ]
@@ -81,16 +80,19 @@ def load(
     Parameters
     ----------
     name_or_path : str or path
-        A registered name comes first: write ``./a9a`` for a file of that name here.
-    target, n_features
-        For a file, see `load_file`.
+        A registered name comes first: write ``./a9a`` for a file of that name here. A file is a table or
+        LIBSVM, as its suffix says or else its first lines.
+    target
+        For a table, see `load_table`.
+    n_features
+        For a LIBSVM file, see `load_libsvm`.
 
     Raises
     ------
     FileNotFoundError
         For neither a name nor a file; `DataNotFoundError` for a name whose file is not to be had.
     ValueError
-        For an option of files with a registered name, and whatever `load_file` refuses.
+        For an option of another kind of data, and whatever the reader itself refuses.
     """
     name = os.fspath(name_or_path)
     if name in DATASETS:
@@ -98,7 +100,13 @@ def load(
             raise ValueError(f"target and n_features are for files. Got them for the data set {name!r}.")
         return DATASETS[name]()
     check_there(name)
-    return load_file(name, target=target, n_features=n_features)
+    if holds_table(name):
+        if n_features is not None:
+            raise ValueError(f"n_features is for LIBSVM files. Got it for {name}.")
+        return load_table(name, target)
+    if target is not None:
+        raise ValueError(f"target names a column of a table. Got {target!r} for {name}, a LIBSVM file.")
+    return load_libsvm(name, n_features)
 
 
 def check_there(name: str) -> None:

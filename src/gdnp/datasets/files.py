@@ -21,36 +21,6 @@ TABLES = {".csv", ".tsv", ".tab", ".parquet", ".pq", ".arrow", ".feather", ".zip
 PACKED = {".gz", ".bz2", ".xz"}
 
 
-def load_file(
-    path: FilePath, *, target: str | None = None, n_features: int | None = None, zero_based: bool = False
-) -> Dataset:
-    """Read a LIBSVM file or a table, as its suffix says or else its first lines.
-
-    Parameters
-    ----------
-    path : path
-        See `load_libsvm` and `load_table`.
-    target : str, optional
-        Column of a table that holds y; the last one by default.
-    n_features, zero_based
-        For LIBSVM files, see `load_libsvm`.
-
-    Raises
-    ------
-    FileNotFoundError
-        For a missing file.
-    ValueError
-        For an option of another format, and whatever the reader itself refuses.
-    """
-    if not holds_table(path):
-        if target is not None:
-            raise ValueError(f"target names a column of a table. Got {target!r} for {path}, a LIBSVM file.")
-        return load_libsvm(path, n_features, zero_based=zero_based)
-    if n_features is not None or zero_based:
-        raise ValueError(f"n_features and zero_based are for LIBSVM files. Got them for {path}.")
-    return load_table(path, target)
-
-
 def holds_table(path: FilePath) -> bool:
     """Whether a file is a table: by its suffix, or by its first lines where that does not tell."""
     name = str(path)
