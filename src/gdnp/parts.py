@@ -6,9 +6,9 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from gdnp.design.threads import available_cores
 from gdnp.store import Part, Store
@@ -22,27 +22,15 @@ class Stopped(KeyboardInterrupt):
         self.directory, self.done, self.total = directory, done, total
 
 
-class Reporter(Protocol):
-    """Who is told how a run goes; ``gdnp.cli`` shows it, and the default is silent."""
+class Reporter:
+    """Who is told how a run goes, and says nothing; ``gdnp.cli`` shows it."""
 
     def message(self, text: str) -> None:
         """One sentence."""
 
-    def progress(
-        self, title: str, total: float, done: float
-    ) -> AbstractContextManager[Callable[[str, float], None]]:
-        """A bar of `total` units of work, `done` of them from before; yields (part name, units) -> None."""
-
-
-class Silent:
-    """Says nothing."""
-
-    def message(self, text: str) -> None:
-        """Nothing."""
-
     @contextmanager
     def progress(self, title: str, total: float, done: float) -> Iterator[Callable[[str, float], None]]:
-        """Nothing either."""
+        """A bar of `total` units of work, `done` of them from before; yields (part name, units) -> None."""
         yield lambda name, cost: None
 
 

@@ -16,36 +16,9 @@ from scipy.stats import t as student
 from gdnp._files import replacing, require
 from gdnp._typing import FloatArray
 
+STYLE = Path(__file__).with_name("gdnp.mplstyle")
 LEVEL = 0.90
 """Confidence of the interval of the mean."""
-RC = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 8.5,
-    "axes.titlesize": 9.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.titlepad": 15.0,
-    "axes.labelsize": 9.0,
-    "xtick.labelsize": 8.0,
-    "ytick.labelsize": 8.0,
-    "legend.fontsize": 8.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.7,
-    "axes.edgecolor": "#444444",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#dddddd",
-    "grid.linewidth": 0.6,
-    "lines.linewidth": 1.5,
-    "lines.markersize": 4.5,
-    "legend.frameon": False,
-    "figure.dpi": 200,
-    "savefig.dpi": 200,
-    "pdf.fonttype": 42,  # letters stay letters
-    "svg.hashsalt": "gdnp",
-}
 
 
 @dataclass(frozen=True)
@@ -123,7 +96,7 @@ def new_figure(rows: int, columns: int, *, width: float, height: float) -> Itera
 
     with matplotlib.rc_context():
         matplotlib.rcParams.update(matplotlib.rcParamsDefault | {"backend": matplotlib.rcParams["backend"]})
-        matplotlib.rcParams.update(RC)
+        matplotlib.rcParams.update(matplotlib.rc_params_from_file(STYLE, use_default_template=False))
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure, figure.subplots(rows, columns, squeeze=False)
 

@@ -150,7 +150,7 @@ def test_bad_file(tmp_path, case):
 def test_bad_place(tmp_path, suffix):
     missing, folder = tmp_path / f"missing{suffix}", tmp_path / f"folder{suffix}"
     folder.mkdir()
-    with pytest.raises(FileNotFoundError, match="Data must be a file.*missing"):
+    with pytest.raises(FileNotFoundError, match=r"Data must be a file.*missing"):
         datasets.load(missing)
     with pytest.raises(FileNotFoundError, match="Got nothing there: check the path"):
         datasets.load_table(missing)

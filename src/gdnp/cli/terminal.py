@@ -15,6 +15,8 @@ from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingC
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from gdnp.parts import Reporter
+
 Advance = Callable[[str, float], None]
 LINE_EVERY = 5.0
 """Seconds between lines of progress where stderr is not a terminal."""
@@ -48,7 +50,7 @@ def print_table(
         console.print(note, markup=False)
 
 
-class Terminal:
+class Terminal(Reporter):
     """Progress on stderr: a live bar with the time left on a terminal, a line now and then elsewhere."""
 
     def __init__(self, console: Console) -> None:
@@ -59,7 +61,7 @@ class Terminal:
         self._console.print(text, markup=False, soft_wrap=True)
 
     def progress(self, title: str, total: float, done: float) -> AbstractContextManager[Advance]:
-        """See ``gdnp.paper.runner.experiment.Reporter``."""
+        """See ``gdnp.parts.Reporter``."""
         show = self._bar if self._console.is_terminal else self._lines
         return show(title, total, done)
 

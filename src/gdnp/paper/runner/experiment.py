@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from gdnp.interactive import Figure
-from gdnp.parts import Reporter, Silent, computed
+from gdnp.parts import Reporter, computed
 from gdnp.store import Part, Store, StoreError
 
 Settings = dict[str, Any]
@@ -182,7 +182,7 @@ def reproduce(
     Stopped
         On Ctrl-C; the same call goes on from the finished parts.
     """
-    options, reporter = options or Options(), reporter or Silent()
+    options, reporter = options or Options(), reporter or Reporter()
     folder, settings = experiment.settings(options)
     parts = experiment.parts(settings, options)
     store = Store(Path(out) / folder)
