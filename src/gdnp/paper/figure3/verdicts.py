@@ -1,8 +1,10 @@
 """Each sentence of section 5.3 as a number that decides it, for every run of Figure 3."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,6 @@ from gdnp.paper.runner.experiment import Settings
 
 FIRST = 1000
 """Iterations in which the paper sees BN's downstream dependencies decay."""
-FELL = 2.0
-"""A decay is a fall by more than this factor."""
 CRITICAL = 0.1
 """Before criticality: the gradient norm has not yet fallen below this share of its largest value."""
 BASES = {"iterations": "at equal iterations", "loss": "at equal training loss"}
@@ -70,58 +70,26 @@ class Statement:
 
     id: str
     text: str
+    bound: float
+    expected: Sequence[str]
     number: Callable[[Course], float]
-    bound: float = 1.0
-    expected: tuple[str, ...] = ("bn", "gd")
 
 
-STATEMENTS = (
-    Statement(
-        "depth",
-        "dependence falls with depth: the earlier a layer, the more it matters",
-        lambda run: _least_ratio(run.typical),
-    ),
-    Statement(
-        "distance-downstream",
-        "downstream, dependence falls with distance",
-        lambda run: _least_ratio(run.typical[run.upstream :]),
-    ),
-    Statement(
-        "distance-upstream",
-        "upstream, dependence falls with distance",
-        lambda run: _least_ratio(run.typical[run.upstream - 1 :: -1]),
-    ),
-    Statement("upstream", "upstream exceeds downstream", lambda run: float(geometric(np.divide(*run.sides)))),
-    Statement(
-        "upstream-same-size",
-        "upstream exceeds downstream in blocks of equal size and distance",
-        lambda run: float(geometric(run.same_size)),
-    ),
-    Statement(
-        "before-criticality",
-        "upstream exceeds downstream at every measurement before criticality",
-        lambda run: _least(np.divide(*run.sides)[run.early]),
-    ),
-    Statement(
-        "before-criticality-same-size",
-        "upstream exceeds downstream before criticality in blocks of equal size and distance",
-        lambda run: _least(run.same_size[run.early]),
-    ),
-    Statement(
-        "decay",
-        "BN's downstream dependence decays to less than half",
-        lambda run: _fall(run),
-        bound=FELL,
-        expected=("bn",),
-    ),
-    Statement(
-        "elevated",
-        "GD's downstream dependence stays above half",
-        lambda run: 1.0 / _fall(run),
-        bound=1.0 / FELL,
-        expected=("gd",),
-    ),
-)
+NUMBERS: dict[str, Callable[[Course], float]] = {
+    "depth": lambda run: _least_ratio(run.typical),
+    "distance-downstream": lambda run: _least_ratio(run.typical[run.upstream :]),
+    "distance-upstream": lambda run: _least_ratio(run.typical[run.upstream - 1 :: -1]),
+    "upstream": lambda run: float(geometric(np.divide(*run.sides))),
+    "upstream-same-size": lambda run: float(geometric(run.same_size)),
+    "before-criticality": lambda run: _least(np.divide(*run.sides)[run.early]),
+    "before-criticality-same-size": lambda run: _least(run.same_size[run.early]),
+    "decay": lambda run: _fall(run),
+    "elevated": lambda run: 1.0 / _fall(run),
+}
+STATEMENTS = [
+    Statement(**about, number=NUMBERS[about["id"]])
+    for about in json.loads(Path(__file__).with_name("statements.json").read_text(encoding="utf-8"))
+]
 
 
 def judge(settings: Settings, runs: Mapping[str, Runs], losses: FloatArray | None) -> list[dict[str, Any]]:
