@@ -58,12 +58,14 @@ def _clear(folder: Path) -> None:
 
 def require(module: str, purpose: str) -> Any:
     """Import an optional module, or say in one sentence what to install."""
+    package = module.partition(".")[0]
     try:
+        importlib.import_module(package)
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name != module:
+        if error.name not in (module, package):
             raise
-        raise ImportError(f'{purpose} needs {module}: pip install "gdnp[cli]".', name=module) from error
+        raise ImportError(f'{purpose} needs {package}: pip install "gdnp[cli]".', name=package) from error
 
 
 def write_arrays(file: str | os.PathLike[str] | IO[bytes], arrays: dict[str, Any]) -> None:

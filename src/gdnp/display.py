@@ -79,10 +79,7 @@ class ConvergenceDisplay:
         if x not in ("passes", "seconds", "iterations"):
             raise ValueError(f"x must be 'passes', 'seconds' or 'iterations'. Got {x!r}.")
         if ax is None:
-            require("matplotlib", "plot")
-            import matplotlib.pyplot as plt
-
-            _, ax = plt.subplots()
+            _, ax = require("matplotlib.pyplot", "plot").subplots()
         self.lines_ = []
         for name, history in self.histories.items():
             along = np.arange(len(history["objective"])) if x == "iterations" else history[x]

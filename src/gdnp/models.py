@@ -50,6 +50,7 @@ TRUSTED = MODELS | _names(Certificate, Status, csr_array, csr_matrix, *map(type,
 TRUSTED |= _names(*(kind for kind in vars(model_selection).values() if _splits(kind)))
 TRUSTED |= _names(TableColumns, DateParts, np.dtype) | {f"{level.__module__}.{level.__qualname__}"}
 """What a model may hold beyond the numbers, containers and scikit-learn types that skops trusts itself."""
+SKOPS = "Saving and loading a model"
 CERTIFICATES = frozenset({"certificate_", "certificates_"})
 
 UNPACKED, RATIO = 1 << 26, 16
@@ -84,7 +85,7 @@ def save_model(model: Model, path: str | os.PathLike[str], *, overwrite: bool = 
         For a model of types that `load_model` would refuse.
     """
     check_is_fitted(model)
-    skops = _skops()
+    skops = require("skops.io", SKOPS)
     file = Path(path)
     # skops cannot make the members of an Enum again: the certificates are stored as plain dictionaries.
     stored = final = copy.copy(model)
@@ -119,7 +120,7 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     ValueError
         For a file that is no model, is truncated or damaged, or holds types that are not trusted.
     """
-    skops = _skops()
+    skops = require("skops.io", SKOPS)
     file = Path(path)
     if not file.exists():
         raise FileNotFoundError(f"A model was expected at {file}. Got nothing there: check the path.")
@@ -173,13 +174,6 @@ def estimator_of(model: Model) -> GDNPClassifier | GDNPRegressor:
         raise ValueError("A pipeline should be TableColumns and a GDNPClassifier or GDNPRegressor.")
     final: GDNPClassifier | GDNPRegressor = model[1]
     return final
-
-
-def _skops() -> Any:
-    require("skops", "Saving and loading a model")
-    import skops.io
-
-    return skops.io
 
 
 class _TooLarge(Exception):

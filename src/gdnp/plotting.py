@@ -92,12 +92,10 @@ def on_grid(x: FloatArray, y: FloatArray, grid: FloatArray) -> FloatArray:
 def new_figure(rows: int, columns: int, *, width: float, height: float) -> Iterator[tuple[Any, Any]]:
     """A figure of `width` x `height` inches, as printed, and its axes, an array of shape (rows, columns)."""
     matplotlib = require("matplotlib", "Drawing figures")
-    from matplotlib.figure import Figure
-
     with matplotlib.rc_context():
         matplotlib.rcParams.update(matplotlib.rcParamsDefault | {"backend": matplotlib.rcParams["backend"]})
         matplotlib.rcParams.update(matplotlib.rc_params_from_file(STYLE, use_default_template=False))
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = require("matplotlib.figure", "").Figure(figsize=(width, height), layout="constrained")
         yield figure, figure.subplots(rows, columns, squeeze=False)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from gdnp.paper import EXPERIMENTS, OptionError, Options, reproduce
 from gdnp.paper.claims import CLAIMS, ClaimResult, experiment
-from gdnp.paper.claims.experiment import Theorems, _measure
+from gdnp.paper.claims.experiment import Theorems, _code, _measure
 
 
 @pytest.fixture
@@ -43,6 +43,17 @@ def test_a_claim_without_its_data_is_read_back_as_such(monkeypatch, tmp_path):
     result = ClaimResult.read(_measure({"claim": "assumption-1-a9a"}))
     assert result.outcome == "NOT RUN: data missing"
     assert "a9a is not on this machine" in result.reason
+
+
+@pytest.mark.parametrize("name", ["check.py", "statements.json"])
+def test_a_result_is_of_one_source(monkeypatch, tmp_path, name):
+    (tmp_path / "__init__.py").write_text("")
+    monkeypatch.setattr(experiment.gdnp, "__file__", str(tmp_path / "__init__.py"))
+    seen = set()
+    for contents in ("a", "b"):
+        (tmp_path / name).write_text(contents)
+        seen.add(_code())
+    assert len(seen) == 2
 
 
 def test_takes_no_data():

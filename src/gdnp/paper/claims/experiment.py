@@ -72,9 +72,9 @@ def _measure(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _code() -> str:
-    """Hash of the package's source."""
+    """Hash of the package's source, and of what it reads: bounds of claims are data."""
     root = Path(gdnp.__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
+    for path in sorted([*root.rglob("*.py"), *root.rglob("*.json")]):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

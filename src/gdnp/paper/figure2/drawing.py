@@ -156,7 +156,8 @@ def _phases(settings: Settings, cells: list[dict[str, Any]], path: Path) -> list
                 for cell in cells:
                     if (cell["loss"], cell["tuning"], cell["h"]) == (loss, tuning, "stein"):
                         x, y = data.index(cell["data"]), scales.index(cell["scale"])
-                        axis.add_patch(_tile(x, y, style_of(cell["first"], settings).color))
+                        look = {"facecolor": style_of(cell["first"], settings).color, "edgecolor": "white"}
+                        axis.bar(x, 1.0, width=1.0, bottom=y - 0.5, alpha=0.35, **look)
                         axis.text(x, y, called(cell["first"], METHODS), ha="center", va="center", fontsize=7)
                 axis.set_xlim(-0.5, len(data) - 0.5)
                 axis.set_ylim(-0.5, len(scales) - 0.5)
@@ -165,9 +166,3 @@ def _phases(settings: Settings, cells: list[dict[str, Any]], path: Path) -> list
                 axis.grid(visible=False)
                 titled(axis, called(loss, LOSS_LABELS), TUNINGS[tuning])
         return save(figure, path)
-
-
-def _tile(x: int, y: int, color: str) -> Any:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((x - 0.5, y - 0.5), 1.0, 1.0, facecolor=color, alpha=0.35, edgecolor="white")

@@ -96,16 +96,11 @@ def page(results: Sequence[Result], verdicts: Sequence[ClaimResult], directory: 
         results=[one.seen_from(directory, first) for one, first in zip(results, firsts, strict=False)],
         environment=_environments(results),
         figures=jinja2.utils.markupsafe.Markup(data),
-        plotly=jinja2.utils.markupsafe.Markup(_plotly() if figures else ""),
+        plotly=jinja2.utils.markupsafe.Markup(
+            require("plotly.offline", "The report").get_plotlyjs() if figures else ""
+        ),
     )
     return str(text)
-
-
-def _plotly() -> str:
-    require("plotly", "The report")
-    from plotly.offline import get_plotlyjs
-
-    return str(get_plotlyjs())
 
 
 def _as_html(text: str) -> str:
