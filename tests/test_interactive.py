@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gdnp.interactive import band_traces, flat, line_style, rounded, scatter, switched
+from gdnp.interactive import band_traces, flat, line_style, rounded, scatter, switched, thinned
 from gdnp.plotting import STYLES
 
 
@@ -23,6 +23,10 @@ def test_pieces():
         "xaxis.title.text": "x",
         "xaxis.range": [0, 1],
     }
+    points = np.arange(2000.0).reshape(1000, 2)
+    assert len(thinned(points)) == 200
+    assert thinned(points)[[0, -1]].tolist() == points[[0, -1]].tolist()
+    assert thinned(points[:5]) is not None
     views = [("a", [{"y": [1]}], {"yaxis": {"type": "log"}}), ("b", [{"y": [2]}, {"y": [3]}], {})]
     figure = switched("T", "C", views)
     assert [trace.get("visible", True) for trace in figure["data"]] == [True, False, False]

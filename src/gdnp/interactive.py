@@ -109,6 +109,13 @@ def switched(
     return {"data": traces, "layout": layout}
 
 
+def thinned(points: FloatArray, most: int = 200) -> FloatArray:
+    """At most so many of the rows, evenly, first and last included."""
+    if len(points) <= most:
+        return points
+    return np.asarray(points[np.unique(np.linspace(0, len(points) - 1, most).round().astype(int))])
+
+
 def rounded(values: FloatArray) -> list[float | None]:
     """Four digits of each number; None, which plotly leaves out, for what is not finite."""
     return [float(f"{value:.4g}") if np.isfinite(value) else None for value in values.tolist()]

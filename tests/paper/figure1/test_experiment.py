@@ -7,6 +7,7 @@ from gdnp.datasets import gaussian_parameters
 from gdnp.paper import EXPERIMENTS, Options, reproduce
 from gdnp.paper.figure1.experiment import Figure1, geometry
 from paper_problems import FIGURE1 as TINY
+from paper_problems import are_valid_plotly, saved
 
 
 def test_frame_holds_start_and_minimisers():
@@ -44,6 +45,10 @@ def test_data_of_the_users_own(tmp_path, rng):
     assert population["coincidence"] < 1e-6
     assert sample["coincidence"] < 0.5
     assert population["higher"] is None
+    figures = TINY.interactive(*saved(TINY, result))
+    assert are_valid_plotly(figures)
+    axes = [figures[0]["layout"][name]["title"]["text"] for name in ("xaxis", "yaxis")]
+    assert axes == ["width", "depth"]
     assert TINY.settings(Options(data=(str(file),), columns=("1", "3")))[1] == settings
     with pytest.raises(ValueError, match=r"--columns must name .* one of width, height, depth, .* 'length'"):
         TINY.settings(Options(data=(str(file),), columns=("width", "length")))

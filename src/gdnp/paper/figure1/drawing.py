@@ -1,4 +1,4 @@
-"""The drawings of Figure 1, from saved paths and level sets."""
+"""The drawings of Figure 1 in print and for the report, from saved paths and level sets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gdnp._typing import FloatArray
+from gdnp.interactive import Figure, line_style, rounded, scatter, switched, thinned
 from gdnp.paper.figure1.summary import LABELS
 from gdnp.paper.runner.experiment import Results, Settings
 from gdnp.paper.runner.problems import WORLD_LABELS
@@ -15,6 +16,8 @@ from gdnp.plotting import LineStyle, new_figure, save, titled
 
 WIDTH = 5.8
 LEVELS, LEVEL_LINES, SHADES = 13, "#8d99a3", ("#b9c3cc", "#ffffff")
+GRID = 61
+"""Points along each axis of the level sets in the report."""
 INK = "#333333"
 HALO = 3.4
 """Width of the white rim that lifts a path off the level sets."""
@@ -26,7 +29,8 @@ class Stroke:
 
     Attributes
     ----------
-    label : str
+    label, words : str
+        In print and in the report.
     points : ndarray of shape (m, 2)
     style : LineStyle
     arrows : tuple of float
@@ -34,6 +38,7 @@ class Stroke:
     """
 
     label: str
+    words: str
     points: FloatArray
     style: LineStyle
     arrows: tuple[float, ...] = ()
@@ -50,10 +55,12 @@ def _strokes(paths: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, St
     seq = r"GDNP$_{seq}$: direction, then length"
     ring = LineStyle(INK, dashed, width=0.7)
     return {
-        "line": Stroke(r"line of $S^{-1}u$", optimal_line(paths), LineStyle("#cc3311", dotted)),
-        "ring": Stroke(r"$\|\tilde w\|_S = g_0$", ellipse(paths, 361), ring),
-        "gd": Stroke("GD", np.array(entry["gd"]), LineStyle("#000000", width=1.7), (0.3, 0.62)),
-        "seq": Stroke(seq, both, LineStyle("#0072b2", width=1.7), places),
+        "line": Stroke(
+            r"line of $S^{-1}u$", "line of S⁻¹u", optimal_line(paths), LineStyle("#cc3311", dotted)
+        ),
+        "ring": Stroke(r"$\|\tilde w\|_S = g_0$", "‖w̃‖ in S as at the start", ellipse(paths, 361), ring),
+        "gd": Stroke("GD", "GD", np.array(entry["gd"]), LineStyle("#000000", width=1.7), (0.3, 0.62)),
+        "seq": Stroke(seq, "GDNP_seq: direction, then length", both, LineStyle("#0072b2", width=1.7), places),
     }
 
 
@@ -69,6 +76,9 @@ def ellipse(paths: Mapping[str, Any], points: int) -> FloatArray:
     turn = np.linspace(0.0, 2.0 * np.pi, points)
     circle = np.array([np.cos(turn), np.sin(turn)])
     return np.asarray(paths["g0"] * np.linalg.solve(np.linalg.cholesky(np.array(paths["S"])).T, circle).T)
+
+
+# --- in print
 
 
 def draw(settings: Settings, results: Results, directory: Path) -> list[Path]:
@@ -187,4 +197,95 @@ def _headline(settings: Settings, world: str, paths: Mapping[str, Any]) -> str:
     return (
         f"{spec['label']}, {WORLD_LABELS[world]}{size}.\n"
         f"GDNP$_{{seq}}$'s curves on the ellipse are at most {apart:.0e} apart. Darker is lower."
+    )
+
+
+# --- in the report
+
+
+def interactive(settings: Settings, results: Results) -> list[Figure]:
+    """A figure for each loss: level sets and paths, on the population or on the sample."""
+    figures = []
+    for loss in settings["losses"]:
+        views = []
+        for world, label in WORLD_LABELS.items():
+            paths = results[f"{world}/paths"]
+            ground = _level_sets(paths["losses"][loss]["levels"])
+            traces = [ground, *_traces(paths, paths["losses"][loss])]
+            views.append((label, traces, _axes(settings, paths)))
+        figures.append(switched(LABELS[loss].capitalize(), _caption(results, loss), views))
+    return figures
+
+
+def _level_sets(levels: Mapping[str, Any]) -> dict[str, Any]:
+    """Contours at equal shares of the frame, like in print: the share takes the place of f."""
+    a, b, values = (np.array(levels[name]) for name in ("a", "b", "values"))
+    step = max(1, -(-len(a) // GRID))
+    values = values[::step, ::step]
+    share = np.searchsorted(np.sort(values.ravel()), values) / values.size
+    return {
+        "type": "contour",
+        "x": rounded(a[::step]),
+        "y": rounded(b[::step]),
+        "z": [[round(float(value), 3) for value in row] for row in share ** (1.0 / 1.5)],
+        "contours": {"start": 1.0 / LEVELS, "end": 1.0, "size": 1.0 / LEVELS},
+        "colorscale": list(zip((0.0, 1.0), SHADES, strict=True)),
+        "line": {"color": LEVEL_LINES, "width": 0.6, "smoothing": 1.0},
+        "showscale": False,
+        "hoverinfo": "skip",
+    }
+
+
+def _traces(paths: Mapping[str, Any], entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The curves, the arrowheads of the paths, their start, and the minima that they reach."""
+    strokes = list(_strokes(paths, entry).values())
+    traces = []
+    for stroke in strokes:
+        (x, y), words = thinned(stroke.points).T, stroke.words
+        traces.append(scatter(x, y, words, _place(words), legendgroup=words, **line_style(stroke.style)))
+    traces += [_arrows(stroke) for stroke in strokes if stroke.arrows]
+    ends = [entry[name][-1] for name in ("gd", "ray") if entry[f"{name}_stationary"]]
+    marked = [("start", [paths["start"]], "circle-open", 10), ("minimum", ends, "star", 13)]
+    for label, points, symbol, size in marked:
+        marker = {"symbol": symbol, "size": size, "color": INK, "line": {"width": 2, "color": INK}}
+        if points:
+            x, y = np.array(points).T
+            traces.append(scatter(x, y, label, _place(label), mode="markers", marker=marker))
+    return traces
+
+
+def _arrows(stroke: Stroke) -> dict[str, Any]:
+    """Arrowheads along a path: each is the second of two points, and turned away from the first."""
+    pieces = []
+    for share in stroke.arrows:
+        k = max(1, min(int(share * len(stroke.points)), len(stroke.points) - 1))
+        pieces += [*stroke.points[k - 1 : k + 1], np.full(2, np.nan)]
+    marker = {"symbol": "arrow", "angleref": "previous", "color": stroke.style.color, "line": {"width": 0}}
+    size = [0, 12, 0] * len(stroke.arrows)
+    return scatter(*np.array(pieces).T, mode="markers", marker={**marker, "size": size})
+
+
+def _place(label: str) -> str:
+    """What the mouse is told of a point."""
+    return f"{label}: (%{{x:.3g}}, %{{y:.3g}})"
+
+
+def _axes(settings: Settings, paths: Mapping[str, Any]) -> dict[str, Any]:
+    names, axes = settings["data"].get("axes") or ("w̃₁", "w̃₂"), {}
+    for k, key in enumerate(("xaxis", "yaxis")):
+        ends = rounded(np.array([paths["low"][k], paths["high"][k]]))
+        axes[key] = {"title": {"text": names[k]}, "range": ends, "constrain": "domain", "showgrid": False}
+    # A fixed margin: with equal scales an automatic one changes the frame, and the frame it, without end.
+    axes["yaxis"] |= {"scaleanchor": "x", "automargin": False}
+    return {**axes, "margin": {"l": 56, "r": 12, "t": 8, "b": 8}}
+
+
+def _caption(results: Results, loss: str) -> str:
+    found = {label: results[f"{world}/paths"] for world, label in WORLD_LABELS.items()}
+    apart = "; ".join(f"{max(paths['coincidence'].values()):.0e} ({label})" for label, paths in found.items())
+    stays = results["population/paths"]["losses"][loss]["ray_stationary"]
+    return (
+        "Level sets, the stronger the shade the lower f. Over the three losses the curves of GDNP_seq on the "
+        f"ellipse are at most this far apart: {apart}."
+        + ("" if stays else " The paths leave the frame, where they are cut.")
     )

@@ -52,6 +52,7 @@ class Figure1(Experiment):
     summarise = staticmethod(summary.summarise)
     tables = staticmethod(summary.tables)
     draw = staticmethod(drawing.draw)
+    interactive = staticmethod(drawing.interactive)
 
     def settings(self, options: Options) -> tuple[str, Settings]:
         """Folder and configuration; a file is read once, so that what cannot be used is refused here."""
