@@ -6,7 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,11 @@ class Reporter:
     def message(self, text: str) -> None:
         """One sentence."""
 
-    @contextmanager
-    def progress(self, title: str, total: float, done: float) -> Iterator[Callable[[str, float], None]]:
+    def progress(
+        self, title: str, total: float, done: float
+    ) -> AbstractContextManager[Callable[[str, float], None]]:
         """A bar of `total` units of work, `done` of them from before; yields (part name, units) -> None."""
-        yield lambda name, cost: None
+        return nullcontext(lambda name, cost: None)
 
 
 def computed(

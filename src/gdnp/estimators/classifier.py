@@ -130,18 +130,7 @@ class GDNPClassifier(ScoresSources, ClassifierMixin, LinearEstimator):  # type: 
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
-        self.loss = loss
-        self.alpha = alpha
-        self.fit_intercept = fit_intercept
-        self.solver = solver
-        self.tol = tol
-        self.max_iter = max_iter
-        self.class_weight = class_weight
-        self.warm_start = warm_start
-        self.n_init = n_init
-        self.n_jobs = n_jobs
-        self.random_state = random_state
-        self.verbose = verbose
+        self.__dict__.update({name: value for name, value in locals().items() if name != "self"})
 
     def _task(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> Task:
         settings = self._settings("classification")

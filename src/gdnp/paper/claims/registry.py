@@ -216,11 +216,13 @@ def judge(about: Mapping[str, Any], found: Seen) -> Measurement:
     """
     bound = about["bound"] if found.bound is None else found.bound
     recorded = Verdict(about.get("recorded", "HOLDS"))
-    of_the_paper = recorded.of_the_paper and recorded is not Verdict.HOLDS
-    verdict = Verdict.HOLDS if recorded.of_the_paper else recorded
-    if not (found.holds and found.measured <= bound + about.get("slack", 0.0)):
-        verdict = recorded if found.instead and of_the_paper else Verdict.FAILS
-    where = about.get("counterexample") if verdict is recorded and of_the_paper else None
+    holds = found.holds and found.measured <= bound + about.get("slack", 0.0)
+    if holds:
+        verdict = Verdict.HOLDS if recorded.of_the_paper else recorded
+    else:
+        other = recorded.of_the_paper and recorded is not Verdict.HOLDS
+        verdict = recorded if found.instead and other else Verdict.FAILS
+    where = about.get("counterexample") if verdict is recorded and not holds else None
     shown = {**found.shown, "measured": found.measured, "bound": bound}
     evidence, there = about["evidence"].format(**shown), where and where.format(**shown)
     return Measurement(found.measured, float(bound), verdict, evidence, there)

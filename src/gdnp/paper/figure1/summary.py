@@ -1,9 +1,10 @@
 """What came out of Figure 1: do the paths of GDNP_seq coincide, and where does each flow end."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from gdnp.paper.runner.experiment import Results, Settings, Table, summary_head
+from gdnp.paper.runner.experiment import Results, Settings, Table, said, summary_head
 from gdnp.paper.runner.problems import WORLD_LABELS
 
 TITLE = "Figure 1: paths of GD and GDNP_seq"
@@ -66,38 +67,19 @@ def _findings(panel: Mapping[str, Any]) -> list[str]:
     longest = max(entry["arc_length"] for entry in entries)
     exact = panel["coincidence"] < EXACT
     verdict = "coincide" if exact else "nearly coincide" if panel["coincidence"] < 0.1 * longest else "differ"
-    sentences = [
-        f"Until the direction is found, the curves of GDNP_seq for the three losses {verdict}: they are at "
-        f"most {panel['coincidence']:.1e} apart, on a way of length {longest:.3g}. Those of GD are up to "
-        f"{panel['gd_apart']:.2g} apart."
+    say = partial(said, "figure1")
+    sentences = [say("curves", verdict=verdict, longest=longest, **panel)]
+    if panel["higher"] is not None:
+        sentences.append(say("higher", **panel["higher"]))
+    sentences += [
+        say("endless" if entry["best_length"] is None else "outside", **entry)
+        for entry in entries
+        if not entry["stays_in_frame"]
     ]
-    higher = panel["higher"]
-    if higher is not None:
-        sentences.append(
-            f"In {higher['d']} dimensions they are at most {higher['coincidence']:.1e} apart, on a way of "
-            f"length {higher['arc_length']:.3g}; on the sphere of Weight Normalization instead of the "
-            f"ellipsoid, {higher['sphere_apart']:.2g}."
-        )
-    sentences += [_outside(entry) for entry in entries if not entry["stays_in_frame"]]
     if panel["world"] == "sample":
-        left = "; ".join(
-            f"{entry['label']} {entry['gradient_norm']:.1e} of {entry['gradient_norm_at_start']:.1e}"
-            for entry in entries
-            if entry["stays_in_frame"]
-        )
-        sentences.append(
-            "The direction found at the first length is not quite that of the minimiser; gradient norm (in "
-            f"S⁻¹) left at the end of GDNP_seq, of that at the start: {left}."
-        )
+        left = "; ".join(say("gradient", **entry) for entry in entries if entry["stays_in_frame"])
+        sentences.append(say("left", left=left))
     return sentences
-
-
-def _outside(entry: Mapping[str, Any]) -> str:
-    if entry["best_length"] is None:
-        reason = "f falls along it as far as the search for a length goes"
-    else:
-        reason = f"the minimum is beyond the frame, at length {entry['best_length']:.3g}"
-    return f"The length of the {entry['label']} loss leaves the frame: {reason}. Its paths are cut there."
 
 
 def tables(summary: Mapping[str, Any]) -> list[Table]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from gdnp.paper.figure2.drawing import drawn
 from gdnp.paper.runner.cells import METHODS, RIVALS, cells_of, label_of, part_name
-from gdnp.paper.runner.experiment import Results, Settings, Table, summary_head
+from gdnp.paper.runner.experiment import Results, Settings, Table, said, summary_head
 from gdnp.paper.runner.own import called, measured_as
 from gdnp.paper.runner.problems import LOSS_LABELS
 
@@ -96,31 +96,25 @@ def reached(excess: Any, target: float, spent: Any) -> float | None:
 def _findings(panel: Mapping[str, Any], cells: list[dict[str, Any]]) -> list[str]:
     sentences = []
     if panel["loss"] == "log_loss" and panel["facts"]["separable"]:
-        sentences.append(
-            "The two classes are separable, so softplus has no minimum: f is compared with its infimum 0."
-        )
+        sentences.append(said("figure2", "separable"))
     for rival in RIVALS:
         counts = ", ".join(f"{word} in {number}" for word, number in _counts(cells, rival).items())
-        sentences.append(f"GDNP after 100 iterations against {rival}, in {len(cells)} cells: {counts}.")
+        sentences.append(said("figure2", "against", rival=rival, cells=len(cells), counts=counts))
     return sentences if panel["loss"] == "log_loss" else [*sentences, *_misled(panel["methods"])]
 
 
 def _misled(entries: Mapping[str, Any]) -> list[str]:
     """Where f falls on to infinity: the lengths, and the methods that a small gradient flatters."""
-    lengths = "; ".join(f"{entry['label']} {entry['final']['length']:.3g}" for entry in entries.values())
+    lengths = "; ".join(said("figure2", "length", **entry) for entry in entries.values())
     best = min(entries.values(), key=lambda entry: entry["final"]["objective"])
     f, norm = best["final"]["objective"], best["final"]["gradient_norm"]
-    found = [
-        f"{entry['label']} (gradient norm {end['gradient_norm']:.1e}, objective {end['objective']:.3f}, "
-        f"0-1 error {end['zero_one']:.3f})"
+    found = ", ".join(
+        said("figure2", "end", **entry)
         for entry in entries.values()
-        if (end := entry["final"])["objective"] > MISLED * f and end["gradient_norm"] < norm
-    ]
-    flattered = [
-        f"A small gradient is no sign of a good solution here: {', '.join(found)} against {best['label']} "
-        f"(gradient norm {norm:.1e}, objective {f:.3f}, 0-1 error {best['final']['zero_one']:.3f})."
-    ]
-    return [*(flattered if found else []), f"Final lengths in S (median): {lengths}."]
+        if entry["final"]["objective"] > MISLED * f and entry["final"]["gradient_norm"] < norm
+    )
+    flattered = [said("figure2", "flattered", flattered=found, best=said("figure2", "end", **best))]
+    return [*(flattered if found else []), said("figure2", "lengths", lengths=lengths)]
 
 
 # --- tables

@@ -5,7 +5,7 @@ from typing import Any
 
 from gdnp.paper.figure3 import verdicts
 from gdnp.paper.figure3.runs import LABELS, MEASURES, Runs, collect, common_losses, layer_numbers
-from gdnp.paper.runner.experiment import Results, Settings, Table, summary_head
+from gdnp.paper.runner.experiment import Results, Settings, Table, said, summary_head
 
 TITLE = "Figure 3: dependencies between layers"
 
@@ -46,25 +46,11 @@ def _network(runs: Runs) -> dict[str, Any]:
 
 
 def _findings(summary: Mapping[str, Any]) -> list[str]:
-    bn, gd = summary["networks"]["bn"], summary["networks"]["gd"]
-    sentences = [
-        f"{summary['iterations']} iterations, seeds: {summary['seeds']}. BN (step {bn['step']:g}) takes the "
-        f"loss from {bn['loss'][0]:.3g} to {bn['loss'][1]:.3g}, GD (step {gd['step']:g}) from "
-        f"{gd['loss'][0]:.3g} to {gd['loss'][1]:.3g}."
-    ]
+    sentences = [said("figure3", "runs", **summary, **summary["networks"])]
     for basis, measures in summary["comparison"].items():
         where = "at the end" if basis == "iterations" else f"at the loss {summary['losses'][-1]:.3g}"
-        sentences.append(
-            f"GD's downstream dependence over BN's {where}: raw {_range(measures['raw'])}, scaled "
-            f"{_range(measures['scaled'])}."
-        )
-    if summary["losses"] is None:
-        sentences.append("The runs have no training loss in common: nothing is compared at equal loss.")
-    return sentences
-
-
-def _range(entry: Mapping[str, Any]) -> str:
-    return f"{entry['value']:.3g} ({entry['low']:.3g} to {entry['high']:.3g})"
+        sentences.append(said("figure3", "downstream", where=where, **measures))
+    return sentences + [said("figure3", "no common loss")] * (summary["losses"] is None)
 
 
 def tables(summary: Mapping[str, Any]) -> list[Table]:

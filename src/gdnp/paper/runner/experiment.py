@@ -112,6 +112,17 @@ class Experiment:
         return []
 
 
+SENTENCES: dict[str, dict[str, str]] = json.loads(
+    Path(__file__).with_name("sentences.json").read_text(encoding="utf-8")
+)
+"""What experiments say of their results, and parts of sentences; numbers fill their braces."""
+
+
+def said(experiment: str, key: str, **shown: Any) -> str:
+    """A sentence of an experiment, filled."""
+    return SENTENCES[experiment][key].format(**shown)
+
+
 NOTES = json.loads(Path(__file__).with_name("notes.json").read_text(encoding="utf-8"))
 """Sentences on how experiments are made, filled from their settings, always ("") or where a fact is true."""
 

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from gdnp._typing import FloatArray
-from gdnp.paper.runner.experiment import Results, Settings, Table, summary_head
+from gdnp.paper.runner.experiment import Results, Settings, Table, said, summary_head
 from gdnp.paper.runner.problems import LOSS_LABELS, WORLD_LABELS
 from gdnp.paper.table1.rates import compare
 
@@ -95,53 +96,35 @@ def _at(entry: Mapping[str, Any], column: str, eps: float) -> float | None:
 
 
 def _findings(panel: Mapping[str, Any]) -> list[str]:
-    entries = panel["methods"]
+    entries, say = panel["methods"], partial(said, "table1")
     above = ", ".join(entry["label"] for name, entry in entries.items() if _exceeds(name, entry))
-    sentences = [f"The power of the printed bound is exceeded by: {above or 'none'}."]
+    sentences = [say("exceeded", above=above or "none")]
     if panel["curvature"]:
-        sentences.append(_prediction(panel["curvature"], entries))
-    return [*sentences, *_worth(entries)] if panel["loss"] == "sigmoid" else sentences
+        laws = {name: entries[name]["laws"]["fine"] for name in ("gd", "gdnp")}
+        measured = {
+            n: f"{law['log']['value']:.4g}" if "log" in law else "not measured" for n, law in laws.items()
+        }
+        decades = [
+            say("decade", label=LABELS[n], predicted=panel["curvature"][n], measured=seen)
+            for n, seen in measured.items()
+        ]
+        sentences.append(say("curvature", decades="; ".join(decades), **panel["curvature"]))
+    if panel["loss"] != "sigmoid":
+        return sentences
+    for eps in (1e-2, 1e-4):  # where the loss is bounded: what the first ε-critical points are like
+        points = [
+            say("point", label=entry["label"], **{column: _at(entry, column, eps) for column in AT})
+            for entry in entries.values()
+            if _at(entry, "iterations", eps) is not None
+        ]
+        sentences += [say("points", eps=eps, points="; ".join(points))] * bool(points)
+    return [*sentences, say("nothing critical")]
 
 
 def _exceeds(name: str, entry: Mapping[str, Any]) -> bool:
     """Whether the iterations rise with a higher power of 1/ε than is printed."""
     order, laws = PRINTED[name][1], entry["laws"]["all"]
     return order is not None and "power" in laws and laws["power"]["low"] > order
-
-
-def _prediction(curvature: Mapping[str, Any], entries: Mapping[str, Any]) -> str:
-    """What the Hessian at the minimiser and Theorem 2 say, beside what was measured."""
-    parts = []
-    for name in ("gd", "gdnp"):
-        laws = entries[name]["laws"]["fine"]
-        measured = f"{laws['log']['value']:.4g}" if "log" in laws else "not measured"
-        parts.append(f"{LABELS[name]} {curvature[name]:.4g} ({measured})")
-    return (
-        "The Hessian at the minimiser is positive definite (eigenvalues "
-        f"{curvature['smallest']:.2g} to {curvature['largest']:.2g}), so GD is linear in the end. Iterations "
-        f"a decade from it, and from (1-μ/L) for GDNP, beside those measured: {'; '.join(parts)}."
-    )
-
-
-def _worth(entries: Mapping[str, Any]) -> list[str]:
-    """What the first ε-critical points are like where the loss is bounded."""
-    sentences = []
-    for eps in (1e-2, 1e-4):
-        shown = [
-            f"{entry['label']} {_at(entry, 'objective', eps):.3f} and {_at(entry, 'zero_one', eps):.3f} "
-            f"(length {_at(entry, 'length', eps):.3g})"
-            for entry in entries.values()
-            if _at(entry, "iterations", eps) is not None
-        ]
-        if shown:
-            sentences.append(
-                f"Objective and 0-1 error at the first point with ‖∇f‖ <= {eps:.0e}: {'; '.join(shown)}."
-            )
-    sentences.append(
-        "There is no finite critical point on the population (claim sigmoid-no-critical-point): ε-critical "
-        "is only what is long enough, and a small gradient is no sign of a good solution."
-    )
-    return sentences
 
 
 # --- tables
