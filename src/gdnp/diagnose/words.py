@@ -69,7 +69,7 @@ def theory(found: Diagnosis) -> list[str]:
     return [sentence for about in (_about_direction, _about_shape) if (sentence := about(found))]
 
 
-def _say(key: str, **shown: Any) -> str:
+def _say(key: str, /, **shown: Any) -> str:
     return SAYS[key].format(**shown)
 
 

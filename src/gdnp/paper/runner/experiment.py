@@ -118,7 +118,7 @@ SENTENCES: dict[str, dict[str, str]] = json.loads(
 """What experiments say of their results, and parts of sentences; numbers fill their braces."""
 
 
-def said(experiment: str, key: str, **shown: Any) -> str:
+def said(experiment: str, key: str, /, **shown: Any) -> str:
     """A sentence of an experiment, filled."""
     return SENTENCES[experiment][key].format(**shown)
 
