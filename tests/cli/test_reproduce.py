@@ -450,7 +450,7 @@ def test_tables_are_read_as_they_are_by_other_commands(capsys, table):
 
 def test_what_was_said_of_a_table_decides_its_rows(table):
     said = TableFile("t.csv")
-    said.asked = (("target", "1"), ("reading", (("decimal", ","),)), ("columns", (("drop", ("k",)),)))
+    said.asked = json.dumps({"target": "1", "reading": {"decimal": ","}, "columns": {"drop": ["k"]}})
     data = read(pickle.loads(pickle.dumps(said)))  # as for the processes that compute parts
     assert data.feature_names == ("a", "b")
     assert set(data.y) == {0.0, 1.0}

@@ -1,5 +1,6 @@
 """``gdnp reproduce``."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -104,7 +105,7 @@ def _is_table(file: str) -> bool:
     return file not in DATASETS and Path(file).is_file() and holds_table(file)
 
 
-def _as_asked(file: str, asked: tuple[tuple[str, Any], ...]) -> str:
+def _as_asked(file: str, asked: str) -> str:
     """The file with what was said of it, where it is a table."""
     if not asked:
         return file
@@ -126,8 +127,8 @@ def _reproduced(
     chosen = [_experiment(name)] if name else list(paper.EXPERIMENTS.values())
     for file in options.data:
         if _is_table(file):
-            given = dict(getattr(file, "asked", ()))
-            table = read_table(file, Reading(**dict(given.get("reading", ()))))
+            given = json.loads(getattr(file, "asked", "{}"))
+            table = read_table(file, Reading(**given.get("reading", {})))
             for note in (*table.notes, *taken(table, given.get("target")).notes):
                 say(f"{note}.")
     reporter = Terminal(console_of(stderr=True))

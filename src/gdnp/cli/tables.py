@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -99,18 +100,17 @@ def with_table_options(command: Callable[..., Any], columns: bool = True) -> Cal
     return parsed
 
 
-def asked_of(target: str | None, options: TableOptions) -> tuple[tuple[str, Any], ...]:
-    """What was said of a table, as pairs that can be compared."""
-    reading = tuple((name, given) for name, given in vars(options.reading).items() if given not in (None, ()))
-    columns = tuple(
-        ("ids" if name == "id" else name, tuple(given) if isinstance(given, list) else given)
-        for name, given in options.columns.items()
-    )
-    return tuple(
-        (name, given)
-        for name, given in (("target", target), ("reading", reading), ("columns", columns))
-        if given
-    )
+def asked_of(target: str | None, options: TableOptions) -> str:
+    """What was said of a table, as JSON; nothing for nothing."""
+    reading = {name: given for name, given in vars(options.reading).items() if given not in (None, ())}
+    asked = {"target": target, "reading": reading, "columns": _named(options.columns)}
+    asked = {name: given for name, given in asked.items() if given}
+    return json.dumps(asked, sort_keys=True) if asked else ""
+
+
+def _named(columns: dict[str, Any]) -> dict[str, Any]:
+    """Options of columns as ``TableColumns`` calls them."""
+    return {("ids" if name == "id" else name): given for name, given in columns.items()}
 
 
 def say(text: str) -> None:
@@ -139,8 +139,7 @@ def read_source(data: str, target: str | None, options: TableOptions) -> Source:
     left = [f"{name!r} only names the rows and is left out (--keep takes it in)" for name in index]
     for note in (*table.notes, *left, *about.notes):
         say(f"{note}.")
-    asked = {("ids" if name == "id" else name): given for name, given in options.columns.items()}
-    columns = TableColumns(**asked)
+    columns = TableColumns(**_named(options.columns))
     X = encoded(table, about, columns)
     if columns.date_format and not any(column["format"] for column in columns.columns_):
         say(f"--date-format {columns.date_format} changes nothing: no column is a date in that format.")

@@ -1,6 +1,7 @@
 """Problems that several experiments have in common: data by name or file, the Gaussian design, starts."""
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping
 from functools import lru_cache
@@ -33,23 +34,23 @@ WORLD_LABELS = {"population": "population", "sample": "finite sample"}
 
 
 class TableFile(str):
-    """The path of a table, with what was said of it: arguments of ``load_table`` that can be JSON."""
+    """The path of a table, with what was said of it: arguments of ``load_table``, as JSON."""
 
-    asked: tuple[tuple[str, Any], ...] = ()
+    asked: str
 
 
 def read(source: str) -> Dataset:
     """A data set of ``gdnp.datasets`` or of a file; the last few are kept."""
-    return _read(str(source), getattr(source, "asked", ()))
+    return _read(str(source), getattr(source, "asked", ""))
 
 
 @lru_cache(maxsize=4)
-def _read(source: str, asked: tuple[tuple[str, Any], ...]) -> Dataset:
+def _read(source: str, asked: str) -> Dataset:
     if not asked:
         return datasets.load(source)
-    given = dict(asked)
-    reading, columns = Reading(**dict(given.get("reading", ()))), dict(given.get("columns", ()))
-    return datasets.load_table(source, given.get("target"), reading, columns)
+    given = json.loads(asked)
+    reading = Reading(**given.get("reading", {}))
+    return datasets.load_table(source, given.get("target"), reading, given.get("columns"))
 
 
 def a9a() -> Dataset:
@@ -70,8 +71,8 @@ def identified(source: str) -> dict[str, Any]:
     """What a data set is known by in settings: a name, or a file's name and the hash of its contents."""
     if source in datasets.DATASETS:
         return {"name": source, "sha256": None}
-    sha256, asked = hashlib.sha256(Path(source).read_bytes()).hexdigest(), getattr(source, "asked", ())
-    return {"name": Path(source).name, "sha256": sha256} | ({"asked": repr(asked)} if asked else {})
+    sha256, asked = hashlib.sha256(Path(source).read_bytes()).hexdigest(), getattr(source, "asked", "")
+    return {"name": Path(source).name, "sha256": sha256} | ({"asked": asked} if asked else {})
 
 
 def described_rows(source: str) -> dict[str, Any]:
