@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from gdnp.paper import EXPERIMENTS, Store, StoreError
-from gdnp.paper.claims import CLAIMS, ClaimResult, recorded_results
+from gdnp.paper.claims import recorded_results
 from gdnp.paper.figure1.experiment import Figure1
 from gdnp.paper.figure2.experiment import Figure2
 from gdnp.paper.report.write import NAME, find_results, write_report
@@ -103,18 +103,10 @@ def test_experiment_may_bring_its_own_figures(finished, tmp_path):
     assert embedded(found)[0]["data"] == figure["data"]
 
 
-def test_verdicts_measured_now_take_the_place_of_the_recorded_ones(tmp_path):
-    claim = next(iter(CLAIMS.values()))
-    missing = ClaimResult(claim, None, "a9a is not here")
-    found = write_report([], tmp_path, EXPERIMENTS, claims=[missing]).read_text(encoding="utf-8")
-    assert found.count('class="badge') == 1
-    assert "a9a is not here" in found
-
-
 def test_verdicts_of_a_result_of_theorems_are_shown(tmp_path):
     store = Store(tmp_path / "theorems")
     store.begin({"experiment": "theorems"})
-    recorded = recorded_results()[0]
+    recorded = recorded_results()[1]
     entry = {
         "id": recorded.claim.id,
         "verdict": recorded.outcome,
@@ -123,9 +115,11 @@ def test_verdicts_of_a_result_of_theorems_are_shown(tmp_path):
         "source": "Eq. 0",
     }
     entry |= {"evidence": "seen just now", "counterexample": None}
-    claims = [entry, {**entry, "id": "no longer there"}]
+    absent = {"id": "assumption-1-a9a", "measured": None, "evidence": "a9a is not here", "missing": "data"}
+    claims = [entry, {**entry, "id": "no longer there"}, absent]
     store.finish({"claims": claims, "counts": {}, "disagreements": []}, seed=0)
     found = write_report(None, tmp_path, EXPERIMENTS).read_text(encoding="utf-8")
-    assert found.count('class="badge') == 1
+    assert found.count('class="badge') == 2
     assert "seen just now" in found
+    assert "a9a is not here" in found
     assert ">12.5</td>" in found

@@ -14,7 +14,7 @@ from gdnp._files import replacing
 from gdnp.interactive import Figure
 from gdnp.paper.claims import CLAIMS, ClaimResult, recorded_results
 from gdnp.paper.report.page import Result, page
-from gdnp.paper.runner.experiment import Experiment, Options, Outcome
+from gdnp.paper.runner.experiment import Experiment, Options
 from gdnp.store import Store, StoreError
 
 NAME = "report.html"
@@ -28,26 +28,20 @@ def find_results(directory: str | os.PathLike[str]) -> list[Path]:
 
 
 def write_report(
-    outcomes: Iterable[Outcome | str | os.PathLike[str]] | None,
-    directory: str | os.PathLike[str],
-    experiments: Mapping[str, Experiment],
-    *,
-    claims: Sequence[ClaimResult] | None = None,
+    folders: Iterable[Path] | None, directory: str | os.PathLike[str], experiments: Mapping[str, Experiment]
 ) -> Path:
     """Write ``report.html`` from finished results.
 
     Parameters
     ----------
-    outcomes : iterable of Outcome or path, or None
-        What ``reproduce`` returned, or the folders of finished results; None takes all that are in
-        `directory`.
+    folders : iterable of Path, or None
+        Of finished results; None takes all that are in `directory`.
     directory : path
         Where the page goes.
     experiments : dict of Experiment
         By name, as ``gdnp.paper.EXPERIMENTS``: they make the tables and the interactive figures of their
-        results. A result of any other is shown by its images.
-    claims : sequence of ClaimResult, optional
-        Verdicts measured now; by default those of a result of ``theorems``, else those on record.
+        results. A result of any other is shown by its images. Verdicts are those of a result of
+        ``theorems``, else those on record.
 
     Returns
     -------
@@ -61,10 +55,8 @@ def write_report(
         When plotly is not installed.
     """
     directory = Path(directory)
-    chosen = find_results(directory) if outcomes is None else outcomes
-    folders = [entry.directory if isinstance(entry, Outcome) else Path(entry) for entry in chosen]
-    results = [_read(folder, experiments) for folder in folders]
-    verdicts = list(claims or _measured(results) or recorded_results())
+    results = [_read(one, experiments) for one in (find_results(directory) if folders is None else folders)]
+    verdicts = _measured(results) or recorded_results()
     results = [result for result in results if "claims" not in result.summary]
     directory.mkdir(parents=True, exist_ok=True)
     with replacing(directory / NAME) as beside:
