@@ -16,7 +16,7 @@ from scipy.stats import t as student
 from gdnp._files import replacing, require
 from gdnp._typing import FloatArray
 
-STYLE = Path(__file__).with_name("gdnp.mplstyle")
+STYLE = Path(__file__).with_name("plotting.mplstyle")
 LEVEL = 0.90
 """Confidence of the interval of the mean."""
 
