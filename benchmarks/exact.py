@@ -29,6 +29,11 @@ def _each(function: Any) -> Any:
     return lambda t: made(t)
 
 
+def _exactly(v: Any) -> Any:
+    """A long double, or a number of mpmath itself, as one of mpmath."""
+    return v if isinstance(v, mpmath.mpf) else mpmath.mpf(float(v)) + mpmath.mpf(float(v - float(v)))
+
+
 class Exact:
     """f(w, b) = Σ s_i φ(t_i)/Σ s_i + α/2 ‖w‖² in the arithmetic asked for.
 
@@ -84,8 +89,14 @@ class Exact:
     def inside(self, coef, intercept):
         """x of (w, b) in the coordinates of this class."""
         coef = self._array(coef)
-        b = self._array([intercept])[0] + (self.centre @ coef if self.fit_intercept else 0)
-        return np.append(coef / self.per, b)
+        return np.append(coef / self.per, self.shifted(self._array([intercept])[0], coef))
+
+    def shifted(self, b, coef):
+        """b + centreᵀw, which cancels where columns are far from zero, in many digits."""
+        if not self.fit_intercept:
+            return b
+        b = _exactly(b) + sum(_exactly(c) * _exactly(w) for c, w in zip(self.centre, coef, strict=True))
+        return b if self.many else np.longdouble(float(b)) + np.longdouble(float(b - float(b)))
 
     def constant(self):
         """x of the constant prediction: log-odds or mean, 0 without an intercept."""
@@ -363,7 +374,7 @@ def separated(exact, coef, intercept, rounding=UNIT):
 def attainable(exact, x, kind=np.float64):
     """f at x once its coefficients are of that type."""
     coef = x[:-1] * exact.per
-    b = x[-1] - exact.centre @ coef
+    b = exact.shifted(x[-1], -coef)
     return exact.value(exact.inside([float(kind(float(v))) for v in coef], float(kind(float(b)))))
 
 

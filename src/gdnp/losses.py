@@ -583,18 +583,14 @@ class _LossCheck:
         for name, values in (("max_gradient", self.gradient), ("max_curvature", self.curvature)):
             size, bound = np.abs(values), getattr(loss, name)
             self.refuse(size > bound * (1.0 + AGREES), name, bound, size, f"at least |{_SYMBOLS[name]}|")
+        bend, pull, slack = self.curvature, self.gradient, AGREES * loss.max_curvature
         if loss.convex:
-            low = self.curvature < -AGREES * loss.max_curvature
-            self.refuse(low, "curvature", self.curvature, 0.0, "at least 0, as convex is True")
+            self.refuse(bend < -slack, "curvature", bend, 0.0, "at least 0, as convex is True")
         if loss.increasing:
-            self.refuse(
-                self.gradient < 0.0, "gradient", self.gradient, 0.0, "at least 0, as increasing is True"
-            )
+            self.refuse(pull < 0.0, "gradient", pull, 0.0, "at least 0, as increasing is True")
         if loss.quadratic:
-            apart = np.abs(self.curvature - self.curvature[0]) > AGREES * loss.max_curvature
-            self.refuse(
-                apart, "curvature", self.curvature, self.curvature[0], "constant, as quadratic is True"
-            )
+            apart = np.abs(bend - bend[0]) > slack
+            self.refuse(apart, "curvature", bend, bend[0], "constant, as quadratic is True")
         three = (self.value, self.gradient, self.curvature)
         for name, parts in (("value_and_gradient", three[:2]), ("derivatives", three)):
             for got, expected, part in zip(self.of(name), parts, _PARTS, strict=False):

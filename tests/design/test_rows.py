@@ -192,6 +192,9 @@ def test_rows_above_a_level(vectors):
     assert choice.count == np.count_nonzero(v > 0.5)
     assert choice.mass is None
     assert rows.above(v, v.max()).count == 0  # larger, not as large
+    many = rows.above(v, 0.5, choice.count - 1)  # these are only counted
+    assert (many.index, many.count) == (None, choice.count)
+    assert rows.above(v, 0.5, choice.count).index is not None
 
 
 def test_gathered_numbers(rng):

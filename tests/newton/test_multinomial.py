@@ -7,6 +7,7 @@ import pytest
 from sklearn.datasets import load_digits, load_iris, load_wine
 from sklearn.linear_model import LogisticRegression
 
+from gdnp import GDNPClassifier
 from gdnp.design import DenseDesign, as_design
 from gdnp.losses import Softmax
 from gdnp.newton import Begin, solve
@@ -226,3 +227,14 @@ def test_proofs_that_fail_are_tried_less(tol):
     assert found.certificate.proved
     assert found.status is Status.CONVERGED
     assert found.n_iter < 120
+
+
+@pytest.mark.parametrize("alpha", [1.0, 1e-4])
+@pytest.mark.parametrize("seed", range(4))
+def test_whole_weights_are_rows_left_out_and_repeated(seed, alpha):
+    """A gap of 1e-10 leaves 1e-5 of coefficients open; a last step goes to their last digits."""
+    rng = np.random.default_rng(seed)
+    X, y, s = rng.random((15, 30)), rng.permutation(np.arange(15) % 3), rng.integers(0, 5, 15)
+    some, many = GDNPClassifier(alpha=alpha), GDNPClassifier(alpha=alpha)
+    some.fit(X, y, s), many.fit(np.repeat(X, s, axis=0), np.repeat(y, s))
+    np.testing.assert_allclose(some.decision_function(X), many.decision_function(X), rtol=1e-6, atol=1e-7)

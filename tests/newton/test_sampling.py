@@ -20,11 +20,15 @@ def test_many_rows_are_sampled_and_still_exact(rng, positive):
     assert value_of(model, X, y, 1e-5) <= reference(LogLoss(), X, y, 1e-5)[2] * (1.0 + 1e-8)
 
 
+def itself(problem):
+    return problem
+
+
 def test_a_sample_stands_for_all_rows(rng):
     X, y = draw(rng, n=60_000, d=4)
     weight = rng.dirichlet(np.ones(len(y)))
     problem = problem_of(X, y, LogLoss(), 1e-4, weight=weight)
-    part = sample(problem, sample_size(problem))
+    part = sample(problem, sample_size(problem), itself)
     assert part.n_samples < len(y) / 4
     x = np.append(0.3 * rng.standard_normal(4), 0.2)
     assert part.point(x).value == pytest.approx(problem.point(x).value, rel=0.05)
@@ -35,7 +39,7 @@ def test_a_sample_is_held_back_by_a_ridge(rng):
     X, y = draw(rng, n=5000)
     y = np.where(np.arange(5000) < 50, 1.0, -1.0)
     problem = problem_of(X, y, LogLoss(), 1e-3)
-    plain, held = sample(problem, 400), sample(problem, 400, shrunk=True)
+    plain, held = (sample(problem, 400, itself, shrunk=shrunk) for shrunk in (False, True))
     np.testing.assert_allclose(held.coordinates.ridge - plain.coordinates.ridge, 0.01 * 0.99 * 8 / 400)
 
 
@@ -50,7 +54,7 @@ def test_the_optimum_of_a_sample_is_near_that_of_all_rows(rng, loss):
     else:
         y = np.where(rng.random(40_000) < 0.02, noisy + 50.0, noisy)
     problem = problem_of(X, y, loss, 1e-5)
-    part = sample(problem, sample_size(problem))
+    part = sample(problem, sample_size(problem), itself)
     if loss.task == "classification":
         assert np.mean(y > 0.0) < 0.02
         assert 0.3 < np.mean(part.sigma < 0.0) < 0.7
@@ -62,7 +66,7 @@ def test_rows_that_fit_exactly_are_drawn_too(rng):
     """φ' of most rows is 0 at the constant; they are all that holds the others back."""
     y = np.where(np.arange(20_000) < 200, np.where(np.arange(20_000) % 2 == 0, 5.0, -5.0), 0.0)
     problem = problem_of(rng.standard_normal((20_000, 2)), y, PseudoHuber(1e-3), 1e-6)
-    part = sample(problem, 4096)
+    part = sample(problem, 4096, itself)
     fits = np.asarray(part.base) == 0.0
     assert 0 < fits.sum() < 100
     assert part.weight[fits].sum() > 0.2

@@ -1,5 +1,6 @@
 """No solver looks into a row vector: over a backend whose vectors cannot be read every fit is the same."""
 
+import weakref
 from functools import cached_property
 
 import numpy as np
@@ -20,7 +21,7 @@ from problems import draw
 class Sealed:
     """A row vector that nobody but its ``SealedRows`` can read, index or compute with."""
 
-    __slots__ = ("_hidden", "shape")
+    __slots__ = ("__weakref__", "_hidden", "shape")
     __hash__ = None
 
     def __init__(self, values):
@@ -43,6 +44,25 @@ class SealedRows(Rows):
         return Sealed(values)
 
 
+class CountedRows(SealedRows):
+    """It knows how many vectors there were at once; a number that stands for all rows takes no room."""
+
+    def __init__(self, n, n_jobs):
+        super().__init__(n, n_jobs)
+        self.alive, self.most = 0, 0
+
+    def hold(self, values):
+        made = super().hold(values)
+        if values.strides[0]:
+            self.alive += 1
+            self.most = max(self.most, self.alive)
+            weakref.finalize(made, self.gone)
+        return made
+
+    def gone(self):
+        self.alive -= 1
+
+
 class SealedDesign(DenseDesign):
     @cached_property
     def rows(self):
@@ -54,6 +74,17 @@ class SealedDesign(DenseDesign):
     def columns(self, index):
         few = super().columns(index)
         return SealedDesign(few._X, few.n_jobs, offset=few._offset, factor=few._factor)
+
+
+class CountedDesign(DenseDesign):
+    @cached_property
+    def rows(self):
+        return CountedRows(self.n_samples, self.n_jobs)
+
+    def transformed(self, offset, factor):
+        made = CountedDesign(self._X, self.n_jobs, offset=offset, factor=factor)
+        made.__dict__["rows"] = self.rows
+        return made
 
 
 def both(X, y, loss, alpha, *, fit_intercept=True, weight=None):
@@ -124,6 +155,29 @@ def test_the_cases_reach_what_they_are_named_for():
     assert sample_size(both(X, y, loss, 1e-3)[1].standardised) is not None
     (X, y), loss, _ = FITS["a kernel of residuals"]
     assert isinstance(solve(both(X, y, loss, 1e-9)[1]).state.preconditioner, KernelPreconditioner)
+
+
+@pytest.mark.parametrize(
+    ("method", "loss", "alpha", "most"),
+    [
+        ("newton", LogLoss(), 1e-3, 4),
+        ("newton", LogLoss(), 0.0, 6),  # the estimate of a gap has a curvature and a slope of its own
+        ("newton", PseudoHuber(), 1e-3, 5),
+        ("newton", Sigmoid(), 1e-3, 6),  # one of them of bytes
+        ("gdnp", LogLoss(), 1e-3, 3),
+        ("gdnp_metric", LogLoss(), 1e-3, 3),
+        ("gd", LogLoss(), 1e-3, 3),
+        ("agd", LogLoss(), 1e-3, 3),
+        ("agd", LogLoss(), 0.0, 4),
+    ],
+)
+def test_row_vectors_that_are_held_at_once(method, loss, alpha, most):
+    """σ (and y in regression), margins, and what a step needs; a look for separation takes one more."""
+    X, y = rows_of(loss, n=2500)
+    design = CountedDesign(X, 1)
+    problem = Objective.unchecked(design, y, None, loss, alpha, fit_intercept=False)
+    gdnp.minimize(problem, method, max_iter=8, tol=1e-6)
+    assert design.rows.most == most
 
 
 def test_separable_rows():

@@ -11,7 +11,6 @@ from gdnp import Objective
 from gdnp.design import Choice, DenseDesign
 from gdnp.losses import LOSSES
 from gdnp.problem.gram import covariance
-from gdnp.problem.interface import Cost
 
 N, D = 300, 5
 CLOSE = 2e-14
@@ -204,15 +203,13 @@ def test_standardised_coordinates_are_shared_and_their_own(data):
 def test_unchecked_parts_are_the_same_objective(data, rng):
     X, y, s = data
     objective = Objective(X, y, alpha=0.1, fit_intercept=True, sample_weight=s)
-    cost = Cost()
     same = Objective.unchecked(
-        objective.design, y.copy(), s / s.sum(), objective.loss, 0.1, fit_intercept=True, cost=cost
+        objective.design, y.copy(), s / s.sum(), objective.loss, 0.1, fit_intercept=True
     )
     coef = rng.standard_normal(D)
     assert same.center
     assert same.at(coef, 0.3).value == objective.at(coef, 0.3).value
-    assert same.cost is cost
-    assert cost.passes == 1.0
+    assert same.cost.passes == 1.0
     assert not Objective.unchecked(
         objective.design, y.copy(), None, objective.loss, 0.1, fit_intercept=False
     ).center
@@ -261,7 +258,9 @@ def test_some_rows_with_weights_of_their_own(rng, form, loss):
     ).standardised
     index, x = np.sort(rng.integers(0, len(y), 50)), rng.standard_normal(7)
     own = rng.random(50)
-    part = problem.on_rows(Choice(index, 50), own, ridge=0.25)
+    few = problem.on_rows(Choice(index, 50), own)
+    part = problem.without_rows(0.25).of(few.design, few.sigma, few.base, own)
+    assert few.point(x).value < part.point(x).value
     whole = problem.point(x)
     found = part.point(x)
     np.testing.assert_allclose(found.margins, whole.margins[index], rtol=1e-13, atol=1e-13)

@@ -141,3 +141,15 @@ def test_a_point_knows_its_coefficients(rng):
         assert point.intercept == x[-1]
         np.testing.assert_array_equal(point.x_gradient, np.append(point.gradient, point.intercept_gradient))
     assert problem_of(rng, fit_intercept=False)[0].point(x).intercept_gradient == 0.0
+
+
+@pytest.mark.parametrize("loss", ["log_loss", "pseudo_huber"])
+def test_the_last_point_of_a_line_takes_the_place_of_its_slopes(rng, loss):
+    problem, _ = problem_of(rng, loss)
+    line = problem.at(rng.standard_normal(6)).line(rng.standard_normal(6))
+    kept, slope = line.point(0.3, -0.2), line.first.slope
+    last = line.point(0.3, -0.2, last=True)
+    np.testing.assert_array_equal(last.margins, kept.margins)
+    np.testing.assert_array_equal(last.x, kept.x)
+    assert np.shares_memory(last.margins, slope)
+    assert not np.shares_memory(kept.margins, slope)

@@ -173,11 +173,17 @@ class Rows:
         index = np.minimum((levels * len(ordered)).astype(np.intp), len(ordered) - 1)
         return np.asarray(ordered[index])
 
-    def above(self, v: RowVector, level: float) -> Choice:
-        """The rows whose entry is larger than `level`."""
-        found = [np.flatnonzero(part > level) for (part,) in self._strips(v)]
-        index = np.concatenate([rows + k * self.strip for k, rows in enumerate(found)])
-        return Choice(index, len(index))
+    def above(self, v: RowVector, level: float, most: float = np.inf) -> Choice:
+        """The rows whose entry is larger than `level`; where they are more than `most` their count alone."""
+        count = int(sum(np.count_nonzero(part > level) for (part,) in self._strips(v)))
+        if count > most:
+            return Choice(None, count)
+        index, end = np.empty(count, dtype=np.intp), 0
+        for k, (part,) in enumerate(self._strips(v)):
+            found = np.flatnonzero(part > level)
+            begin, end = end, end + len(found)
+            np.add(found, k * self.strip, out=index[begin:end])
+        return Choice(index, count)
 
     def sample(self, mass: RowVector, count: int, seed: int = 0, *, level: float = -np.inf) -> Choice:
         """`count` rows drawn with replacement in proportion to `mass` >= 0, those up to `level` left out.

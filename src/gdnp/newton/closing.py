@@ -175,7 +175,7 @@ def _last(state: NewtonState, tol: float, newton: NewtonStep | None = None) -> L
         allowed = tol * state.scale(point.value - newton.decrement)
         return Last(newton, *duality_gap(problem, point, newton, allowed), "duality_gap")
     moved = problem.point(problem.returned(point.x + newton.step))
-    gap = estimated_gap(problem, moved, newton, state.memory.solve)
+    gap = estimated_gap(problem, moved, newton, state.memory.solve, exact=state.exact is point)
     if not problem.loss.convex:  # H is not near ∇²f, and with an escape the model has no minimum
         gap = max(gap, newton.decrement, state.decrement if newton.escape is not None else 0.0)
     if is_bounded_in_slope(problem.loss):

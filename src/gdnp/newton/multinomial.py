@@ -261,7 +261,7 @@ class MultinomialNewton(Newton):
 
     def _polished(self, state: MultinomialState, last: Last) -> tuple[MultinomialState, Last]:
         """One more Newton step with the same H, where its gap is no larger and is not rounding already."""
-        if last.newton.decrement <= math.sqrt(EPS) * state.scale(state.point.value):  # its square is left
+        if last.gap <= ROUNDING * state.scale(state.point.value):
             return state, last
         more = self._last(state, state.shares, EPS)
         return (replace(state, point=more.point), more) if more.gap <= last.gap else (state, last)

@@ -33,10 +33,6 @@ def sample_size(problem: Objective) -> int | None:
     return size if 2 * size <= problem.n_samples else None
 
 
-def _itself(problem: Objective) -> Any:
-    return problem
-
-
 @dataclass(frozen=True)
 class _Solved:
     """What `solve` makes of the problem on rows that were drawn, and the passes over them that it took."""
@@ -79,7 +75,7 @@ def _by_pull(loss: Loss, least: float, _: Any, margins: FloatArray) -> FloatArra
 def sample(
     problem: Objective,
     size: int,
-    solve: Callable[[Objective], Any] = _itself,
+    solve: Callable[[Objective], Any],
     *,
     constant: DataPoint | None = None,
     shrunk: bool = False,

@@ -23,9 +23,7 @@ LITTLE = 0.1
 """What may be left at the end of a search: of the slope along a line, of the decrease in a plane."""
 
 
-def line_search(
-    line: Callable[[float], Expansion], value: float, slope: float, *, first: float = 1.0
-) -> float:
+def line_search(line: Callable[[float], Expansion], value: float, slope: float) -> float:
     """A step t > 0 with f(t) <= f(0) + 1e-4 t f'(0) and |f'(t)| <= 0.1 |f'(0)|, or 0 if none was found.
 
     Newton's method on f' inside a bracket that shrinks, expands or is halved when Newton leaves it. Where f
@@ -37,11 +35,9 @@ def line_search(
         t -> f with its derivatives.
     value, slope : float
         f(0) and f'(0) < 0.
-    first : float
-        The first trial.
     """
-    low, high, best, t = 0.0, math.inf, 0.0, first
-    best_value = value
+    low, high, t = 0.0, math.inf, 1.0
+    best, best_value = 0.0, value
     for _ in range(TRIALS):
         at = line(t)
         sufficient = at.value <= value + DECREASE * t * slope

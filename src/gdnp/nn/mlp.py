@@ -243,7 +243,7 @@ class _Line:
     def _found(self) -> dict[float, Expansion]:
         return {}
 
-    def point(self, t: float, c: float = 0.0) -> _Point:
+    def point(self, t: float, c: float = 0.0, *, last: bool = False) -> _Point:
         return _Point(self.start.unit, self.start.coef + t * self.direction, self.start.t + t * self.d)
 
 

@@ -331,7 +331,7 @@ class _Line:
         )
         return Expansion(float(value), float(slope), 0.0, float(curvature), 0.0, 0.0)
 
-    def point(self, t: float, c: float = 0.0) -> PopulationPoint:
+    def point(self, t: float, c: float = 0.0, *, last: bool = False) -> PopulationPoint:
         """The handle of w̃ + t d, with S w̃ computed afresh so that rounding does not build up over steps."""
         return self._point.objective.at(self._point.coef + t * self._direction, c)
 

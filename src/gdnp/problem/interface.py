@@ -88,8 +88,8 @@ class Line(Protocol):
     def expansion(self, t: float, c: float = 0.0) -> Expansion:
         """Value and derivatives at step length `t` and intercept shift `c`."""
 
-    def point(self, t: float, c: float = 0.0) -> Point:
-        """The handle of the point at step length `t` and intercept shift `c`."""
+    def point(self, t: float, c: float = 0.0, *, last: bool = False) -> Point:
+        """The handle of the point at step length `t` and intercept shift `c`; `last` uses the line up."""
 
 
 class Point(Protocol):

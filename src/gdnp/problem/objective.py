@@ -36,6 +36,10 @@ LONGEST, ROWS_THAT_BEND = 1e6, 0.2
 """Largest |g| of a convex loss. Another's is this many rows a column: see ``Objective.length_cap``."""
 
 
+FUNCTION = ("alpha", "center", "fit_intercept", "loss")
+ROWS = ("_given", "base", "cost", "shared", "sigma", "weight")
+
+
 def pull(loss: Loss, least: float, t: FloatArray, s: FloatArray | None, out: FloatArray) -> list[Any]:
     """|φ'| of every row plus `least`, weighted where weights are given, written."""
     np.abs(loss.gradient(t), out=out)
@@ -122,7 +126,6 @@ class Objective(Empirical):
         alpha: float,
         *,
         fit_intercept: bool,
-        cost: Cost | None = None,
         shared: Shared | None = None,
     ) -> Objective:
         """An objective of parts that were checked; columns are centred if and only if there is an intercept.
@@ -132,7 +135,7 @@ class Objective(Empirical):
         """
         new = cls.__new__(cls)
         options = {"fit_intercept": fit_intercept, "center": fit_intercept}
-        parts = {"cost": cost or Cost(), "shared": shared or Shared()}
+        parts = {"cost": Cost(), "shared": shared or Shared()}
         new._set(design, target, weight, loss=loss, alpha=alpha, **options, **parts)
         return new
 
@@ -155,11 +158,13 @@ class Objective(Empirical):
         self, design: DesignMatrix, coordinates: Coordinates, *, standard: bool, **changes: Any
     ) -> Objective:
         """The same rows in other coordinates, with other attributes where `changes` name them."""
+        parts = {"design": design, "coordinates": coordinates, "_is_standard": standard}
+        return self._copied((*FUNCTION, *ROWS), **parts, **changes)
+
+    def _copied(self, names: tuple[str, ...], **parts: Any) -> Objective:
+        """An objective with these attributes of this one, and others."""
         new = type(self).__new__(type(self))
-        for name in ("alpha", "base", "center", "cost", "fit_intercept", "loss", "shared", "sigma", "weight"):
-            setattr(new, name, changes.get(name, getattr(self, name)))
-        new._given = changes.get("given", self._given)
-        new.__dict__.update(design=design, coordinates=coordinates, _is_standard=standard)
+        new.__dict__.update({name: getattr(self, name) for name in names} | parts)
         return new
 
     # Coordinates
@@ -220,7 +225,7 @@ class Objective(Empirical):
                 kept = coordinates.combinations.kept
                 offset, factor = given.offset[kept], given.factor[kept]
                 given = design.transformed(offset if offset.any() else None, factor)
-            self._standard = self._with(design, coordinates, standard=True, given=given)
+            self._standard = self._with(design, coordinates, standard=True, _given=given)
         return self._standard
 
     def _do_without_combinations(self, design: DesignMatrix, coordinates: Coordinates) -> None:
@@ -274,17 +279,13 @@ class Objective(Empirical):
 
     def restricted(self, choice: Choice, weight: FloatArray | None) -> Objective:
         """The problem of some rows, in memory, with weights of their own; it shares nothing."""
-        new = type(self).__new__(type(self))
-        kept = {name: getattr(self, name) for name in ("alpha", "center", "fit_intercept", "loss")}
-        new._given = self._given.gather(choice)
-        new.__dict__.update(kept, **self._taken(choice, weight, new._given))
-        return new
+        part = self._given.gather(choice)
+        return self._copied(FUNCTION, _given=part, **_held(part, *self._targets_of(choice), weight))
 
-    def _taken(self, choice: Choice, weight: FloatArray | None, part: DesignMatrix) -> dict[str, Any]:
-        """What a problem on some rows, which `part` has, has of its own."""
+    def _targets_of(self, choice: Choice) -> tuple[FloatArray, FloatArray | None]:
+        """σ and what is beside it of some rows."""
         take = self.design.rows.gather
-        base = None if self.base is None else take(self.base, choice)
-        return _held(part, take(self.sigma, choice), base, weight)
+        return take(self.sigma, choice), None if self.base is None else take(self.base, choice)
 
     def beside(self, other: Objective, share: float) -> Objective:
         """These rows, a `share` of those of `other`, in its standard coordinates and under its ridge."""
@@ -300,22 +301,16 @@ class Objective(Empirical):
         """The same rows with other weights, of sum one; its standard coordinates are its own."""
         return self._with(self.design, self.coordinates, standard=False, weight=weight, shared=Shared())
 
-    def on_rows(self, choice: Choice, weight: FloatArray, *, ridge: float = 0.0) -> Objective:
-        """The same coordinates on some rows, in memory, with weights of their own and a further ridge."""
-        part = self.design.gather(choice)
-        new = self.without_rows(ridge)
-        new.__dict__.update(_given=part, design=part, **self._taken(choice, weight, part))
-        return new
+    def on_rows(self, choice: Choice, weight: FloatArray) -> Objective:
+        """The same coordinates on some rows, in memory, with weights of their own."""
+        return self.without_rows().of(self.design.gather(choice), *self._targets_of(choice), weight)
 
     def without_rows(self, ridge: float = 0.0) -> Objective:
         """The function alone, with a further ridge, which can be sent to where rows are: see ``of``."""
-        new, c = type(self).__new__(type(self)), self.coordinates
-        new.__dict__.update(
-            {name: getattr(self, name) for name in ("alpha", "center", "fit_intercept", "loss")},
-            coordinates=Coordinates(c.centre, c.scale, c.ridge + ridge),
-            _is_standard=True,
+        c = self.coordinates
+        return self._copied(
+            FUNCTION, coordinates=Coordinates(c.centre, c.scale, c.ridge + ridge), _is_standard=True
         )
-        return new
 
     def of(self, part: DesignMatrix, sigma: Any, base: Any, weight: Any) -> Objective:
         """The same function of rows in memory; it shares nothing."""

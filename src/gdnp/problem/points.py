@@ -253,14 +253,18 @@ class DataLine:
         """Value and derivatives at (t, c)."""
         return self._expansions(((t, c),))[0]
 
-    def point(self, t: float, c: float = 0.0) -> DataPoint:
-        """The handle at (t, c); no pass over X until its gradient is asked for."""
+    def point(self, t: float, c: float = 0.0, *, last: bool = False) -> DataPoint:
+        """The handle at (t, c); no pass over X until its gradient is asked for.
+
+        `last` writes its margins over the slopes of the line.
+        """
         origin, terms = self.origin, [(t, self.first.slope), (1.0, self.origin.margins)]
         x = origin.x + t * self.first.x
         if c != 0.0 and self.second is not None:
             terms.append((c, self.second.slope))
             x = x + c * self.second.x
-        return type(origin)(origin.objective, x, origin.objective.design.rows.combine(*terms))
+        margins = origin.objective.design.rows.combine(*terms, out=self.first.slope if last else None)
+        return type(origin)(origin.objective, x, margins)
 
 
 def foresee(problem: Empirical, x: FloatArray, margins: RowVector) -> None:

@@ -13,7 +13,7 @@ step: then the second term is the residual of Newton's equations, and the first 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -26,7 +26,7 @@ from gdnp.design.compiled import dual_point
 from gdnp.losses import Loss
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint, Direction, Weights, foresee
-from gdnp.solvers.conjugate import NewtonStep, Solve, advanced
+from gdnp.solvers.conjugate import NewtonStep, Solve, advanced, still
 from gdnp.solvers.rounding import LAST_DIGITS, largest_bend, margin_error, risen
 from gdnp.solvers.state import TRIALS, Certificate, Status
 
@@ -50,15 +50,6 @@ def dual_slopes(
     a[:] = loss.dual_clip(loss.gradient(t) + loss.curvature(t) * q)
     h = weighted(a * sigma, s)
     return [float(np.maximum(h, 0.0).sum()), -float(np.minimum(h, 0.0).sum())]
-
-
-@dataclass(frozen=True)
-class Proof:
-    """A point, an upper bound of f - min f there, and what is left of it in exact products with X."""
-
-    point: DataPoint
-    gap: float
-    exact: float
 
 
 def duality_gap(
@@ -87,11 +78,11 @@ def duality_gap(
     float
         An upper bound of f - min f at the coefficients that ``Objective.raw`` makes of it.
     """
-    proof = _proof(problem, point, newton, careful=False)
-    if proof.exact <= allowed < proof.gap:
-        careful = _proof(problem, point, newton, careful=True)
-        return careful.point, min(careful.gap, proof.gap)
-    return proof.point, proof.gap
+    end, gap, exact = _proof(problem, point, newton, careful=False)
+    if exact <= allowed < gap:
+        end, better, _ = _proof(problem, point, newton, careful=True)
+        gap = min(better, gap)
+    return end, gap
 
 
 def gap_of_step(
@@ -102,13 +93,14 @@ def gap_of_step(
     Where the step solves Newton's equations the dual point needs no balance, but for rows that are clipped.
     """
     slope = problem.design.rows.empty()
-    proof = _proof(problem, point, replace(newton, slope=slope), careful=False, together=True)
-    return replace(newton, slope=slope), proof.point, proof.gap
+    newton = replace(newton, slope=slope)
+    return newton, *_proof(problem, point, newton, careful=False, together=True)[:2]
 
 
 def _proof(
     problem: Objective, point: DataPoint, newton: NewtonStep, careful: bool, together: bool = False
-) -> Proof:
+) -> tuple[DataPoint, float, float]:
+    """x + δ, an upper bound of f - min f there, and what is left of it in exact products with X."""
     rows, x = problem.design.rows, problem.returned(point.x + newton.step)
     moved = rows.empty()  # holds a, until the margins take its place
     slope = problem.every(0.0) if newton.slope is None else newton.slope
@@ -155,15 +147,18 @@ def _proof(
     # a = 0 is feasible whatever rounding does: f - inf φ is a gap, too.
     lowest = -float(loss.conjugate(loss.dual_clip(np.zeros(1)))[0])
     gap = min(gap if math.isfinite(gap) else math.inf, risen(here, wrong) - lowest)
-    return Proof(here, gap, min(excess + norm * norm, here.value - lowest))
+    return here, gap, min(excess + norm * norm, here.value - lowest)
 
 
-def estimated_gap(problem: Objective, point: DataPoint, newton: NewtonStep, precondition: Solve) -> float:
-    """An estimate of f - min f one Newton step on, from the gradient there; no pass.
+def estimated_gap(
+    problem: Objective, point: DataPoint, newton: NewtonStep, precondition: Solve, *, exact: bool = False
+) -> float:
+    """An estimate of f - min f one Newton step on, from the gradient there; a pass or a few of a convex loss.
 
-    ½ ∇fᵀ(∇²f)⁻¹∇f with H in the place of ∇²f, made up for how much less ∇²f may be. Along the directions of
-    conjugate gradients that is known. What it lost along δ on the way it may lose again and again, so this
-    counts to the fourth power. Twice all that is said, for directions that these missed.
+    ½ ∇fᵀ(∇²f)⁻¹∇f, of which conjugate gradients find the most. For the rest H is in the place of ∇²f, made up
+    for how much less that may be: along their directions it is known, and it may be far less along others
+    where it is much less along these. What ∇²f lost along δ on the way it may lose again and again, so this
+    counts to the fourth power. And all counts twice, for directions that were missed.
 
     Parameters
     ----------
@@ -173,14 +168,21 @@ def estimated_gap(problem: Objective, point: DataPoint, newton: NewtonStep, prec
     newton : NewtonStep
     precondition : callable
         g -> H⁻¹ g, that of `newton`.
+    exact : bool
+        Whether H is ∇²f where the step was taken.
     """
     gradient, lost = point.x_gradient, 1.0
     wrong = margin_error(problem, point.x, *problem.raw(point.x))
     if newton.slope is not None:
         bend = point.along(Direction(newton.step, newton.slope)).expansion(0.0).f_tt
         lost = max(2.0 * newton.decrement / bend, 1.0) if bend > 0.0 else math.inf
-    square = max(float(np.vdot(gradient, precondition(gradient))), 0.0)
-    square *= 2.0 / min(newton.least, 1.0) if newton.least > 0.0 else math.inf
+    ahead, least = still(point, precondition), min(newton.least, 1.0)
+    if problem.loss.convex and newton.residual.any() and not exact:  # else H is ∇²f, or nowhere near it
+        curvature = problem.curvature(point.margins)
+        while not ahead.ended and 2.0 * ahead.square > least * least * ahead.decrement:
+            ahead = advanced(problem, curvature, ahead, precondition, lambda step: step.iterations >= TRIALS)
+            least = min(least, ahead.least)
+    square = 4.0 * ahead.decrement + (2.0 * max(ahead.square, 0.0) / least if least > 0.0 else math.inf)
     square *= lost * lost * lost * lost  # a power would raise where it overflows
     square = square if gradient.any() else 0.0  # H of nothing makes NaN of 0
     reach = math.sqrt(square) + math.sqrt(largest_bend(point)) * wrong

@@ -69,7 +69,7 @@ class DecoupledDescent(Method):
         state = DecoupledState(point=objective.origin, metric=metric, direction=w, length=given)
         if not state.norm > 0.0:
             return replace(state, point=objective.at(0.0 * w, c) if c else state.point, stalled=True)
-        state = self._measured(objective, state, start is not None)
+        state = self._begun(objective, state, start is not None)
         if objective.alpha > 0.0 and isinstance(metric, Covariance | OperatorCovariance):
             c2 = state.point.mean_curvature
             ridge = objective.alpha / (c2 if c2 > 0.0 else objective.loss.max_curvature)
@@ -79,16 +79,15 @@ class DecoupledDescent(Method):
             state = replace(state, metric=metric, length=length)  # the same point
         return state
 
-    def _measured(self, objective: Objective, state: DecoupledState, given: bool) -> DecoupledState:
+    def _begun(self, objective: Objective, state: DecoupledState, given: bool) -> DecoupledState:
         """The state with its point; of a guarded method at a fitted length, if that is below the start."""
-        w = state.direction
+        w, length = state.direction, state.length
         line = objective.origin.line(w / state.norm)
-        fitted = self._along(objective, line, state, w, self.length if self.guarded else FixedLength())
-        if not (given and self.guarded):
-            return fitted
-        kept = self._along(objective, line, state, w, FixedLength())
-        ceiling = kept.point.value + ROUNDING * abs(kept.point.value)
-        return fitted if fitted.point.value <= ceiling else kept
+        if self.guarded:
+            fitted = self.length.fit(objective, line, state)
+            new, old = (line.expansion(end.g, end.intercept).value for end in (fitted, length))
+            length = fitted if not given or new <= old + ROUNDING * abs(old) else length
+        return self._at(objective, line, state, w, length)
 
     def step(self, objective: Objective, state: State) -> DecoupledState:
         """One direction step and one length step."""
@@ -123,13 +122,12 @@ class DecoupledDescent(Method):
     ) -> DecoupledState:
         """The state at direction w, its length found by `rule`."""
         line = objective.origin.line(w / state.metric.norm(w))
-        return self._along(objective, line, state, w, rule)
+        return self._at(objective, line, state, w, rule.fit(objective, line, state))
 
-    def _along(
-        self, objective: Objective, line: Line, state: DecoupledState, w: FloatArray, rule: LengthRule
+    def _at(
+        self, objective: Objective, line: Line, state: DecoupledState, w: FloatArray, length: Length
     ) -> DecoupledState:
-        length = rule.fit(objective, line, state)
-        point = line.point(length.g, length.intercept)
+        point = line.point(length.g, length.intercept, last=True)
         unbounded = objective.loss.increasing and objective.alpha == 0.0 and point.separates
         return replace(
             state, point=point, direction=w, length=length, length_diverges=length.diverges or unbounded

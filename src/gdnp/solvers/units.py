@@ -117,22 +117,14 @@ def minimize_units(
     first = _checked_start(start, coef.shape)
     values, norms = [network.unit(0, coef).origin.value], [_gradient_norm(network, coef)]
     runs: list[tuple[Result, ...]] = []
-    status = None
-    while status is None and len(runs) < sweeps:
-        begin = first if not runs else list(coef)
-        runs.append(
-            _sweep(network, method, coef, begin, max_iter, tol, callback and partial(callback, len(runs)))
-        )
+    for sweep in range(sweeps):
+        begin, report = first if sweep == 0 else list(coef), callback and partial(callback, sweep)
+        runs.append(_sweep(network, method, coef, begin, max_iter, tol, report))
         values.append(network.unit(0, coef).at(coef[0]).value)
         norms.append(_gradient_norm(network, coef))
-        ends = [run.status for run in runs[-1]]
-        if Status.NON_FINITE in ends:
-            status = Status.NON_FINITE
-        elif norms[-1] <= tol * norms[0] and Status.LENGTH_DIVERGES not in ends:
-            status = Status.CONVERGED
-    if status is None:
-        stalled = Status.STALLED if set(ends) == {Status.STALLED} else Status.MAX_ITER
-        status = Status.LENGTH_DIVERGES if Status.LENGTH_DIVERGES in ends else stalled
+        status = _status({run.status for run in runs[-1]}, norms[-1] <= tol * norms[0])
+        if status in (Status.NON_FINITE, Status.CONVERGED):
+            break
     return UnitsResult(
         coef=coef,
         objective=values[-1],
@@ -141,6 +133,15 @@ def minimize_units(
         history={"objective": np.array(values), "gradient_norm": np.array(norms)},
         runs=tuple(runs),
     )
+
+
+def _status(ends: set[Status], small: bool) -> Status:
+    """That of a sweep whose units end so, and whether the gradient is small."""
+    for status in (Status.NON_FINITE, Status.LENGTH_DIVERGES):
+        if status in ends:
+            return status
+    unmet = Status.STALLED if ends == {Status.STALLED} else Status.MAX_ITER
+    return Status.CONVERGED if small else unmet
 
 
 def _sweep(

@@ -221,13 +221,9 @@ NEXT = [
     ),
     pytest.param(TALL, Stage((DIAGONAL,)), Seen(Event.GIVEN), {}, id="where it is all there is"),
     pytest.param(TALL, Stage((FULL,), 900), Seen(Event.GIVEN), {}, id="or there was none"),
-    pytest.param(WIDE, Stage((KERNEL,)), MADE, {"kept": True}, id="a kernel is kept"),
+    pytest.param(WIDE, Stage((KERNEL,)), MADE, {"basis": False}, id="a kernel is kept"),
     pytest.param(
-        WIDE,
-        Stage((KERNEL,)),
-        Seen(Event.MADE, hidden_ridge=True),
-        {"hidden_ridge": True},
-        id="a basis of the rows is not",
+        WIDE, Stage((KERNEL,)), Seen(Event.MADE, basis=True), {"basis": True}, id="a basis of the rows is not"
     ),
     pytest.param(
         LARGE, LOW, directions(), {"size": 48}, id="three times as many directions while all stand out"
@@ -281,20 +277,18 @@ def test_all_kinds_in_their_order():
 def test_a_matrix_counts_its_factor(kind, side):
     def cost_of(size):
         known = facts(1600, size, 20 / size) if side == "d" else facts(size, 1600, 20 / 1600)
-        return cost(replace(known, gram_work=0.0), Stage((kind,), 1600, kept=True))
+        return cost(replace(known, gram_work=0.0), Stage((kind,), 1600, basis=False))
 
     assert cost_of(1600) > 3.5 * cost_of(800)  # eight times the work, in passes over twice the entries
 
 
 def test_a_kernel_that_is_kept_costs_its_factor_alone():
     known = facts(500, 2000)
-    fresh, kept = (cost(known, Stage((KERNEL,), kept=kept)) for kept in (False, True))
+    fresh, kept = (cost(known, Stage((KERNEL,), basis=basis)) for basis in (None, False))
     assert 2.0 <= kept < 0.5 * fresh
-    assert (
-        cost(known, Stage((KERNEL,), hidden_ridge=True)) == 250.0
-    )  # a basis is made anew, by n²d multiplications
+    assert cost(known, Stage((KERNEL,), basis=True)) == 250.0  # it is made anew, by n²d multiplications
     tiny = facts(20, 50)
-    assert cost(tiny, Stage((KERNEL,), kept=True)) == 2.0
+    assert cost(tiny, Stage((KERNEL,), basis=False)) == 2.0
 
 
 def test_a_diagonal_costs_the_memory_that_is_lost_with_it():

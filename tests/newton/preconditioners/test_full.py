@@ -6,7 +6,7 @@ import pytest
 from gdnp.losses import LogLoss, PseudoHuber, SquaredError
 from gdnp.newton.preconditioners import FullPreconditioner
 from gdnp.newton.preconditioners.full import cholesky
-from gdnp.problem.gram import gram
+from gdnp.problem.gram import Gram, gram
 from problems import draw, problem_of
 
 LOSSES = [LogLoss(), PseudoHuber(), SquaredError()]
@@ -31,6 +31,16 @@ def test_twin_columns_do_not_pass_on_rounding():
     A[1, 1] += 1e-15
     factor = cholesky(A.copy(), 1.0)
     assert factor[1, 1] ** 2 > 1e-12
+
+
+@pytest.mark.parametrize("bends", [1e-40, 0.0])
+def test_columns_that_hardly_bend_f_do_not_blow_up_rounding(bends):
+    """The intercept does, and what rounding leaves of its gradient in theirs is nothing to follow."""
+    found = FullPreconditioner(Gram(1e-6, np.zeros(1), np.full((1, 1), bends)), np.zeros(1))
+    assert not found.blunt  # reflections would have no more digits
+    step = found.solve(np.array([1e-22, 1e-6]))
+    assert step[1] == pytest.approx(1.0)
+    assert abs(step[0]) < 1e-4
 
 
 def test_a_positive_definite_matrix_is_left_alone(rng):

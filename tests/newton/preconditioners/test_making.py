@@ -85,10 +85,10 @@ def test_the_kinds_and_what_is_seen_of_them(rng):
         assert seen.event is Event.MADE
         assert seen.diagonal is (kind is Kind.DIAGONAL)
         assert (seen.rest > 0.0) is (kind is Kind.LOW_RANK)
-        assert not seen.hidden_ridge
+        assert not seen.basis
     assert seen_of(made(problem, Stage((Kind.LOW_RANK,), 16, flat=True), margins)).diagonal
     basis = BasisPreconditioner(rng.standard_normal((5, 9)), np.ones(9), np.ones(5), fit_intercept=True)
-    assert seen_of(basis, Event.GIVEN).hidden_ridge
+    assert seen_of(basis, Event.GIVEN).basis
 
 
 def test_directions_are_added_while_they_stand_out(rng):

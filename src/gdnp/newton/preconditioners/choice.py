@@ -133,10 +133,8 @@ class Stage:
         How often directions were sought again although there were no more to be had.
     flat : bool
         Whether no direction stands out, so that a diagonal serves as well as low rank.
-    hidden_ridge : bool
-        Whether the last kernel was a basis of the rows.
-    kept : bool
-        Whether a kernel is there already.
+    basis : bool or None
+        Whether the kernel that there is already is a basis of the rows; None where there is none.
     """
 
     kinds: tuple[Kind, ...]
@@ -144,8 +142,7 @@ class Stage:
     renewed: bool = False
     repeats: int = 0
     flat: bool = False
-    hidden_ridge: bool = False
-    kept: bool = False
+    basis: bool | None = None
 
     @property
     def kind(self) -> Kind:
@@ -169,7 +166,7 @@ class Seen:
         GIVEN: whether it is a diagonal.
     largest, smallest, rest : float
         MADE of low rank: the largest and the smallest eigenvalue seen, and the mean of the unseen.
-    hidden_ridge : bool
+    basis : bool
         MADE of rows: whether it is a basis.
     """
 
@@ -178,7 +175,7 @@ class Seen:
     largest: float = math.inf
     smallest: float = math.inf
     rest: float = 0.0
-    hidden_ridge: bool = False
+    basis: bool = False
 
 
 def hides_ridge(problem: Objective, largest: float) -> bool:
@@ -221,7 +218,7 @@ def _kinds(facts: Facts, sure: bool) -> tuple[Kind, ...]:
     n, d, few = facts.n, facts.d, facts.few_rows
     if n <= LARGEST_GRAM and (few or facts.hidden_ridge):
         one_system = few and facts.quadratic and not facts.hidden_ridge
-        if one_system and _kernel_cost(facts, kept=False, hidden=False) <= AT_ONCE:
+        if one_system and _kernel_cost(facts) <= AT_ONCE:
             return (Kind.KERNEL,)
         return (Kind.DIAGONAL if few or d > LARGEST_GRAM else Kind.FULL), Kind.KERNEL
     if d <= LARGEST_GRAM:
@@ -235,7 +232,7 @@ def _kinds(facts: Facts, sure: bool) -> tuple[Kind, ...]:
     if _affordable(n if few else d, facts):
         last = (Kind.KERNEL,) if few else (Kind.FULL,)
     if facts.quadratic and last:
-        costs = _kernel_cost(facts, kept=False, hidden=False) if few else _matrix_cost(facts, n)
+        costs = _kernel_cost(facts) if few else _matrix_cost(facts, n)
         if costs <= WITHOUT_DIRECTIONS:
             return Kind.DIAGONAL, *last
     return Kind.DIAGONAL, Kind.LOW_RANK, *last
@@ -287,7 +284,7 @@ def _larger(facts: Facts, stage: Stage, seen: Seen) -> Stage:
     if stage.kind is Kind.FULL:
         return replace(stage, size=_rows(facts, GROWTH * stage.size))
     if stage.kind is Kind.KERNEL:
-        return replace(stage, kept=not seen.hidden_ridge, hidden_ridge=seen.hidden_ridge)
+        return replace(stage, basis=seen.basis)
     if stage.kind is Kind.LOW_RANK:
         flat = stage.flat or seen.largest < STANDS_OUT * seen.rest
         rank = min(GROWTH * stage.size, facts.largest_rank)
@@ -331,7 +328,7 @@ def _cost_of(facts: Facts, stage: Stage) -> float:
         case Kind.FULL:
             return _matrix_cost(facts, stage.size)
         case Kind.KERNEL:
-            return _kernel_cost(facts, kept=stage.kept, hidden=stage.hidden_ridge)
+            return _kernel_cost(facts, stage.basis)
         case Kind.LOW_RANK if not stage.flat:
             orthogonal = ORTHOGONAL * facts.d * stage.size**2 / max(1, facts.entries)
             return passes(facts.n, facts.entries, stage.size * facts.column_work + orthogonal)
@@ -343,8 +340,8 @@ def _matrix_cost(facts: Facts, rows: int) -> float:
     return passes(facts.n, facts.entries, work, side=facts.d, drawn=rows < facts.n)
 
 
-def _kernel_cost(facts: Facts, *, kept: bool, hidden: bool) -> float:
-    if hidden:
+def _kernel_cost(facts: Facts, basis: bool | None = None) -> float:
+    if basis:
         return 0.5 * facts.n
-    work = 0.0 if kept else facts.kernel_work
+    work = facts.kernel_work if basis is None else 0.0
     return max(2.0, passes(facts.n, facts.entries, work, side=facts.n))

@@ -40,8 +40,9 @@ class FullPreconditioner:
         diagonal = np.einsum("ii->i", gram.scatter)
         diagonal += ridge
         largest = float(np.max(diagonal, initial=0.0))
-        self._factor, added = jittered(gram.scatter, largest)
-        self.blunt = added >= JITTERS[1]
+        bends = largest > SMALLEST_PIVOT * self._total  # else it is rounding of rows that the intercept bends
+        self._factor, added = jittered(gram.scatter, largest if bends else gram.total)
+        self.blunt = bends and added >= JITTERS[1]
 
     @classmethod
     def by_reflections(

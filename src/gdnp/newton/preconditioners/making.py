@@ -74,7 +74,9 @@ def made(
             return _of_rows(problem, c, ridge)
         case Kind.LOW_RANK if not stage.flat:
             last = previous if isinstance(previous, LowRankPreconditioner) else None
-            choice = _that_curve(problem, c, 1, most)
+            choice = None  # of rows drawn in proportion to c those are rare anyway
+            if not problem.design.in_rounds:
+                choice = _that_curve(problem, c, 1, most, problem.n_samples)[0]
             return LowRankPreconditioner.of(problem, c, ridge, stage.size, choice, last)
     return LowRankPreconditioner.of(problem, c, ridge)
 
@@ -88,20 +90,19 @@ def _by_reflections(problem: Objective, c: RowVector, ridge: FloatArray) -> Full
     return FullPreconditioner.by_reflections(root[first:, 1:], total, mean, ridge)
 
 
-def _level(problem: Objective, c: RowVector) -> float:
-    """φ'' below which a row hardly curves f."""
+def _that_curve(
+    problem: Objective, c: RowVector, least: int, most: float, size: int
+) -> tuple[Choice | None, float]:
+    """The rows without those that hardly curve f, None where these are few, and the level they are above.
+
+    More than `size` of them are counted, not named.
+    """
     whole = problem.design.rows.total(partial(sum_of, np.positive), c, None)[0]
-    return NEGLIGIBLE * float(whole) / problem.n_samples
-
-
-def _that_curve(problem: Objective, c: RowVector, least: int, most: float) -> Choice | None:
-    """The rows without those that hardly curve f; None where these are few."""
-    if problem.design.in_rounds:  # drawn in proportion to c they are rare anyway
-        return None
-    level, choice = _level(problem, c), Choice(None, 0)
+    level, choice = float(whole) / problem.n_samples, Choice(None, 0)
     while choice.count < least and level > 0.0:
-        choice, level = problem.design.rows.above(c, level), NEGLIGIBLE * level
-    return choice if least <= choice.count <= most * problem.n_samples else None
+        level *= NEGLIGIBLE
+        choice = problem.design.rows.above(c, level, min(most * problem.n_samples, size))
+    return (choice, level) if least <= choice.count <= most * problem.n_samples else (None, -np.inf)
 
 
 def _rows_of(problem: Objective, c: RowVector, size: int, most: float) -> Choice | None:
@@ -109,9 +110,8 @@ def _rows_of(problem: Objective, c: RowVector, size: int, most: float) -> Choice
     design = problem.design
     if design.in_rounds or (size >= problem.n_samples and design.read_cost > 1.0):  # some would travel
         return None
-    choice = _that_curve(problem, c, problem.n_features, most)
-    if size < min(problem.n_samples if choice is None else choice.count, problem.n_samples):
-        level = -np.inf if choice is None else _level(problem, c)
+    choice, level = _that_curve(problem, c, problem.n_features, most, size)
+    if size < (problem.n_samples if choice is None else choice.count):
         return problem.design.rows.sample(c, size, level=level)
     return choice
 
@@ -155,4 +155,4 @@ def seen_of(preconditioner: Preconditioner, event: Event = Event.MADE) -> Seen:
         if not len(values):
             return Seen(event, diagonal=True)
         return Seen(event, largest=float(values[0]), smallest=float(values[-1]), rest=preconditioner.rest)
-    return Seen(event, hidden_ridge=isinstance(preconditioner, BasisPreconditioner))
+    return Seen(event, basis=isinstance(preconditioner, BasisPreconditioner))
