@@ -44,11 +44,6 @@ class DecoupledOptimizer:
         self.optimizers, self.pairs = optimizers, pairs
         self.length_rate, self.direction = length_rate, direction
 
-    def zero_grad(self) -> None:
-        """As the optimizers inside."""
-        for optimizer in self.optimizers:
-            optimizer.zero_grad()
-
     @torch.no_grad()
     def step(self) -> None:
         """One step of the optimizers inside, in W and in g."""

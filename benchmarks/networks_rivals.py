@@ -89,9 +89,12 @@ def methods(task: str) -> list[Method]:
     """Rivals first; each optimizer on a plain network and with what is known to help it."""
     found = []
     if task in BATCH:
-        norms = ("none", "BatchNorm", "LayerNorm") if task == "resnet" else ("none", "LayerNorm")
-        ways = [(norm, metric) for norm in norms for metric in ("plain", "S at hidden layers")]
-        return [Method(norm, "raw", metric, optimizer) for optimizer in RATES for norm, metric in ways]
+        usual = "BatchNorm" if task == "resnet" else "LayerNorm"
+        ways = [(norm, metric) for norm in ("none", usual) for metric in ("plain", "S at hidden layers")]
+        ways += [("LayerNorm", "plain")] if task == "resnet" else []
+        every = [Method(norm, "raw", metric, optimizer) for optimizer in RATES for norm, metric in ways]
+        # Muon steps on views of kernels, which fit_metric could not find by the parameters of a layer.
+        return [one for one in every if task != "resnet" or one.optimizer != "muon" or one.metric == "plain"]
     for optimizer in RATES:
         found += [Method(norm, "raw", "plain", optimizer) for norm in ("none", "BatchNorm", "LayerNorm")]
         found += [Method("BatchNorm", "raw", "S at hidden layers", optimizer)]
@@ -144,7 +147,7 @@ def network(task: str, norm: str, inputs: int, outputs: int, seed: int) -> nn.Mo
     if task == "resnet":
         blocks = [Block(norm, stride) for stride in (1, 2, 2)]
         head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(CHANNELS, outputs))
-        return nn.Sequential(nn.Conv2d(3, CHANNELS, 3, padding=1), nn.ReLU(), *blocks, *head)
+        return nn.Sequential(nn.Conv2d(3, CHANNELS, 3, 2, 1), nn.ReLU(), *blocks, *head)
     if task == "characters":
         return Transformer(norm, outputs)
     layers: list[nn.Module] = []
@@ -217,7 +220,7 @@ def prepared(task: str, data: str) -> list[tuple[Tensor, Tensor]]:
 
 
 def optimizers_of(method: Method, model: nn.Module, rate: float) -> list[Any]:
-    """Muon takes the matrices and AdamW, at a tenth of its rate, the rest."""
+    """Muon takes the matrices between embeddings and outputs, and AdamW, at a tenth of its rate, the rest."""
     found = _plain_optimizers(method.optimizer, model, rate)
     if method.step == "plain":
         return found
@@ -235,9 +238,26 @@ def _plain_optimizers(kind: str, model: nn.Module, rate: float) -> list[Any]:
 
         return [SOAP(model.parameters(), lr=rate, weight_decay=0.01, max_precondition_dim=LARGEST)]
     direction, length, other = (group["params"] for group in param_groups(model))
-    matrices = [p for p in direction + other if p.ndim == 2]
-    vectors = length + [p for p in direction + other if p.ndim != 2]
-    return [torch.optim.Muon(matrices, lr=rate), torch.optim.AdamW(vectors, lr=0.1 * rate)]
+    ends = [*(part for part in model.modules() if isinstance(part, nn.Embedding)), [*model.children()][-1]]
+    apart = {id(p) for part in ends for p in part.parameters()}
+    matrices = [p for p in direction + other if p.ndim > 1 and id(p) not in apart]
+    rest = length + [p for p in direction + other if p.ndim < 2 or id(p) in apart]
+    muon = torch.optim.Muon if all(p.ndim == 2 for p in matrices) else KernelMuon
+    return [muon(matrices, lr=rate), torch.optim.AdamW(rest, lr=0.1 * rate)]
+
+
+class KernelMuon(torch.optim.Muon):
+    """Muon on matrices and on kernels of convolutions, a row for each output channel."""
+
+    def __init__(self, kernels: Sequence[Tensor], lr: float) -> None:
+        self.kernels = kernels
+        super().__init__([nn.Parameter(p.detach().view(len(p), -1)) for p in kernels], lr=lr)
+
+    def step(self) -> None:  # type: ignore[override]
+        """One step of the matrices, which share the memory of the kernels."""
+        for kernel, matrix in zip(self.kernels, self.param_groups[0]["params"], strict=True):
+            matrix.grad = None if kernel.grad is None else kernel.grad.flatten(1)
+        super().step()
 
 
 def run(config: dict[str, Any]) -> dict[str, Any]:
@@ -245,7 +265,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # SOAP begins anew after a fit
     method, device = Method(**config["method"]), torch.device(config["device"])
-    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    clock = time.process_time if device.type == "cpu" else _wall
     task = config["task"]
     sets = [(x.to(device), y.to(device)) for x, y in prepared(task, method.data)]
     x, y = sets[0]
@@ -271,8 +291,7 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
             # Constant outputs have no metric: tanh has saturated, on raw columns.
             with contextlib.suppress(ValueError):
                 fit_metric(model, [x[: FIT_ROWS.get(task, 500)]], layers=hidden, optimizer=optimizers)
-        for optimizer in optimizers:
-            optimizer.zero_grad()
+        model.zero_grad()
         nn.functional.cross_entropy(model(x[rows]).flatten(0, -2), y[rows].flatten()).backward()
         for optimizer in optimizers:
             optimizer.step()
@@ -282,6 +301,12 @@ def run(config: dict[str, Any]) -> dict[str, Any]:
             if spent >= config["seconds"]:
                 return {"curve": curve}
     raise AssertionError("batches have no end")
+
+
+def _wall() -> float:
+    """Seconds of the wall, once the accelerator has done what it was told."""
+    torch.accelerator.synchronize()
+    return time.perf_counter()
 
 
 def _batches(n: int, size: int, seed: int) -> Iterator[Tensor]:

@@ -124,7 +124,7 @@ def trained(decoupled, scale, optimizer, wrap):
     inside = optimizer(model.parameters(), lr=0.05)
     step = decoupled.DecoupledOptimizer([inside], [(g, v)], length_rate=3.0) if wrap else inside
     for _ in range(5):
-        step.zero_grad()
+        model.zero_grad()
         (model(x) - y).square().mean().backward()
         step.step()
     return model(x)

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from gdnp.nn import fit_metric, fold, s_norm  # noqa: E402
-from layers import LAYERS, data, known, linear, linear_inputs, mlp, outcome  # noqa: E402
+from layers import LAYERS, data, known, linear, mlp, outcome  # noqa: E402
 
 
 def bn(out, kind):
@@ -32,16 +32,16 @@ def test_batch_is_batch_norm_in_training_and_evaluation(kind):
     s_norm(layer, metric="batch")
     part = layer.s_norm
     with torch.no_grad():
-        part.g.uniform_(0.5, 2.0)
-        norm.weight.copy_(part.g)
-        norm.bias.copy_(part.c)
+        part.weight.uniform_(0.5, 2.0)
+        norm.weight.copy_(part.weight)
+        norm.bias.copy_(part.bias)
         norm.running_var.copy_(part.running_var)
     peer = nn.Sequential(plain, norm)
     for training in (True, True, False):
         layer.train(training)
         peer.train(training)
         x = inputs().requires_grad_()
-        out, ours = outcome(layer, x, [x, layer.weight, part.g, part.c])
+        out, ours = outcome(layer, x, [x, layer.weight, part.weight, part.bias])
         expected, theirs = outcome(peer, x, [x, plain.weight, norm.weight, norm.bias])
         torch.testing.assert_close(out, expected, rtol=1e-11, atol=1e-11)
         for a, b in zip(ours, theirs, strict=True):
@@ -78,11 +78,29 @@ def test_batch_takes_sequences_like_flattened_rows():
     torch.testing.assert_close(layer(x).flatten(0, 1), other(x.flatten(0, 1)))
 
 
-@pytest.mark.parametrize("act", [lambda layer: layer(linear_inputs()), fold])
-def test_batch_needs_statistics_in_evaluation(act):
-    layer = s_norm(linear(), metric="batch").eval()
-    with pytest.raises(RuntimeError, match="seen no batch; run one in training mode, or call fit_metric"):
-        act(layer)
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("act", [lambda layer: layer, fold])
+def test_batch_without_statistics_computes_in_evaluation_what_the_layer_did(kind, act):
+    make, inputs = LAYERS[kind]
+    layer, x = make(), inputs()
+    before = layer(x)
+    layer = act(s_norm(layer, metric="batch").eval())
+    torch.testing.assert_close(layer(x), before, rtol=1e-12, atol=1e-12)
+
+
+def test_batch_is_a_batch_norm_for_what_looks_for_one():
+    model, x = mlp(), data()
+    s_norm(model[0], metric="batch")
+    nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    assert type(model[0].s_norm) is nn.SyncBatchNorm
+    fit_metric(model, [x])
+    precise = copy.deepcopy(model.state_dict())
+    torch.optim.swa_utils.update_bn([x], model)
+    for name in ("0.s_norm.running_mean", "0.s_norm.running_var"):
+        torch.testing.assert_close(model.state_dict()[name], precise[name])
+    before = model.eval()(x)
+    torch.testing.assert_close(fold(model)(x), before)
+    assert not model[0]._forward_hooks
 
 
 def test_a_single_image_is_no_batch():
@@ -118,11 +136,12 @@ def test_later_statistics_of_the_batch_leave_length_and_shift():
     model, x = nn.Sequential(nn.Linear(6, 4)).double(), data()
     s_norm(model[0], metric="batch")
     model(x)
-    g, c = (p.detach().clone() for p in (model[0].s_norm.g, model[0].s_norm.c))
+    part = model[0].s_norm
+    g, c = (p.detach().clone() for p in (part.weight, part.bias))
     trained = model(x)
     fit_metric(model, [x])
-    assert torch.equal(model[0].s_norm.g, g)
-    assert torch.equal(model[0].s_norm.c, c)
+    assert torch.equal(part.weight, g)
+    assert torch.equal(part.bias, c)
     with torch.no_grad():  # precise statistics: those of all rows, with n - 1 as BatchNorm has it
         torch.testing.assert_close(
             model.eval()(x), c + (trained - c) * (79 / 80) ** 0.5, rtol=1e-5, atol=1e-5
@@ -131,8 +150,9 @@ def test_later_statistics_of_the_batch_leave_length_and_shift():
 
 def test_unfitted_batch_layers_stay_without_statistics():
     model, x = mlp(), data()
+    before = model(x)
     s_norm(model[0], metric="batch")
     s_norm(model[2])
     fit_metric(model, [x], layers="2")
-    with pytest.raises(RuntimeError, match="seen no batch"):
-        model.eval()(x)
+    assert not model[0].s_norm.num_batches_tracked
+    torch.testing.assert_close(model.eval()(x), before)

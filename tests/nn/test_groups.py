@@ -35,7 +35,9 @@ def loss_of(model):
 
 
 DIRECTION = {"0.weight", "4.weight", "10.weight"} | {f"{i}.parametrizations.weight.original1" for i in (7, 9)}
-LENGTH = {"1.weight", "5.weight", "10.s_norm.g"} | {f"{i}.parametrizations.weight.original0" for i in (7, 9)}
+LENGTH = {"1.weight", "5.weight", "10.s_norm.weight"} | {
+    f"{i}.parametrizations.weight.original0" for i in (7, 9)
+}
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -227,9 +227,7 @@ def test_gradients_can_be_differentiated(metric, mode):
 @pytest.mark.parametrize(
     ("make", "options", "error", "message"),
     [
-        (nn.ReLU, {}, ValueError, r"needs a layer with a parameter 'weight'\. Got ReLU"),
-        (lambda: nn.Linear(6, 4), {"name": "kernel"}, ValueError, "parameter 'kernel'"),
-        (lambda: nn.Linear(6, 4), {"name": "bias"}, TypeError, "Got 'bias' of Linear"),
+        (nn.ReLU, {}, ValueError, "needs a layer with a weight. Got ReLU"),
         (lambda: nn.LayerNorm(6), {}, TypeError, "Linear, Conv1d, Conv2d and Conv3d.*LayerNorm"),
         (lambda: nn.LazyLinear(4), {}, ValueError, "lazy LazyLinear; run a batch"),
         (lambda: s_norm(linear()), {}, ValueError, "second registration.*fit_metric, or fold"),
@@ -285,7 +283,7 @@ def test_gradients_can_be_differentiated(metric, mode):
         (linear, {"S": eye(6), "mean": torch.full((6,), float("inf"))}, ValueError, "must be finite"),
         (linear, {"S": torch.ones(6, 6), "damping": 0.0}, ValueError, "positive definite.*raise damping"),
         (linear, {"S": torch.ones(6, 6), "damping": 0.0, "mode": "whiten"}, ValueError, "raise damping"),
-        (linear, {"S": eye(6) - 0.5 * torch.ones(6, 6), "damping": 0.0}, ValueError, "positive definite"),
+        (linear, {"S": eye(6) - 0.5 * torch.ones(6, 6), "damping": 0.0}, ValueError, "eigenvalue of -4"),
         (linear, {"S": torch.ones(6, 6), "damping": 0.0, "metric": "low_rank"}, ValueError, "raise damping"),
         (
             linear,

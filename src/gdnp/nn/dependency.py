@@ -147,7 +147,14 @@ def cross_dependency(
         raise ValueError(f"probes must be a whole number of at least 1. Got {probes!r}.")
     model = unwrapped(model)[0]
     layers = _layers(model)
-    _check(layer, layers)
+    if not layers:
+        raise ValueError(
+            "model should have layers with a weight of two or more dimensions. Got none: nothing to measure."
+        )
+    if layer is not None and layer not in layers:
+        raise ValueError(
+            f"layer must be one with a weight of two or more dimensions: {', '.join(layers)}. Got {layer!r}."
+        )
     projected = layers if directional else {k: replace(entry, dims=()) for k, entry in layers.items()}
     names = list(layers) if layer is None else [layer]
     squares = {}
@@ -159,7 +166,7 @@ def cross_dependency(
             weight = layers[name].weight
             vectors = _unit_vectors(weight) if exact else _signs(weight, probes, generator)
             graphs = one or _graphs(model, loss_fn, batches, [name], layers)
-            squares[name] = _squares(graphs, projected, name, list(vectors))
+            squares[name] = _squares(graphs, projected, name, vectors)
     found = {name: _norms(columns, exact) for name, columns in squares.items()}
     if layer is not None:
         pairs = zip(layers, *(values.tolist() for values in found[layer]), strict=True)
@@ -250,17 +257,6 @@ def _units(module: nn.Module, weight: Tensor) -> tuple[tuple[int, ...], tuple[in
     return (weight.shape[0], -1), (1,)
 
 
-def _check(layer: str | None, layers: Mapping[str, _Layer]) -> None:
-    if not layers:
-        raise ValueError(
-            "model should have layers with a weight of two or more dimensions. Got none: nothing to measure."
-        )
-    if layer is not None and layer not in layers:
-        raise ValueError(
-            f"layer must be one with a weight of two or more dimensions: {', '.join(layers)}. Got {layer!r}."
-        )
-
-
 # --- derivatives
 
 
@@ -331,7 +327,7 @@ def _gradients(
 
 
 def _squares(
-    graphs: Iterable[tuple[float, Graph]], layers: Mapping[str, _Layer], layer: str, vectors: list[Tensor]
+    graphs: Iterable[tuple[float, Graph]], layers: Mapping[str, _Layer], layer: str, vectors: Tensor
 ) -> Tensor:
     """‖P_i H_ik P_k v‖² for each v, a row, and each i."""
     totals = [[torch.zeros_like(entry.weight) for entry in layers.values()] for _ in vectors]
@@ -359,20 +355,16 @@ def _product(gradient: Tensor, weights: list[Tensor], vector: Tensor) -> tuple[T
         raise RuntimeError(NO_SECOND.format(error)) from error
 
 
-def _signs(like: Tensor, probes: int, generator: torch.Generator | None) -> Iterator[Tensor]:
+def _signs(like: Tensor, probes: int, generator: torch.Generator | None) -> Tensor:
     """Vectors of independent signs."""
     if generator is None:
         generator = torch.Generator(like.device).manual_seed(0)
-    for _ in range(probes):
-        bits = torch.randint(2, like.shape, generator=generator, device=generator.device)
-        yield (2 * bits - 1).to(like)
+    bits = torch.randint(2, (probes, *like.shape), generator=generator, device=generator.device)
+    return (2 * bits - 1).to(like)
 
 
-def _unit_vectors(like: Tensor) -> Iterator[Tensor]:
-    for k in range(like.numel()):
-        vector = like.new_zeros(like.numel())
-        vector[k] = 1.0
-        yield vector.reshape(like.shape)
+def _unit_vectors(like: Tensor) -> Tensor:
+    return torch.eye(like.numel()).to(like).view(-1, *like.shape)
 
 
 def _norms(squares: Tensor, exact: bool) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
 
-from gdnp.nn.batch import BatchMetric
+from gdnp.nn.batch import BatchMetric, take
 from gdnp.nn.moments import Convolution, InputMoments, input_rows
 from gdnp.nn.parametrize import FittedSNorm, SNorm, check_damping, metric_of
 from gdnp.nn.rebase import Move, parameters_of, restart
@@ -119,7 +119,7 @@ def fit_metric(
     for name, moments in found.items():
         layer, part = chosen[name]
         if isinstance(part, BatchMetric):
-            batches.append((layer, part, moments))
+            batches.append((part, moments))
             continue
         try:
             moves.append(Move(layer, part, moments, part.damping if damping is None else damping))
@@ -129,10 +129,8 @@ def fit_metric(
         move.apply(optimizers)
     for one in optimizers:
         restart(one, [p for move in moves for p in parameters_of(move.layer)[:2] if p is not None])
-    for layer, part, moments in batches:
-        weight = layer.weight
-        assert isinstance(weight, Tensor)
-        part.update(weight, moments)
+    for part, moments in batches:
+        take(part, moments)
     return model
 
 
@@ -267,7 +265,7 @@ def _checked_mask(mask: Any) -> Tensor:
 
 def _empty(part: Fitted, group: dist.ProcessGroup | None) -> InputMoments:
     if isinstance(part, BatchMetric):
-        return InputMoments(tuple(part.g.shape), "diagonal", group=group)
+        return InputMoments((part.num_features,), "diagonal", group=group)
     return part.factor.moments(group)
 
 
@@ -319,19 +317,11 @@ def _on_tensor(model: nn.Module, batch: Any) -> object:
 
 @contextmanager
 def _statistics_kept(model: nn.Module) -> Iterator[None]:
-    """Running statistics as they were, whatever the mode of the model.
-
-    A batch's metric without any is, in evaluation, the layer that it was: its first statistics say so.
-    """
+    """Running statistics as they were, whatever the mode of the model."""
     skipped = {id(b) for m in model.modules() if isinstance(m, SNorm) for b in m.buffers()}
     buffers = [(b, b.clone()) for b in model.buffers() if id(b) not in skipped]
-    seen = [(m, m.seen) for m in model.modules() if isinstance(m, BatchMetric)]
-    for part, _ in seen:
-        part.seen = True
     try:
         yield
     finally:
         for buffer, value in buffers:
             buffer.copy_(value)
-        for part, was in seen:
-            part.seen = was

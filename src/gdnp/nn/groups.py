@@ -144,8 +144,6 @@ def _by_structure(model: nn.Module) -> Iterator[tuple[int, str]]:
             if isinstance(weight[0], SNorm | parametrizations._WeightNorm):
                 yield id(weight.original0), "length"
                 yield id(weight.original1), "direction"
-        elif isinstance(module, BatchMetric):
-            yield id(module.g), "length"
         elif isinstance(module, _NormBase) and isinstance(module.weight, Tensor):
             yield id(module.weight), "length"
         if isinstance(getattr(module, "s_norm", None), BatchMetric):

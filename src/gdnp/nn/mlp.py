@@ -169,14 +169,14 @@ class _Unit:
 
     def mean_slope(self, t: FloatArray, d: FloatArray) -> float:
         """E ψ'(t) d."""
+        output = np.tanh(t)
+        output *= self.theta
+        output += self.rest
         e = np.abs(t)
         e *= -2.0
         np.exp(e, out=e)
-        share = np.reciprocal(1.0 + e)
-        output = np.copysign((self.theta - self.theta * e) * share, self.theta * t)
-        output += self.rest
-        e *= share
-        e *= share
+        share = 1.0 + e
+        e /= np.multiply(share, share, out=share)
         e *= self.network.slope(output)
         return float(e @ d) * 4.0 * self.theta / len(d)
 
@@ -234,14 +234,10 @@ class _Line:
     d: FloatArray
 
     def expansion(self, t: float, c: float = 0.0) -> Expansion:
-        if t not in self._found:  # a bisection comes to the same point again at its end
-            unit, at = self.start.unit, self.start.t + t * self.d
-            self._found[t] = _Expansion(0.0, unit.mean_slope(at, self.d), 0.0, 0.0, 0.0, 0.0).of(self, at)
-        return self._found[t]
-
-    @cached_property
-    def _found(self) -> dict[float, Expansion]:
-        return {}
+        at = self.start.t + t * self.d
+        found = _Expansion(0.0, self.start.unit.mean_slope(at, self.d), 0.0, 0.0, 0.0, 0.0)
+        found.line, found.at = self, at
+        return found
 
     def point(self, t: float, c: float = 0.0, *, last: bool = False) -> _Point:
         return _Point(self.start.unit, self.start.coef + t * self.direction, self.start.t + t * self.d)
@@ -250,9 +246,8 @@ class _Line:
 class _Expansion(Expansion):
     """Value and curvature when they are asked for: a bisection asks for slopes alone."""
 
-    def of(self, line: _Line, at: FloatArray) -> _Expansion:
-        self.line, self.at = line, at
-        return self
+    line: _Line
+    at: FloatArray
 
     @cached_property
     def _rest(self) -> list[float]:

@@ -118,10 +118,10 @@ class InputMoments:
         self.probe: Tensor | None = None
 
     def known(self, S: Tensor, mean: Tensor | None) -> InputMoments:
-        """These moments, from an S and a mean known beforehand.
+        """These moments, from rows made to have an S and a mean known beforehand.
 
         A ValueError when S or the mean has another size than the inputs of the layer, or is not finite, and
-        when S is not symmetric.
+        when S is not symmetric or has a negative eigenvalue.
         """
         shape, second = self.shape, self.second
         square = (*shape, shape[-1])
@@ -137,23 +137,28 @@ class InputMoments:
                 "compute it from the inputs of this layer."
             )
         wide = S.detach().to(widest(S.device))
-        self.eps = torch.finfo(S.dtype).eps if S.is_floating_point() else torch.finfo(wide.dtype).eps
-        self.variance = wide if S.shape == shape else wide.diagonal(dim1=-2, dim2=-1)
-        self.mean = torch.zeros_like(self.variance) if mean is None else mean.detach().to(wide)
-        if second == "sketch":
-            self.probe = self._draw(self.variance)
-        if second in ("sketch", "full"):
-            self.products = [wide if self.probe is None else wide @ self.probe]
-        elif second == "axes":
-            self.products = [_partial_trace(wide, self.axes, k) for k in range(len(self.axes))]
-        self.count = 1
-        self.checked("S and its mean")
-        if S.shape != shape and not torch.allclose(
-            wide, wide.mT, rtol=1e-2, atol=1e-3 * float(wide.abs().max())
-        ):
+        wide = torch.diag_embed(wide) if S.shape == shape else wide
+        mean = wide.new_zeros(shape) if mean is None else mean.detach().to(wide)
+        if not bool(wide.isfinite().all() and mean.isfinite().all()):
+            raise ValueError(
+                "S and its mean must be finite. Got NaN or infinity; look at what they come from."
+            )
+        if not torch.allclose(wide, wide.mT, rtol=1e-2, atol=1e-3 * float(wide.abs().max())):
             raise ValueError(
                 "S must be symmetric. Got one that is not; a covariance of rows x is x.T.cov() in PyTorch."
             )
+        deviations = wide.diagonal(dim1=-2, dim2=-1).clamp_min(0.0).sqrt().unsqueeze(-1)
+        units = torch.where(deviations > 0.0, deviations, 1.0)
+        values, basis = torch.linalg.eigh((wide + wide.mT) / (2.0 * units * units.mT))
+        eps = torch.finfo(S.dtype if S.is_floating_point() else wide.dtype).eps
+        if float(values.min()) < -10.0 * shape[-1] * eps:
+            raise ValueError(
+                f"S must be positive semidefinite. Got an eigenvalue of {float(values.min()):.3g} in units "
+                "of deviations; a covariance of rows x is x.T.cov() in PyTorch."
+            )
+        root = (units * basis * values.clamp_min(0.0).sqrt().unsqueeze(-2)).mT * math.sqrt(shape[-1])
+        self.update(torch.cat([root, -root], dim=-2))
+        self.mean, self.eps = mean, eps
         return self
 
     def update(self, rows: Tensor) -> None:
@@ -246,16 +251,5 @@ class InputMoments:
 
 def _along(rows: Tensor, axes: tuple[int, ...], k: int) -> Tensor:
     """Rows of d entries as fibres along axis k, (..., n d/a, a) for an axis of a entries."""
-    return _last(rows, axes, k).flatten(-len(axes) - 1, -2)
-
-
-def _partial_trace(S: Tensor, axes: tuple[int, ...], k: int) -> Tensor:
-    """The covariance along axis k, averaged over the other axes."""
-    apart = _last(S, axes, k).flatten(-len(axes), -2).movedim(-3, -1)  # (..., rest, a, d)
-    apart = _last(apart, axes, k).flatten(-len(axes), -2)  # (..., rest, a, rest, a)
-    return apart.diagonal(dim1=-4, dim2=-2).mean(-1)
-
-
-def _last(rows: Tensor, axes: tuple[int, ...], k: int) -> Tensor:
-    """Rows of d entries as arrays with axis k at the end."""
-    return rows.view(*rows.shape[:-1], *axes).movedim(k - len(axes), -1)
+    arrays = rows.view(*rows.shape[:-1], *axes).movedim(k - len(axes), -1)
+    return arrays.flatten(-len(axes) - 1, -2)

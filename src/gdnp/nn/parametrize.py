@@ -1,6 +1,7 @@
 """Weights split into length and direction in the metric of the layer's inputs (Eqs. 6-9), and back."""
 
 import gc
+import json
 import math
 import sys
 import warnings
@@ -14,12 +15,11 @@ from torch import Tensor, nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
 from torch.nn.utils import parametrize
 
-from gdnp.nn.batch import BATCH_EPS, BATCH_MOMENTUM, BatchMetric
+from gdnp.nn.batch import BatchMetric, attach, fold_batch
 from gdnp.nn.copying import make_copyable
 from gdnp.nn.factor import Factor
 from gdnp.nn.factors import DEFAULT_DAMPING, FACTORS
 from gdnp.nn.moments import InputMoments, input_shape
-from gdnp.nn.state import Described
 from gdnp.nn.wrappers import check_plain, unwrapped
 
 __all__ = ["CentredBias", "FittedSNorm", "SNorm", "fold", "metric_of", "s_norm"]
@@ -27,6 +27,8 @@ __all__ = ["CentredBias", "FittedSNorm", "SNorm", "fold", "metric_of", "s_norm"]
 MetricName = Literal["identity", "diagonal", "low_rank", "kronecker", "full", "batch"]
 Mode = Literal["normalize", "whiten"]
 
+SIZE = 192
+"""Bytes of a description at least, filled up with spaces."""
 MIXED = 5e-4
 """A share of another layer's count of metrics above which the layer's own parameters are mixed with its."""
 
@@ -42,6 +44,10 @@ class SNorm(nn.Module):
         E[x].
     damping : float
         The λ of the next metric.
+    whitens : bool
+        Whether this is the whitening mode, of which Weight Normalization is a case.
+    centres : bool
+        Whether the bias takes up E[x]; Weight Normalization does not centre.
     """
 
     mean: Tensor
@@ -49,6 +55,8 @@ class SNorm(nn.Module):
     def __init__(self, factor: Factor, like: Tensor, damping: float) -> None:
         super().__init__()
         self.factor, self.damping = factor, damping
+        # On the module itself, where reading them is fast: each step does.
+        self.whitens, self.centres, self._shape = factor.whitens, factor.second != "none", factor.shape
         # Weight Normalization has no mean: without it, its state dict is that of PyTorch's weight_norm.
         self.register_buffer("mean", like.new_zeros(factor.shape), persistent=self.centres)
         self._made: tuple[Any, ...] | None = None
@@ -56,21 +64,11 @@ class SNorm(nn.Module):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_made": None}
 
-    @property
-    def whitens(self) -> bool:
-        """Whether this is the whitening mode, of which Weight Normalization is a case."""
-        return self.factor.whitens
-
-    @property
-    def centres(self) -> bool:
-        """Whether the bias takes up E[x]; Weight Normalization does not centre."""
-        return self.factor.second != "none"
-
     def rows(self, weight: Tensor) -> Tensor:
         """The weight as one row a unit: (out, d) or (groups, out/groups, d)."""
-        if len(self.factor.shape) == 2:
-            return weight.reshape(self.factor.shape[0], -1, self.factor.shape[1])
-        return weight if weight.ndim == 2 else weight.flatten(1)
+        if len(self._shape) == 1:
+            return weight.flatten(1)
+        return weight.reshape(self._shape[0], -1, self._shape[1])
 
     def length(self, rows: Tensor) -> Tensor:
         """The norm by which V is divided, in a last axis of one."""
@@ -80,32 +78,34 @@ class SNorm(nn.Module):
         return self.factor.norm(rows)
 
     def forward(self, g: Tensor, v: Tensor) -> Tensor:
-        """W."""
+        """W; a RuntimeError where the metric is another than the one V was made for."""
+        # torch.compile and torch.func see no version of a tensor.
+        eager = not (torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active())
+        if eager:
+            self.check()
         with _full_precision(v):
             if self.whitens:
-                weight = self.factor.whiten(self.rows(v * (g / _norms(v)))).view_as(v)
+                weight = v * (g / _norms(v))
+                rows = self.rows(weight)
+                whitened = self.factor.whiten(rows)
+                weight = whitened if rows is weight else whitened.view(v.shape)
             else:
-                weight = v * (g / self.length(self.rows(v)).view_as(g))
-        if (versions := self._versions(g, v)) is not None:
-            self._made = (*map(weakref.ref, (weight, g, v)), versions)
+                weight = v * (g / self.length(self.rows(v)).view(g.shape))
+        self._made = (*map(weakref.ref, (weight, g, v)), _stamp(g, v)) if eager else None
         return weight
+
+    def check(self) -> None:
+        """Refuse a metric that V was not made for."""
 
     def shift(self, g: Tensor, v: Tensor) -> Tensor:
         """W E[x] of shape (out,); by the W that the layer has just made of the same parts and still holds."""
         made, self._made = self._made, None
         weight = None
-        if made is not None and made[1]() is g and made[2]() is v and made[3] == self._versions(g, v):
+        if made is not None and made[1]() is g and made[2]() is v and made[3] == _stamp(g, v) is not None:
             weight = made[0]()
-        weight = self(g, v) if weight is None else weight
+        rows = self.rows(self(g, v) if weight is None else weight)
         with _full_precision(v):
-            return (self.rows(weight) @ self.mean.unsqueeze(-1)).flatten()
-
-    def _versions(self, g: Tensor, v: Tensor) -> tuple[int | bool, ...] | None:
-        """How often what W depends on was written to; None where that is not to be seen."""
-        parts = (g, v, self.mean)
-        if _transformed() or any(part.is_inference() for part in parts):
-            return None
-        return (torch.is_grad_enabled(), *(part._version for part in parts))
+            return rows @ self.mean if rows.ndim == 2 else (rows @ self.mean.unsqueeze(-1)).flatten()
 
     def right_inverse(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """(g, V) with g = ‖V‖, for V = W (normalize) or W F⁻¹ (whiten); a unit W = 0 is a ValueError."""
@@ -124,13 +124,15 @@ class SNorm(nn.Module):
     def update(self, moments: InputMoments) -> None:
         """Take the metric from new moments; the caller moves g, V and the bias."""
         self.factor.update(moments, self.damping)
+        self._made = None
         if self.centres:
             self.mean.copy_(moments.mean)
 
 
-class FittedSNorm(Described, SNorm):
+class FittedSNorm(SNorm):
     """An ``SNorm`` whose metric comes from data: its state says which, and how often it was fitted.
 
+    What it says is JSON in a tensor of bytes, so that formats of tensors alone hold it too.
     The count is held twice, on the host and in a buffer. An average of models copies or averages buffers
     while V stays one of directions in several metrics: the two counts differ then, and the layer refuses.
     """
@@ -142,37 +144,54 @@ class FittedSNorm(Described, SNorm):
         self.register_buffer("fits", like.new_zeros(()))
         self.count, self._version = 0.0, 0
 
-    def own_state(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """What has to agree when a state is loaded, and what is taken over."""
+    def _kind(self) -> dict[str, Any]:
+        """What has to agree when a state is loaded, as JSON reads it again."""
         kind = next(name for name, cls in FACTORS.items() if isinstance(self.factor, cls))
-        own = {name: value for name in ("rank", "axes") if (value := getattr(self.factor, name, None))}
-        fixed = {"metric": kind, "mode": "whiten" if self.whitens else "normalize", **own}
-        return fixed, {"damping": self.damping, "count": self.count}
+        own = {name: getattr(self.factor, name) for name in ("rank", "axes") if hasattr(self.factor, name)}
+        mode = "whiten" if self.whitens else "normalize"
+        found: dict[str, Any] = json.loads(json.dumps({"metric": kind, "mode": mode, **own}))
+        return found
+
+    def get_extra_state(self) -> Tensor:
+        """That, the damping and the count, for ``state_dict``."""
+        text = json.dumps({**self._kind(), "damping": self.damping, "count": self.count}).encode()
+        # Of one size, since averages of models are taken entry by entry of their states.
+        return torch.tensor(list(text.ljust(SIZE)), dtype=torch.uint8)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take over damping and count; another kind is an error whether strict or not."""
+        there, here = json.loads(bytes(state.tolist())), self._kind()
+        if wrong := [name for name in here if there.get(name) != here[name]]:
+            got, own = (", ".join(f"{name}={each.get(name)!r}" for name in wrong) for each in (there, here))
+            raise RuntimeError(
+                f"a layer must be loaded from the state of one like it. Got a state with {got} for a layer "
+                f"with {own}; call s_norm with those of the state."
+            )
+        self.damping, self.count = there["damping"], there["count"]
 
     def update(self, moments: InputMoments) -> None:  # noqa: D102
         super().update(moments)
         self.count += 1.0
         self.fits.fill_(self.count)
 
-    def forward(self, g: Tensor, v: Tensor) -> Tensor:
-        """W; a RuntimeError where the metric is another than the one V was made for."""
-        if not (_transformed() or self.fits.is_inference() or self.fits._version == self._version):
-            self._check()
-        return super().forward(g, v)
-
-    def _check(self) -> None:
-        if not self.fits.is_meta and abs(float(self.fits) - self.count) > MIXED:
+    def check(self) -> None:  # noqa: D102
+        fits = self.fits
+        if fits.is_inference() or fits._version == self._version:
+            return
+        if not fits.is_meta and abs(float(fits) - self.count) > MIXED:
             raise RuntimeError(
                 "the weights of a layer must belong to its metric. Got a metric that was fitted after this "
                 "copy of the layer was made, as in an average of models (AveragedModel, EMA): make the copy "
                 "after the last fit_metric, or average folded copies."
             )
-        self._version = self.fits._version
+        self._version = fits._version
 
 
-def _transformed() -> bool:
-    """Whether torch.compile or torch.func is at work, which see no version of a buffer."""
-    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+def _stamp(g: Tensor, v: Tensor) -> tuple[int | bool, ...] | None:
+    """How often what W is made of was written to; None where that is not to be seen."""
+    if g.is_inference() or v.is_inference():
+        return None
+    return g._version, v._version, torch.is_grad_enabled()
 
 
 def _norms(v: Tensor) -> Tensor:
@@ -197,24 +216,20 @@ class CentredBias(nn.Module):
         super().__init__()
         self._weight = (weight,)
 
-    def _shift(self) -> Tensor:
-        weight = self._weight[0]
-        shift: Tensor = weight[0].shift(weight.original0, weight.original1)
-        return shift
-
     def forward(self, c: Tensor) -> Tensor:
         """c - W E[x]."""
-        return c - self._shift() if self._weight[0][0].centres else c
+        weight = self._weight[0]
+        split: SNorm = weight[0]
+        return c - split.shift(weight.original0, weight.original1) if split.centres else c
 
     def right_inverse(self, bias: Tensor) -> Tensor:
         """The c that gives this bias with the present weight."""
-        return bias + self._shift() if self._weight[0][0].centres else bias.clone()
+        return bias - self.forward(torch.zeros_like(bias))
 
 
 @torch.inference_mode(False)
 def s_norm(
     module: nn.Module,
-    name: str = "weight",
     *,
     metric: MetricName = "full",
     mode: Mode = "normalize",
@@ -223,8 +238,6 @@ def s_norm(
     axes: Sequence[int] | None = None,
     S: Tensor | None = None,
     mean: Tensor | None = None,
-    momentum: float | None = BATCH_MOMENTUM,
-    eps: float = BATCH_EPS,
 ) -> nn.Module:
     """Split the weight of a layer into length g and direction V in the metric of the layer's inputs.
 
@@ -247,16 +260,14 @@ def s_norm(
     leaves c, so assign ``module.bias`` after it.
 
     ``metric="batch"`` is Batch Normalization: W x is standardised by the statistics of the batch, with the
-    gradient through them, and by running statistics in evaluation; g and c are ``module.s_norm.g`` and
-    ``.c``. At first g = ‖V‖; `fit_metric` sets them so that the layer computes, in evaluation, what it did
-    before this call. Each process has the statistics of its own rows; ``SyncBatchNorm`` does not apply.
+    gradient through them, and by running statistics in evaluation. ``module.s_norm`` is PyTorch's own
+    BatchNorm, with g and c for its weight and bias, and can be set up and converted as any. At first
+    g² = ‖V‖² + ε; `fit_metric` sets g and c so that evaluation goes on computing what the layer did.
 
     Parameters
     ----------
     module : Linear, Conv1d, Conv2d or Conv3d
         Changed in place, and returned.
-    name : str
-        The parameter, ``"weight"``.
     metric : {"identity", "diagonal", "low_rank", "kronecker", "full", "batch"}
         "identity" is Ŝ = I, Weight Normalization. "diagonal" keeps the variances, "full" a d x d matrix.
         Between them, neither of which forms one, "low_rank" keeps `rank` leading directions and a diagonal,
@@ -273,9 +284,6 @@ def s_norm(
         Where it is known beforehand; its diagonal will do for "diagonal".
     mean : Tensor of shape (d,) or (groups, d), optional
         E[x], 0 unless given.
-    momentum, eps : float
-        Of the running statistics and of the variance, for "batch", as in ``torch.nn.BatchNorm1d``: a momentum
-        of None gives all batches the same weight.
 
     Raises
     ------
@@ -309,11 +317,10 @@ def s_norm(
     >>> torch.allclose(layer(x), before, atol=1e-3)
     True
     """
-    weight = _weight(module, name)
-    given = {"damping": damping, "rank": rank, "axes": axes, "S": S, "mean": mean}
-    _check_options(module, metric, mode, **given, momentum=momentum, eps=eps)
+    weight = _weight(module)
+    _check_options(module, metric, mode, damping=damping, rank=rank, axes=axes, S=S, mean=mean)
     if metric == "batch":
-        BatchMetric.attach(module, momentum, eps)
+        attach(module)
         return module.train(module.training)
     shape = input_shape(module)
     whitens = mode == "whiten" or metric == "identity"
@@ -322,11 +329,11 @@ def s_norm(
     split = kind(factor, weight.detach(), damping).to(weight.device)
     if S is not None:
         split.update(factor.moments().known(S, mean))
-    parametrize.register_parametrization(module, name, split)
+    parametrize.register_parametrization(module, "weight", split)
     if module.bias is not None and metric != "identity":
         lists = module.parametrizations
         assert isinstance(lists, nn.ModuleDict)
-        parametrize.register_parametrization(module, "bias", CentredBias(lists[name]))
+        parametrize.register_parametrization(module, "bias", CentredBias(lists["weight"]))
     if metric == "identity":
         module.register_load_state_dict_pre_hook(_translate_state)  # type: ignore[no-untyped-call]
     make_copyable(module)
@@ -357,11 +364,6 @@ def fold(module: nn.Module) -> nn.Module:
     The function stays the same; for ``metric="batch"`` that is the function of evaluation, and the layer gets
     a bias if it had none. Returns the module, whose weights are new parameters: make a new optimizer.
 
-    Raises
-    ------
-    RuntimeError
-        When a layer with ``metric="batch"`` has no statistics yet.
-
     Examples
     --------
     >>> import torch
@@ -372,7 +374,7 @@ def fold(module: nn.Module) -> nn.Module:
     for layer in list(unwrapped(module)[0].modules()):
         found = metric_of(layer)
         if isinstance(found, BatchMetric):
-            found.fold(layer)
+            fold_batch(layer)
         elif found is not None:
             if parametrize.is_parametrized(layer, "bias"):  # first, since it is made from the weight
                 parametrize.remove_parametrizations(layer, "bias")
@@ -381,7 +383,7 @@ def fold(module: nn.Module) -> nn.Module:
     return module
 
 
-def _weight(module: nn.Module, name: str) -> Tensor:
+def _weight(module: nn.Module) -> Tensor:
     kind = type(module).__name__
     if metric_of(module) is not None:
         raise ValueError(
@@ -393,16 +395,16 @@ def _weight(module: nn.Module, name: str) -> Tensor:
             f"s_norm takes a layer without other parametrisations. Got {kind}; remove them first with "
             "torch.nn.utils.parametrize.remove_parametrizations."
         )
-    weight = getattr(module, name, None)
+    weight = getattr(module, "weight", None)
     if not isinstance(weight, nn.Parameter):
         raise ValueError(
-            f"s_norm needs a layer with a parameter {name!r}. Got {kind}, which has none; name a Linear or a "
-            "convolution inside the model."
+            f"s_norm needs a layer with a weight. Got {kind}, which has none; name a Linear or a convolution "
+            "inside the model."
         )
-    if not isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d) or name != "weight":
+    if not isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
         raise TypeError(
-            f"s_norm works on the weight of Linear, Conv1d, Conv2d and Conv3d. Got {name!r} of {kind}; leave "
-            "it as it is, or use torch's weight_norm."
+            f"s_norm works on the weight of Linear, Conv1d, Conv2d and Conv3d. Got {kind}; leave it as it "
+            "is, or use torch's weight_norm."
         )
     if isinstance(weight, nn.UninitializedParameter):
         raise ValueError(
@@ -456,13 +458,8 @@ def _check_untied(module: nn.Module, name: str) -> None:
             )
 
 
-OWNERS = {
-    "rank": ("low_rank", None),
-    "axes": ("kronecker", None),
-    "momentum": ("batch", BATCH_MOMENTUM),
-    "eps": ("batch", BATCH_EPS),
-}
-"""Whose options are whose, and what they are unless given."""
+OWNERS = {"rank": "low_rank", "axes": "kronecker"}
+"""Whose options are whose."""
 
 
 def _check_options(module: nn.Module, metric: str, mode: str, **given: Any) -> None:
@@ -477,17 +474,12 @@ def _check_options(module: nn.Module, metric: str, mode: str, **given: Any) -> N
             "metric='batch' has only mode='normalize', since a weight never sees activations. Got "
             "mode='whiten'; use metric='full' to whiten."
         )
-    for name, (owner, default) in OWNERS.items():
-        if metric != owner and given[name] != default:
+    for name, owner in OWNERS.items():
+        if metric != owner and given[name] is not None:
             raise ValueError(
                 f"{name} belongs to metric={owner!r}. Got {name}={given[name]!r} with metric={metric!r}; "
                 "leave it out."
             )
-    momentum, eps = given["momentum"], given["eps"]
-    if not (momentum is None or (_is_number(momentum) and 0.0 <= momentum <= 1.0)):
-        raise ValueError(f"momentum must be a number from 0 to 1, or None. Got {momentum!r}.")
-    if not (_is_number(eps) and 0.0 < eps < math.inf):
-        raise ValueError(f"eps must be a finite number > 0. Got {eps!r}.")
     _check_known(metric, given["S"], given["mean"])
     if metric != "identity" and isinstance(module, NonDynamicallyQuantizableLinear):
         raise ValueError(
@@ -510,10 +502,6 @@ def _check_known(metric: str, S: Tensor | None, mean: Tensor | None) -> None:
         raise ValueError("mean belongs to S. Got mean without S; give both, or use fit_metric.")
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, float | int) and not isinstance(value, bool)
-
-
 def _own_options(weight: Tensor, metric: str, rank: int | None, axes: Sequence[int] | None) -> dict[str, Any]:
     """What one metric alone takes."""
     if metric == "low_rank":
@@ -530,7 +518,7 @@ def _own_options(weight: Tensor, metric: str, rank: int | None, axes: Sequence[i
 
 def check_damping(damping: float) -> None:
     """Refuse a λ that is negative or not finite."""
-    if not _is_number(damping) or not 0.0 <= damping < math.inf:
+    if not isinstance(damping, float | int) or isinstance(damping, bool) or not 0.0 <= damping < math.inf:
         raise ValueError(
             f"damping must be a finite number >= 0, in units of the mean variance. Got {damping!r}."
         )

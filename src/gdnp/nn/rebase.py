@@ -47,8 +47,8 @@ class Move:
         parameters = [p for p in parameters_of(self.layer) if p is not None]
         wide = widest(parameters[0].device)
         old, new = self.old.to(wide), deepcopy(self.new).to(wide)
-        slots = [_Slot.find(optimizers, p) for p in parameters]
-        averages = [None if slot is None else slot.average() for slot in slots]
+        holders = [_holder(optimizers, p) for p in parameters]
+        averages = [found and _average(*found, p) for found, p in zip(holders, parameters, strict=True)]
         slopes = [p.grad for p in parameters]
         if any(slope is None for slope in slopes):
             slopes = [None] * len(slopes)
@@ -59,9 +59,9 @@ class Move:
         for p, value, slope in zip(parameters, moved, slopes, strict=True):
             p.copy_(value)
             p.grad = None if slope is None else slope.to(p)
-        for slot, average in list(zip(slots, pulled, strict=True))[:2]:  # that of c is the same as before
-            if slot is not None:
-                slot.restart(average)
+        for found, p, average in list(zip(holders, parameters, pulled, strict=True))[:2]:  # c's stays
+            if found is not None:
+                _go_on(*found, p, average)
         for mine, its in zip(self.split.buffers(), self.new.buffers(), strict=True):
             mine.copy_(its)
         self.split.damping, self.split.count = self.new.damping, self.new.count
@@ -96,64 +96,58 @@ def _pulled_back(
         return list(torch.autograd.grad(total, leaves, allow_unused=True))
 
 
-class _Slot:
-    """What one optimizer remembers of one parameter: an average gradient, and the rest."""
+Holder = tuple[Optimizer, dict[str, Any]]
+"""An optimizer that has stepped on a parameter, and the group that the parameter is in."""
 
-    def __init__(self, optimizer: Optimizer, group: dict[str, Any], parameter: Tensor) -> None:
-        self.optimizer, self.group, self.parameter = optimizer, group, parameter
 
-    @classmethod
-    def find(cls, optimizers: Sequence[Optimizer], parameter: Tensor) -> _Slot | None:
-        """The slot of a parameter that some optimizer has stepped on."""
-        for optimizer in optimizers:
-            for group in optimizer.param_groups if isinstance(optimizer, KNOWN) else ():
-                if any(parameter is p for p in group["params"]) and optimizer.state.get(parameter):
-                    return cls(optimizer, group, parameter)
-        return None
+def _holder(optimizers: Sequence[Optimizer], parameter: Tensor) -> Holder | None:
+    for optimizer in optimizers:
+        for group in optimizer.param_groups if isinstance(optimizer, KNOWN) else ():
+            if any(parameter is p for p in group["params"]) and optimizer.state.get(parameter):
+                return optimizer, group
+    return None
 
-    @property
-    def state(self) -> dict[str, Any]:
-        """The optimizer's own record."""
-        record: dict[str, Any] = self.optimizer.state[self.parameter]
-        return record
 
-    def average(self) -> Tensor | None:
-        """The average gradient, or None where the optimizer keeps none that is known here."""
-        if isinstance(self.optimizer, SGD | Muon):
-            buffer: Tensor | None = self.state.get("momentum_buffer")
-            unit = self._unit()
-            # Without a weight for new gradients, or for old ones to fade, the buffer is no average of them.
-            return None if buffer is None or not 0.0 < unit < math.inf else buffer * unit
-        memory: Tensor = self.state["exp_avg"]
-        average: Tensor = memory / (1.0 - self.group["betas"][0] ** self.state["step"].to(memory))
+def _average(optimizer: Optimizer, group: dict[str, Any], parameter: Tensor) -> Tensor | None:
+    """The average gradient of a parameter, or None where the optimizer keeps none."""
+    state = optimizer.state[parameter]
+    if isinstance(optimizer, Adam):
+        memory: Tensor = state["exp_avg"]
+        average: Tensor = memory / (1.0 - group["betas"][0] ** state["step"].to(memory))
         return average
+    buffer: Tensor | None = state.get("momentum_buffer")
+    unit = _unit(optimizer, group)
+    # Without a weight for new gradients, or for old ones to fade, the buffer is no average of them.
+    return None if buffer is None or not 0.0 < unit < math.inf else buffer * unit
 
-    def _unit(self) -> float:
-        """SGD sums its gradients where Muon averages them."""
-        if isinstance(self.optimizer, Muon):
-            return 1.0
-        kept = 1.0 - self.group["dampening"]
-        return float((1.0 - self.group["momentum"]) / kept) if kept > 0.0 else math.inf
 
-    def restart(self, average: Tensor | None) -> None:
-        """Go on from an average gradient in the new coordinates.
+def _unit(optimizer: Optimizer, group: dict[str, Any]) -> float:
+    """SGD sums its gradients where Muon averages them."""
+    if isinstance(optimizer, Muon):
+        return 1.0
+    kept = 1.0 - group["dampening"]
+    return float((1.0 - group["momentum"]) / kept) if kept > 0.0 else math.inf
 
-        Adam's second moment has no transform. It is reset together with the count of steps: Adam goes on as
-        if the average gradient were the only one it had seen. So its next step is neither huge (a second
-        moment of zero, but corrected for many steps) nor without momentum.
-        """
-        state = self.state
-        if average is None:
-            self.optimizer.state.pop(self.parameter)
-        elif isinstance(self.optimizer, Adam):
-            first, second = self.group["betas"]
-            state["exp_avg"].copy_(average * (1.0 - first))
-            state["exp_avg_sq"].copy_(average.square() * (1.0 - second))
-            state["step"].fill_(1.0)
-            if "max_exp_avg_sq" in state:
-                state["max_exp_avg_sq"].zero_()
-        else:
-            state["momentum_buffer"].copy_(average / self._unit())
+
+def _go_on(optimizer: Optimizer, group: dict[str, Any], parameter: Tensor, average: Tensor | None) -> None:
+    """Let an optimizer go on from an average gradient in the new coordinates.
+
+    Adam's second moment has no transform. It is reset together with the count of steps: Adam goes on as if
+    the average gradient were the only one it had seen. So its next step is neither huge (a second moment of
+    zero, but corrected for many steps) nor without momentum.
+    """
+    state = optimizer.state[parameter]
+    if average is None:
+        optimizer.state.pop(parameter)
+    elif isinstance(optimizer, Adam):
+        first, second = group["betas"]
+        state["exp_avg"].copy_(average * (1.0 - first))
+        state["exp_avg_sq"].copy_(average.square() * (1.0 - second))
+        state["step"].fill_(1.0)
+        if "max_exp_avg_sq" in state:
+            state["max_exp_avg_sq"].zero_()
+    else:
+        state["momentum_buffer"].copy_(average / _unit(optimizer, group))
 
 
 def restart(optimizer: Optimizer, moved: Sequence[Tensor]) -> None:

@@ -33,11 +33,9 @@ class Whitener(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """F (x - E[x]) for x of shape (..., d)."""
         rows = x.reshape(-1, x.shape[-1])
-        out = torch.empty_like(rows)
         size = max(1, (CACHED if x.device.type == "cpu" else rows.numel()) // rows.shape[1])
-        for low in range(0, len(rows), size):
-            out[low : low + size] = self.factor.inputs(rows[low : low + size] - self.mean)
-        return out.view(x.shape)
+        parts = [self.factor.inputs(part - self.mean) for part in torch.split(rows, size)]
+        return torch.cat(parts).view(x.shape)
 
 
 def whiten_inputs(layer: nn.Module) -> Whitener:
@@ -88,5 +86,6 @@ def whiten_inputs(layer: nn.Module) -> Whitener:
         )
     whitener = Whitener(split)
     split.factor = IdentityFactor(split.factor.shape, split.mean, whitens=True)
+    split.centres = False
     split.mean.zero_()
     return whitener
