@@ -33,7 +33,7 @@ ORTHOGONAL
     An orthonormal basis of d x k directions (LAPACK's QR), over d k² entries of a pass.
 CHOLESKY
     LAPACK's factor of a matrix of side k, in k³ units.
-dense_gram, dense_kernel, dense_columns and those of sparse X
+dense_gram, dense_kernel, DENSE_COLUMNS and those of sparse X
     The verb ``gram``, ``kernel_matrix``, and ``product`` with 64 columns for each column, over a pass.
 """
 
@@ -268,7 +268,7 @@ def of_dense(sizes: Sizes, clock: Clock, n_jobs: int) -> list[Measured]:
     found.append(Measured(f"dense_kernel({n})", costs.dense_kernel(n), here["kernel"]))
     design = dense(sizes.entries // 8 // max(sizes.columns), max(sizes.columns), n_jobs)
     here = clock.medians(*in_columns(design))
-    return [*found, Measured("dense_columns()", costs.dense_columns(), here["columns"])]
+    return [*found, Measured("DENSE_COLUMNS", costs.DENSE_COLUMNS, here["columns"])]
 
 
 def in_columns(design: DesignMatrix) -> tuple[Calls, dict[str, Callable[[dict[str, float]], float]]]:
@@ -297,7 +297,7 @@ def of_sparse(sizes: Sizes, clock: Clock, n_jobs: int) -> list[Measured]:
     calls = {"pass": one_pass(thin), "gram": gram(thin)}
     thin_here = clock.medians(calls, {"gram": lambda one: one["gram"] / one["pass"]})
     found.append(Measured(f"sparse_gram({10 * d} columns)", thin.gram_work, thin_here["gram"]))
-    found.append(Measured("sparse_columns()", costs.sparse_columns(), here["columns"]))
+    found.append(Measured("SPARSE_COLUMNS", costs.SPARSE_COLUMNS, here["columns"]))
     few = sparse(sizes.kernel, 50 * sizes.kernel, sizes.kernel, n_jobs)
     calls = {"pass": one_pass(few), "kernel": kernel(few)}
     of_few = clock.medians(calls, {"kernel": lambda one: one["kernel"] / one["pass"]})
@@ -312,7 +312,7 @@ def sparse_products(sizes: Sizes, clock: Clock) -> list[Measured]:
 
     def way(cheaper: bool) -> Block:
         block = sparse(n, d, 8, 1).block(0)
-        block.__dict__["_sparse_product_is_cheaper"] = cheaper
+        block.__dict__.update(_sparse_product_is_cheaper=cheaper, _pairs=None)
         return block
 
     through = {name: way(cheaper) for name, cheaper in (("sparse", True), ("dense", False))}

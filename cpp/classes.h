@@ -386,10 +386,10 @@ Status class_dense(const gdnp::Dense& x, int64_t low, ClassJob& job) {
         X.prepare(low + i, n);
         if (job.w != nullptr) {
             for (int k = 0; k < n; ++k) memcpy(a.r + k * a.width, job.b, sizeof(double) * (size_t)K);
-            add_product(X.strip, X.stride, 1, n, d, w, a.width, a.r);
+            add_product(X.strip, X.down, X.along, n, d, w, a.width, a.r);
         }
         a.strip(i, n);
-        if (job.g != nullptr) add_product(X.strip, 1, X.stride, d, n, a.r, a.width, g);
+        if (job.g != nullptr) add_product(X.strip, X.along, X.down, d, n, a.r, a.width, g);
     }
     a.finish();
     for (int64_t j = 0; j < d && job.g != nullptr; ++j)

@@ -17,7 +17,7 @@ PACKAGE = SRC / "gdnp"
 TESTS = Path(__file__).parent
 
 LAYERS = (
-    ("_typing", "_files"),
+    ("_typing", "_files", "_cached"),
     ("losses", "validation"),
     ("design",),
     ("metric", "moments"),

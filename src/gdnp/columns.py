@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import count, islice
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from scipy.special import ndtr
 
+from gdnp._cached import cached_property
 from gdnp._typing import FloatArray
 from gdnp.design import as_design
 from gdnp.losses import Loss, get_loss

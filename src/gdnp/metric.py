@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import cached_property
 
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, cg, eigsh
 
+from gdnp._cached import cached_property
 from gdnp._typing import FloatArray
 
 __all__ = ["METRICS", "Covariance", "Diagonal", "Identity", "Metric", "OperatorCovariance"]

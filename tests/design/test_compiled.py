@@ -21,6 +21,7 @@ from gdnp.design.block import Affine, Dual, Scatter, Through, Valued
 from gdnp.design.compiled import ClassKernel
 from gdnp.design.rows import Rows
 from gdnp.losses import LOSSES, Huber, LogLoss, Loss, PseudoHuber, Softmax, SquaredError
+from gdnp.moments import Moments
 from gdnp.problem.multinomial import _bends, _expanded, _risk, _shares, _slopes
 from gdnp.solvers.certificates import dual_slopes
 from gdnp.solvers.multinomial_gap import _corrected, _gap, _tilted
@@ -88,6 +89,7 @@ STORAGES = {
     "float32": lambda X: DenseDesign(X.astype(np.float32)),
     "float32_fortran": lambda X: DenseDesign(np.asfortranarray(X, dtype=np.float32)),
     "csr": lambda X: SparseDesign(as_csr(X)),
+    "csc": lambda X: as_design(sp.csc_array(X), 1),
     "csr_int64": lambda X: SparseDesign(as_csr(X, np.int64)),
     "csr_float32": lambda X: SparseDesign(as_csr(X, dtype=np.float32)),
     "csr_int64_float32": lambda X: SparseDesign(as_csr(X, np.int64, np.float32)),
@@ -121,7 +123,8 @@ def calls(n, d, losses=None):
     yield "product", Affine(w, b), (c,), None
     yield "hessian", Affine(w, b), (minus, s[::-1]), np.empty(n)
     yield "diagonal", Scatter(w), (s,), None
-    yield "powers", None, (), None
+    yield "diagonal", None, (None,), None
+    yield "diagonal", Scatter(w), (None,), None
     yield "gram", Scatter(np.zeros(d)), (c,), None
     yield "gram", Scatter(w, 0.5), (None,), None
     yield from calls_of_classes(n, d, 3, s)
@@ -287,7 +290,7 @@ def test_every_verb_is_that_of_numpy(storage, moved, monkeypatch):
 
 
 @needs_core
-@pytest.mark.parametrize("storage", ["c_order", "csr"])
+@pytest.mark.parametrize("storage", ["c_order", "fortran", "csr"])
 def test_every_verb_of_every_loss_in_every_shape(storage, level, monkeypatch):
     compare(storage, False, SHAPES, None, monkeypatch)
 
@@ -303,6 +306,24 @@ def compare(storage, moved, shapes, losses, monkeypatch):
         assert (design._compiled is None) == (storage in NUMPY_ALONE)
         for call in calls(n, d, losses):
             assert_same(*both(design, call, monkeypatch))
+
+
+@needs_core
+@pytest.mark.parametrize("storage", ["c_order", "csr", "csr_int64_float32", "csc"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_moments_are_those_of_numpy(storage, weighted, level, monkeypatch):
+    """Grams of rows that are thin are made of pairs of their entries."""
+    n, d, found = 300, 40, []
+    X = numbers(n, d) * (np.random.default_rng(5).random((n, d)) < 0.2)
+    y, s = np.random.default_rng(6).standard_normal((2, n))
+    shrink_blocks(monkeypatch)
+    for with_core in (core, None):
+        monkeypatch.setattr(compiled, "core", with_core)
+        design = STORAGES[storage](X)
+        found.append(Moments.of(design, y, np.abs(s) if weighted else None)._parts)
+        if storage != "c_order":
+            assert (design.block(0)._pairs is None) == (with_core is None)
+    assert_same(*found)
 
 
 @needs_core
@@ -349,9 +370,9 @@ def test_a_lane_is_one_call(monkeypatch):
 def test_several_verbs_share_the_lanes(monkeypatch):
     shrink_blocks(monkeypatch)
     design, r = SparseDesign(as_csr(numbers(700, 6))), np.linspace(-1.0, 1.0, 700)
-    alone = design.map("transpose", reads=(r,)), design.map("powers")
+    alone = design.map("transpose", reads=(r,)), design.map("diagonal", reads=(None,))
     for found, expected in zip(
-        design.several(Job("transpose", None, (r,)), Job("powers")), alone, strict=True
+        design.several(Job("transpose", None, (r,)), Job("diagonal", None, (None,))), alone, strict=True
     ):
         np.testing.assert_array_equal(found[0], expected[0])
 

@@ -41,7 +41,7 @@ def results(design):
         "moments", Spread(None, "diagonal"), reads=(None, s), merge=lambda a, b: a
     )
     few = design.columns(np.array([2, 0])).transformed(np.array([1.0, 2.0]), np.array([0.5, 4.0]))
-    found += few.map("powers")
+    found += few.map("diagonal", reads=(None,))
     choice = Choice(np.sort(rng.integers(0, n, 500)), 500, 1.0)
     found += design.map("gram", Scatter(np.zeros(d), 1.0), reads=(None,), chosen=choice, partial_size=d * d)
     found.append(design.gather(choice).block(0).values)
@@ -59,11 +59,11 @@ def test_results_are_those_in_memory(pair):
 
 def test_readings_and_bytes_are_counted(pair):
     memory, (stream, _) = pair
-    stream.map("powers")
-    stream.several(Job("powers"), Job("column_max"))
+    stream.map("diagonal", reads=(None,))
+    stream.several(Job("diagonal", None, (None,)), Job("column_max"))
     assert stream.meter.readings == 2.0
     assert stream.meter.bytes == 2 * memory._X.nbytes
-    stream.columns(np.array([0])).map("powers")  # a raw file cannot leave columns out
+    stream.columns(np.array([0])).map("diagonal", reads=(None,))  # a raw file cannot leave columns out
     assert stream.meter.readings == 3.0
 
 
@@ -71,8 +71,8 @@ def test_wanted_rows_are_picked_up_by_the_next_reading(pair, rng):
     memory, (stream, _) = pair
     choice = Choice(rng.integers(0, memory.n_samples, 300), 300)
     stream.want(choice)
-    stream.columns(np.array([0])).map("powers")  # not by one of other columns
-    stream.transformed(np.ones(memory.n_features), None).map("powers")
+    stream.columns(np.array([0])).map("diagonal", reads=(None,))  # not by one of other columns
+    stream.transformed(np.ones(memory.n_features), None).map("diagonal", reads=(None,))
     before = stream.meter.readings
     np.testing.assert_array_equal(stream.gather(choice)._X, memory._X[choice.index])
     assert stream.meter.readings == before
@@ -84,7 +84,7 @@ def test_a_reading_holds_few_pieces(pair, monkeypatch):
     made = []
     empty = np.empty
     monkeypatch.setattr("gdnp.design.stream.np.empty", lambda *a: made.append(a) or empty(*a))
-    stream.map("powers")
+    stream.map("diagonal", reads=(None,))
     assert len(made) <= stream.n_jobs + 2
 
 

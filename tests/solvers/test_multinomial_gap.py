@@ -8,7 +8,7 @@ from gdnp.design import as_design
 from gdnp.losses import Softmax
 from gdnp.problem.multinomial import Multinomial
 from gdnp.solvers import Status
-from gdnp.solvers.multinomial_gap import balanced, dual_point, multinomial_gap
+from gdnp.solvers.multinomial_gap import balance, dual_point, multinomial_gap
 from softmax import Exact, problem
 
 MANY = 70
@@ -59,7 +59,7 @@ def test_the_customary_dual_point_is_looser(rng):
     _, gap = multinomial_gap(world, point.x + step, a)
     customary = world.design.rows.combine((0.0, point.margins))
     dual_point(world, world.curvature(point.margins), customary)
-    balanced(world, customary)
+    balance(world, customary)
     assert multinomial_gap(world, point.x, customary)[1] > 1e3 * gap
 
 
@@ -70,15 +70,23 @@ def test_balance_is_exact_and_the_best_intercept(rng):
     a = world.design.rows.combine((0.0, point.margins))
     dual_point(world, world.curvature(point.margins), a)
     assert np.abs(a.mean(axis=0)).max() > 1e-2
-    x[-1] += balanced(world, a)
+    before = distribution(world, a)
+    balance(world, a)
+    x[-1] += np.log(distribution(world, a) / before)[0]
     np.testing.assert_allclose(a.mean(axis=0), 0.0, atol=1e-16)
     np.testing.assert_allclose(world.point(x).x_gradient[-1], 0.0, atol=1e-12)
 
 
-def lower_bound(world, a):
-    """D(N) = Σ s H(n) - ½ ‖X̃ᵀ s (N - Y)‖²_{R⁻¹}, and what makes up its two parts."""
+def distribution(world, a):
+    """N of A = N - Y."""
     n = a.copy()
     n[np.arange(len(n)), world.sigma] += 1.0
+    return n
+
+
+def lower_bound(world, a):
+    """D(N) = Σ s H(n) - ½ ‖X̃ᵀ s (N - Y)‖²_{R⁻¹}, and what makes up its two parts."""
+    n = distribution(world, a)
     entropy = -np.sum(np.where(n > 0.0, n * np.log(np.maximum(n, 1e-300)), 0.0)) / len(n)
     pulled = world.pulled_back(world.design.block(0).tdot(a) / len(n), a.mean(axis=0))[:-1]
     return entropy - 0.5 * np.sum(pulled**2 / world.coordinates.ridge[:, None])
@@ -92,7 +100,7 @@ def test_the_gap_is_the_difference_of_f_and_its_dual(rng, alpha, part):
     point, step, _ = newton_dual(world, near(world, 0.3))
     a = world.slope(part * step)
     dual_point(world, world.curvature(point.margins), a)
-    balanced(world, a)
+    balance(world, a)
     known = lower_bound(world, a)
     new, gap = multinomial_gap(world, point.x + step, a)
     assert gap == pytest.approx(new.value - known, rel=1e-9)
@@ -185,7 +193,7 @@ def test_classes_far_out_of_balance_are_balanced_in_a_few_sums(rng, monkeypatch)
     monkeypatch.setattr(
         Multinomial, "of_rows", lambda self, *v, **k: sums.append(v) or of_rows(self, *v, **k)
     )
-    tilts = balanced(world, a)
+    balance(world, a)
     np.testing.assert_allclose(a.sum(axis=0), 0.0, atol=1e-12)
-    assert np.ptp(tilts) > 1.0
+    assert np.ptp(np.log(distribution(world, a) / shares)[0]) > 1.0
     assert len(sums) <= 12

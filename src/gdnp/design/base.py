@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import cached_property, partial, reduce
+from functools import partial, reduce
 from itertools import pairwise
 from numbers import Integral
 from typing import Any, ClassVar, NamedTuple
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import gdnp.design.compiled as compiled
+from gdnp._cached import cached_property
 from gdnp._typing import FloatArray
 from gdnp.design.block import Block, Through
 from gdnp.design.rows import Choice, Rows, RowVector, add
@@ -73,6 +74,9 @@ class DesignMatrix(ABC):
     n_features: int
     entry_work: ClassVar[float] = 1.0
     """Time of a stored entry in units of one of dense X."""
+
+    column_work: ClassVar[float]
+    """Time of Xᵀ X V for each column of V, where they are many, in units of a pass, as measured."""
 
     in_rounds: ClassVar[bool] = False
     """Whether each sum takes a round over a network."""
@@ -205,11 +209,6 @@ class DesignMatrix(ABC):
     @abstractmethod
     def gram_work(self) -> float:
         """Time of a Gram in units of a pass, as measured: blocked products run near the peak of a core."""
-
-    @property
-    @abstractmethod
-    def column_work(self) -> float:
-        """Time of Xᵀ X V for each column of V, where they are many, in units of a pass, as measured."""
 
     @property
     @abstractmethod

@@ -156,10 +156,6 @@ class Block(ABC):
         """The diagonal of ``weighted_gram``, shape (d,); no weight is 1 for each row."""
 
     @abstractmethod
-    def column_sums(self) -> FloatArray:
-        """X_bᵀ 1, shape (d,)."""
-
-    @abstractmethod
     def centred_moments(
         self, weight: FloatArray, targets: FloatArray, scale: FloatArray | None, second: Second
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -192,6 +188,10 @@ class Block(ABC):
     @abstractmethod
     def column_max(self, _: None = None) -> FloatArray:
         """max |x| of each column of the block, shape (d,)."""
+
+    def column_sums(self) -> FloatArray:
+        """X_bᵀ 1, shape (d,)."""
+        return self.tdot(np.ones(self.n_rows))
 
     # Verbs
 
@@ -286,9 +286,12 @@ class Block(ABC):
             found = np.asarray(np.linalg.qr(rows, mode="r")) if len(rows) > width else rows
         return [found]
 
-    def diagonal(self, about: Scatter, c: FloatArray) -> list[Any]:
-        """As ``gram``, with the diagonal alone."""
-        return [float(c.sum()), self.tdot(c), self.weighted_squares(c, about.centre)]
+    def diagonal(self, about: Scatter | None, c: FloatArray | None) -> list[Any]:
+        """As ``gram``, with the diagonal alone; no centre is 0, no c is 1 for each row."""
+        centre = None if about is None else about.centre
+        if c is None:
+            return [float(self.n_rows), self.column_sums(), self.weighted_squares(None, centre)]
+        return [float(c.sum()), self.tdot(c), self.weighted_squares(c, centre)]
 
     def diagonals(self, about: Scatter, p: FloatArray, s: FloatArray | None) -> list[Any]:
         """``diagonal`` for c = s p (1 - p) of each column of p, at least s times ``about.mass``."""
@@ -345,10 +348,6 @@ class Block(ABC):
     def rows(self, kernel: Callable[..., list[Any]], *vectors: Any) -> list[Any]:
         """A kernel of ``Rows.total``, on its way through X: on what the jobs before it wrote."""
         return kernel(*vectors)
-
-    def powers(self, _: None) -> list[Any]:
-        """Σ x and Σ x² of every column."""
-        return [self.column_sums(), self.weighted_squares(None)]
 
     def moments(self, spread: Spread, y: FloatArray | None, s: FloatArray | None) -> list[Any]:
         """Weight, mean, S, U, mean and variance of the targets: what ``Moments`` merges."""

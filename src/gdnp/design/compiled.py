@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.blas import dger
 
 from gdnp._typing import FloatArray
 from gdnp.design.block import Affine, Dual, Scatter, Through, Valued, total, weighted
@@ -211,19 +212,14 @@ def _product(X: Any, low: int, high: int, at: Affine, c: Any) -> Sums:
     return [g, X.product(low, high, at.w, at.b, c, g)]
 
 
-def _diagonal(X: Any, low: int, high: int, about: Scatter, c: Any) -> Sums:
-    g, squares, centre = _zeros(X), _zeros(X), about.centre
+def _diagonal(X: Any, low: int, high: int, about: Scatter | None, c: Any) -> Sums:
+    g, squares, centre = _zeros(X), _zeros(X), None if about is None else about.centre
+    c = np.broadcast_to(1.0, high - low) if c is None else c
     mass = X.diagonal(low, high, c, None if X.sparse else centre, g, squares)
-    if X.sparse:
+    if X.sparse and centre is not None:
         squares -= centre * (2.0 * g - mass * centre)
         np.maximum(squares, 0.0, out=squares)
     return [mass, g, squares]
-
-
-def _powers(X: Any, low: int, high: int, _: None) -> Sums:
-    g, squares = _zeros(X), _zeros(X)
-    X.diagonal(low, high, np.broadcast_to(1.0, high - low), None, g, squares)
-    return [g, squares]
 
 
 def _gram(X: Any, low: int, high: int, about: Scatter, c: Any = None) -> Sums:
@@ -231,9 +227,9 @@ def _gram(X: Any, low: int, high: int, about: Scatter, c: Any = None) -> Sums:
     c = np.full(high - low, about.mass) if c is None else c
     mass = X.gram(low, high, c, first, gram)
     if centre.any():
-        cross = np.outer(first - (0.5 * mass) * centre, centre)
-        gram -= cross
-        gram -= cross.T
+        half = first - (0.5 * mass) * centre
+        for a, b in ((half, centre), (centre, half)):  # in place
+            gram = dger(-1.0, a, b, a=gram.T, overwrite_a=1).T
     return [mass, first, gram]
 
 
@@ -335,7 +331,6 @@ _VERBS: dict[str, Callable[..., Sums]] = {
     "transpose": _transpose,
     "product": _product,
     "diagonal": _diagonal,
-    "powers": _powers,
     "gram": _gram,
     "through": _through,
     "diagonals": _diagonals,

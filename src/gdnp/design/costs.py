@@ -24,6 +24,8 @@ SPARSE_PRODUCT = 270.0
 """One multiplication of a sparse-sparse product, in multiplications of a dense one."""
 PAIR = 15.0
 """A product of two entries of a sparse row, among all its pairs, in multiplications of a dense Gram."""
+DENSE_COLUMNS, SPARSE_COLUMNS = 0.3, 0.25
+"""XᵀX V for each column of V, where they are many, in passes."""
 ORTHOGONAL = 0.55
 """Making d x k directions orthonormal, in units of d k² entries of a pass."""
 CHOLESKY = 0.035
@@ -40,11 +42,6 @@ def dense_kernel(rows: int) -> float:
     return 2.0 * ENTRIES_A_PASS + rows / 9.0
 
 
-def dense_columns() -> float:
-    """XᵀX V for each column of V, where they are many, in passes."""
-    return 0.3
-
-
 def sparse_gram(n: int, d: int, entries: float, squares: float) -> float:
     """A Gram of sparse X, in passes; `squares` is the sum of the squared number of entries of a row."""
     dense = n * d * dense_gram(d)
@@ -55,11 +52,6 @@ def sparse_gram(n: int, d: int, entries: float, squares: float) -> float:
 def sparse_kernel(n: int, d: int, entries: float) -> float:
     """X Xᵀ of sparse X, in passes."""
     return n * (1.0 + d / max(1.0, entries)) / 1.6
-
-
-def sparse_columns() -> float:
-    """XᵀX V for each column of V, of sparse X, in passes."""
-    return 0.25
 
 
 def passes(n: int, entries: float, work: float, *, side: int = 0, drawn: bool = False) -> float:

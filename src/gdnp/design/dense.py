@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import gdnp.design.compiled as compiled
+from gdnp._cached import cached_property
 from gdnp._typing import FloatArray
 from gdnp.design.base import DesignMatrix
 from gdnp.design.block import Block, Second
-from gdnp.design.costs import dense_columns, dense_gram, dense_kernel
+from gdnp.design.costs import DENSE_COLUMNS, dense_gram, dense_kernel
 
 __all__ = ["DenseBlock", "DenseDesign"]
 
@@ -91,9 +91,6 @@ class DenseBlock(Block):
         weight = np.ones(len(self.values)) if weight is None else weight
         return np.asarray(np.dot(weight, np.square(self.values if centre is None else self.values - centre)))
 
-    def column_sums(self) -> FloatArray:  # noqa: D102
-        return self.tdot(np.ones(len(self.values)))
-
     def centred_moments(  # noqa: D102
         self, weight: FloatArray, targets: FloatArray, scale: FloatArray | None, second: Second
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -132,6 +129,8 @@ class DenseDesign(DesignMatrix):
     block_rows : int or None
         Rows of a block; None is what a cache holds.
     """
+
+    column_work = DENSE_COLUMNS
 
     def __init__(
         self,
@@ -183,10 +182,6 @@ class DenseDesign(DesignMatrix):
     @property
     def gram_work(self) -> float:  # noqa: D102
         return dense_gram(self.n_features)
-
-    @property
-    def column_work(self) -> float:  # noqa: D102
-        return dense_columns()
 
     @property
     def kernel_work(self) -> float:  # noqa: D102

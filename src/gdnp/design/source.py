@@ -82,7 +82,9 @@ def _pieces(stream: Stream) -> Iterator[NDArray[Any]]:
 
 
 def as_design(X: Any, n_jobs: int | None = None) -> DesignMatrix:
-    """The design for X, without a copy where X already is a numeric array or a CSR or CSC matrix.
+    """The design for X, without a copy where X already is a numeric array or a CSR matrix.
+
+    Other sparse matrices are converted to CSR, which takes as long as three passes.
 
     Parameters
     ----------
@@ -121,6 +123,7 @@ def as_design(X: Any, n_jobs: int | None = None) -> DesignMatrix:
         raise ValueError(
             f"the indices of a sparse X must lie within its shape {X.shape}. Got {fault}; make it anew."
         )
+    X = X.tocsr()
     if not X.has_canonical_format:  # an entry in two parts is one number: its square is not that of the parts
         X = X.copy()
         X.sum_duplicates()

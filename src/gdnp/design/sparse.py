@@ -1,8 +1,7 @@
-"""Sparse X: CSR in row blocks that share its memory, CSC whole; zeros stay implicit."""
+"""Sparse X: CSR in row blocks that share its memory; zeros stay implicit."""
 
 from __future__ import annotations
 
-from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -11,10 +10,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 import gdnp.design.compiled as compiled
+from gdnp._cached import cached_property
 from gdnp._typing import FloatArray
 from gdnp.design.base import DesignMatrix
 from gdnp.design.block import Block, Second
-from gdnp.design.costs import PAIR, SPARSE_ENTRY, SPARSE_PRODUCT, sparse_columns, sparse_gram, sparse_kernel
+from gdnp.design.costs import PAIR, SPARSE_COLUMNS, SPARSE_ENTRY, SPARSE_PRODUCT, sparse_gram, sparse_kernel
 from gdnp.design.dense import product_with_signs
 
 __all__ = ["SparseBlock", "SparseDesign"]
@@ -27,8 +27,8 @@ DENSE_ROWS_FLOATS = 1 << 17
 class SparseBlock(Block):
     """Rows of a sparse matrix.
 
-    A Gram goes through dense pieces of rows, or through a sparse product where rows are so thin that
-    the dense piece would mostly multiply zeros.
+    A Gram goes through dense pieces of rows. Where these would mostly multiply zeros it is made of pairs of
+    entries, or is a sparse product.
     """
 
     def __init__(self, rows: Any, offset: FloatArray | None = None, factor: FloatArray | None = None) -> None:
@@ -42,14 +42,9 @@ class SparseBlock(Block):
         rows = self._stored
         if self._offset is None and self._factor is None:
             return rows
-        columns = (
-            rows.indices
-            if rows.format == "csr"
-            else np.repeat(np.arange(rows.shape[1]), np.diff(rows.indptr))
-        )
-        data = rows.data - 0.0 if self._offset is None else rows.data - self._offset[columns]
+        data = rows.data - 0.0 if self._offset is None else rows.data - self._offset[rows.indices]
         if self._factor is not None:
-            data = data * self._factor[columns]
+            data = data * self._factor[rows.indices]
         return _like(rows, data)
 
     @property
@@ -71,6 +66,11 @@ class SparseBlock(Block):
         return np.asarray(self._transposed @ r, dtype=np.float64)
 
     @cached_property
+    def _pairs(self) -> Any:
+        """The rows to be read in C++ for a Gram; None where that is not the shortest way."""
+        return compiled.csr(self._rows, None, None) if _is_thin(self._rows, PAIR) else None
+
+    @cached_property
     def _sparse_product_is_cheaper(self) -> bool:
         return _is_thin(self._rows, SPARSE_PRODUCT)
 
@@ -79,22 +79,22 @@ class SparseBlock(Block):
             first = self.tdot(weight)
             cross = np.outer(first - (0.5 * weight.sum()) * centre, centre)
             return self.weighted_gram(weight) - cross - cross.T
+        n, d = self._rows.shape
+        if self._pairs is not None:
+            gram = np.zeros((d, d))
+            self._pairs.gram(0, n, weight, np.zeros(d), gram)
+            return gram
         if self._sparse_product_is_cheaper:
             weighted = sp.diags_array(weight) @ self._rows
             return np.asarray((self._transposed @ weighted).toarray(), dtype=np.float64)
-        rows = self._rows.tocsr()
-        n, d = rows.shape
-        root = np.repeat(np.sqrt(np.abs(weight)), np.diff(rows.indptr))
-        rows = _like(rows, rows.data * root)
+        root = np.repeat(np.sqrt(np.abs(weight)), np.diff(self._rows.indptr))
+        rows = _like(self._rows, self._rows.data * root)
         total = np.zeros((d, d))
         step = max(DENSE_ROWS_FLOATS // max(1, d), d // 2)  # enough rows to outweigh adding d² numbers
         for low in range(0, n, step):
             high = min(low + step, n)
             total += product_with_signs(_piece(rows, low, high).toarray(), weight[low:high])
         return total
-
-    def column_sums(self) -> FloatArray:  # noqa: D102
-        return self.tdot(np.ones(self._rows.shape[0]))
 
     def weighted_squares(  # noqa: D102
         self, weight: FloatArray | None, centre: FloatArray | None = None
@@ -116,7 +116,7 @@ class SparseBlock(Block):
         """
         if not (weight > 0.0).all() and weight.any():  # a column may be constant where it counts
             counts = weight > 0.0
-            return SparseBlock(self._rows.tocsr()[counts]).centred_moments(
+            return SparseBlock(self._rows[counts]).centred_moments(
                 weight[counts], targets[counts], scale, second
             )
         offset, block = np.zeros(self._rows.shape[1]), self
@@ -143,16 +143,14 @@ class SparseBlock(Block):
 
 
 class SparseDesign(DesignMatrix):
-    """X in CSR or CSC form; any index type.
+    """X in CSR form; any index type.
 
-    CSR is read in row blocks on several threads. Compiled, it takes 8 bytes a row for a copy of its
-    pointers, and 2 bytes an entry for one of its indices where there are at most 65536 columns. CSC is read
-    whole on one thread, because its rows are not contiguous and a converted copy would double the memory:
-    convert it yourself where speed matters more.
+    Compiled, it takes 8 bytes a row for a copy of its pointers, and 2 bytes an entry for one of its indices
+    where there are at most 65536 columns.
 
     Parameters
     ----------
-    X : sparse array or matrix of shape (n, d), CSR or CSC
+    X : CSR array or matrix of shape (n, d)
         Real and finite.
     n_jobs : int or None
         Threads of a pass; None means all cores.
@@ -160,7 +158,7 @@ class SparseDesign(DesignMatrix):
         As for ``DenseDesign``.
     """
 
-    entry_work = SPARSE_ENTRY
+    entry_work, column_work = SPARSE_ENTRY, SPARSE_COLUMNS
 
     def __init__(
         self,
@@ -175,7 +173,7 @@ class SparseDesign(DesignMatrix):
         self._X = X
         self._offset = offset
         self._factor = factor
-        self._bounds = _row_bounds(X) if X.format == "csr" else [(0, self.n_samples)]
+        self._bounds = _row_bounds(X)
         self._keep = offset is None and factor is None
         self._blocks = [self._make(k) for k in range(len(self._bounds))] if self._keep else []
 
@@ -190,7 +188,7 @@ class SparseDesign(DesignMatrix):
 
     @cached_property
     def _compiled(self) -> Any:
-        return compiled.csr(self._X, self._offset, self._factor) if self._X.format == "csr" else None
+        return compiled.csr(self._X, self._offset, self._factor)
 
     def _compiles(self, verb: str) -> bool:
         return verb != "gram" or _is_thin(self._X, PAIR)
@@ -205,9 +203,7 @@ class SparseDesign(DesignMatrix):
         return SparseDesign(self._X, self._threads.asked, offset=offset, factor=factor)
 
     def _taken(self, index: NDArray[np.intp]) -> SparseDesign:
-        return SparseDesign(
-            self._X[index].tocsr(), self._threads.asked, offset=self._offset, factor=self._factor
-        )
+        return SparseDesign(self._X[index], self._threads.asked, offset=self._offset, factor=self._factor)
 
     def columns(self, index: NDArray[np.intp]) -> SparseDesign:  # noqa: D102
         offset, factor = self._transformation_of(index)
@@ -222,10 +218,6 @@ class SparseDesign(DesignMatrix):
     @cached_property
     def gram_work(self) -> float:  # noqa: D102
         return sparse_gram(self.n_samples, self.n_features, float(self._X.nnz), _row_square_sum(self._X))
-
-    @property
-    def column_work(self) -> float:  # noqa: D102
-        return sparse_columns()
 
     @property
     def kernel_work(self) -> float:  # noqa: D102
@@ -251,8 +243,7 @@ def _like(X: Any, data: NDArray[Any]) -> Any:
 
 def _transpose(X: Any) -> Any:
     """Xᵀ, sharing its memory."""
-    kind = {"csr": sp.csc_array, "csc": sp.csr_array}[X.format]
-    return _of_parts(kind, X.data, X.indices, X.indptr, X.shape[::-1])
+    return _of_parts(sp.csc_array, X.data, X.indices, X.indptr, X.shape[::-1])
 
 
 def _of_parts(
@@ -266,14 +257,13 @@ def _of_parts(
 
 def _full_columns(X: Any) -> NDArray[np.bool_]:
     """Which columns store every row; none where an entry in two parts would count as two rows."""
-    stored = np.diff(X.indptr) if X.format == "csc" else np.bincount(X.indices, minlength=X.shape[1])
+    stored = np.bincount(X.indices, minlength=X.shape[1])
     return np.asarray((stored == X.shape[0]) & X.has_canonical_format)
 
 
 def _row_square_sum(X: Any) -> float:
     """Σ nnz_i², the multiplications of a sparse XᵀX."""
-    counts = np.diff(X.indptr) if X.format == "csr" else np.bincount(X.indices, minlength=X.shape[0])
-    return float(np.square(counts, dtype=np.float64).sum())
+    return float(np.square(np.diff(X.indptr), dtype=np.float64).sum())
 
 
 def _is_thin(X: Any, product: float) -> bool:

@@ -6,13 +6,13 @@ import queue
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 import gdnp.design.compiled as compiled
+from gdnp._cached import cached_property
 from gdnp._typing import FloatArray
 from gdnp.design.base import Job, merged
 from gdnp.design.costs import SERIAL_WORK

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from itertools import count
 from typing import Any, TypeVar
 
 import scipy.linalg  # noqa: F401  SciPy brings its own BLAS, which must be loaded to be found
 from threadpoolctl import ThreadpoolController
 
+from gdnp._cached import cached_property
 from gdnp.design.costs import SERIAL_WORK
 
 T = TypeVar("T")

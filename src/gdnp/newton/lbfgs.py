@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from scipy.linalg.blas import daxpy
 
+from gdnp._cached import cached_property
 from gdnp._typing import FloatArray
 
 __all__ = ["Memory", "Pair"]

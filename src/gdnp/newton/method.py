@@ -281,6 +281,9 @@ class Newton(Method):
             return False
         last = min(2, len(seen) - 1)
         rate = (seen[-1] / seen[-1 - last]) ** (1.0 / last)
+        problem = state.problem
+        if rate >= 1.0 and problem.loss.convex and problem.has_ridge:  # more may be in sight for a step
+            rate = (seen[-1] / seen[0]) ** (1.0 / (len(seen) - 1))
         if rate >= 1.0:
             return True
         remaining = math.log(max(target, 1e-300) / seen[-1]) / math.log(rate)

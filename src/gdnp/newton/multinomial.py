@@ -1,8 +1,8 @@
 """The production solver of the multinomial log loss: Newton's method by conjugate gradients, from two steps.
 
 1. Start: the paper's two steps for K directions. These are those of linear discriminant analysis,
-   S_w⁻¹ (m_k - m); their length is searched along a line, and the intercepts are balanced. Where there are
-   many rows a sample of them is solved next.
+   S_w⁻¹ (m_k - m); their length is searched along a line. Where there are many rows a sample of them is
+   solved next.
 2. Step: Newton's equations, preconditioned class by class, as far as the distance to the minimum is worth it
    (Dembo, Eisenstat and Steihaug 1982). A whole step that does not lead down is searched on known margins.
 3. Renewal: H is taken afresh once conjugate gradients have taken as long as making it.
@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import lapack
 
+from gdnp._cached import cached_property
 from gdnp._typing import FloatArray
 from gdnp.design import Choice, RowVector
 from gdnp.design.block import EPS
@@ -48,9 +49,9 @@ from gdnp.problem.objective import LARGEST_GRAM
 from gdnp.problem.points import DataPoint, Direction
 from gdnp.solvers.certificates import estimated_gap, provable
 from gdnp.solvers.conjugate import NewtonStep, advanced, exact_step, still
-from gdnp.solvers.multinomial_gap import balanced, dual_point, multinomial_gap
+from gdnp.solvers.multinomial_gap import balance, dual_point, multinomial_gap
 from gdnp.solvers.multinomial_separation import class_separation
-from gdnp.solvers.state import ROUNDING, GapKind, Measured, Status
+from gdnp.solvers.state import ROUNDING, GapKind, Measured, Status, replace
 
 __all__ = ["MultinomialNewton", "is_dear"]
 
@@ -185,7 +186,9 @@ class MultinomialNewton(Newton):
             sight = max(sight, 0.6 * math.sqrt(self.tol) * state.scale(point.value))
         near = state.begun.square <= sight  # Newton's method squares the distance
         last = self.prove and (out or near or state.damping > 1.0)
-        if not state.dear and (state.is_due or state.stuck or state.damping > 0.0):
+        tiny = state.problem.design.n_entries <= TINY and state.problem.has_ridge
+        due = state.is_due and not (near and tiny and not state.attempts)  # else a polish brings the digits
+        if not state.dear and (due or state.stuck or state.damping > 0.0):
             state = _renewed(state, shares, damped=state.stuck)
         if last:
             return self._ended(self._closed(state, shares, out))
@@ -222,7 +225,7 @@ class MultinomialNewton(Newton):
             return Last(newton, point, gap, "newton_decrement", dual_point(problem, shares, slope))
         low = dual_point(problem, shares, slope)
         if problem.fit_intercept:
-            balanced(problem, slope)
+            balance(problem, slope)
         point, gap = multinomial_gap(problem, x, slope)
         return Last(newton, there or point, gap, "duality_gap", low)
 
@@ -234,9 +237,8 @@ class MultinomialNewton(Newton):
             state, point=last.point, spent=spent, attempts=attempts, iteration=state.iteration + 1
         )
         if there.within(last.gap, self.tol):
-            if (
-                state.problem.design.n_entries <= TINY and not state.dear
-            ):  # the last digits cost next to nothing
+            # The last digits cost next to nothing.
+            if state.problem.design.n_entries <= TINY and not state.dear:
                 there, last = self._polished(there, last)
             ended = there.ended(Status.CONVERGED, last.gap, last.kind)
             return _without_minimiser(ended, last.gap) if last.low and not state.problem.has_ridge else ended
@@ -431,11 +433,11 @@ def _solved_roughly(tol: float, part: Multinomial) -> FloatArray:
 
 
 def _two_steps(problem: Multinomial) -> FloatArray:
-    """x with the directions of discriminant analysis, their best common length, and intercepts that balance.
+    """x with the directions of discriminant analysis and their best common length.
 
     With m_k the mean of class k and π_k its share, -∇f at the constant prediction is π_k (m_k - m).
     """
-    point, rows = problem.constant, problem.design.rows
+    point = problem.constant
     shares = np.exp(point.x[-1]) / np.exp(point.x[-1]).sum()
     apart = -point.x_gradient[:-1] / shares
     within = covariance(problem).scatter - (apart * shares) @ apart.T
@@ -450,10 +452,4 @@ def _two_steps(problem: Multinomial) -> FloatArray:
     move -= move.mean(axis=1, keepdims=True)
     slope = float(np.vdot(move, point.x_gradient))
     found = step_along(point, Direction(move, problem.slope(move)), slope)
-    if found is None or not problem.fit_intercept:
-        return point.x if found is None else found.x
-    a, x = rows.combine((0.0, found.margins)), found.x.copy()
-    dual_point(problem, problem.curvature(found.margins), a)  # without a change of the scores it is P
-    x[-1] += balanced(problem, a)
-    x[-1] -= x[-1].mean()
-    return x
+    return point.x if found is None else found.x

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Self
 
 import numpy as np
 
+from gdnp._cached import cached_property
 from gdnp._typing import FloatArray
 from gdnp.design import RowVector
 from gdnp.design.block import EPS

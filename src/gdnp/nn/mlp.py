@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from gdnp._cached import cached_property
 from gdnp._typing import FloatArray
 from gdnp.losses import Loss, checked_loss
 from gdnp.metric import Covariance

@@ -11,13 +11,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
+from gdnp._cached import cached_property
 from gdnp._typing import FloatArray
 from gdnp.losses import Loss, SquaredError, checked_loss
 from gdnp.metric import Covariance

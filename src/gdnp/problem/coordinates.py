@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import lstsq, qr, solve_triangular
 
+from gdnp._cached import cached_property
 from gdnp._typing import FloatArray
 from gdnp.design import DesignMatrix, RowVector
 from gdnp.losses import Loss
@@ -311,8 +311,8 @@ def _moments(design: DesignMatrix, weight: RowVector | None) -> Moments:
     rounded to a power of two, and a centre that γ makes up for. They need no copy of a block. The others get
     a second look.
     """
-    if weight is None and not design.in_rounds:
-        moments = _moments_about_zero(design)
+    if not design.in_rounds:
+        moments = _moments_about_zero(design, weight)
         square = np.square(moments.mean)
         near = np.flatnonzero((moments.variance <= NEAR_ZERO * (moments.variance + square)) & (square > 0.0))
         if 2 * len(near) <= design.n_features and np.isfinite(moments.variance).all():
@@ -322,12 +322,12 @@ def _moments(design: DesignMatrix, weight: RowVector | None) -> Moments:
     return _about_a_row(moments, np.flatnonzero(doubtful), design, weight)
 
 
-def _moments_about_zero(design: DesignMatrix) -> Moments:
+def _moments_about_zero(design: DesignMatrix, weight: RowVector | None) -> Moments:
     """With a variance of NaN where digits were lost to underflow or overflow."""
     d = design.n_features
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        first, second = design.map("powers", partial_size=d)
-        mean, power = first / design.n_samples, second / design.n_samples
+        mass, first, second = design.map("diagonal", reads=(weight,), partial_size=d)
+        mean, power = first / mass, second / mass
         variance = np.maximum(power - np.square(mean), 0.0)
     silent = np.flatnonzero(power == 0.0)
     if len(silent):  # all 0, or too small to be squared

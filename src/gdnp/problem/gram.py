@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from scipy.linalg.blas import dger
 
 from gdnp._typing import FloatArray
 from gdnp.design import Choice, Job, RowVector
@@ -83,7 +84,7 @@ def _finished(problem: Empirical, sums: list[Any], central: bool) -> Gram:
     scatter *= coordinates.scale[:, None]
     found = Gram(mass, first, scatter)
     if central and problem.fit_intercept:
-        scatter -= np.outer(first, found.mean)
+        return Gram(mass, first, dger(-1.0, found.mean, first, a=scatter.T, overwrite_a=1).T)
     return found
 
 

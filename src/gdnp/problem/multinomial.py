@@ -9,12 +9,13 @@ What stands for the curvature is p: a row adds diag(p) - p pᵀ to the Hessian.
 
 from __future__ import annotations
 
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gdnp._cached import cached_property
 from gdnp._typing import FloatArray
 from gdnp.design import DesignMatrix, Job, RowVector
 from gdnp.design.block import EPS, Affine, Scatter, Through, total, weighted

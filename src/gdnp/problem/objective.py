@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from gdnp._cached import cached_property
 from gdnp._typing import FloatArray
 from gdnp.design import Choice, DenseDesign, DesignMatrix, RowVector, as_design
 from gdnp.design.block import EPS, Affine

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gdnp._cached import cached_property
 from gdnp._typing import FloatArray
 from gdnp.design import RowVector
 from gdnp.design.block import total, weighted

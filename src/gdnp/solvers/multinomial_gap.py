@@ -31,7 +31,7 @@ from gdnp.problem.multinomial import ClassPoint, Labels, Multinomial
 from gdnp.solvers.rounding import LAST_DIGITS, margin_error
 from gdnp.solvers.state import TRIALS
 
-__all__ = ["balanced", "dual_point", "multinomial_gap"]
+__all__ = ["balance", "dual_point", "multinomial_gap"]
 
 
 def _corrected(p: FloatArray, y: Labels, s: FloatArray | None, q: FloatArray) -> list[Any]:
@@ -100,17 +100,13 @@ def dual_point(problem: Multinomial, shares: RowVector, slope: RowVector) -> boo
     return bool(problem.of_rows(CORRECTED, shares, writes=(slope,))[0] > 0.0)
 
 
-def balanced(problem: Multinomial, a: RowVector) -> FloatArray:
-    """Tilts A in place until Σ s a = 0, by Newton's method in K numbers; the logarithms of the tilts, (K,).
-
-    Of P - Y they are the change of γ that is best for given V.
-    """
-    tilt, lacking, tilts = np.zeros(problem.classes), math.inf, np.zeros(problem.classes)
+def balance(problem: Multinomial, a: RowVector) -> None:
+    """Tilts A in place until Σ s a = 0, by Newton's method in K numbers."""
+    tilt, lacking = np.zeros(problem.classes), math.inf
     for _ in range(TRIALS):
         factor = np.exp(tilt)
         sums = problem.of_rows(ClassKernel("tilted", partial(_tilted, factor), factor[None]), writes=(a,))
         off, mass, square = (problem.share * part for part in sums)
-        tilts += tilt
         if not (mass > 0.0).all():
             break
         before, lacking = lacking, float(np.max(np.abs(off) / mass))
@@ -126,7 +122,6 @@ def balanced(problem: Multinomial, a: RowVector) -> FloatArray:
             tilt = np.log(problem.shares / mass)
         elif size > 1.0:  # a step that gains for certain: Σ s log Σ n e^τ bends by e^size more at most
             tilt *= math.log1p(size) / size
-    return tilts
 
 
 def multinomial_gap(problem: Multinomial, x: FloatArray, a: RowVector) -> tuple[ClassPoint, float]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
-from functools import cached_property
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
+from gdnp._cached import cached_property
 from gdnp._typing import FloatArray
 from gdnp.metric import Metric
 from gdnp.problem.interface import Objective, Point

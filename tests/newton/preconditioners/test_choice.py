@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from gdnp.design.costs import dense_columns, dense_gram, dense_kernel
+from gdnp.design.costs import DENSE_COLUMNS, dense_gram, dense_kernel
 from gdnp.losses import LogLoss, PseudoHuber, SquaredError
 from gdnp.newton import Begin, solve
 from gdnp.newton.preconditioners import (
@@ -42,7 +42,7 @@ def facts(n, d, density=1.0, **changes):
         "quadratic": False,
         "regression": False,
         "gram_work": dense_gram(d),
-        "column_work": dense_columns(),
+        "column_work": DENSE_COLUMNS,
         "kernel_work": dense_kernel(n),
         "hidden_ridge": False,
     }
