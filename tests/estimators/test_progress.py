@@ -2,11 +2,12 @@
 
 import io
 import sys
+import time
 
 import pytest
 
 import gdnp.estimators.progress as progress
-from gdnp.estimators.progress import counted
+from gdnp.estimators.progress import counted, told
 
 
 class Screen(io.StringIO):
@@ -51,3 +52,16 @@ def test_verbose_prints_a_line_a_fit(capsys):
         "gdnp  cross-validation: 1/2  fit 0",
         "gdnp  cross-validation: 2/2  fit 1",
     ]
+
+
+def test_an_iteration_is_shown_on_a_terminal_and_nowhere_else(monkeypatch):
+    pytest.importorskip("rich")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", Screen())
+    with told(verbose=False, live=True) as show:
+        show("3 rounds  0.01 MB")
+        time.sleep(0.2)
+    assert "gdnp  3 rounds  0.01 MB" in sys.stderr.getvalue()
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    with told(verbose=False, live=True) as show:
+        assert show is None

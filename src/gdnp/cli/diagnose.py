@@ -22,9 +22,9 @@ from gdnp.cli.terminal import console_of
 from gdnp.cli.values import DataArgument, Force, JsonOption, TargetOption, check_out, plain, text
 from gdnp.datasets import Dataset
 from gdnp.design import Source as Rows
+from gdnp.design.targets import encoded, mass_of
 from gdnp.diagnose import Diagnosis, sections
 from gdnp.diagnose import diagnose as audit
-from gdnp.estimators.sources import encoded, mass_of
 from gdnp.tables import task_of
 from gdnp.tables.target import varied
 

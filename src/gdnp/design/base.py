@@ -81,6 +81,9 @@ class DesignMatrix(ABC):
     in_rounds: ClassVar[bool] = False
     """Whether each sum takes a round over a network."""
 
+    known_row: FloatArray | None = None
+    """A row that is known without a reading, shape (d,)."""
+
     meter: Any = None
     """What was read of a source; None in memory."""
 

@@ -1,9 +1,9 @@
 """Rows on the workers of a Dask cluster: what is asked travels there, and only sums come back.
 
-Rows and row vectors stay in parts where they are. A round sends the jobs to every part; the sums of the parts
-of a lane are added on a worker, in their order, and the lanes here. So a result depends on the parts alone,
-not on who works on them. Every piece of a row vector is the result of a task on pieces that were there
-before: what is lost with a worker Dask makes again.
+Rows and row vectors stay in parts where they are. A round is one task a part, which does the jobs of all
+readings since the last round; the sums of the parts of a lane are added on a worker, in their order, and the
+lanes here. So a result depends on the parts alone, not on who works on them. Every piece of a row vector is
+in the result of a task on pieces that were there before: what is lost with a worker Dask makes again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy, deepcopy
-from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import accumulate, pairwise
 from operator import getitem
@@ -24,7 +23,7 @@ from numpy.typing import NDArray
 from gdnp._typing import FloatArray
 from gdnp.design.base import Job
 from gdnp.design.dense import DenseBlock, DenseDesign
-from gdnp.design.rows import ROWS_FOR_QUANTILES, Choice, Rows, RowVector, add
+from gdnp.design.rows import ROWS_FOR_QUANTILES, Choice, Rows, RowVector, add, drawn_parts, drawn_rows
 from gdnp.design.threads import LANES, lane_edges, single_threaded_blas
 
 __all__ = [
@@ -59,17 +58,22 @@ class Seen(NamedTuple):
 
 
 class Vector:
-    """A row vector in pieces on the workers, with what is known of it."""
+    """A row vector in pieces on the workers.
+
+    Its pieces are what futures hold, or entry `at` of that; without any they are made of `value` when needed.
+    """
+
+    value: Any = None
 
     def __init__(
-        self, shape: tuple[int, ...], dtype: Any, pieces: Sequence[Any] = (), seen: Sequence[Seen] = ()
+        self, shape: tuple[int, ...], dtype: Any, futures: Sequence[Any] = (), seen: Sequence[Seen] = ()
     ) -> None:
-        self.shape, self.dtype, self.pieces, self.seen = shape, np.dtype(dtype), pieces, seen
-        self.known: dict[Any, Any] = {}
+        self.shape, self.dtype, self.futures, self.at = shape, np.dtype(dtype), futures, None
+        self.version, self.seen = object(), seen
 
-    def write(self, pieces: Sequence[Any]) -> None:
-        """Take other numbers, of which nothing is known."""
-        self.pieces, self.seen, self.known = pieces, (), {}
+    def renewed(self) -> None:
+        """It has other numbers now, of which nothing is known."""
+        self.version, self.seen = object(), ()
 
 
 class ClusterRows(Rows):
@@ -90,14 +94,26 @@ class ClusterRows(Rows):
         self.sizes = [high - low for low, high in pairwise(edges)]
         self.readings, self.bytes, self.rounds = 0.0, 0.0, 0.0
         self._lanes = list(pairwise(lane_edges(len(self.sizes), 1)))[:LANES]
+        self._waiting: list[tuple[Sequence[Job], Merge, Any, dict[str, Any]]] = []
         self._foreseen: list[Job] = []
+        self._known: dict[Any, list[Any]] = {}
 
     # Rounds
 
-    def each(self, task: Callable[..., Any], *lists: Sequence[Any], **same: Any) -> list[Any]:
-        """A future of task(*entries, **same) for every part."""
+    def each(self, task: Callable[..., Any], *lists: Any, **same: Any) -> list[Any]:
+        """A future of task(*entries, **same) for every part; those of a vector are its pieces."""
+        count = len(self.sizes)
+        vectors = [v for v in lists if isinstance(v, Vector)]
+        for v in vectors:
+            if v.value is not None and not v.futures:
+                v.futures = self.each(_held, [v.value] * count, self.sizes, tail=v.shape[1:])
+        if vectors and self._waiting:
+            self._sent()
+        if any(v.at is not None for v in vectors):
+            task = partial(_at, task, [v.at if isinstance(v, Vector) else None for v in lists])
         with _scheduler(self.client):
-            return list(self.client.map(task, *lists, pure=False, **same))
+            given = ([None] * count if v is None else getattr(v, "futures", v) for v in lists)
+            return list(self.client.map(task, *given, pure=False, **same))
 
     def fetched(self, futures: Any) -> Any:
         """What tasks made, here: one round."""
@@ -107,46 +123,52 @@ class ClusterRows(Rows):
         self.bytes += _size(found)
         return found
 
-    def round(
-        self, jobs: Sequence[Job], merge: Merge = add, X: Sequence[Any] | None = None, **design: Any
-    ) -> list[Any]:
-        """The sums of every job over all parts; what jobs write replaces the pieces of its vector.
+    def round(self, jobs: Sequence[Job], merge: Merge = add, X: Any = None, **design: Any) -> list[Any]:
+        """The sums of every job over all parts; X, if any, is read by a design.
 
-        Where jobs have no sums nothing is waited for. Else what was foreseen comes along.
+        Where jobs have no sums they wait for the next round. What was foreseen comes along with that.
         """
-        awaited = not all(map(_has_no_sums, jobs))
-        extra, self._foreseen = (self._foreseen, []) if awaited else ([], self._foreseen)
-        known = (v for job in (*jobs, *extra) for v in job.reads + job.writes if v is not None)
-        vectors: list[Any] = list({id(v): v for v in known}.values())
+        self._waiting.append((jobs, merge, X, design))
+        for v in (v for job in jobs for v in job.writes):
+            v.renewed()  # type: ignore[attr-defined]
+        if all(map(_has_no_sums, jobs)):
+            return [[] for _ in jobs]
+        skipped = sum(len(before) for before, *_ in self._waiting[:-1])
+        extra, self._foreseen = self._foreseen, []
+        self._waiting.append((extra, add, None, {}))
+        merges = [merge] * len(jobs) + [add] * len(extra)
+        found = self._sent()
+        if len(self._lanes) < len(found):  # row vectors are not to travel with the sums
+            found = self.each(getitem, found, [slice(1)] * len(found))
+        parts = [found[low:high] for low, high in self._lanes]
+        sums = self.fetched(self.each(_lane, parts, skipped=skipped, merges=merges))
+        total = reduce(partial(_merged, merges), map(_unpacked, sums))
+        self._known |= zip(map(_key, extra), total[len(jobs) :], strict=True)
+        return list(total[: len(jobs)])
+
+    def _sent(self) -> list[Any]:
+        """Futures of the sums of all that waits, and of what was written, part by part."""
+        readings, self._waiting = self._waiting, []
+        jobs = [job for some, *_ in readings for job in some]
+        known = (*(X for *_, X, _ in readings), *(v for job in jobs for v in job.reads + job.writes))
+        vectors: list[Any] = list({id(v): v for v in known if v is not None}.values())
         place: dict[int, Any] = {id(v): k for k, v in enumerate(vectors)} | {id(None): None}
 
         def placed(job: Job) -> Job:
             reads, writes = (tuple(place[id(v)] for v in some) for some in (job.reads, job.writes))
             return job._replace(reads=reads, writes=writes)
 
-        own, others = list(map(placed, jobs)), list(map(placed, extra))
+        sent = [(list(map(placed, some)), m, place[id(X)], design) for some, m, X, design in readings]
         written: list[Any] = sorted({place[id(v)] for job in jobs for v in job.writes})
-        shapes = [(v.shape[1:], v.dtype) for v in vectors]
-        work = _pickled((own, others, merge, shapes, written, design))
+        sources = list({id(v.futures): v.futures for v in vectors if len(v.futures)}.values())
+        number = {id(futures): k for k, futures in enumerate(sources)}
+        homes = [(number.get(id(v.futures)), v.at, v.shape[1:], v.dtype, v.value) for v in vectors]
+        work = _pickled((sent, homes, written))
         self.bytes += len(work)
-        count = len(self.sizes)
-        pieces = list(zip(*(v.pieces or [None] * count for v in vectors), strict=True)) or [()] * count
-        sent = self.each(bytes, [work]) * count  # on its way once, not with every part
-        found = self.each(_summed, self.sizes, [None] * count if X is None else X, sent, pieces)
-        sums = self.each(getitem, found, [0] * count) if written else found
-        for number, k in enumerate(written, 1):
-            vectors[k].write(self.each(getitem, found, [number] * count))
-        if not awaited:
-            return [[] for _ in jobs]
-        merges = [merge] * len(jobs) + [add] * len(extra)
-        lanes = self.each(_lane, [sums[low:high] for low, high in self._lanes], merges=merges)
-        total: list[Any] = reduce(
-            lambda a, b: [m(x, y) for m, x, y in zip(merges, a, b, strict=True)],
-            map(_unpacked, self.fetched(lanes)),
-        )
-        for job, one in zip(extra, total[len(jobs) :], strict=True):  # as long as its first vector stays
-            job.reads[0].known[_key(job)] = one, [v and v.pieces for v in job.reads]  # type: ignore[union-attr, attr-defined]
-        return total[: len(jobs)]
+        found = self.each(_done, self.sizes, *sources, work=work)
+        for k, v in enumerate(written, 1):
+            vectors[v].futures, vectors[v].at = found, k
+        return found
 
     def foresee(self, kernel: Callable[..., list[Any]], *reads: RowVector | None) -> None:
         """See ``Rows.foresee``."""
@@ -159,11 +181,13 @@ class ClusterRows(Rows):
         if isinstance(values, Vector):
             return values
         array = np.asarray(values)
-        constant = array.strides[0] == 0
-        given = [array[0] if constant else array[low:high] for low, high in pairwise(self.edges)]
-        v = Vector(array.shape, array.dtype, self.each(_held, given, self.sizes, tail=array.shape[1:]))
-        self.bytes += 8.0 if constant else array.nbytes
-        v.seen = () if constant else (_seen(array, "y"),)
+        v = Vector(array.shape, array.dtype)
+        if array.strides[0] == 0:
+            v.value = array[0]
+            return v
+        given = [array[low:high] for low, high in pairwise(self.edges)]
+        v.futures, v.seen = self.each(_held, given, self.sizes, tail=array.shape[1:]), (_seen(array, 0, "y"),)
+        self.bytes += array.nbytes
         return v
 
     def empty(self, k: int | None = None, dtype: Any = np.float64) -> RowVector:
@@ -178,17 +202,16 @@ class ClusterRows(Rows):
         """See ``Rows.dealt``."""
         return Vector((self.n,), np.intp, self.each(_dealt, self.edges[:-1], self.sizes, count=count))
 
-    def columns(self, v: RowVector) -> list[RowVector]:
+    def columns(self, v: Any) -> list[RowVector]:
         """See ``Rows.columns``."""
-        assert isinstance(v, Vector)
-        each = (self.each(np.take, v.pieces, indices=k, axis=1) for k in range(v.shape[1]))
-        return [Vector(v.shape[:1], v.dtype, pieces) for pieces in each]
+        each = (self.each(np.take, v, indices=k, axis=1) for k in range(v.shape[1]))
+        return [Vector(v.shape[:1], v.dtype, futures) for futures in each]
 
     def combine(self, *terms: tuple[float, RowVector], out: RowVector | None = None) -> RowVector:
         """See ``Rows.combine``."""
         made = self.empty_like(terms[0][1]) if out is None else out
-        kernel = _Combine(tuple(float(a) for a, _ in terms))
-        self.round([Job("rows", kernel, tuple(v for _, v in terms), (made,))])
+        kernel = partial(_combined, tuple(float(a) for a, _ in terms))
+        self.total(kernel, *(v for _, v in terms), writes=(made,))
         return made
 
     def total(
@@ -196,19 +219,21 @@ class ClusterRows(Rows):
     ) -> list[Any]:
         """See ``Rows.total``."""
         job = Job("rows", kernel, reads, tuple(writes))
-        found = None if writes else _kept(job)
+        try:
+            found = None if writes else self._known.get(_key(job))
+        except TypeError:  # of a kernel that cannot be compared
+            found = None
         return list(self.round([job])[0] if found is None else found)
 
     def _asked(self, function: Callable[..., Any], v: Any, *lists: Sequence[Any], **same: Any) -> list[Any]:
         """function(piece, *entries) of every part, here."""
-        return list(self.fetched(self.each(function, v.pieces, *lists, **same)))
+        return list(self.fetched(self.each(function, v, *lists, **same)))
 
     def extremes(self, *vectors: RowVector) -> FloatArray:
         """See ``Rows.extremes``."""
-        each = [
-            [one.ends for one in v.seen if one.ends is not None] or self._asked(_ends, v)  # type: ignore[attr-defined]
-            for v in vectors
-        ]
+        asked = [self.each(_ends, v) for v in vectors if not _known_ends(v)]
+        found = iter(self.fetched(asked) if asked else ())
+        each = [_known_ends(v) or next(found) for v in vectors]
         ends = ((float(np.min(e, axis=0)[0]), float(np.max(e, axis=0)[1])) for e in each)  # NaN is both
         return np.array([(low, high, max(high, -low)) for low, high in ends])
 
@@ -219,25 +244,22 @@ class ClusterRows(Rows):
         ordered = np.sort(np.concatenate(self._asked(getitem, v, every)))
         return np.asarray(ordered[np.minimum((levels * len(ordered)).astype(np.intp), len(ordered) - 1)])
 
-    def draws(self, mass: RowVector, count: int, seed: int = 0) -> tuple[list[Any], Any]:
-        """Futures of the rows of each part that are drawn, and of where the parts end in the whole mass."""
-        assert isinstance(mass, Vector)
-        weights = self.each(np.sum, mass.pieces)
+    def draws(self, mass: RowVector, count: int, seed: int = 0, *of: Any) -> tuple[list[Any], Any]:
+        """Futures of the rows drawn in each part, with their entries `of` vectors; and of the parts' ends."""
+        weights = self.each(np.sum, mass)
         ends = self.each(np.cumsum, [weights]) * len(weights)
-        return self.each(_drawn, mass.pieces, range(len(weights)), ends, count=count, seed=seed), ends[0]
+        return self.each(_drawn, mass, range(len(weights)), ends, *of, count=count, seed=seed), ends[0]
 
     def sample(self, mass: RowVector, count: int, seed: int = 0, *, level: float = -np.inf) -> Choice:
         """See ``Rows.sample``: first how much each part weighs, then where in its part a draw falls."""
         assert level < 0.0  # rows that hardly count are not looked for in rounds
         drawn, ends = self.draws(mass, count, seed)
         *found, ends = self.fetched([*drawn, ends])
-        index = np.concatenate([rows + low for rows, low in zip(found, self.edges, strict=False)])
+        index = np.concatenate([rows + low for (rows,), low in zip(found, self.edges, strict=False)])
         return Choice(index, len(index), float(ends[-1]) / len(index))
 
     def gather(self, v: RowVector, choice: Choice | None = None) -> FloatArray:
         """See ``Rows.gather``."""
-        if not isinstance(v, Vector):
-            return np.asarray(v) if choice is None else np.asarray(v)[choice.index]
         return self.picked(v, np.arange(self.n) if choice is None else choice.index)
 
     def picked(self, v: Any, index: NDArray[np.intp]) -> NDArray[Any]:
@@ -250,18 +272,16 @@ class ClusterRows(Rows):
         out[order] = found
         return out
 
-    def floats(self, v: RowVector) -> RowVector:
+    def floats(self, v: Any) -> Any:
         """The same numbers in float64."""
-        assert isinstance(v, Vector)
         if v.dtype == np.float64:
             return v
-        made = self.combine((1.0, v))
-        made.seen = v.seen  # type: ignore[attr-defined]
+        made: Any = self.combine((1.0, v))
+        made.seen = v.seen
         return made
 
-    def shares(self, v: RowVector) -> RowVector:
+    def shares(self, v: Any) -> RowVector:
         """Weights of sum one."""
-        assert isinstance(v, Vector)
         least, whole = self.extremes(v)[0, 0], sum(one.total for one in v.seen)
         if least < 0.0:
             raise ValueError(f"sample_weight must be non-negative. Got a minimum of {least:g}.")
@@ -269,13 +289,14 @@ class ClusterRows(Rows):
             raise ValueError(f"sample_weight must have a positive, finite sum. Got {whole:g}.")
         return self.combine((1.0 / whole, v))
 
-    def labels(self, v: RowVector) -> tuple[NDArray[Any], RowVector]:
+    def labels(self, v: Any) -> tuple[NDArray[Any], RowVector]:
         """The different values in their order, and a vector of the number of each row's."""
-        assert isinstance(v, Vector)
         known = [one.values for one in v.seen if one.few]
         listed = known and len(known) == len(v.seen)
         classes = np.unique(np.concatenate(known if listed else self._asked(np.unique, v)))
-        return classes, Vector((self.n,), np.int16, self.each(_numbered, v.pieces, classes=classes))
+        codes = self.empty(dtype=np.int16)
+        self.total(partial(_numbered, classes), v, writes=(codes,))
+        return classes, codes
 
 
 class ClusterDesign(DenseDesign):
@@ -286,27 +307,19 @@ class ClusterDesign(DenseDesign):
     X : Vector of shape (n, d)
     rows : ClusterRows
         Shared by all designs of the same parts.
-    n_jobs : int or None
-        Not used: workers have threads of their own.
-    offset, factor
+    **others
         See ``DenseDesign``.
     """
 
     _X: Any
     in_rounds = True
 
-    def __init__(
-        self,
-        X: Any,
-        rows: ClusterRows,
-        n_jobs: int | None = None,
-        *,
-        offset: FloatArray | None = None,
-        factor: FloatArray | None = None,
-    ) -> None:
-        super().__init__(X, n_jobs, offset=offset, factor=factor)
+    def __init__(self, X: Any, rows: ClusterRows, n_jobs: int | None = None, **others: Any) -> None:
+        super().__init__(X, n_jobs, **others)
         self._rows = self.meter = rows
         self._bounds = list(pairwise(rows.edges))  # each worker cuts its parts into blocks
+        if X.seen and len(X.seen[0].values):
+            self.known_row = (X.seen[0].values - self.offset) * self.factor
 
     @property
     def rows(self) -> ClusterRows:
@@ -318,16 +331,13 @@ class ClusterDesign(DenseDesign):
         """Time of a round, in passes."""
         return ROUND_COST
 
-    @property
-    def _compiled(self) -> Any:
-        return None
-
     def _like(
         self, X: Any, offset: FloatArray | None, factor: FloatArray | None, block_rows: int | None = None
     ) -> DenseDesign:
+        frame: Any = {"offset": offset, "factor": factor}
         if isinstance(X, np.ndarray):
-            return DenseDesign(X, self._threads.asked, offset=offset, factor=factor)
-        return ClusterDesign(X, self._rows, self._threads.asked, offset=offset, factor=factor)
+            return DenseDesign(X, self._threads.asked, **frame)
+        return ClusterDesign(X, self._rows, self._threads.asked, **frame)
 
     def in_blocks_for(self, partial_size: int) -> DenseDesign:
         """The same: each worker cuts its parts into blocks."""
@@ -339,8 +349,8 @@ class ClusterDesign(DenseDesign):
 
     def columns(self, index: NDArray[np.intp]) -> DenseDesign:
         """The design of some columns, which are copied on the workers."""
-        pieces = self._rows.each(np.take, self._X.pieces, indices=index, axis=1)
-        few = Vector((self.n_samples, len(index)), self._X.dtype, pieces)
+        futures = self._rows.each(np.take, self._X, indices=index, axis=1)
+        few = Vector((self.n_samples, len(index)), self._X.dtype, futures)
         return self._like(few, *self._transformation_of(index))
 
     def _taken(self, index: NDArray[np.intp]) -> DenseDesign:
@@ -351,22 +361,18 @@ class ClusterDesign(DenseDesign):
     ) -> Any:
         """See ``DesignMatrix.on_sample``: on one worker, and what comes back is what it makes of them."""
         rows = self._rows
-        drawn, _ = rows.draws(mass, count)
-        reads: list[Any] = [v for v in vectors if v is not None]
-        taken = rows.each(_rows_at, drawn, self._X.pieces, *(v.pieces for v in reads))
-        present = [v is not None for v in vectors]
-        call = _pickled((function, present, {"offset": self._offset, "factor": self._factor}))
+        drawn, _ = rows.draws(mass, count, 0, self._X, *vectors)
+        call = _pickled((function, {"offset": self._offset, "factor": self._factor}))
         rows.bytes += len(call)
-        return rows.fetched(rows.each(_on_rows, [taken], [call]))[0]
+        return rows.fetched(rows.each(_on_rows, [drawn], [call]))[0]
 
     def asked(self, function: Callable[..., Any], *vectors: Any, **same: Any) -> list[Any]:
         """function(X, *pieces) of every part, here."""
-        pieces = [[None] * len(self._X.pieces) if v is None else v.pieces for v in vectors]
-        return list(self._rows.fetched(self._rows.each(function, self._X.pieces, *pieces, **same)))
+        return self._rows._asked(function, self._X, *vectors, **same)
 
     def _summed(self, jobs: Sequence[Job], merge: Merge) -> list[Any]:
         self._rows.readings += 1.0
-        return self._rows.round(jobs, merge, self._X.pieces, offset=self._offset, factor=self._factor)
+        return self._rows.round(jobs, merge, self._X, offset=self._offset, factor=self._factor)
 
 
 def _pickled(value: Any) -> bytes:
@@ -455,8 +461,7 @@ def _scheduler(client: Any) -> Iterator[None]:
             "make parts smaller, or give workers more memory."
         ) from error
     except (CancelledError, CommClosedError, TimeoutError, RuntimeError) as error:
-        lost = not isinstance(error, RuntimeError) or getattr(client, "status", "") != "running"
-        if not lost:
+        if isinstance(error, RuntimeError) and getattr(client, "status", "") == "running":
             raise
         raise ConnectionError(
             "the scheduler must stay, and its client open, for as long as a fit takes. "
@@ -480,9 +485,16 @@ def parts_of(
     named = {role: v for role, v in values.items() if isinstance(v, str)}
     given = {role: v for role, v in values.items() if is_collection(v)}
     names = None if columns is None else list(columns)
+    if names is None and X.ndim != 2:
+        raise ValueError(f"X must have two dimensions, rows by columns. Got {X.ndim}.")
     if names is not None:
         X = X[list(dict.fromkeys([*names, *named.values()]))]
-    _check_columns(X, names)
+    for name in names or ():
+        if getattr(X.dtypes[name], "kind", "O") not in "fiub":
+            raise ValueError(
+                f"columns of X must hold numbers. Got {X.dtypes[name]} in {str(name)!r}; encode it, say by "
+                "dask.dataframe.get_dummies of categorize()."
+            )
     # Dask reads a column alone in larger parts, where it may
     blocks = {role: _blocks(client, v, whole=not given) for role, v in ({"X": X} | given).items()}
     for role, some in blocks.items():
@@ -491,15 +503,20 @@ def parts_of(
                 f"{role} must be in the parts of X, {len(blocks['X'])} of them. Got {len(some)}; rechunk it."
             )
     blocks |= dict.fromkeys(named, blocks["X"])
-    arrays = {
-        role: client.map(
-            _as_array, some, range(len(some)), role=role, names={"X": names, **named}.get(role), pure=False
-        )
-        for role, some in blocks.items()
-    }
-    looks = {role: client.map(_seen, some, role=role, pure=False) for role, some in arrays.items()}
-    with _scheduler(client), _named_parts(blocks):
-        seen = client.gather(looks)
+    arrays, looks = {}, {}
+    for role, some in blocks.items():
+        numbers, same = range(len(some)), {"role": role, "pure": False}
+        arrays[role] = client.map(_as_array, some, numbers, names={"X": names, **named}.get(role), **same)
+        looks[role] = client.map(_seen, arrays[role], numbers, **same)
+    try:
+        with _scheduler(client):
+            seen = client.gather(looks)
+    except Exception as error:
+        for role, some in blocks.items():
+            for k, future in enumerate(some):
+                if future.status == "error":
+                    raise ValueError(f"part {k} of {role} must be there. Got {error}; look at it.") from error
+        raise
     for role, some in seen.items():
         for k, (own, one) in enumerate(zip(seen["X"], some, strict=True)):
             if own.rows != one.rows:
@@ -511,7 +528,7 @@ def parts_of(
     if not kept:
         raise ValueError("X must have at least one row. Got parts without any.")
     edges = [0, *accumulate(seen["X"][k].rows for k in kept)]
-    pieces = {
+    pieces: dict[str, Any] = {
         role: Vector(
             (edges[-1], *seen[role][kept[0]].shape),
             np.result_type(*(seen[role][k].dtype for k in kept)),
@@ -522,30 +539,12 @@ def parts_of(
     }
     rows = ClusterRows(client, edges)
     rows.rounds, rows.bytes = 1.0, float(_size(list(seen.values())))
-    return ClusterDesign(pieces.pop("X"), rows), [
-        pieces[role] if role in pieces else None if v is None else _in_memory(rows, v, role)
-        for role, v in values.items()
-    ]
-
-
-def _check_columns(X: Any, names: Sequence[str] | None) -> None:
-    """Refuse what is no table of numbers."""
-    if names is None and X.ndim != 2:
-        raise ValueError(f"X must have two dimensions, rows by columns. Got {X.ndim}.")
-    kinds = {} if names is None else X.dtypes
-    odd = [name for name in names or () if getattr(kinds[name], "kind", "O") not in "fiub"]
-    if odd:
-        raise ValueError(
-            f"columns of X must hold numbers. Got {kinds[odd[0]]} in {str(odd[0])!r}; encode it, say by "
-            "dask.dataframe.get_dummies of categorize()."
-        )
-
-
-def _in_memory(rows: ClusterRows, values: Any, role: str) -> RowVector:
-    array = np.asarray(values)
-    if array.shape[:1] != (rows.n,):
-        raise ValueError(f"{role} must have shape ({rows.n},). Got {array.shape}.")
-    return rows.hold(array)
+    for role, v in values.items():
+        if role not in pieces and v is not None:
+            if np.shape(v)[:1] != (rows.n,):
+                raise ValueError(f"{role} must have shape ({rows.n},). Got {np.shape(v)}.")
+            pieces[role] = rows.hold(v)
+    return ClusterDesign(pieces["X"], rows), [pieces.get(role) for role in values]
 
 
 def _blocks(client: Any, collection: Any, *, whole: bool) -> list[Any]:
@@ -555,33 +554,16 @@ def _blocks(client: Any, collection: Any, *, whole: bool) -> list[Any]:
     return list(client.compute(list(np.ravel(collection.to_delayed(optimize_graph=whole)))))
 
 
-@contextmanager
-def _named_parts(blocks: dict[str, list[Any]]) -> Iterator[None]:
-    """Name the part that could not be made."""
-    try:
-        yield
-    except Exception as error:
-        for role, some in blocks.items():
-            for k, future in enumerate(some):
-                if future.status == "error":
-                    raise ValueError(f"part {k} of {role} must be there. Got {error}; look at it.") from error
-        raise
-
-
 # What runs on a worker
 
 
-@dataclass(frozen=True)
-class _Combine:
-    factors: tuple[float, ...]
-
-    def __call__(self, *arrays: Any) -> list[Any]:
-        *terms, out = arrays
-        made = self.factors[0] * terms[0]
-        for a, v in zip(self.factors[1:], terms[1:], strict=True):
-            made += v if a == 1.0 else a * v
-        out[:] = made
-        return []
+def _combined(factors: tuple[float, ...], *arrays: Any) -> list[Any]:
+    """See ``Rows.total``: the sum of multiples of all arrays but the last, written to that."""
+    made = factors[0] * arrays[0]
+    for a, v in zip(factors[1:], arrays[1:], strict=False):
+        made += v if a == 1.0 else a * v
+    arrays[-1][:] = made
+    return []
 
 
 def _as_array(block: Any, number: int, *, role: str, names: Any) -> NDArray[Any]:
@@ -593,10 +575,11 @@ def _as_array(block: Any, number: int, *, role: str, names: Any) -> NDArray[Any]
     return values
 
 
-def _seen(values: NDArray[Any], role: str) -> Seen:
+def _seen(values: NDArray[Any], number: int, role: str) -> Seen:
     count, shape, dtype = len(values), values.shape[1:], values.dtype
     if role == "X" or not count:
-        return Seen(count, shape, dtype, values=np.empty(0, dtype))
+        row = values[0].astype(np.float64) if count and not number else np.empty(0)
+        return Seen(count, shape, dtype, values=row)
     ends, total = None, 0.0
     if dtype.kind in "fiub":
         ends, total = (float(values.min()), float(values.max())), float(values.sum(dtype=np.float64))
@@ -613,31 +596,36 @@ def _held(values: Any, size: int, *, tail: tuple[int, ...]) -> NDArray[Any]:
     return np.broadcast_to(values, (size, *tail))
 
 
-def _summed(size: int, X: Any, work: bytes, pieces: Sequence[Any]) -> Any:
+def _at(task: Callable[..., Any], places: Sequence[int | None], *entries: Any, **same: Any) -> Any:
+    """A task on entries of what other tasks made."""
+    return task(*(e if k is None else e[k] for e, k in zip(entries, places, strict=True)), **same)
+
+
+def _done(size: int, *given: Any, work: bytes) -> tuple[Any, ...]:
     """The sums of all jobs on one part, and the pieces that they wrote; nothing that is given is changed."""
-    own, others, merge, shapes, written, design = pickle.loads(work)
-    arrays = [
-        np.empty((size, *shape), dtype) if piece is None else np.asarray(piece)
-        for piece, (shape, dtype) in zip(pieces, shapes, strict=True)
-    ]
-    for k in written:
-        arrays[k] = np.array(arrays[k])
+    readings, homes, written = pickle.loads(work)
+    arrays: list[Any] = []
+    for k, (source, at, shape, dtype, value) in enumerate(homes):
+        if source is None and value is None:
+            arrays.append(np.empty((size, *shape), dtype))
+            continue
+        piece = _held(value, size, tail=shape) if source is None else given[source]
+        piece = piece if at is None or source is None else piece[at]
+        arrays.append(np.array(piece) if k in written else np.asarray(piece))
 
     def filled(places: tuple[int | None, ...]) -> tuple[Any, ...]:
         return tuple(None if k is None else arrays[k] for k in places)
 
-    own, others = (
-        [job._replace(reads=filled(job.reads), writes=filled(job.writes)) for job in jobs]
-        for jobs in (own, others)
-    )
+    sums: list[Any] = []
     with single_threaded_blas(), np.errstate(all="ignore"):
-        if X is None:
-            total = Rows(size, 1).total
-            sums = [total(job.state, *job.reads, writes=job.writes) for job in (*own, *others)]
-        else:
-            local = DenseDesign(X, 1, **design)
-            sums = local._summed(own, merge) + (local._summed(others, add) if others else [])
-    return (sums, *(arrays[k] for k in written)) if written else sums
+        for jobs, merge, X, design in readings:
+            jobs = [job._replace(reads=filled(job.reads), writes=filled(job.writes)) for job in jobs]
+            if X is None:
+                total = Rows(size, 1).total
+                sums += [total(job.state, *job.reads, writes=job.writes) for job in jobs]
+            else:
+                sums += DenseDesign(arrays[X], 1, **design)._summed(jobs, merge)
+    return sums, *(arrays[k] for k in written)
 
 
 def _dealt(low: int, size: int, *, count: int) -> NDArray[np.intp]:
@@ -662,24 +650,17 @@ def _comparable(kernel: Any) -> Any:
 
 
 def _key(job: Job) -> Any:
-    return _comparable(job.state), tuple(id(v and v.pieces) for v in job.reads)  # type: ignore[attr-defined]
+    return _comparable(job.state), tuple(v and v.version for v in job.reads)  # type: ignore[attr-defined]
 
 
-def _kept(job: Job) -> Any:
-    """The sums of a job that was foreseen."""
-    first = job.reads[0] if job.reads else None
-    try:
-        return first.known[_key(job)][0] if isinstance(first, Vector) else None
-    except (KeyError, TypeError):  # of a kernel that cannot be compared
-        return None
+def _merged(merges: Sequence[Merge], a: list[Any], b: list[Any]) -> list[Any]:
+    return [merge(x, y) for merge, x, y in zip(merges, a, b, strict=True)]
 
 
-def _lane(sums: list[Any], *, merges: Sequence[Merge]) -> Any:
-    first, *others = sums
-    total = deepcopy(first)
-    for other in others:
-        total = [merge(a, b) for merge, a, b in zip(merges, total, other, strict=True)]
-    return _packed(total)
+def _lane(parts: list[Any], *, skipped: int, merges: Sequence[Merge]) -> Any:
+    """The sums of some parts that somebody waits for."""
+    first, *others = (sums[skipped:] for sums, *_ in parts)
+    return _packed(reduce(partial(_merged, merges), others, deepcopy(first)))
 
 
 def _packed(value: Any) -> Any:
@@ -710,36 +691,33 @@ def _size(value: Any) -> int:
     return int(value.nbytes) if isinstance(value, np.ndarray) else 8
 
 
+def _known_ends(v: Any) -> list[tuple[float, float]]:
+    return [one.ends for one in v.seen if one.ends is not None]
+
+
 def _ends(piece: NDArray[Any]) -> tuple[float, float]:
     return float(piece.min()), float(piece.max())
 
 
-def _drawn(piece: NDArray[Any], number: int, ends: FloatArray, *, count: int, seed: int) -> NDArray[np.intp]:
-    """The rows of a part that some of `count` points on the mass of all parts fall on."""
-    last = int(np.searchsorted(ends, ends[-1]))  # parts without mass at the end are never drawn
-    points = np.sort(np.random.default_rng(seed).random(count)) * ends[-1]
-    here = points[np.minimum(np.searchsorted(ends, points, side="right"), last) == number]
-    if not len(here):
-        return np.empty(0, dtype=np.intp)
-    within = np.cumsum(piece)
-    begin = ends[number] - within[-1]
-    final = int(np.searchsorted(within, within[-1]))
-    found: NDArray[np.intp] = np.searchsorted(within, np.maximum(here - begin, 0.0), side="right")
-    return np.minimum(found, final)
+def _drawn(
+    mass: FloatArray, number: int, ends: FloatArray, *of: Any, count: int, seed: int
+) -> list[NDArray[Any] | None]:
+    """The rows of a part that some of `count` points on the mass of all parts fall on, and entries there."""
+    points, part = drawn_parts(ends, count, seed)
+    here = points[part == number] - (ends[number] - mass.sum())
+    index = drawn_rows(mass, here) if len(here) else np.empty(0, dtype=np.intp)
+    return [index, *(None if array is None else array[index] for array in of)]
 
 
-def _rows_at(index: NDArray[np.intp], *arrays: NDArray[Any]) -> list[NDArray[Any]]:
-    return [array[index] for array in arrays]
-
-
-def _on_rows(taken: list[list[NDArray[Any]]], call: bytes) -> Any:
+def _on_rows(drawn: list[list[Any]], call: bytes) -> Any:
     """A function of rows that came from all parts."""
-    function, present, design = pickle.loads(call)
-    X, *others = map(np.concatenate, zip(*taken, strict=True))
-    each = iter(others)
+    function, design = pickle.loads(call)
+    found: Any = [some[0] if some[0] is None else np.concatenate(some) for some in zip(*drawn, strict=True)]
     with single_threaded_blas(), np.errstate(all="ignore"):
-        return function(DenseDesign(X, 1, **design), *(next(each) if there else None for there in present))
+        return function(DenseDesign(found[1], 1, **design), *found[2:])
 
 
-def _numbered(piece: NDArray[Any], *, classes: NDArray[Any]) -> NDArray[np.int16]:
-    return np.asarray(np.searchsorted(classes, piece), np.int16)
+def _numbered(classes: NDArray[Any], labels: NDArray[Any], out: NDArray[np.int16]) -> list[Any]:
+    """See ``Rows.total``: writes the number of each label."""
+    out[:] = np.searchsorted(classes, labels)
+    return []

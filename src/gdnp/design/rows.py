@@ -17,7 +17,7 @@ from gdnp._typing import FloatArray
 from gdnp.design.costs import ROW_WORK
 from gdnp.design.threads import Threads, ordered_sum, single_threaded_blas
 
-__all__ = ["Choice", "RowVector", "Rows", "add"]
+__all__ = ["Choice", "RowVector", "Rows", "add", "drawn_parts", "drawn_rows"]
 
 ROWS = 1 << 14
 """Rows of a sum that does not look at X. On fewer, many small array operations would spend their time handing
@@ -60,6 +60,20 @@ def add(total: Any, part: Any) -> Any:
     for k, term in enumerate(part):
         total[k] += term
     return total
+
+
+def drawn_parts(ends: FloatArray, count: int, seed: int) -> tuple[FloatArray, NDArray[np.intp]]:
+    """`count` points on the mass of all parts, which end at `ends`, and the part that each falls on."""
+    last = int(np.searchsorted(ends, ends[-1]))  # what has no mass at the end is never drawn
+    points = np.sort(np.random.default_rng(seed).random(count)) * ends[-1]
+    return points, np.minimum(np.searchsorted(ends, points, side="right"), last)
+
+
+def drawn_rows(mass: FloatArray, points: FloatArray) -> NDArray[np.intp]:
+    """The rows of a part that points on its mass fall on."""
+    within = np.cumsum(mass)
+    last = int(np.searchsorted(within, within[-1]))
+    return np.minimum(np.searchsorted(within, np.maximum(points, 0.0), side="right"), last)
 
 
 class Rows:
@@ -204,18 +218,11 @@ class Rows:
             totals[k] = heavy(k).sum()
             self.release(edges[k], edges[k + 1], mass)
         ends = np.cumsum(totals)
-        last_part = int(np.searchsorted(ends, ends[-1]))  # parts without mass at the end are never drawn
-        points = np.sort(np.random.default_rng(seed).random(count)) * ends[-1]
-        chosen = np.minimum(np.searchsorted(ends, points, side="right"), last_part)
+        points, chosen = drawn_parts(ends, count, seed)
         index = np.empty(count, dtype=np.intp)
         for k in np.unique(chosen):
-            within = np.cumsum(heavy(k))
-            last = int(np.searchsorted(within, within[-1]))  # rows without mass at the end are never drawn
             here = chosen == k
-            found = np.searchsorted(
-                within, np.maximum(points[here] - (ends[k] - totals[k]), 0.0), side="right"
-            )
-            index[here] = edges[k] + np.minimum(found, last)
+            index[here] = edges[k] + drawn_rows(heavy(k), points[here] - (ends[k] - totals[k]))
             self.release(edges[k], edges[k + 1], mass)
         return Choice(index, count, float(ends[-1]) / count)
 

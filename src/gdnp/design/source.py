@@ -267,7 +267,8 @@ def _of_collection(obj: Any, y: Any, columns: Sequence[str] | None, weight: Any,
     """Rows on the workers of a cluster."""
     client, names = client_of(client), None
     if is_frame(obj):
-        known = [str(name) for name in obj.columns]
+        obj = obj.rename(columns=str)
+        known = list(obj.columns)
         y, weight = (_name_of(known, one) for one in (y, weight))
         taken = [one for one in (y, weight) if isinstance(one, str)]
         lost = [name for name in (*taken, *(columns or ())) if name not in known]
@@ -416,7 +417,7 @@ def numbers(values: Any, role: str, rows: Rows) -> RowVector:
             raise ValueError(f"{role} must hold numbers. Got {values.dtype}; encode them first.")
         if not np.isfinite(rows.extremes(values)).all():
             raise ValueError(f"{role} must be finite. Got NaN or infinity; drop those rows.")
-        return rows.floats(values)
+        return rows.floats(values)  # type: ignore[no-any-return]
 
     def checked(batch: NDArray[Any]) -> NDArray[Any]:
         if batch.dtype.kind not in "fiub":

@@ -23,9 +23,9 @@ from gdnp._typing import FloatArray
 from gdnp.datasets import Dataset
 from gdnp.design import Choice, DesignMatrix, Source, SparseDesign, StreamDesign, source
 from gdnp.design.cluster import is_collection
+from gdnp.design.targets import encoded, signs
 from gdnp.diagnose.records import EPSILON, Diagnosis, Fit, Gaussianity, Spectrum
 from gdnp.diagnose.separability import Separability, chosen, separability_of
-from gdnp.estimators.sources import encoded, signs
 from gdnp.losses import LOSSES
 from gdnp.metric import Covariance, OperatorCovariance
 from gdnp.newton import solve

@@ -22,13 +22,13 @@ from gdnp._typing import FloatArray
 from gdnp.design import DesignMatrix, as_design
 from gdnp.design.cluster import ClusterRows, is_collection
 from gdnp.design.source import Source, is_remote, numbers, source
+from gdnp.design.targets import array_of, normalised
 from gdnp.design.threads import single_threaded_blas
 from gdnp.estimators.callbacks import WRAPPERS, Callbacks, CallbackSupportMixin, with_callbacks
 from gdnp.estimators.checkpoint import Checkpoint, Kept
 from gdnp.estimators.cluster import scored
 from gdnp.estimators.fitting import SOLVERS, Data, Fitted, Settings, fit_one, rounded
 from gdnp.estimators.progress import told, words_of
-from gdnp.estimators.sources import array_of, normalised
 from gdnp.losses import checked_loss
 from gdnp.moments import check_finite
 from gdnp.solvers import Progress, Status

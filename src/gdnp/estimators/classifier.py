@@ -19,10 +19,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from gdnp._typing import FloatArray
 from gdnp.design import Rows, RowVector
+from gdnp.design.targets import encoded, mass_of, renumbered, reweighed, signs
 from gdnp.estimators.base import LinearEstimator, ScoresSources, Task
 from gdnp.estimators.cluster import by_parts
 from gdnp.estimators.fitting import Settings
-from gdnp.estimators.sources import encoded, mass_of, renumbered, reweighed, signs
 from gdnp.losses import LogLoss, Loss, Softmax, get_loss
 
 MULTINOMIAL = ("auto", "newton")

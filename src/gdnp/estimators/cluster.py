@@ -9,9 +9,9 @@ from sklearn.base import is_classifier
 
 from gdnp._typing import FloatArray
 from gdnp.design import Rows, RowVector, Source
-from gdnp.design.cluster import is_collection
+from gdnp.design.cluster import is_collection, is_frame
+from gdnp.design.targets import mass_of
 from gdnp.estimators.scoring import default_score
-from gdnp.estimators.sources import mass_of
 
 M = TypeVar("M", bound=Callable[..., Any])
 
@@ -24,7 +24,8 @@ def by_parts(method: M) -> M:
         if not is_collection(X):
             return method(self, X)
         names = getattr(self, "feature_names_in_", None)
-        if hasattr(X, "npartitions") and hasattr(X, "columns"):
+        if is_frame(X):
+            X = X.rename(columns=str)
             X = X[list(X.columns if names is None else names)].to_dask_array()
         X = X.rechunk({1: -1})
         plain = _Plain(self, method.__name__)

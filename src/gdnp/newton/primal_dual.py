@@ -28,8 +28,9 @@ from gdnp.newton.nonconvex import Tempered
 from gdnp.newton.preconditioners import Event, Preconditioner, Seen, Stage, made, next_stage, seen_of
 from gdnp.newton.search import LITTLE, step_along
 from gdnp.newton.state import NewtonState
+from gdnp.problem.empirical import Weights
 from gdnp.problem.objective import Objective
-from gdnp.problem.points import DataPoint, Direction, Weights
+from gdnp.problem.points import DataPoint, Direction
 from gdnp.solvers.certificates import scaled_gap
 from gdnp.solvers.conjugate import NewtonStep, newton_step
 from gdnp.solvers.rounding import LAST_DIGITS
@@ -128,7 +129,7 @@ def iterated(state: NewtonState, tol: float, *, last: bool = False) -> NewtonSta
     """One step of a and x, and the state with a certificate where its gap is within `tol`, or `last`."""
     point, width, stage = state.point, state.width, state.stage
     smooth = softened(state.problem, width)
-    at = smooth.known(point.x, point.margins)
+    at = point if smooth is state.problem else smooth.known(point.x, point.margins)
     try:
         prepared, newton, curvature = _solved(state, smooth, at)
     except FloatingPointError:
@@ -192,10 +193,11 @@ def _moved(
     whole, used = rows.empty(), rows.empty()
     slope = problem.every(0.0) if newton.slope is None else newton.slope
     rows.total(partial(stepped, at.objective.loss), at.margins, slope, dual, writes=(whole, used))
-    pace = min(1.0, (1.0 - LITTLE * LITTLE) / max(float(rows.extremes(used)[0, 2]), ROUNDING))
+    largest = rows.extremes(used, whole)[:, 2]
+    pace = min(1.0, (1.0 - LITTLE * LITTLE) / max(float(largest[0]), ROUNDING))
     lower = step_along(at, Direction(newton.step, slope), float(newton.step @ at.x_gradient))
     new = point if lower is None else problem.known(lower.x, lower.margins)
-    scale, gap = _scaled(problem, whole, new)
+    scale, gap = _scaled(problem, whole, float(largest[1]), new)
     aim = scale * (point.x + newton.step)
     gap += problem.penalty(new.x - aim)
     moved = replace(
@@ -209,12 +211,14 @@ def _moved(
     return moved, (whole, scale), aim
 
 
-def _scaled(problem: Objective, dual: RowVector, at: DataPoint) -> tuple[float, float]:
+def _scaled(problem: Objective, dual: RowVector, largest: float, at: DataPoint) -> tuple[float, float]:
     """What brings a dual point into the domain of φ*, and the gap of φ and φ* there."""
     rows, loss = problem.design.rows, problem.loss
-    scale = min(1.0, loss.max_gradient / max(float(rows.extremes(dual)[0, 2]), 1e-300))
-    kernel = partial(_excess, loss, scale)
-    return scale, problem.share * rows.total(kernel, at.margins, dual, problem.weight)[0]
+    scale = min(1.0, loss.max_gradient / max(largest, 1e-300))
+    asked = partial(_excess, loss, scale), at.margins, dual, problem.weight
+    rows.foresee(*asked)
+    _ = at.x_gradient  # it is asked for soon, and brings the value along
+    return scale, problem.share * rows.total(*asked)[0]
 
 
 def left_after(point: DataPoint, newton: NewtonStep, new: DataPoint) -> float:
@@ -230,7 +234,7 @@ def left_after(point: DataPoint, newton: NewtonStep, new: DataPoint) -> float:
     slopes, whole, used = rows.empty(), rows.empty(), rows.empty()
     rows.total(partial(_slopes, loss, 1.0), point.margins, writes=(slopes,))
     rows.total(partial(stepped, loss), point.margins, slope, slopes, writes=(whole, used))
-    return _scaled(problem, whole, new)[1]
+    return _scaled(problem, whole, float(rows.extremes(whole)[0, 2]), new)[1]
 
 
 def _sharper(state: NewtonState, preconditioner: Preconditioner) -> Stage:

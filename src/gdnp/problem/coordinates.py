@@ -12,6 +12,7 @@ from scipy.linalg import lstsq, qr, solve_triangular
 from gdnp._cached import cached_property
 from gdnp._typing import FloatArray
 from gdnp.design import DesignMatrix, RowVector
+from gdnp.design.block import Scatter
 from gdnp.losses import Loss
 from gdnp.metric import RANK_TOLERANCE
 from gdnp.moments import SQUARES_LOST, Moments
@@ -307,31 +308,35 @@ def at_unit_curvature(
 def _moments(design: DesignMatrix, weight: RowVector | None) -> Moments:
     """Weighted means and variances of the columns; a variance is 0 if and only if the column is constant.
 
-    Sums about zero are enough for columns whose mean is not far above their spread: they set a scale that is
-    rounded to a power of two, and a centre that γ makes up for. They need no copy of a block. The others get
-    a second look.
+    Sums about zero, or about a row that is known, are enough for columns whose mean is not far from it. They
+    set a scale that is rounded to a power of two, and a centre that γ makes up for. They need no copy of a
+    block. The others get a second look.
     """
-    if not design.in_rounds:
-        moments = _moments_about_zero(design, weight)
-        square = np.square(moments.mean)
-        near = np.flatnonzero((moments.variance <= NEAR_ZERO * (moments.variance + square)) & (square > 0.0))
-        if 2 * len(near) <= design.n_features and np.isfinite(moments.variance).all():
-            return _about_a_row(moments, near, design, weight)
+    row = design.known_row
+    moments = _moments_about(design, weight, row)
+    square = np.square(moments.mean if row is None else moments.mean - row)
+    near = np.flatnonzero((moments.variance <= NEAR_ZERO * (moments.variance + square)) & (square > 0.0))
+    if 2 * len(near) <= design.n_features and np.isfinite(moments.variance).all():
+        return _about_a_row(moments, near, design, weight)
     moments = _exact_moments(design, weight)
     doubtful = np.sqrt(moments.variance) <= DOUBTFUL * np.abs(moments.mean)
     return _about_a_row(moments, np.flatnonzero(doubtful), design, weight)
 
 
-def _moments_about_zero(design: DesignMatrix, weight: RowVector | None) -> Moments:
-    """With a variance of NaN where digits were lost to underflow or overflow."""
-    d = design.n_features
+def _moments_about(design: DesignMatrix, weight: RowVector | None, row: FloatArray | None) -> Moments:
+    """From sums about a row or zero; a variance is NaN where digits were lost to underflow or overflow."""
+    d, about = design.n_features, None if row is None else Scatter(row)
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        mass, first, second = design.map("diagonal", reads=(weight,), partial_size=d)
+        mass, first, second = design.map("diagonal", about, reads=(weight,), partial_size=d)
         mean, power = first / mass, second / mass
-        variance = np.maximum(power - np.square(mean), 0.0)
+        variance = np.maximum(power - np.square(mean if row is None else mean - row), 0.0)
     silent = np.flatnonzero(power == 0.0)
-    if len(silent):  # all 0, or too small to be squared
-        silent = silent[design.columns(silent).map("column_max", merge=np.maximum) == 0.0]
+    if len(silent):  # all the same, or too small to be squared
+        few = design.columns(silent)
+        if row is not None:
+            few = few.transformed(few.offset + row[silent] / few.factor, few.factor)
+            mean[silent] = row[silent]
+        silent = silent[few.map("column_max", merge=np.maximum) == 0.0]
     lost = ~((power > SQUARES_LOST[0]) & (power < SQUARES_LOST[1]))
     lost[silent] = False
     variance[lost] = np.nan

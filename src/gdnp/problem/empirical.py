@@ -21,16 +21,18 @@ from gdnp._typing import FloatArray
 from gdnp.design import DesignMatrix, RowVector
 from gdnp.design.block import Affine, Valued, total, weighted
 from gdnp.design.compiled import curvature
-from gdnp.losses import Loss
+from gdnp.losses import Loss, zero_one
 from gdnp.problem.coordinates import Coordinates, Shared
 from gdnp.problem.interface import Cost
 
 __all__ = ["Empirical"]
 
 Function = Callable[[FloatArray], FloatArray]
+Weights = FloatArray | None
+"""s of some rows; None is 1."""
 
 
-def bend(loss: Loss, share: float, t: FloatArray, s: FloatArray | None, out: FloatArray) -> list[Any]:
+def bend(loss: Loss, share: float, t: FloatArray, s: Weights, out: FloatArray) -> list[Any]:
     """s φ'' of every row, written; n times as much where every row weighs the same."""
     found = curvature(loss, t)
     out[:] = weighted(loss.curvature(t) if found is None else found, s)
@@ -39,9 +41,22 @@ def bend(loss: Loss, share: float, t: FloatArray, s: FloatArray | None, out: Flo
     return []
 
 
-def sum_of(function: Function, t: FloatArray, s: FloatArray | None) -> list[Any]:
+def sum_of(function: Function, t: FloatArray, s: Weights) -> list[Any]:
     """Σ s_i h(t_i), n times as much where every row weighs the same."""
     return [total(function(t), s)]
+
+
+def wrong_side(t: FloatArray, s: Weights) -> list[Any]:
+    """How many rows of positive weight have t >= 0."""
+    wrong = t >= 0.0
+    return [float(np.count_nonzero(wrong if s is None else wrong & (s > 0.0)))]
+
+
+def variation(about: float, t: FloatArray, sigma: FloatArray, base: Weights, s: Weights) -> list[Any]:
+    """Σ s (η - about) and Σ s (η - about)² of the predictions η = σ (t - base)."""
+    eta = t * sigma if base is None else (t - base) * sigma
+    eta -= about
+    return [total(eta, s), total(np.square(eta), s)]
 
 
 class Empirical:
@@ -134,6 +149,7 @@ class Empirical:
         """The margins at x, and Σ s φ, Xᵀr and Σ r for r = s φ' σ, s = 1 without weights: one pass."""
         self.cost.charge(1.0)
         margins = self._vector_for(x)
+        self.foresee(x, margins)
         sums = self.design.map(
             "value",
             Valued(*self.outward(x), self.loss),
@@ -186,6 +202,16 @@ class Empirical:
         self.cost.charge(0.5)
         product, total = self.design.map("transpose", reads=(r,), partial_size=self.n_features)
         return self.pulled_back(product, total)[:-1]
+
+    def foresee(self, x: FloatArray, margins: RowVector) -> None:
+        """What will be asked of the point at x besides its value and gradient; see ``Rows.foresee``."""
+        rows, s = self.design.rows, self.weight
+        if x.ndim == 1 and self.design.in_rounds:
+            if self.loss.task == "classification":
+                rows.foresee(partial(sum_of, zero_one), margins, s)
+            if self.loss.increasing:
+                rows.foresee(wrong_side, margins, s)
+            rows.foresee(partial(variation, float(x[-1])), margins, self.sigma, self.base, s)
 
     # Sums over rows
 

@@ -14,7 +14,7 @@ from gdnp.design.block import Affine, Scatter, Valued
 from gdnp.design.threads import ordered_map
 from gdnp.problem.coordinates import Gram
 from gdnp.problem.empirical import Empirical, bend
-from gdnp.problem.points import DataPoint, foresee
+from gdnp.problem.points import DataPoint
 
 __all__ = [
     "Gram",
@@ -69,7 +69,7 @@ def curved(problem: Empirical, x: FloatArray) -> tuple[DataPoint, Gram]:
     first = Job("value", Valued(*problem.outward(x), loss), reads, (margins,), d)
     second = Job("rows", partial(bend, loss, problem.share), (margins, s), (c,))
     last = Job("gram", Scatter(problem.coordinates.centre), (c,), (), d * d)
-    foresee(problem, x, margins)
+    problem.foresee(x, margins)
     sums, _, found = problem.design.several(first, second, last)
     point = DataPoint(problem, x, margins, sums)
     point.renewed = True

@@ -104,7 +104,7 @@ def _lead(eta: FloatArray, y: Labels, s: Weights) -> list[Any]:
     return [float(mass @ (ahead < 0.0)), float(np.count_nonzero((ahead <= rounding) & (mass > 0.0)))]
 
 
-def _variation(about: FloatArray, eta: FloatArray, s: Weights) -> list[Any]:
+def _variation(about: tuple[float, ...], eta: FloatArray, s: Weights) -> list[Any]:
     """Σ s (η - about) and Σ s (η - about)² of each class."""
     apart, mass = eta - about, np.ones(len(eta)) if s is None else s
     return [mass @ apart, mass @ np.square(apart)]
@@ -154,9 +154,9 @@ class ClassPoint(DataPoint):
     @cached_property
     def length(self) -> FloatArray:  # type: ignore[override]
         """The standard deviation of the scores of each class, shape (K,)."""
-        o, about = self.objective, np.zeros(self.objective.classes)
-        for _ in range(2):
-            first, second = o.design.rows.total(partial(_variation, about), self.margins, o.weight)
+        o, about = self.objective, self.x[-1]  # the means but for rounding, with an intercept
+        for _ in range(1 if o.design.in_rounds else 2):
+            first, second = o.design.rows.total(partial(_variation, tuple(about)), self.margins, o.weight)
             about = about + o.share * first
         return np.asarray(np.sqrt(np.maximum(o.share * second - np.square(o.share * first), 0.0)))
 
@@ -242,6 +242,8 @@ class Multinomial(Objective):
         """The margins at x, and Σ s φ, Xᵀr and Σ r for r = s (p - e_y), s = 1 without weights: one pass."""
         self.cost.charge(1.0)
         margins, at = self._vector_for(x), Through(*self.outward(x), self._slopes)
+        self.design.rows.foresee(_lead, margins, self.sigma, self.weight)
+        self.design.rows.foresee(partial(_variation, tuple(x[-1])), margins, self.weight)
         return margins, self._through(at, self.sigma, self.weight, writes=(margins,))
 
     def sums(self, margins: RowVector) -> list[Any]:

@@ -15,22 +15,12 @@ from gdnp.design import RowVector
 from gdnp.design.block import total, weighted
 from gdnp.design.compiled import expansions
 from gdnp.losses import Loss, zero_one
-from gdnp.problem.empirical import Empirical, sum_of
+from gdnp.problem.empirical import Empirical, Weights, variation, wrong_side
 from gdnp.problem.interface import Expansion
 
-__all__ = [
-    "DataLine",
-    "DataPoint",
-    "Direction",
-    "foresee",
-    "intercept_direction",
-    "length_direction",
-    "size_of_slope",
-]
+__all__ = ["DataLine", "DataPoint", "Direction", "intercept_direction", "length_direction", "size_of_slope"]
 
 
-Weights = FloatArray | None
-"""s of some rows; None is 1."""
 Steps = tuple[tuple[float, float], ...]
 
 
@@ -41,19 +31,6 @@ def size_of_slope(loss: Loss, t: FloatArray) -> FloatArray:
 
 def _square_of_slope(loss: Loss, t: FloatArray) -> FloatArray:
     return np.square(loss.gradient(t))
-
-
-def wrong_side(t: FloatArray, s: Weights) -> list[Any]:
-    """How many rows of positive weight have t >= 0."""
-    wrong = t >= 0.0
-    return [float(np.count_nonzero(wrong if s is None else wrong & (s > 0.0)))]
-
-
-def variation(about: float, t: FloatArray, sigma: FloatArray, base: Weights, s: Weights) -> list[Any]:
-    """Σ s (η - about) and Σ s (η - about)² of the predictions η = σ (t - base)."""
-    eta = t * sigma if base is None else (t - base) * sigma
-    eta -= about
-    return [total(eta, s), total(np.square(eta), s)]
 
 
 def expanded(loss: Loss, steps: Steps, m: FloatArray, q: FloatArray, u: Weights, s: Weights) -> list[Any]:
@@ -266,17 +243,6 @@ class DataLine:
             x = x + c * self.second.x
         margins = origin.objective.design.rows.combine(*terms, out=self.first.slope if last else None)
         return type(origin)(origin.objective, x, margins)
-
-
-def foresee(problem: Empirical, x: FloatArray, margins: RowVector) -> None:
-    """What will be asked of the point at x besides its value and gradient; see ``Rows.foresee``."""
-    rows, s = problem.design.rows, problem.weight
-    if x.ndim == 1 and problem.design.in_rounds:
-        if problem.loss.task == "classification":
-            rows.foresee(partial(sum_of, zero_one), margins, s)
-        if problem.loss.increasing:
-            rows.foresee(wrong_side, margins, s)
-        rows.foresee(partial(variation, float(x[-1])), margins, problem.sigma, problem.base, s)
 
 
 def length_direction(point: DataPoint) -> Direction:

@@ -24,8 +24,9 @@ from gdnp.design import Job, RowVector
 from gdnp.design.block import EPS, LONG, STRIP, Affine, Dual, weighted
 from gdnp.design.compiled import dual_point
 from gdnp.losses import Loss
+from gdnp.problem.empirical import Weights
 from gdnp.problem.objective import Objective
-from gdnp.problem.points import DataPoint, Direction, Weights, foresee
+from gdnp.problem.points import DataPoint, Direction
 from gdnp.solvers.conjugate import NewtonStep, Solve, advanced, still
 from gdnp.solvers.rounding import LAST_DIGITS, largest_bend, margin_error, risen
 from gdnp.solvers.state import TRIALS, Certificate, Status
@@ -117,7 +118,7 @@ def _proof(
     size = 2 * problem.n_features
     design = problem.design.in_blocks_for(size)
     reads = problem.sigma, problem.base, problem.weight
-    foresee(problem, x, moved)
+    problem.foresee(x, moved)
     gap_job = Job("gap", Dual(w, b, loss, up, down, careful), reads, (moved,), size)
     if together:
         first = Job("margins", Affine(*problem.outward(newton.step)), (problem.sigma, None), (slope,))

@@ -27,10 +27,11 @@ from scipy.optimize import linprog
 from gdnp._typing import FloatArray
 from gdnp.design import Choice, RowVector
 from gdnp.losses import Loss
+from gdnp.problem.empirical import Weights
 from gdnp.problem.gram import dense_rows, hessian
 from gdnp.problem.interface import Point
 from gdnp.problem.objective import LARGEST_GRAM, Objective
-from gdnp.problem.points import DataPoint, Weights
+from gdnp.problem.points import DataPoint
 from gdnp.solvers.conjugate import NewtonStep, still
 from gdnp.solvers.state import ROUNDING
 

@@ -6,7 +6,7 @@ import pytest
 from gdnp import GDNPClassifier, GDNPRegressor
 from gdnp.design import Rows, StreamDesign, source
 from gdnp.design.dense import DenseDesign
-from gdnp.estimators.sources import encoded
+from gdnp.design.targets import encoded
 from gdnp.solvers import Status
 from problems import draw
 
