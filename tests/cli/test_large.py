@@ -29,6 +29,7 @@ def folder(tmp_path, rng):
     (tmp_path / "T").mkdir()
     pq.write_table(pa.table(table), tmp_path / "T" / "x.parquet", row_group_size=700)
     pq.write_table(pa.table({"a": X[:, 0], "b": X[:, 1], "t": t}), tmp_path / "t.parquet")
+    pq.write_table(pa.table({"a": X[:, 0], "t": np.full(3000, 0.5)}), tmp_path / "same.parquet")
     return table
 
 
@@ -165,6 +166,7 @@ def test_convert(capsys, tmp_path):
         (["fit", "T", "--memory", "much"], 2, "--memory must be a number of bytes"),
         (["fit", "T", "--target", "none"], 1, "must have a column 'none'"),
         (["fit", "T", "--target", "a"], 1, r"Got label (string): leave them out, or encode it first."),
+        (["fit", "same.parquet", "--memory", "1GB"], 1, "The last column should have two values. Got '0.5'"),
         (["fit", "none", "--memory", "1GB"], 3, "A data file was expected at none"),
         (["fit", "."], 1, "must be the same in all files"),
         (["fit", "T", "--out", "t.parquet"], 1, "is already there"),

@@ -242,6 +242,7 @@ def test_what_is_read_as_a_source(data, table, tmp_path):
         (lambda d, t: t.select(["y"]), {"y": "y"}, "must have at least one row and one column"),
         (lambda d, t: Chunked(np.ones((2, 2))), {"y": "y"}, "numbers of columns where these have no names"),
         (lambda d, t: iter([1]), {}, "iterated again and again. Got the list_iterator"),
+        (lambda d, t: source(np.ones((2, 2)), y=[0, 1]), {"y": [1, 0]}, "of a Source are its own"),
         (lambda d, t: 3, {}, "must be an array, a path, a table"),
         (lambda d, t: type("DataFrame", (), {"npartitions": 2})(), {}, "write it with to_parquet"),
     ],

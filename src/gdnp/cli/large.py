@@ -6,12 +6,14 @@ import math
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from gdnp._files import replacing
 from gdnp.cli.errors import UsageError
@@ -23,6 +25,7 @@ from gdnp.design.cluster import connected
 from gdnp.design.source import bytes_of
 from gdnp.losses import LOSSES
 from gdnp.models import save_model
+from gdnp.tables.target import constant_target
 
 MemoryOption = Annotated[
     str | None,
@@ -76,6 +79,7 @@ def fit_large(options: Any, large: dict[str, Any], alpha: float) -> None:
 
 def _fit_source(options: Any, large: dict[str, Any], alpha: float, client: Any) -> None:
     found = files_of(options.data, options.target, large["memory"], large["scratch"], client)
+    _check_varied(found, options.target)
     task = options.task or (LOSSES[options.loss].task if options.loss else task_of_files(found))
     if options.auto:
         say(f"of files alpha is not chosen by cross-validation: it is {alpha:g} (--alpha).")
@@ -130,12 +134,27 @@ def refuse_options(data: str, table: Any, **asked: Any) -> None:
             )
 
 
+def _targets(found: Source) -> Iterator[NDArray[Any]]:
+    """The values of the target, some at a time; on a cluster those that were seen."""
+    assert found.target is not None
+    return found.target() if callable(found.target) else (one.values for one in found.target.seen)
+
+
+def _check_varied(found: Source, name: str | None) -> None:
+    """Refuse a target that is the same in every row."""
+    first: Any = None
+    for batch in _targets(found):
+        first = batch[:1] if first is None else first
+        if (batch != first).any():
+            return
+    if found.design.n_samples > 1:
+        raise constant_target(f"The target {name!r}" if name else "The last column", first[0])
+
+
 def task_of_files(found: Source) -> str:
     """What the target looks like."""
-    assert found.target is not None
     seen: set[Any] = set()
-    on_workers = not callable(found.target)
-    for batch in (one.values for one in found.target.seen) if on_workers else found.target():
+    for batch in _targets(found):
         if batch.dtype.kind not in "fiu":
             return "classification"
         if (batch != np.floor(batch)).any():

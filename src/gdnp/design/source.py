@@ -210,6 +210,8 @@ def source(
         For columns that are text, differ between files or are not there, no rows, and objects of other kinds.
     """
     if isinstance(obj, Source):
+        if y is not None or weight is not None:
+            raise ValueError("y and weight of a Source are its own. Got them again; leave them out.")
         return obj
     if client is not None and isinstance(obj, str | os.PathLike):
         client, obj = read_there(client, os.fspath(obj))

@@ -138,16 +138,20 @@ def taken(table: Table, given: str | None = None) -> Target:
 def varied(labels: NDArray[Any], what: str, words: bool = False) -> None:
     """Refuse a target that is the same in every row, or `words` that differ in most."""
     if (labels == labels[0]).all():
-        raise ValueError(
-            f"{what} should have two values. Got {str(labels[0])!r} in every row: --target names another "
-            "column."
-        )
+        raise constant_target(what, labels[0])
     count = len(np.unique(labels)) if words else 0
     if len(labels) >= MANY and count > SHARE * len(labels):
         raise ValueError(
             f"{what} should have labels that come again. Got {count:,} different ones in {len(labels):,} "
             f"rows, as {str(labels[0])!r}: --target names another column."
         )
+
+
+def constant_target(what: str, value: Any) -> ValueError:
+    """What is said of a target that is the same in every row."""
+    return ValueError(
+        f"{what} should have two values. Got {str(value)!r} in every row: --target names another column."
+    )
 
 
 def marked(text: Any) -> list[str]:
