@@ -118,9 +118,12 @@ def test_a_status_is_never_believed(rng):
     X, y = draw(rng)
     problem = problem_of(X, y, LogLoss(), 1e-3)
     known = solve(problem).certificate
-    far = certified(problem.point(np.zeros(9)), known, Status.CONVERGED, 1e-8)
+    far = certified(problem.point(np.zeros(9)), known, Status.CONVERGED, 1e-8, 0.0, (0.0, 0.0))
     assert far.status is Status.STALLED
-    assert certified(problem.point(np.zeros(9)), known, Status.MAX_ITER, 1e-8).status is Status.MAX_ITER
+    assert (
+        certified(problem.point(np.zeros(9)), known, Status.MAX_ITER, 1e-8, 0.0, (0.0, 0.0)).status
+        is Status.MAX_ITER
+    )
     best = reference(LogLoss(), X, y, 1e-3)[2]
     assert far.gap == pytest.approx(far.objective / best - 1.0, rel=1e-7)
 
@@ -131,7 +134,7 @@ def test_a_point_far_off_does_not_lift_the_bound(rng):
     problem = problem_of(X, y, SquaredError(), 1e-3)
     known = solve(problem).certificate
     far = problem.point(1e10 * np.ones(9))
-    claimed = certified(far, known, Status.MAX_ITER, 1e-8, 0.0, 1e-12)
+    claimed = certified(far, known, Status.MAX_ITER, 1e-8, 0.0, (1e-12, 1e-12))
     assert claimed.gap >= far.value / reference(SquaredError(), X, y, 1e-3)[2] * (1.0 - 1e-9)
 
 

@@ -176,24 +176,29 @@ def _fitted(found: Result, certificate: Certificate, history: dict[str, FloatArr
 
 def _least(objective: Objective, settings: Settings, found: Result) -> Result:
     """The least coefficients that do as well, where no rank is known; those found where they are not got."""
-    known = found.certificate
+    known, end = found.certificate, found.state
     assert known is not None
     if objective.alpha > 0.0 or objective.shared.rank_is_known or known.status is not Status.CONVERGED:
         return found
     coef = np.apply_along_axis(lambda w: least(objective, w), -1, found.coef)
     shift = (found.coef - coef) @ objective.column_mean if objective.fit_intercept else 0.0
     moved = replace(found, coef=coef, intercept=found.intercept + shift)  # type: ignore[arg-type]
-    there = _certified(objective, settings.tol, (coef, moved.intercept), known, found.state.floor)
+    there = _certified(objective, settings.tol, (coef, moved.intercept), known, end.floor, end)
     return replace(moved, certificate=there) if there.status is Status.CONVERGED else found
 
 
 def _certified(
-    objective: Objective, tol: float, solution: tuple[FloatArray, Any], known: Certificate, floor: float
+    objective: Objective, tol: float, solution: Any, known: Certificate, floor: float, end: Any = None
 ) -> Certificate:
-    """The certificate of raw coefficients, by the bound that the one `known` of others has; one pass."""
+    """The certificate of raw coefficients, by the bound that the one `known` has; one pass.
+
+    It is that of another `end`, or of about the same point.
+    """
     point = objective.on_all_columns(*solution)
-    wrong = margin_error(objective.whole or objective.standardised, point.x, *solution)
-    return certified(point, known, known.status, tol, floor, wrong)
+    here = there = margin_error(objective.whole or objective.standardised, point.x, *solution)
+    if end is not None:
+        there = margin_error(end.problem, end.point.x, *end.problem.raw(end.point.x))
+    return certified(point, known, known.status, tol, floor, (here, there))
 
 
 def _joined(first: Result, more: Result) -> Result:
@@ -215,7 +220,7 @@ def _judged(objective: Objective, settings: Settings, found: Result, bound: Resu
     assert bound.certificate is not None
     floor, solution = bound.state.floor, (found.coef, found.intercept)
     known = replace(bound.certificate, status=found.status)
-    certificate = _certified(objective, settings.tol, solution, known, floor)
+    certificate = _certified(objective, settings.tol, solution, known, floor, bound.state)
     gradient = point.x_gradient
     square = float(gradient @ bound.state.preconditioner.solve(gradient))
     certificate = replace(certificate, gradient_norm=math.sqrt(max(square, 0.0)))

@@ -281,19 +281,19 @@ def _balance(positive: float, negative: float) -> tuple[float, float]:
 
 
 def certified(
-    point: DataPoint, known: Certificate, status: Status, tol: float, floor: float = 0.0, wrong: float = 0.0
+    point: DataPoint, known: Certificate, status: Status, tol: float, floor: float, wrong: tuple[float, float]
 ) -> Certificate:
     """The certificate of a point that some solver came to, against the bound of another's certificate.
 
     Where there is a minimiser its status is CONVERGED if and only if the gap is within `tol`, whatever
     `status` was said, and STALLED where that was said in vain; else LENGTH_DIVERGES. The gap of `known` is
-    relative to `floor` at least, and margins may be `wrong` by so much, as ``margin_error`` says.
+    relative to `floor` at least, and margins here and there may be `wrong` by so much, see ``margin_error``.
     """
     lower = 0.0
     if math.isfinite(known.gap):
         lower = known.objective - known.gap * max(known.objective / (1.0 + known.gap), floor)
-    lower -= risen(point, wrong, known.objective) - known.objective
-    value = risen(point, wrong)
+    lower -= risen(point, wrong[1], known.objective) - known.objective
+    value = risen(point, wrong[0])
     excess, best = max(value - lower, LAST_DIGITS * value), max(lower, floor)
     gap = 0.0 if excess <= 0.0 else excess / best if best > 0.0 else math.inf
     if gap <= tol:
