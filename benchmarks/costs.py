@@ -312,7 +312,7 @@ def sparse_products(sizes: Sizes, clock: Clock) -> list[Measured]:
 
     def way(cheaper: bool) -> Block:
         block = sparse(n, d, 8, 1).block(0)
-        block.__dict__.update(_sparse_product_is_cheaper=cheaper, _pairs=None)
+        block.__dict__.update(_sparse_product_is_cheaper=cheaper, _pairs_are_cheaper=False)
         return block
 
     through = {name: way(cheaper) for name, cheaper in (("sparse", True), ("dense", False))}

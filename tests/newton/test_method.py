@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 import gdnp
 from gdnp import GDNPClassifier, GDNPRegressor, Objective
 from gdnp.losses import LOSSES, Huber, LogLoss
-from gdnp.newton import solve
+from gdnp.newton import newton, solve
 from gdnp.population import Halfspace
 from gdnp.solvers import Status
 from problems import CONVEX, cancer, correlated, draw, estimator, problem_of, value_of
@@ -403,3 +403,20 @@ def test_what_rounding_of_targets_costs_is_a_matter_of_the_loss(rng, delta):
     missed = np.finfo(float).eps ** (2 / 3) * problem.constant.intercept
     floor = solve(problem).state.floor
     assert floor == pytest.approx(max(1e-15 * problem.constant.value, float(Huber(delta).value(missed))))
+
+
+def test_one_step_that_leads_to_more_in_sight_does_not_renew(rng):
+    """Where there is a ridge and φ is convex; all steps with this H count then."""
+    X = rng.standard_normal((300, 5))
+    y = np.where(X[:, 0] + rng.logistic(size=300) > 0.0, 1.0, -1.0)
+    seen, method = (1.0, 1e-4, 1e-6, 2e-6, 3e-6), newton()
+    for loss, alpha, expected in (
+        ("log_loss", 1e-3, False),
+        ("log_loss", 0.0, True),
+        ("sigmoid", 1e-3, True),
+    ):
+        state = method.init(Objective(X, y, loss, alpha=alpha, fit_intercept=True), None)
+        assert method._stale(state, seen, 1e-9) is expected
+    rising = (1e-6, 2e-6, 3e-6)
+    state = method.init(Objective(X, y, alpha=1e-3, fit_intercept=True), None)
+    assert method._stale(state, rising, 1e-9)

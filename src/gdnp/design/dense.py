@@ -207,4 +207,5 @@ class DenseDesign(DesignMatrix):
 
     def columns(self, index: NDArray[np.intp]) -> DenseDesign:  # noqa: D102
         offset, factor = self._transformation_of(index)
-        return DenseDesign(self._X[:, index], self._threads.asked, offset=offset, factor=factor)
+        few = self._X.take(index, axis=1)  # in rows, as files have them
+        return DenseDesign(few, self._threads.asked, offset=offset, factor=factor)

@@ -66,9 +66,8 @@ class SparseBlock(Block):
         return np.asarray(self._transposed @ r, dtype=np.float64)
 
     @cached_property
-    def _pairs(self) -> Any:
-        """The rows to be read in C++ for a Gram; None where that is not the shortest way."""
-        return compiled.csr(self._rows, None, None) if _is_thin(self._rows, PAIR) else None
+    def _pairs_are_cheaper(self) -> bool:
+        return _is_thin(self._rows, PAIR)
 
     @cached_property
     def _sparse_product_is_cheaper(self) -> bool:
@@ -80,9 +79,10 @@ class SparseBlock(Block):
             cross = np.outer(first - (0.5 * weight.sum()) * centre, centre)
             return self.weighted_gram(weight) - cross - cross.T
         n, d = self._rows.shape
-        if self._pairs is not None:
+        pairs = compiled.csr(self._rows, None, None) if self._pairs_are_cheaper else None
+        if pairs is not None:
             gram = np.zeros((d, d))
-            self._pairs.gram(0, n, weight, np.zeros(d), gram)
+            pairs.gram(0, n, weight, np.zeros(d), gram)
             return gram
         if self._sparse_product_is_cheaper:
             weighted = sp.diags_array(weight) @ self._rows
