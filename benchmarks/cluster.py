@@ -48,11 +48,14 @@ def sizes_of(n, parts):
 
 
 def collections(client, n, d, parts):
-    """X and y on the workers, kept there."""
+    """X and y on the workers in turn, kept there: the first to be up would else make most parts."""
     import dask
     import dask.array as da
 
-    each = [(size, dask.delayed(part_of)(size, d, k)) for k, size in enumerate(sizes_of(n, parts))]
+    there, each = sorted(client.scheduler_info()["workers"]), []
+    for k, size in enumerate(sizes_of(n, parts)):
+        place = {"workers": [there[k % len(there)]], "allow_other_workers": True}
+        each.append((size, dask.delayed(client.submit(part_of, size, d, k, **place))))
     X = da.concatenate([da.from_delayed(part[0], (size, d), float) for size, part in each])
     y = da.concatenate([da.from_delayed(part[1], (size,), float) for size, part in each])
     X, y = client.persist([X, y])
