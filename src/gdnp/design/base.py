@@ -19,8 +19,6 @@ from gdnp.design.block import Block, Through
 from gdnp.design.rows import Choice, Rows, RowVector, add
 from gdnp.design.threads import Threads, lane_edges, ordered_sum, single_threaded_blas
 
-__all__ = ["DesignMatrix", "Job"]
-
 PIECE_ENTRIES = 1 << 19
 """Entries of a piece, about: what is read, or handed to C++, at a time."""
 

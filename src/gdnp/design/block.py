@@ -5,8 +5,6 @@ overrides what it can do faster. Margins t = base + σ (X w + b) may have K colu
 (d, K), b (K,), and sums run over the columns too.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,23 +15,6 @@ from numpy.typing import NDArray
 
 from gdnp._typing import FloatArray
 from gdnp.losses import Loss
-
-__all__ = [
-    "EPS",
-    "LONG",
-    "STRIP",
-    "Affine",
-    "Block",
-    "Dual",
-    "Framed",
-    "Scatter",
-    "Second",
-    "Spread",
-    "Through",
-    "Valued",
-    "total",
-    "weighted",
-]
 
 Second = Literal["full", "diagonal"]
 EPS, LONG = float(np.finfo(np.float64).eps), float(np.finfo(np.longdouble).eps)

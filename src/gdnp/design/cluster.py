@@ -6,8 +6,6 @@ lanes here. So a result depends on the parts alone, not on who works on them. Ev
 in the result of a task on pieces that were there before: what is lost with a worker Dask makes again.
 """
 
-from __future__ import annotations
-
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,17 +23,6 @@ from gdnp.design.base import Job
 from gdnp.design.dense import DenseBlock, DenseDesign
 from gdnp.design.rows import ROWS_FOR_QUANTILES, Choice, Rows, RowVector, add, drawn_parts, drawn_rows
 from gdnp.design.threads import LANES, lane_edges, single_threaded_blas
-
-__all__ = [
-    "ClusterDesign",
-    "ClusterRows",
-    "client_of",
-    "connected",
-    "is_collection",
-    "is_frame",
-    "parts_of",
-    "read_there",
-]
 
 ROUND_COST = 10.0
 """Time of a round, with the scheduler's, in passes: what makes few of them worth their while."""

@@ -3,8 +3,6 @@
 ``GDNP_KERNELS=numpy`` in the environment does without them, and ``GDNP_KERNELS=compiled`` insists on them.
 """
 
-from __future__ import annotations
-
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -20,18 +18,6 @@ from scipy.linalg.blas import dger
 from gdnp._typing import FloatArray
 from gdnp.design.block import Affine, Dual, Scatter, Through, Valued, total, weighted
 from gdnp.losses import Loss
-
-__all__ = [
-    "ClassKernel",
-    "by_block",
-    "curvature",
-    "dual_point",
-    "expansions",
-    "pattern_fault",
-    "run",
-    "serves",
-    "status",
-]
 
 REVISION = 3
 """Of the calls below: an extension of another one was built from other sources."""

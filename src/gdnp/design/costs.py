@@ -4,8 +4,6 @@ A pass is one product with X and one with Xᵀ. Entries are those stored: the no
 sparse X. A wrong time costs speed, never an answer.
 """
 
-from __future__ import annotations
-
 ENTRIES_A_PASS = 1.6
 """Time of a pass over dense X for each of its entries, in units of reading one."""
 SPARSE_ENTRY = 4.8

@@ -14,8 +14,6 @@ from gdnp.design.base import DesignMatrix
 from gdnp.design.block import Block, Second
 from gdnp.design.costs import DENSE_COLUMNS, dense_gram, dense_kernel
 
-__all__ = ["DenseBlock", "DenseDesign"]
-
 BLOCK_FLOATS = 1 << 18
 """2 MiB of float64: a block stays in a core's cache between the product with X and the one with Xᵀ."""
 COPIED_FLOATS, COPIED_ROWS = 1 << 16, 512

@@ -4,8 +4,6 @@ A solver holds them, adds multiples of them and asks for sums over them. It neve
 in memory, in a file, on workers or on a device.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,8 +14,6 @@ from numpy.typing import NDArray
 from gdnp._typing import FloatArray
 from gdnp.design.costs import ROW_WORK
 from gdnp.design.threads import Threads, ordered_sum, single_threaded_blas
-
-__all__ = ["Choice", "RowVector", "Rows", "add", "drawn_parts", "drawn_rows"]
 
 ROWS = 1 << 14
 """Rows of a sum that does not look at X. On fewer, many small array operations would spend their time handing

@@ -1,7 +1,5 @@
 """Row vectors in files: for rows so many that a few numbers for each of them do not fit in memory."""
 
-from __future__ import annotations
-
 import math
 import mmap
 import os
@@ -15,8 +13,6 @@ from numpy.typing import NDArray
 from gdnp._typing import FloatArray
 from gdnp.design.rows import Choice, Rows, RowVector
 from gdnp.design.threads import Threads
-
-__all__ = ["ScratchRows"]
 
 FEW = 256
 """Rows that are gathered at a time."""

@@ -1,7 +1,5 @@
 """The front door to rows of any size: what X, targets and weights are read from."""
 
-from __future__ import annotations
-
 import math
 import os
 import re
@@ -35,8 +33,6 @@ from gdnp.design.streams import (
     write_parquet,
 )
 from gdnp.validation import checked_number
-
-__all__ = ["Source", "Values", "as_design", "bytes_of", "filled", "is_remote", "numbers", "source"]
 
 SUFFIXES = {".parquet": "parquet", ".pq": "parquet", ".arrow": "ipc", ".ipc": "ipc", ".feather": "ipc"}
 ROW_BYTES = 72

@@ -17,8 +17,6 @@ from gdnp.design.block import Block, Second
 from gdnp.design.costs import PAIR, SPARSE_COLUMNS, SPARSE_ENTRY, SPARSE_PRODUCT, sparse_gram, sparse_kernel
 from gdnp.design.dense import product_with_signs
 
-__all__ = ["SparseBlock", "SparseDesign"]
-
 BLOCK_ENTRIES, BLOCK_ENTRIES_PER_COLUMN = 1 << 18, 8
 """Stored entries of a block: many beside the d numbers of its part of a sum."""
 DENSE_ROWS_FLOATS = 1 << 17

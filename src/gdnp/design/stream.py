@@ -1,7 +1,5 @@
 """X that is read from files, piece by piece in their order, and never held as a whole."""
 
-from __future__ import annotations
-
 import queue
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -26,8 +24,6 @@ T = TypeVar("T")
 R = TypeVar("R")
 Piece = tuple[int, int, int]
 """Lane, first block, and the block after the last."""
-
-__all__ = ["Meter", "StreamDesign", "ahead"]
 
 
 class Meter:

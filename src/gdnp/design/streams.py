@@ -1,7 +1,5 @@
 """What rows can be read from, again and again: raw files, slices of arrays, parts, Parquet and Arrow."""
 
-from __future__ import annotations
-
 import copy
 import os
 import re
@@ -17,8 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdnp._files import replacing
-
-__all__ = ["ArrowStream", "PartStream", "RawStream", "SlicedStream", "Stream", "pyarrow", "write_parquet"]
 
 BATCH, STRIP = 1 << 16, 1 << 12
 """Rows that Arrow decodes at a time, and that its columns are turned into rows at a time."""

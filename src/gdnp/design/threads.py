@@ -1,7 +1,5 @@
 """Threads over row blocks, with a single-threaded BLAS inside each, so that a sum never depends on either."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import threading
@@ -21,8 +19,6 @@ from gdnp.design.costs import SERIAL_WORK
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-__all__ = ["Threads", "available_cores", "lane_edges", "ordered_map", "ordered_sum", "single_threaded_blas"]
 
 LANES = 16
 """Partial sums of a reduction. Fixed, so that results repeat bit for bit on any number of threads."""

@@ -1,7 +1,5 @@
 """``GDNPRegressor``: linear regression with squared or robust losses."""
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import replace
 from functools import partial

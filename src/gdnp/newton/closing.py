@@ -1,7 +1,5 @@
 """The end of a run: Newton's equations solved far enough that the point they lead to can be certified."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,8 +16,6 @@ from gdnp.solvers.curvature import CURVATURE_ROUNDING, hessian_fits, smallest_cu
 from gdnp.solvers.rounding import margin_rounding, risen, value_above
 from gdnp.solvers.separation import leaves_open
 from gdnp.solvers.state import ROUNDING, GapKind, Status, replace
-
-__all__ = ["closed", "enough_of", "is_one_system", "out_of_iterations", "solved", "stopped"]
 
 RESIDUAL = 0.5
 """Share of the tolerance that the residual may take of a duality gap; the loss's own gap comes on top."""

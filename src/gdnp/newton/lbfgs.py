@@ -11,8 +11,6 @@ from scipy.linalg.blas import daxpy
 from gdnp._cached import cached_property
 from gdnp._typing import FloatArray
 
-__all__ = ["Memory", "Pair"]
-
 CURVED = 1e-10
 """A pair whose curvature sᵀy is below this share of |s||y| would make the update unstable."""
 MOST_PAIRS = 10

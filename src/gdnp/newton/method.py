@@ -60,8 +60,6 @@ from gdnp.solvers.rounding import margin_error, value_above
 from gdnp.solvers.separation import all_apart
 from gdnp.solvers.state import ROUNDING, Certificate, Measured, Method, Status, parted, replace
 
-__all__ = ["Newton", "newton", "rounding_of_targets", "solve"]
-
 BASIN = 7e-6
 """Decrease in sight, in units of f, from which a last step is tried."""
 INTERPOLATED = 1e-15

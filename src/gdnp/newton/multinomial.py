@@ -12,8 +12,6 @@ Where a reading of X is dear beside the Hessian as a matrix, that comes along wi
 of the rows, or all of them where they are few, is solved first.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -52,8 +50,6 @@ from gdnp.solvers.conjugate import NewtonStep, advanced, exact_step, still
 from gdnp.solvers.multinomial_gap import balance, dual_point, multinomial_gap
 from gdnp.solvers.multinomial_separation import class_separation
 from gdnp.solvers.state import ROUNDING, GapKind, Measured, Status, replace
-
-__all__ = ["MultinomialNewton", "is_dear"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,6 @@ margins are first shrunk and then let out, each solution being the start of the 
 non-convexity, Blake and Zisserman 1987), beginning at the solution of the convex loss.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -21,8 +19,6 @@ from gdnp.newton.preconditioners import Preconditioner
 from gdnp.newton.sampling import SAMPLE_TOL, sample, sample_size
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint
-
-__all__ = ["PATH", "Tempered", "graduated_start", "turned"]
 
 PATH = (0.5,)
 """Factors of the margins before the last, which is 1."""

@@ -12,8 +12,6 @@ The second makes Xᵀ(s σ a⁺) = -R (v + δ): a dual point that is feasible on
 residuals. k falls as the steps of a become whole, and the gap is that of φ itself at every k.
 """
 
-from __future__ import annotations
-
 import math
 from functools import partial
 from typing import Any
@@ -35,16 +33,6 @@ from gdnp.solvers.certificates import scaled_gap
 from gdnp.solvers.conjugate import NewtonStep, newton_step
 from gdnp.solvers.rounding import LAST_DIGITS
 from gdnp.solvers.state import ROUNDING, TRIALS, Status, replace
-
-__all__ = [
-    "begun",
-    "is_bounded_in_slope",
-    "is_flat_somewhere",
-    "iterated",
-    "left_after",
-    "softened",
-    "width_of",
-]
 
 
 def bent(loss: Loss, share: float, t: FloatArray, a: FloatArray, s: Weights, out: FloatArray) -> list[Any]:

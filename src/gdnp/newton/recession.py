@@ -6,8 +6,6 @@ left. Its solution is returned, and as much of p on top as brings f to within th
 rows that p moves are on their sides too.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Literal, TypeVar
@@ -22,8 +20,6 @@ from gdnp.solvers.loop import Result
 from gdnp.solvers.rounding import value_above
 from gdnp.solvers.separation import separation, shortest
 from gdnp.solvers.state import ROUNDING, Status, replace
-
-__all__ = ["columns_of", "with_separation", "without_minimiser"]
 
 S = TypeVar("S", bound=CertifiedState)
 

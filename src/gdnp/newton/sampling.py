@@ -1,7 +1,5 @@
 """Rows drawn in proportion to what they weigh in f: a small problem near the large one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -16,8 +14,6 @@ from gdnp.newton.preconditioners.choice import ROWS_PER_COLUMN
 from gdnp.problem.empirical import sum_of
 from gdnp.problem.objective import Objective, pull
 from gdnp.problem.points import DataPoint, size_of_slope
-
-__all__ = ["drawn_from", "on_drawn", "sample", "sample_size"]
 
 SMALLEST = 4096
 """Rows of a sample at least."""

@@ -1,7 +1,5 @@
 """Steps along one direction or two, searched on known margins: a trial costs O(n) and no look at X."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 
@@ -12,8 +10,6 @@ from gdnp.problem.interface import Expansion
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint, Direction
 from gdnp.solvers.state import ROUNDING, TRIALS
-
-__all__ = ["downhill", "line_search", "plane_search", "step_along", "step_in_plane", "will_do"]
 
 DECREASE = 1e-4
 """Armijo's share of the predicted decrease."""

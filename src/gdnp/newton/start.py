@@ -1,7 +1,5 @@
 """Where the production solver begins: the paper's two steps, on a sample of the rows where there are many."""
 
-from __future__ import annotations
-
 import math
 
 from gdnp.newton.preconditioners import (
@@ -18,8 +16,6 @@ from gdnp.newton.preconditioners import (
 from gdnp.newton.search import step_along, step_in_plane
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint, Direction, intercept_direction
-
-__all__ = ["decoupled_start"]
 
 LEFT = 1e-6
 """What of the decrease may be left to be had from the length and the intercept."""

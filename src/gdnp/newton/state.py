@@ -1,7 +1,5 @@
 """What the production solver carries from one iteration to the next."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Self
@@ -19,8 +17,6 @@ from gdnp.problem.points import DataPoint
 from gdnp.solvers.conjugate import NewtonStep
 from gdnp.solvers.rounding import LAST_DIGITS, margin_rounding
 from gdnp.solvers.state import Certificate, GapKind, State, Status, replace
-
-__all__ = ["TINY", "Begin", "CertifiedState", "NewtonState", "renewed"]
 
 TINY = 1 << 12
 """Entries of X below which neither a further Newton step nor the rows of a Gram are worth saving."""

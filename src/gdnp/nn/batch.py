@@ -8,8 +8,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from gdnp.nn.moments import InputMoments
 
-__all__ = ["BatchMetric", "attach", "fold_batch", "take"]
-
 BatchMetric = _BatchNorm
 """g (V x - E[V x])/sd(V x) + c: sd(V x) is ‖V‖_S with S of the batch (Eq. 7), which a weight cannot know."""
 NORMS: dict[int, Any] = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}

@@ -6,8 +6,6 @@ from typing import Any
 from torch import nn
 from torch.nn.utils import parametrize
 
-__all__ = ["make_copyable"]
-
 
 def make_copyable(module: nn.Module) -> None:
     """Let a parametrised module be pickled, and copied so that the copy can be changed on its own.

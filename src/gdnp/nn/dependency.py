@@ -13,8 +13,6 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gdnp.nn.wrappers import eager, random_state_kept, twice_differentiable, unwrapped
 
-__all__ = ["DependencyMatrix", "cross_dependency", "effective_weight", "matrix_layers"]
-
 PARAMETRIZED = ".parametrizations."
 NO_SECOND = "the model must have second derivatives. Got {}; replace it by plain operations for this call."
 Batch = tuple[Any, Any]

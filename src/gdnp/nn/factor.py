@@ -1,7 +1,5 @@
 """What every metric of a layer is: a norm and a whitening of rows of weights, from moments of the inputs."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import torch
@@ -9,8 +7,6 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from gdnp.nn.moments import InputMoments, Second
-
-__all__ = ["Factor", "check_positive", "damped_diagonal"]
 
 
 class Factor(nn.Module):

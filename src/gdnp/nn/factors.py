@@ -7,8 +7,6 @@ from gdnp.nn.factor import Factor, check_positive, damped_diagonal
 from gdnp.nn.moments import InputMoments
 from gdnp.nn.structured import KroneckerFactor, LowRankFactor
 
-__all__ = ["DEFAULT_DAMPING", "FACTORS", "DiagonalFactor", "FullFactor", "IdentityFactor"]
-
 DEFAULT_DAMPING = 1.0
 """λ where none is given: that of hidden layers, chosen by test accuracy alone (docs/networks.md).
 

@@ -1,7 +1,5 @@
 """The metric of layers, streamed from data in one pass, at the start or on the way."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -17,8 +15,6 @@ from gdnp.nn.moments import Convolution, InputMoments, input_rows
 from gdnp.nn.parametrize import FittedSNorm, SNorm, check_damping, metric_of
 from gdnp.nn.rebase import Move, parameters_of, restart
 from gdnp.nn.wrappers import check_plain, eager, random_state_kept, unwrapped, unwrapped_optimizers
-
-__all__ = ["fit_metric"]
 
 Fitted = FittedSNorm | BatchMetric
 

@@ -12,8 +12,6 @@ from gdnp.nn.batch import BatchMetric
 from gdnp.nn.parametrize import SNorm
 from gdnp.nn.wrappers import twice_differentiable, unwrapped
 
-__all__ = ["param_groups"]
-
 TOLERANCE = 1e-3
 """Largest |⟨w, ∇w⟩|/(‖w‖‖∇w‖) of a scale-invariant w, where the loss has one derivative; BatchNorm's ε and
 float32 leave less."""

@@ -25,8 +25,6 @@ from gdnp.problem.hidden_unit import (
 )
 from gdnp.problem.interface import Cost, Expansion, Objective, Point
 
-__all__ = ["SampleMLP", "TensorLoss"]
-
 TensorLoss = Callable[[Tensor], Tensor]
 """ℓ(t) elementwise, twice differentiable by autograd."""
 

@@ -11,8 +11,6 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Convolution", "InputMoments", "Second", "input_rows", "input_shape", "widest"]
-
 Second = Literal["none", "diagonal", "sketch", "axes", "full"]
 """How much of S is kept: nothing, its diagonal, S Ω for a thin Ω, what is along each axis, or all of it."""
 

@@ -13,8 +13,6 @@ from gdnp._files import require
 from gdnp.nn.dependency import DependencyMatrix, cross_dependency, effective_weight, matrix_layers
 from gdnp.nn.wrappers import unwrapped, unwrapped_optimizers
 
-__all__ = ["DependencyDisplay", "StepMonitor"]
-
 
 class StepMonitor:
     """The effective step of every layer: the angle by which W turned, and by how much it grew.

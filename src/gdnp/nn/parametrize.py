@@ -22,8 +22,6 @@ from gdnp.nn.factors import DEFAULT_DAMPING, FACTORS
 from gdnp.nn.moments import InputMoments, input_shape
 from gdnp.nn.wrappers import check_plain, unwrapped
 
-__all__ = ["CentredBias", "FittedSNorm", "SNorm", "fold", "metric_of", "s_norm"]
-
 MetricName = Literal["identity", "diagonal", "low_rank", "kronecker", "full", "batch"]
 Mode = Literal["normalize", "whiten"]
 

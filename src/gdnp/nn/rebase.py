@@ -1,7 +1,5 @@
 """A layer moved to a new metric without changing its function, and its optimizer's memory moved with it."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Sequence
@@ -14,8 +12,6 @@ from torch.optim import SGD, Adagrad, Adam, Muon, Optimizer
 
 from gdnp.nn.moments import InputMoments, widest
 from gdnp.nn.parametrize import FittedSNorm, SNorm
-
-__all__ = ["Move", "parameters_of", "restart"]
 
 KNOWN = (SGD, Adam, Muon)
 """Optimizers whose memory moves with a metric; AdamW is an Adam."""

@@ -1,7 +1,5 @@
 """Metrics of many inputs that form no d x d matrix: leading directions, and a covariance along each axis."""
 
-from __future__ import annotations
-
 import math
 
 import torch
@@ -10,8 +8,6 @@ from torch import Tensor
 
 from gdnp.nn.factor import Factor, check_positive, damped_diagonal
 from gdnp.nn.moments import InputMoments
-
-__all__ = ["DEFAULT_RANK", "KroneckerFactor", "LowRankFactor"]
 
 DEFAULT_RANK = 50
 """Leading directions of S kept by ``metric="low_rank"``, or half of the inputs where that is fewer."""

@@ -15,8 +15,6 @@ from gdnp.solvers.loop import Progress, Result
 from gdnp.solvers.state import Method, Status
 from gdnp.solvers.units import minimize_units
 
-__all__ = ["MLPResult", "train_mlp"]
-
 
 @dataclass(frozen=True, eq=False)
 class MLPResult:

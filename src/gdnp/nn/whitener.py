@@ -7,8 +7,6 @@ from torch.nn.utils import parametrize
 from gdnp.nn.factors import IdentityFactor
 from gdnp.nn.parametrize import SNorm, metric_of
 
-__all__ = ["Whitener", "whiten_inputs"]
-
 CACHED = 1 << 19
 """Numbers whitened at a time on a processor, so that what lies between two operations stays in its cache."""
 

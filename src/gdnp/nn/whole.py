@@ -1,7 +1,5 @@
 """``s_norm`` on a whole network, with a rule of thumb for the metric of each layer."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -12,8 +10,6 @@ from gdnp.nn.factors import DEFAULT_DAMPING
 from gdnp.nn.moments import Convolution
 from gdnp.nn.parametrize import MetricName, Mode, s_norm
 from gdnp.nn.wrappers import unwrapped
-
-__all__ = ["WIDEST_FULL", "s_norm_model"]
 
 WIDEST_FULL = 256
 """Inputs to a unit up to which ``metric="auto"`` keeps all of S, and beyond it leading directions.

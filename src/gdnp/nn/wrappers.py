@@ -1,7 +1,5 @@
 """What models and optimizers are wrapped in, taken off, and the state around a pass over them kept."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -11,15 +9,6 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.optim import Optimizer
-
-__all__ = [
-    "check_plain",
-    "eager",
-    "random_state_kept",
-    "twice_differentiable",
-    "unwrapped",
-    "unwrapped_optimizers",
-]
 
 INNER = ("optimizer", "_optimizer", "optim", "base_optimizer")
 """What wrappers of optimizers call the one inside."""

@@ -17,17 +17,6 @@ from gdnp.losses import Loss
 from gdnp.metric import RANK_TOLERANCE
 from gdnp.moments import SQUARES_LOST, Moments
 
-__all__ = [
-    "LARGEST_GRAM",
-    "Combinations",
-    "Coordinates",
-    "Gram",
-    "Shared",
-    "Triangle",
-    "at_unit_curvature",
-    "standardise",
-]
-
 DOUBTFUL = 1e-12
 """Standard deviation in units of the mean below which a column may be constant but for rounding."""
 NEAR_ZERO = 1e-4

@@ -9,8 +9,6 @@ only ever read in row blocks: the centre and the scale act on d-vectors. With K 
 and the margins (n, K). f is then the sum over the columns, or what the loss makes of a row of margins.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -24,8 +22,6 @@ from gdnp.design.compiled import curvature
 from gdnp.losses import Loss, zero_one
 from gdnp.problem.coordinates import Coordinates, Shared
 from gdnp.problem.interface import Cost
-
-__all__ = ["Empirical"]
 
 Function = Callable[[FloatArray], FloatArray]
 Weights = FloatArray | None

@@ -1,7 +1,5 @@
 """Weighted Grams in the coordinates of a problem: what preconditioners are made of."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

@@ -5,8 +5,6 @@ row (or from node to node of a quadrature) through `rest`, what the other units 
 written once and serve NumPy arrays and PyTorch tensors alike: `xp` is the module that the arrays belong to.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,8 +13,6 @@ import numpy as np
 
 from gdnp._typing import FloatArray
 from gdnp.losses import Loss
-
-__all__ = ["LossDerivatives", "UnitDerivatives", "UnitLoss", "activation_slope", "unit_derivatives"]
 
 LossDerivatives = Callable[[Any], tuple[Any, Any, Any]]
 """t -> (ℓ, ℓ', ℓ'') elementwise, on arrays or on tensors."""

@@ -18,8 +18,6 @@ from gdnp._typing import FloatArray
 from gdnp.losses import Loss
 from gdnp.metric import Covariance, OperatorCovariance
 
-__all__ = ["Cost", "Expansion", "Line", "Objective", "Point"]
-
 
 @dataclass
 class Cost:

@@ -1,15 +1,11 @@
 """Least squares without a ridge to the last digits of float64: residuals in twice the precision."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
 from scipy.linalg import solve_triangular
 
 from gdnp._typing import FloatArray
-
-__all__ = ["inner", "refined", "twice"]
 
 
 def refined(

@@ -25,8 +25,6 @@ from gdnp.problem.gram import dense_rows
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataLine, DataPoint, Direction
 
-__all__ = ["ClassPoint", "Labels", "Multinomial"]
-
 Labels = NDArray[np.intp]
 Weights = FloatArray | None
 Steps = tuple[tuple[float, float], ...]

@@ -18,9 +18,6 @@ from gdnp.losses import Loss, zero_one
 from gdnp.problem.empirical import Empirical, Weights, variation, wrong_side
 from gdnp.problem.interface import Expansion
 
-__all__ = ["DataLine", "DataPoint", "Direction", "intercept_direction", "length_direction", "size_of_slope"]
-
-
 Steps = tuple[tuple[float, float], ...]
 
 

@@ -5,8 +5,6 @@ ridge is the one of least norm among them. Here the combinations are found, so t
 independent columns alone, and its solution is carried over to that limit.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 
@@ -23,8 +21,6 @@ from gdnp.problem.coordinates import LARGEST_GRAM, Combinations, Triangle
 from gdnp.problem.empirical import Empirical
 from gdnp.problem.gram import covariance, gram, gram_product
 from gdnp.problem.least_squares import refined
-
-__all__ = ["independent", "least", "least_squares", "triangle"]
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,6 @@ leaves ‖∇f‖²_{R⁻¹}/2, which is useless where R is small. Here a = φ'(
 step: then the second term is the residual of Newton's equations, and the first is of fourth order in δ.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from functools import partial
@@ -30,8 +28,6 @@ from gdnp.problem.points import DataPoint, Direction
 from gdnp.solvers.conjugate import NewtonStep, Solve, advanced, still
 from gdnp.solvers.rounding import LAST_DIGITS, largest_bend, margin_error, risen
 from gdnp.solvers.state import TRIALS, Certificate, Status
-
-__all__ = ["certified", "duality_gap", "estimated_gap", "gap_of_step", "provable", "scaled_gap"]
 
 
 def provable(problem: Objective) -> bool:

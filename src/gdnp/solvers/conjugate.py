@@ -1,7 +1,5 @@
 """Newton's equations ∇²f δ = -∇f by conjugate gradients, preconditioned by an approximation of ∇²f."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,8 +12,6 @@ from gdnp.design import RowVector
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint
 from gdnp.solvers.state import ROUNDING, replace
-
-__all__ = ["NewtonStep", "Solve", "advanced", "exact_step", "newton_step", "still"]
 
 Solve = Callable[[FloatArray], FloatArray]
 

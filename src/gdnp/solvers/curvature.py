@@ -1,7 +1,5 @@
 """The smallest eigenvalue of ∇²f, which says whether a run has ended at a minimum."""
 
-from __future__ import annotations
-
 import warnings
 
 import numpy as np
@@ -14,8 +12,6 @@ from gdnp.problem.objective import LARGEST_GRAM, Objective
 from gdnp.problem.points import DataPoint
 from gdnp.solvers.conjugate import Solve
 from gdnp.solvers.state import TRIALS
-
-__all__ = ["CURVATURE_ROUNDING", "hessian_fits", "smallest_curvature"]
 
 CURVATURE_ROUNDING = 1e-9
 """An eigenvalue this far below zero, where columns have unit variance, is not called negative."""

@@ -1,7 +1,5 @@
 """Length-direction decoupled descent: metric x step size x length. Every preset of the paper is a choice."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -14,8 +12,6 @@ from gdnp.problem.interface import Line, Objective
 from gdnp.solvers.lengths import FixedLength, LengthRule
 from gdnp.solvers.state import ROUNDING, TRIALS, DecoupledState, Length, Method, State, parted
 from gdnp.solvers.step_sizes import StepSize
-
-__all__ = ["DecoupledDescent"]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Gradient descent and Nesterov's accelerated gradient descent in the original coordinates."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -12,8 +10,6 @@ from gdnp._typing import FloatArray
 from gdnp.problem.interface import Objective
 from gdnp.solvers.state import Method, State, parted
 from gdnp.validation import checked_number
-
-__all__ = ["GradientDescent", "GradientState", "largest_curvature", "smallest_curvature"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,5 @@
 """The length slot: how g (and the intercept γ, if it is a variable) follows the direction w."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,9 +8,6 @@ import numpy as np
 from gdnp._typing import FloatArray
 from gdnp.problem.interface import Expansion, Line, Objective
 from gdnp.solvers.state import ROUNDING, DecoupledState, Length
-
-__all__ = ["Bisection", "FixedLength", "GradientSteps", "LengthRule", "NewtonLength", "SimultaneousStep"]
-
 
 SMALLEST_STEP = 1e-10
 """A relative change of the length, or a share of Newton's step, that is none."""

@@ -1,7 +1,5 @@
 """The one loop that drives every method: measure, record, judge, step."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable
@@ -14,8 +12,6 @@ from gdnp._typing import FloatArray
 from gdnp.design.threads import single_threaded_blas
 from gdnp.problem.interface import Objective, Point
 from gdnp.solvers.state import Certificate, Measured, Method, State, Status
-
-__all__ = ["Progress", "Result", "run"]
 
 COLUMNS = ("passes", "seconds", "objective", "gradient_norm", "length")
 

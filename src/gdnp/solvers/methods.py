@@ -13,8 +13,6 @@ preset                  metric                    step size                     
 ======================  ========================  ============================  ======================
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib import import_module

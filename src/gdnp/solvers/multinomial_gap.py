@@ -12,8 +12,6 @@ first of fourth order in δ. It is clipped to n >= 0 and tilted, n_k e^(τ_k)/Σ
 N is held as A = N - Y, whose entry at the label is minus the sum of the others: 1 - n_y keeps its digits.
 """
 
-from __future__ import annotations
-
 import math
 from functools import partial
 from typing import Any
@@ -30,8 +28,6 @@ from gdnp.losses import Softmax
 from gdnp.problem.multinomial import ClassPoint, Labels, Multinomial
 from gdnp.solvers.rounding import LAST_DIGITS, margin_error
 from gdnp.solvers.state import TRIALS
-
-__all__ = ["balance", "dual_point", "multinomial_gap"]
 
 
 def _corrected(p: FloatArray, y: Labels, s: FloatArray | None, q: FloatArray) -> list[Any]:

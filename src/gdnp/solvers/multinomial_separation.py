@@ -5,8 +5,6 @@ label: (p_k - p_y)ᵀ(x_i, 1) <= 0 for all k. So the directions of recession are
 (e_k - e_y) ⊗ (x_i, 1) with labels of one sign (Albert and Anderson 1984). ``separation`` knows these.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.sparse import csr_array, vstack
 
@@ -17,8 +15,6 @@ from gdnp.problem.multinomial import Multinomial
 from gdnp.problem.objective import LARGEST_GRAM, Objective
 from gdnp.solvers.separation import Separation, separation
 from gdnp.solvers.state import ROUNDING
-
-__all__ = ["class_separation"]
 
 
 def class_separation(problem: Multinomial) -> Separation:

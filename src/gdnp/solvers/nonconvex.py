@@ -32,8 +32,6 @@ from gdnp.solvers.first_order import largest_curvature
 from gdnp.solvers.state import ROUNDING, Method, State, parted
 from gdnp.validation import checked_count, checked_number
 
-__all__ = ["NonconvexAGD", "NonconvexState"]
-
 SUFFICIENT_DECREASE = 0.01
 """In units of (ε³/ρ)^½, what escaping from a saddle point is worth."""
 

@@ -1,7 +1,5 @@
 """What rounding does to margins and to f: bounds that a gap has to count."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -11,8 +9,6 @@ from gdnp.design.block import EPS, LONG
 from gdnp.problem.empirical import Empirical
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint
-
-__all__ = ["LAST_DIGITS", "largest_bend", "margin_error", "margin_rounding", "risen", "value_above"]
 
 LAST_DIGITS = 4 * EPS
 """Relative difference of two values of f that nobody can tell from rounding."""

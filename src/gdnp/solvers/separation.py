@@ -13,8 +13,6 @@ rows that its solution has on the wrong side are added. Its value bounds that of
 none. Whatever proposes a direction, all margins are looked at before it is believed.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 from functools import partial
@@ -34,8 +32,6 @@ from gdnp.problem.objective import LARGEST_GRAM, Objective
 from gdnp.problem.points import DataPoint
 from gdnp.solvers.conjugate import NewtonStep, still
 from gdnp.solvers.state import ROUNDING
-
-__all__ = ["Separation", "all_apart", "diverges", "leaves_open", "separation", "shortest"]
 
 
 @dataclass(frozen=True)

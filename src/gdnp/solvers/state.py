@@ -14,20 +14,6 @@ from gdnp._typing import FloatArray
 from gdnp.metric import Metric
 from gdnp.problem.interface import Objective, Point
 
-__all__ = [
-    "ROUNDING",
-    "Certificate",
-    "DecoupledState",
-    "GapKind",
-    "Length",
-    "Measured",
-    "Method",
-    "State",
-    "Status",
-    "parted",
-    "replace",
-]
-
 ROUNDING = 64 * float(np.finfo(np.float64).eps)
 """Relative change of f that is rounding."""
 TRIALS = 40

@@ -1,14 +1,10 @@
 """The step-size slot of the direction: constant, or the adaptive step of Theorem 2 (Eqs. 17-18)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol
 
 from gdnp.problem.interface import Objective
 from gdnp.solvers.state import DecoupledState
-
-__all__ = ["AdaptiveStep", "ConstantStep", "StepSize"]
 
 
 class StepSize(Protocol):

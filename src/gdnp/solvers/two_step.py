@@ -1,7 +1,5 @@
 """Scaled least squares (Erdogdu, Bayati and Dicker 2016): one linear system, one search for the length."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 
 from gdnp._typing import FloatArray
@@ -11,8 +9,6 @@ from gdnp.solvers.first_order import GradientDescent, GradientState
 from gdnp.solvers.lengths import NewtonLength
 from gdnp.solvers.state import DecoupledState, Method, State
 from gdnp.solvers.step_sizes import AdaptiveStep
-
-__all__ = ["TwoStep"]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Algorithm 2: the units of a hidden layer in turn, each by the one loop that minimises everything else."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -15,8 +13,6 @@ from gdnp.solvers.loop import Progress, Result
 from gdnp.solvers.methods import minimize
 from gdnp.solvers.state import ROUNDING, Method, Status
 from gdnp.validation import checked_count, checked_number
-
-__all__ = ["Network", "UnitsResult", "minimize_units"]
 
 
 class Network(Protocol):

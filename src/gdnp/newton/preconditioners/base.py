@@ -1,14 +1,10 @@
 """What a quasi-Newton method needs of a preconditioner."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 import numpy as np
 
 from gdnp._typing import FloatArray
-
-__all__ = ["Preconditioner", "with_intercept", "without_intercept"]
 
 
 class Preconditioner(Protocol):

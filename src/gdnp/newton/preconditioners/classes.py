@@ -5,8 +5,6 @@ on the diagonal, with the curvature p_k (1 - p_k). Bounds of the whole, as ½ (I
 cost less to make and many more iterations.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.linalg import lapack
 
@@ -21,14 +19,6 @@ from gdnp.problem.gram import diagonals
 from gdnp.problem.multinomial import Multinomial
 from gdnp.problem.objective import LARGEST_GRAM
 from gdnp.solvers.state import ROUNDING
-
-__all__ = [
-    "BlockPreconditioner",
-    "ClassPreconditioner",
-    "JointPreconditioner",
-    "made_for_classes",
-    "rows_of_sample",
-]
 
 
 class ClassPreconditioner:

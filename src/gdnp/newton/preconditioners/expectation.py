@@ -6,8 +6,6 @@ bend upwards alone is larger than that, the more so the more labels are wrong, a
 short.
 """
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 
@@ -17,8 +15,6 @@ from numpy.typing import NDArray
 from gdnp._typing import FloatArray
 from gdnp.design import RowVector
 from gdnp.problem.objective import Objective
-
-__all__ = ["expected_curvature"]
 
 BINS = 32
 """Predictions are told apart by so many quantiles, where each has twice as many rows; a byte numbers them."""

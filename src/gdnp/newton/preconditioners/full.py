@@ -11,8 +11,6 @@ from gdnp.metric import RANK_TOLERANCE
 from gdnp.newton.preconditioners.base import with_intercept, without_intercept
 from gdnp.problem.coordinates import Gram, Triangle
 
-__all__ = ["FullPreconditioner", "cholesky"]
-
 JITTERS = (1e-14, 1e-11, 1e-9, 1e-7, 1e-5, 1e-3, 1.0, 1e3)
 """What is added to the diagonal, in units of its largest entry, until Cholesky succeeds."""
 SMALLEST_PIVOT = 1e-13

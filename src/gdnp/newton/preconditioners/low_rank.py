@@ -13,8 +13,6 @@ from gdnp.problem.coordinates import Gram
 from gdnp.problem.gram import diagonal, gram_product
 from gdnp.problem.objective import Objective
 
-__all__ = ["LowRankPreconditioner"]
-
 
 class LowRankPreconditioner:
     """H of low rank beside a diagonal; rank 0 is the diagonal.

@@ -1,7 +1,5 @@
 """Makes the preconditioner of a stage."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import numpy as np
@@ -20,8 +18,6 @@ from gdnp.problem.gram import covariance, dense_rows, gram, kernel_matrix
 from gdnp.problem.objective import LARGEST_GRAM, Objective
 from gdnp.problem.points import DataPoint
 from gdnp.problem.rank import triangle
-
-__all__ = ["made", "made_at_constant", "seen_of"]
 
 NEGLIGIBLE = 0.1
 """Rows whose φ'' is below this share of the mean are left out of a Gram,"""

@@ -1,7 +1,5 @@
 """Preconditioners for n < d: what the Hessian is to the rows, which fit in memory and are gathered there."""
 
-from __future__ import annotations
-
 import numpy as np
 from scipy.linalg import lapack, qr, solve_triangular
 
@@ -9,8 +7,6 @@ from gdnp._typing import FloatArray
 from gdnp.newton.preconditioners.base import with_intercept, without_intercept
 from gdnp.newton.preconditioners.full import cholesky
 from gdnp.problem.objective import Objective
-
-__all__ = ["BasisPreconditioner", "KernelPreconditioner"]
 
 
 class KernelPreconditioner:
