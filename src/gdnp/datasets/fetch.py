@@ -54,7 +54,7 @@ FILES = {key: RemoteFile(**entry) for key, entry in REGISTRY.items()}
 
 
 def files_of(name: str) -> dict[str, str]:
-    """The downloaded files of the data set `name` of ``DATASETS``: key below `data_dir` -> ``algorithm:digest``.
+    """The downloaded files of the data set `name`: path in `data_dir` -> ``algorithm:digest``.
 
     There are none for what comes with a package.
     """
