@@ -82,7 +82,7 @@ def test_files_block_by_block_say_what_a_table_says(column, said, capsys, rng):
         (["one.csv", "--memory", "1MB"], 1, "must be npy, Parquet or Arrow"),
         (["one.csv", "--memory", "1MB", "--sep", ";"], 2, "--sep is for a table in memory"),
         (["nowhere.csv"], 3, "Data must be a file: did you mean"),
-        (["one.csv", "--target", "label"], 1, "should have two values. Got 'same' in every row"),
+        (["one.csv", "--target", "label"], 1, "should have at least two values. Got 'same' in every row"),
         (["one.csv", "--target", "missing"], 1, "missing"),
         (["broken.csv"], 1, "broken.csv"),
         (["breast_cancer", "--target", "label"], 2, "--target names a column of a table"),
@@ -155,7 +155,7 @@ def test_a_number_is_cut_at_its_median(capsys):
 
 
 @pytest.mark.parametrize(
-    ("values", "said"), [([1.5], "should have two values"), ([1.5, np.nan], "must be finite")]
+    ("values", "said"), [([1.5], "should have at least two values"), ([1.5, np.nan], "must be finite")]
 )
 def test_targets_of_files_that_tell_nothing_are_refused(values, said, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

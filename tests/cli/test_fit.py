@@ -143,8 +143,16 @@ def test_wrong_usage_of_fit(capsys, arguments, message):
     ("text", "options", "message"),
     [
         ("x,y\n1,2\n1,a,b\n", [], "d.csv should be a table of text. Got: 3 fields on line 3, where"),
-        ("x,y\n1,a\n2,a\n", [], "The target 'y' of d.csv should have two values. Got 'a' in every row"),
-        ("x,y\n1,2.5\n2,2.5\n", [], "The target 'y' of d.csv should have two values. Got '2.5' in every row"),
+        (
+            "x,y\n1,a\n2,a\n",
+            [],
+            "The target 'y' of d.csv should have at least two values. Got 'a' in every row",
+        ),
+        (
+            "x,y\n1,2.5\n2,2.5\n",
+            [],
+            "The target 'y' of d.csv should have at least two values. Got '2.5' in every row",
+        ),
         ("x,y\n1,a\n2,b\n", ["--task", "regression"], "must be numbers. Got 'a' in row 1 of 'y'"),
         ("x,y\n1,0.5\n2,1\n", ["--task", "classification"], "Got 0.5: use --task regression"),
         ("x,y\n1,0.5\n2,1\n", ["--target", "z"], "one of x, y, or count it."),

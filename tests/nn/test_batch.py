@@ -156,3 +156,16 @@ def test_unfitted_batch_layers_stay_without_statistics():
     fit_metric(model, [x], layers="2")
     assert not model[0].s_norm.num_batches_tracked
     torch.testing.assert_close(model.eval()(x), before)
+
+
+def test_a_row_without_a_batch_is_evaluated():
+    layer = linear()
+    x = torch.randn(layer.in_features, dtype=layer.weight.dtype)
+    expected = layer(x)
+    s_norm(layer, metric="batch").eval()
+    torch.testing.assert_close(layer(x), expected)
+
+
+def test_damping_is_not_accepted_and_ignored():
+    with pytest.raises(ValueError, match="damping is for a fitted metric. Got 0.1"):
+        s_norm(linear(), metric="batch", damping=0.1)

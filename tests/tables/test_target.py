@@ -49,7 +49,7 @@ def test_spellings_of_one_whole_number_are_one_label(written, labels, note):
 
 
 def test_one_number_in_two_spellings_is_one_value():
-    with pytest.raises(ValueError, match=r"should have two values\. Got '1' in every row: --target"):
+    with pytest.raises(ValueError, match=r"should have at least two values\. Got '1' in every row: --target"):
         target(["1", "1.0"])
 
 

@@ -72,7 +72,7 @@ def _standardise(layer: Any, _: tuple[Tensor, ...], output: Tensor) -> Any:
             "TransformerEncoder makes them; make the encoder with enable_nested_tensor=False."
         )
     if isinstance(layer, nn.Linear):  # the units are the last axis
-        return part(output.flatten(0, -2)).view(output.shape)
+        return part(output.reshape(-1, output.shape[-1])).view(output.shape)
     if output.ndim != axes:
         raise ValueError(
             f'metric="batch" needs a batch of images or sequences, {axes} axes with channels second. '

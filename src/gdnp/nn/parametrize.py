@@ -259,8 +259,9 @@ def s_norm(
 
     ``metric="batch"`` is Batch Normalization: W x is standardised by the statistics of the batch, with the
     gradient through them, and by running statistics in evaluation. ``module.s_norm`` is PyTorch's own
-    BatchNorm, with g and c for its weight and bias, and can be set up and converted as any. At first
-    g² = ‖V‖² + ε; `fit_metric` sets g and c so that evaluation goes on computing what the layer did.
+    BatchNorm, with g and c for its weight and bias and with running statistics, and is converted as any. At
+    first g² = ‖V‖² + ε; `fit_metric` sets g and c so that evaluation goes on computing what the layer did.
+    Momentum may be set there; another ε makes evaluation compute another function.
 
     Parameters
     ----------
@@ -471,6 +472,10 @@ def _check_options(module: nn.Module, metric: str, mode: str, **given: Any) -> N
         raise ValueError(
             "metric='batch' has only mode='normalize', since a weight never sees activations. Got "
             "mode='whiten'; use metric='full' to whiten."
+        )
+    if metric == "batch" and given["damping"] != DEFAULT_DAMPING:
+        raise ValueError(
+            f"damping is for a fitted metric. Got {given['damping']:g} with metric='batch'; leave it out."
         )
     for name, owner in OWNERS.items():
         if metric != owner and given[name] is not None:

@@ -150,7 +150,8 @@ def varied(labels: NDArray[Any], what: str, words: bool = False) -> None:
 def constant_target(what: str, value: Any) -> ValueError:
     """What is said of a target that is the same in every row."""
     return ValueError(
-        f"{what} should have two values. Got {str(value)!r} in every row: --target names another column."
+        f"{what} should have at least two values. Got {str(value)!r} in every row: --target names another "
+        "column."
     )
 
 

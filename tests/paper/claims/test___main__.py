@@ -23,3 +23,15 @@ def test_records_the_claims_and_writes_the_page(made_up, monkeypatch, tmp_path, 
     assert "what was there" not in page
     assert '"fine"' in (tmp_path / "recorded.json").read_text(encoding="utf-8")
     assert capsys.readouterr().out == f"{tmp_path / 'page.md'}\n"
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_page_without_the_mark_stays(made_up, monkeypatch, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("by hand", encoding="utf-8")
+    del made_up["wrong"], made_up["absent"]
+    monkeypatch.setattr(verdicts, "RECORDED", tmp_path / "recorded.json")
+    monkeypatch.setattr(sys, "argv", ["claims", str(page)])
+    with pytest.raises(SystemExit, match=r"page\.md should hold the line"):
+        runpy.run_module("gdnp.paper.claims", run_name="__main__")
+    assert page.read_text(encoding="utf-8") == "by hand"

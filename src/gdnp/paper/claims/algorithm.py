@@ -9,7 +9,7 @@ from gdnp import methods, theory
 from gdnp._typing import FloatArray
 from gdnp.datasets import gaussian_design, gaussian_parameters
 from gdnp.metric import Covariance, Identity
-from gdnp.paper.claims.problems import FIXED, listed, only, populations, relative, states
+from gdnp.paper.claims.problems import FIXED, largest, least, listed, only, populations, relative, states
 from gdnp.paper.claims.registry import Seen, check, seen
 from gdnp.paper.runner.problems import state_at
 from gdnp.population.examples import EVERY_LOSS, FINITE_LENGTH
@@ -33,12 +33,12 @@ def w_gradient_orthogonal() -> Seen:
             for metric in (f.covariance, Identity(6)):
                 w, g = rng.standard_normal(6), 1.5
                 gradient = state_at(f, metric, w, g).direction_gradient
-                worst = max(
+                worst = largest(
                     worst, abs(float(w @ gradient)) / float(np.linalg.norm(w) * np.linalg.norm(gradient))
                 )
                 d, h = rng.standard_normal(6), 1e-5
                 ends = [f.at(metric.join(w + sign * h * d, g)).value for sign in (1.0, -1.0)]
-                numeric = max(numeric, abs((ends[0] - ends[1]) / (2.0 * h) - float(gradient @ d)))
+                numeric = largest(numeric, abs((ends[0] - ends[1]) / (2.0 * h) - float(gradient @ d)))
     return seen(worst, holds=numeric <= 1e-8, numeric=only("1e-8", numeric))
 
 
@@ -66,7 +66,7 @@ def eq_17() -> Seen:
         for loss in EVERY_LOSS:
             f, g = Halfspace(u, S, loss), float(rng.choice([-1.0, 1.0]) * 10.0 ** rng.uniform(-1.0, 1.0))
             first = state_at(f, metric, direction, g)
-            step_error = max(step_error, relative(FIXED.step(f, first).direction, expected))
+            step_error = largest(step_error, relative(FIXED.step(f, first).direction, expected))
             negative += AdaptiveStep()(f, first, metric.largest) < 0.0
         for loss in FINITE_LENGTH:
             f = Halfspace(u, S, loss)
@@ -75,7 +75,7 @@ def eq_17() -> Seen:
             c1 = point.mean_gradient / (1.0 - m * m)
             stein = AdaptiveStep()(f, fitted, metric.largest)
             curvature = AdaptiveStep("curvature")(f, fitted, metric.largest)
-            form_error = max(
+            form_error = largest(
                 form_error, abs(f.stein_coefficient(point) / c1 - 1.0), abs(stein / curvature - 1.0)
             )
     return seen(
@@ -110,15 +110,17 @@ def eq_18() -> Seen:
     for h in ("stein", "printed"):
         method = methods.gdnp(h=h, bisection_steps=40)
         runs = [states(method, f, c * start, 50) for c in scales]
-        error[h] = max(
+        error[h] = largest(
             relative(run[1].direction, theory.rayleigh_step(u, metric, run[0].direction)) for run in runs
         )
         gaps[h] = [theory.directional_gap(u, metric, run[-1].direction) for run in runs]
-    right = error["stein"] <= 1e-9 and max(gaps["stein"]) <= (1.0 + 1e-6) * min(gaps["stein"])
+    right = error["stein"] <= 1e-9 and largest(gaps["stein"]) <= (1.0 + 1e-6) * least(gaps["stein"])
     return seen(
         error["stein"],
         holds=right and error["printed"] <= 1e-9,
-        instead=right and error["printed"] > 1e-2 and max(gaps["printed"]) > 100.0 * min(gaps["printed"]),
+        instead=right
+        and error["printed"] > 1e-2
+        and largest(gaps["printed"]) > 100.0 * least(gaps["printed"]),
         error=error,
         gaps=gaps,
         apart=listed(gaps["printed"], ".0e"),
@@ -142,7 +144,7 @@ def algorithm_3() -> Seen:
             brackets.add(width)
             for k in range(0, 25, 2):
                 g = FIXED.moved(f, start, w, Bisection(k)).length.g
-                worst = max(worst, abs(g - root) / (width * 2.0 ** -(k + 1)))
+                worst = largest(worst, abs(g - root) / (width * 2.0 ** -(k + 1)))
         for name in ("sigmoid", "probit"):
             missed += not FIXED.moved(Halfspace(u, S, name), start, w, Bisection(60)).length.diverges
     return seen(
@@ -175,7 +177,7 @@ def wn_remark() -> Seen:
             )
             a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
             sines.append(float(np.linalg.norm(a - (a @ b) * b)))
-        batch = max(batch, sines[0])
+        batch = largest(batch, sines[0])
         weight.append(sines[1])
     survives, apart = float(np.median(left)), float(np.median(weight))
     return seen(batch, holds=survives > 0.05 and apart > 0.01, apart=apart, survives=survives)
@@ -189,6 +191,6 @@ def gdnp_metric_one_step() -> Seen:
         for loss in EVERY_LOSS:
             f, w = Halfspace(u, S, loss), rng.standard_normal(len(u))
             first, second = states(methods.gdnp_metric(), f, w, 1)
-            worst = max(worst, theory.sin_squared(u, f.covariance, second.direction))
-            start = min(start, theory.sin_squared(u, f.covariance, first.direction))
+            worst = largest(worst, theory.sin_squared(u, f.covariance, second.direction))
+            start = least(start, theory.sin_squared(u, f.covariance, first.direction))
     return seen(worst, holds=start > 1e-3, start=start)

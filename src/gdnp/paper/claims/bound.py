@@ -10,7 +10,7 @@ from gdnp.datasets import gaussian_parameters
 from gdnp.losses import LOSSES
 from gdnp.metric import Covariance
 from gdnp.paper.claims.algorithm import bracket_width
-from gdnp.paper.claims.problems import populations, states, yes
+from gdnp.paper.claims.problems import largest, least, populations, states, yes
 from gdnp.paper.claims.registry import Seen, check, seen
 from gdnp.population import Halfspace
 from gdnp.population.examples import EVERY_LOSS, FINITE_LENGTH, Target, Welsch, slow_population
@@ -31,10 +31,10 @@ def gradient_decomposition() -> Seen:
             c1, gap = f.stein_coefficient(point), theory.directional_gap(u, metric, w)
             slope = float(point.gradient @ w) / metric.norm(w)
             squared = metric.dual_norm(point.gradient) ** 2
-            worst = max(worst, abs(theory.gradient_norm_squared(c1, gap, slope) / squared - 1.0))
+            worst = largest(worst, abs(theory.gradient_norm_squared(c1, gap, slope) / squared - 1.0))
             found = theory.directional_gap_from_gradient(point.gradient, metric, w, c1)
-            certificate = max(certificate, abs(found / gap - 1.0))
-    return seen(max(worst, certificate))
+            certificate = largest(certificate, abs(found / gap - 1.0))
+    return seen(largest(worst, certificate))
 
 
 def _bound(f: Halfspace, gap: float, steps: int, bracket: float, bisection_steps: int) -> float:
@@ -82,15 +82,15 @@ def eq_19() -> Seen:
     for k, (u, S) in enumerate(populations(60, seed=5)):
         f = Halfspace(u, S, FINITE_LENGTH[k % len(FINITE_LENGTH)])
         w, steps = rng.standard_normal(len(u)), int(rng.integers(1, 30))
-        worst = max(worst, _ratios(f, w, steps, (3, 10, 30)[k % 3])[2])
+        worst = largest(worst, _ratios(f, w, steps, (3, 10, 30)[k % 3])[2])
     nearest = _nearest()
     one = abs(norm[2] / _ratios(_scaled(1.0, "log_loss"), start, 5, 40)[2] - 1.0)
-    worst = max(worst, norm[2], factor[2], bisection[2], *nearest)
+    worst = largest(worst, norm[2], factor[2], bisection[2], *nearest)
     broken = (norm[0] > 1.0, factor[1] > 1.0, bisection[1] > 1.0)
     return seen(
         worst,
         holds=not any(broken),
-        instead=all(broken) and worst <= 1.0 and one <= 1e-6 and min(nearest) > 0.1,
+        instead=all(broken) and worst <= 1.0 and one <= 1e-6 and least(nearest) > 0.1,
         nearest=nearest,
         one=yes(one <= 1e-6),
         norm=norm,
@@ -104,7 +104,7 @@ def _nearest() -> tuple[float, float]:
     u, S, start = slow_population(10.0, 0.02)
     direction = _ratios(Halfspace(u, S, Welsch()), start, 20, 60)[2]
     f = Halfspace(u, np.eye(2), "log_loss")
-    return direction, max(_ratios(f, u, 1, steps)[2] for steps in range(1, 9))
+    return direction, largest(_ratios(f, u, 1, steps)[2] for steps in range(1, 9))
 
 
 def _slow_problem() -> tuple[FloatArray, FloatArray]:
@@ -126,15 +126,15 @@ def theorem_2() -> Seen:
             for steps, state in enumerate(run[1:], start=1):
                 bound = _bound(f, gap, steps, bracket_width(f, state.direction), 40)
                 ratio = metric.dual_norm(state.point.gradient) ** 2 / bound
-                worst[h] = max(worst[h], ratio)
+                worst[h] = largest(worst[h], ratio)
     divergent = methods.gdnp(bisection_steps=40)
     u, S = gaussian_parameters(6, kappa=10.0, r=0.4, seed=0)
     sigmoid = states(divergent, Halfspace(u, S, LOSSES["sigmoid"]), np.ones(6), 1)[-1].length_diverges
-    worst["stein"] = max(worst["stein"], *nearest)
+    worst["stein"] = largest(worst["stein"], *nearest)
     return seen(
         worst["stein"],
         holds=worst["printed"] <= 1.0 and not sigmoid,
-        instead=worst["stein"] <= 1.0 < worst["printed"] and sigmoid and min(nearest) > 0.1,
+        instead=worst["stein"] <= 1.0 < worst["printed"] and sigmoid and least(nearest) > 0.1,
         worst=worst,
         sigmoid="diverges" if sigmoid else "converges",
     )

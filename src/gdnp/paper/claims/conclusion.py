@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from gdnp.paper.claims.network_curvature import _torch, digits
+from gdnp.paper.claims.network_curvature import digits
+from gdnp.paper.claims.problems import largest, torch_of
 from gdnp.paper.claims.registry import Seen, check, seen
 
 OPTIMIZERS = {"SGD": (0.3, 1.0, 3.0, 9.0), "Adam": (0.01, 0.03, 0.1, 0.3)}
@@ -35,12 +36,12 @@ def separate_steps() -> Seen:
         f"{name} {ratios[name]:.2f} (directions {i:.2g}, lengths {j:.2g} of the rate of the output layer)"
         for name, (i, j) in chosen.items()
     )
-    return seen(max(ratios.values()), shown=shown)
+    return seen(largest(ratios.values()), shown=shown)
 
 
 def _loss(name: str, rates: tuple[float, float, float], seeds: Any) -> float:
     """The mean log of the loss after training at the rates of direction, length and other."""
-    torch = _torch()
+    torch = torch_of()
     from gdnp.nn import param_groups
     from gdnp.paper.figure3.training import build
 

@@ -11,7 +11,7 @@ from gdnp._typing import FloatArray
 from gdnp.datasets import gaussian_parameters
 from gdnp.losses import LOSSES, Loss
 from gdnp.metric import Covariance
-from gdnp.paper.claims.problems import populations, relative, states
+from gdnp.paper.claims.problems import largest, least, populations, relative, states
 from gdnp.paper.claims.registry import Seen, check, seen
 from gdnp.population import Halfspace, LeastSquares
 from gdnp.population.examples import EVERY_LOSS, FINITE_LENGTH, DoubleWell, Target, Welsch, critical_points
@@ -47,14 +47,14 @@ def lemma_1() -> Seen:
             f = Halfspace(u, S, loss)
             found = critical_points(f, 4, seed=seed)
             count[loss.name] += len(found)
-            worst = max([worst, *(theory.sin_squared(u, f.covariance, w) for w in found)])
+            worst = largest([worst, *(theory.sin_squared(u, f.covariance, w) for w in found)])
         f = Halfspace(u, S, DoubleWell())
         # zᵀw̃ ~ N(0, 3) makes both E φ' and E φ'' vanish, and uᵀw̃ = 0 puts w̃ at right angles to S⁻¹u.
         across = np.linalg.svd(u[None, :])[2][1]
         coef = f.covariance.join(across, math.sqrt(3.0))
-        stray = max(stray, f.covariance.dual_norm(f.at(coef).gradient))
-        along = max(along, 1.0 - theory.sin_squared(u, f.covariance, coef))
-    on_line = worst <= 1e-12 and min(count.values()) >= 5
+        stray = largest(stray, f.covariance.dual_norm(f.at(coef).gradient))
+        along = largest(along, 1.0 - theory.sin_squared(u, f.covariance, coef))
+    on_line = worst <= 1e-12 and least(count.values()) >= 5
     off_line = stray <= 1e-12 and along <= 1e-9
     return seen(
         worst,
@@ -72,11 +72,11 @@ def assumption_3() -> Seen:
     near = np.linspace(-20.0, 20.0, 2001)
     for name, limit in (("log_loss", 1.0), ("sigmoid", 0.25)):
         loss = LOSSES[name]
-        over = max(over, float(np.abs(loss.gradient(t)).max()) / limit)
+        over = largest(over, float(np.abs(loss.gradient(t)).max()) / limit)
         slope = (loss.value(near + h) - loss.value(near - h)) / (2.0 * h)
         second = (loss.gradient(near + h) - loss.gradient(near - h)) / (2.0 * h)
-        worst = max(worst, float(np.abs(slope - loss.gradient(near)).max()))
-        worst = max(worst, float(np.abs(second - loss.curvature(near)).max()))
+        worst = largest(worst, float(np.abs(slope - loss.gradient(near)).max()))
+        worst = largest(worst, float(np.abs(second - loss.curvature(near)).max()))
     return seen(over, holds=worst < 1e-7)
 
 
@@ -92,7 +92,7 @@ def footnote_3() -> Seen:
                 [f.covariance.dual_norm(f.at(alpha * ray).gradient) for alpha in alphas]
                 for alphas in (np.linspace(0.0, 10.0, 101), (1e4, 1e5))
             )
-            bounded += not (far[1] < far[0] < min(near))
+            bounded += not (far[1] < far[0] < least(near))
     z, weight = np.array([-1.0, 10.0]), np.array([0.6, 0.4])
 
     def derivative(alpha: float) -> float:
@@ -141,7 +141,7 @@ def direction_loss_independent() -> Seen:
     for loss in EVERY_LOSS:
         f = Halfspace(u, S, loss)
         last = states(methods.gdnp(bisection_steps=30), f, start, 60)[-1]
-        worst = max(worst, theory.sin_squared(u, f.covariance, last.direction))
+        worst = largest(worst, theory.sin_squared(u, f.covariance, last.direction))
         lengths[loss.name] = abs(last.length.g)
     shown = ", ".join(f"{name} {length:.3g}" for name, length in lengths.items())
     return seen(worst, allowed=0.8**120, shown=shown)
@@ -160,7 +160,7 @@ def gdnp_seq() -> Seen:
 
     losses = ("log_loss", "sigmoid")
     exact = path(LeastSquares(u, S))
-    worst = max(float(np.abs(path(Halfspace(u, S, loss)) - exact).max()) for loss in losses)
+    worst = largest(float(np.abs(path(Halfspace(u, S, loss)) - exact).max()) for loss in losses)
     moved = float(np.linalg.norm(exact[-1] - exact[0]))
     z = np.random.default_rng(0).multivariate_normal(u, S - np.outer(u, u), 20_000)
     y = np.where(np.arange(20_000) % 2 == 0, 1.0, -1.0)
@@ -177,7 +177,7 @@ def two_step() -> Seen:
         u, S = gaussian_parameters(8, kappa=100.0, r=0.5, seed=seed)
         for loss in FINITE_LENGTH:
             f = Halfspace(u, S, loss)
-            exact = max(exact, minimize(f, "two_step", max_iter=3).gradient_norm)
+            exact = largest(exact, minimize(f, "two_step", max_iter=3).gradient_norm)
     rng = np.random.default_rng(0)
     X = rng.exponential(size=(5000, 5)) ** 1.5
     y = np.where(rng.random(5000) < 1.0 / (1.0 + np.exp(3.0 - X @ [2.0, 1.0, 1.0, 0.0, -1.0])), 1.0, -1.0)
@@ -206,10 +206,10 @@ def ridge_direction() -> Seen:
             metric = f.covariance
             coef = critical_points(f, 8, seed=seed)[0]
             line = theory.ridge_direction(u, metric, f.alpha, f.at(coef).mean_curvature)
-            worst = max(worst, _sin_squared(metric, coef, line))
-            lemma = min(lemma, theory.sin_squared(u, metric, coef))
+            worst = largest(worst, _sin_squared(metric, coef, line))
+            lemma = least(lemma, theory.sin_squared(u, metric, coef))
             ends.append(coef)
-        between = min(between, _sin_squared(metric, ends[0], ends[1]))
+        between = least(between, _sin_squared(metric, ends[0], ends[1]))
     return seen(worst, holds=lemma > 1e-4 and between > 1e-6, lemma=lemma, between=between)
 
 

@@ -10,7 +10,7 @@ from sklearn.datasets import load_breast_cancer, load_wine
 from gdnp import methods, theory
 from gdnp.datasets import gaussian_design, gaussian_parameters
 from gdnp.metric import Covariance
-from gdnp.paper.claims.problems import listed, only, populations, relative, solved, states
+from gdnp.paper.claims.problems import largest, least, listed, only, populations, relative, solved, states
 from gdnp.paper.claims.registry import Seen, check, seen
 from gdnp.population import LeastSquares
 from gdnp.population.examples import slow_population
@@ -53,14 +53,14 @@ def eq_14() -> Seen:
         bound = theory.rayleigh_bound(metric, gap, np.arange(1, 41))
         for limit in bound:
             w = theory.rayleigh_step(u, metric, w)
-            worst = max(worst, theory.directional_gap(u, metric, w) / (float(limit) + 1e-20 * r))
+            worst = largest(worst, theory.directional_gap(u, metric, w) / (float(limit) + 1e-20 * r))
             count += 1
     u, S, w = slow_population(10.0, 0.5)
     metric, gap, steps = Covariance(S), theory.directional_gap(u, Covariance(S), w), 40
     for _ in range(steps):
         w = theory.rayleigh_step(u, metric, w)
     nearest = theory.directional_gap(u, metric, w) / float(theory.rayleigh_bound(metric, gap, steps))
-    return seen(max(worst, nearest), holds=nearest > 0.9, count=count, nearest=nearest, steps=steps)
+    return seen(largest(worst, nearest), holds=nearest > 0.9, count=count, nearest=nearest, steps=steps)
 
 
 @check("theorem-1")
@@ -82,9 +82,9 @@ def theorem_1() -> Seen:
         gaps = np.array([theory.directional_gap(u, S, w) for w in run])
         r = theory.squared_signal(u, S)
         bound = theory.rayleigh_bound(S, gaps[0], np.arange(1, 61)) + 1e-20 * r
-        worst = max(worst, float(np.max(gaps[1:] / bound)))
-        nearest = min(nearest, math.log(gaps[-1] / gaps[0]) / math.log(bound[-1] / gaps[0]))
-        identity = max(
+        worst = largest(worst, float(np.max(gaps[1:] / bound)))
+        nearest = least(nearest, math.log(gaps[-1] / gaps[0]) / math.log(bound[-1] / gaps[0]))
+        identity = largest(
             identity,
             *(abs(theory.identity_15(u, S, w) - theory.rayleigh_quotient(u, S, w) - r) / r for w in run),
         )

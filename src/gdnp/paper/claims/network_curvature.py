@@ -7,7 +7,6 @@ left sides. PyTorch is imported by the checks alone, so that the registry is the
 
 import math
 from collections.abc import Iterator
-from importlib import import_module
 from itertools import product
 from typing import Any
 
@@ -17,17 +16,10 @@ from sklearn.datasets import load_digits
 
 from gdnp._typing import FloatArray
 from gdnp.datasets import gaussian_parameters
-from gdnp.paper.claims.problems import yes
+from gdnp.paper.claims.problems import largest, least, torch_of, yes
 from gdnp.paper.claims.registry import Seen, check, seen
 from gdnp.population import PopulationMLP
 from gdnp.solvers.units import minimize_units
-
-
-def _torch() -> Any:
-    """PyTorch, or one sentence that says how to install it."""
-    import gdnp.nn  # noqa: F401
-
-    return import_module("torch")
 
 
 def digits(torch: Any) -> tuple[Any, Any]:
@@ -49,7 +41,7 @@ def _plane(r: float, h: float) -> tuple[FloatArray, FloatArray]:
 
 def _network(z: FloatArray, weight: FloatArray, theta: tuple[float, ...]) -> Any:
     """f_nn on the nodes, log loss: a function of the flat tensor W̃."""
-    torch = _torch()
+    torch = torch_of()
 
     nodes, masses = torch.as_tensor(z), torch.as_tensor(weight)
     output = torch.tensor(theta, dtype=torch.float64)
@@ -62,7 +54,7 @@ def _network(z: FloatArray, weight: FloatArray, theta: tuple[float, ...]) -> Any
 
 
 def _gradient(f: Any, W: FloatArray) -> FloatArray:
-    torch = _torch()
+    torch = torch_of()
     flat = torch.tensor(W.ravel(), requires_grad=True)
     (gradient,) = torch.autograd.grad(f(flat), flat)
     return np.asarray(gradient.numpy().reshape(W.shape))
@@ -97,7 +89,7 @@ def mlp_gradient() -> Iterator[float]:
 @check("lemma-2")
 def lemma_2() -> Seen:
     """Minima over one of two units; and over both at once, where none that is found is collinear."""
-    torch = _torch()
+    torch = torch_of()
     rng, worst, off, singular = np.random.default_rng(0), 0.0, math.inf, 0.0
     for r, theta in ((0.6, (1.0, 1.0)), (0.3, (1.0, 1.0)), (0.6, (2.0, 1.0)), (0.9, (3.0, 3.0))):
         nodes = _plane(r, 0.12)
@@ -107,11 +99,11 @@ def lemma_2() -> Seen:
                 lambda w, f=f: f(torch.cat([torch.tensor([-2.0, 0.0], dtype=w.dtype), w])),
                 rng.uniform(-2.0, 2.0, 2),
             )
-            worst = max(worst, abs(float(second[1] / second[0])))
+            worst = largest(worst, abs(float(second[1] / second[0])))
             W = _minimum(f, rng.uniform(-2.0, 2.0, 4)).reshape(2, 2)
-            off = min(off, float(np.abs(W[:, 1] / W[:, 0]).max()))
+            off = least(off, float(np.abs(W[:, 1] / W[:, 0]).max()))
             M = _coefficients(*nodes, np.array(theta), W)[1]
-            singular = max(singular, float(np.linalg.svd(M, compute_uv=False)[-1] / np.linalg.norm(M)))
+            singular = largest(singular, float(np.linalg.svd(M, compute_uv=False)[-1] / np.linalg.norm(M)))
     f = _network(*_plane(0.6, 0.06), (1.0, 1.0))
     W = _minimum(f, np.array([-2.9, 0.3, -2.9, -0.3]))
     size = float(np.abs(_gradient(f, W)).max())
@@ -138,13 +130,13 @@ def lemma_2() -> Seen:
 
 def _least_curvature(f: Any, W: FloatArray) -> float:
     """The least eigenvalue of the Hessian at the flat W."""
-    torch = _torch()
+    torch = torch_of()
     return float(np.linalg.eigvalsh(torch.autograd.functional.hessian(f, torch.tensor(W)).numpy())[0])
 
 
 def _minimum(f: Any, start: FloatArray) -> FloatArray:
     """A minimiser of f, by Newton's method in a trust region."""
-    torch = _torch()
+    torch = torch_of()
     found = minimize(
         lambda w: float(f(torch.tensor(w))),
         start,
@@ -159,7 +151,7 @@ def _minimum(f: Any, start: FloatArray) -> FloatArray:
 @check("first-layer-gradient")
 def first_layer_gradient() -> Seen:
     """Both sides for three layers of tanh; and -y F(x) against F(z) with and without biases."""
-    torch = _torch()
+    torch = torch_of()
 
     r, generator = 0.6, torch.Generator().manual_seed(0)
     z, weight = _plane(r, 0.06)
@@ -189,7 +181,7 @@ def first_layer_gradient() -> Seen:
 @check("figure-3-upstream")
 def figure_3_upstream() -> Seen:
     """‖∂²f/∂W₄∂W_i‖_F: roots of the sums of squares, upstream over downstream, with and without BatchNorm."""
-    torch = _torch()
+    torch = torch_of()
     from gdnp.nn import cross_dependency
     from gdnp.paper.figure3.training import build, descent
 
@@ -218,7 +210,7 @@ def cross_dependency_rank_one() -> Seen:
     for distance in (1.0, 0.1, 0.01, 0.001):
         block = _cross_block(u, S, line + distance * side)
         values = np.linalg.svd(np.linalg.solve(np.linalg.cholesky(S), block), compute_uv=False)
-        worst = max(worst, float(values[1] / values[0]))
+        worst = largest(worst, float(values[1] / values[0]))
         norms.append(float(values[0]))
         gaps.append(0.6 * distance**2 / (1.0 + distance**2))
     exponent = math.log(norms[1] / norms[3]) / math.log(gaps[1] / gaps[3])
@@ -227,7 +219,7 @@ def cross_dependency_rank_one() -> Seen:
 
 def _cross_block(u: FloatArray, S: FloatArray, w: FloatArray) -> FloatArray:
     """∂²f/∂w ∂(θ₁, θ₂, c) of shape (d, 3): unit 1 at length -2 along w, unit 2 at c S⁻¹u, c = -1.5."""
-    torch = _torch()
+    torch = torch_of()
 
     r, line = 0.6, np.linalg.solve(S, u)
     off = w - float(u @ w) / r * line

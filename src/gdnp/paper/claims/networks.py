@@ -9,7 +9,7 @@ from gdnp import methods, theory
 from gdnp._typing import FloatArray
 from gdnp.datasets import gaussian_parameters
 from gdnp.paper.claims.algorithm import bracket_width
-from gdnp.paper.claims.problems import FIXED, relative, states, yes
+from gdnp.paper.claims.problems import FIXED, largest, relative, states, yes
 from gdnp.paper.claims.registry import Seen, check, seen
 from gdnp.paper.runner.problems import state_at
 from gdnp.population import HiddenUnit, PopulationMLP
@@ -44,7 +44,7 @@ def eq_100_101() -> Seen:
         w, g = rng.standard_normal(f.n_features), float(rng.choice([-1.0, 1.0]) * rng.uniform(0.3, 4.0))
         state = state_at(f, f.covariance, w, g)
         expected = theory.rayleigh_step(f.u, f.covariance, w)
-        worst = max(worst, relative(FIXED.step(f, state).direction, expected))
+        worst = largest(worst, relative(FIXED.step(f, state).direction, expected))
         if k % 3:
             factor = f.stein_coefficient(state.point) / (
                 f.stein_coefficient(state.point) - f.coupling(state.point)
@@ -65,9 +65,9 @@ def unit_step_exact_length() -> Seen:
         state = exact.init(f, rng.standard_normal(f.n_features))
         L, c1 = f.covariance.largest, f.stein_coefficient(state.point)
         curvature = AdaptiveStep("curvature")(f, state, L)
-        worst = max(worst, abs(AdaptiveStep()(f, state, L) / curvature - 1.0))
+        worst = largest(worst, abs(AdaptiveStep()(f, state, L) / curvature - 1.0))
         short = c1 - f.coupling(state.point)
-        without = max(without, abs(c1 / short - 1.0))
+        without = largest(without, abs(c1 / short - 1.0))
     return seen(worst, holds=without > 0.01, without=without)
 
 
@@ -115,7 +115,7 @@ def _from_the_line(f: HiddenUnit, steps: int) -> tuple[float, float]:
 def _nearest() -> float:
     """Of the corrected last term: κ = 1, a user's convex loss, θ = (2, 2), up to eight bisection steps."""
     f = _second_unit(np.array([math.sqrt(0.6), 0.0]), np.eye(2), Target(), 2.0)
-    return max(_from_the_line(f, steps)[1] for steps in range(1, 9))
+    return largest(_from_the_line(f, steps)[1] for steps in range(1, 9))
 
 
 @check("theorem-3")
@@ -135,16 +135,16 @@ def theorem_3() -> Seen:
     for f, start, steps in runs:
         run = states(methods.gdnp(bisection_steps=steps, guarded=False), f, start, 10)
         metric, gap0 = f.covariance, theory.directional_gap(f.u, f.covariance, run[0].direction)
-        C = max(f.stein_coefficient(state.point) ** 2 for state in run)
-        bracket = max(bracket_width(f, state.direction) for state in run)
+        C = largest(f.stein_coefficient(state.point) ** 2 for state in run)
+        bracket = largest(bracket_width(f, state.direction) for state in run)
         for t, state in enumerate(run[1:], start=1):
             bound = float(theory.rayleigh_bound(metric, gap0, t))
-            directions = max(directions, theory.directional_gap(f.u, metric, state.direction) / bound)
+            directions = largest(directions, theory.directional_gap(f.u, metric, state.direction) / bound)
             square = metric.dual_norm(state.point.gradient) ** 2
-            printed = max(printed, square / (C * bound + _printed_term(f, bracket, steps)))
-            corrected = max(corrected, square / (C * bound + _length_term(f, bracket, steps)))
+            printed = largest(printed, square / (C * bound + _printed_term(f, bracket, steps)))
+            corrected = largest(corrected, square / (C * bound + _length_term(f, bracket, steps)))
     nearest = _nearest()
-    corrected = max(corrected, nearest)
+    corrected = largest(corrected, nearest)
     return seen(
         corrected,
         holds=printed <= 1.0,
@@ -160,9 +160,9 @@ def eq_22() -> Seen:
     """From w₀ = S⁻¹u only the last term is left; x → c x leaves the left side as it is."""
     u, S = gaussian_parameters(3, kappa=3.0, r=0.6, seed=0)
     scaled = [_from_the_line(_second_unit(scale * u, scale**2 * S), 2) for scale in (1.0, 1e3, 1e6)]
-    printed, corrected = (max(column) for column in zip(*scaled, strict=True))
+    printed, corrected = (largest(column) for column in zip(*scaled, strict=True))
     nearest = _nearest()
-    corrected = max(corrected, nearest)
+    corrected = largest(corrected, nearest)
     return seen(
         corrected,
         holds=printed <= 1.0,
@@ -183,7 +183,7 @@ def algorithm_2_one_sweep() -> Seen:
     lengths = [
         float(g @ w) / metric.norm(w) for g, w in zip(network.gradient(one.coef), one.coef, strict=True)
     ]
-    gap = max(theory.sin_squared(u, metric, w) for w in one.coef)
+    gap = largest(theory.sin_squared(u, metric, w) for w in one.coef)
     return seen(
         many.gradient_norm,
         holds=one.gradient_norm <= 1e-9,

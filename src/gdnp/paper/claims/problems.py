@@ -1,6 +1,7 @@
 """What claims are checked on: random populations, critical points, runs of a method."""
 
 from collections.abc import Iterable, Iterator
+from importlib import import_module
 from itertools import islice
 from typing import Any
 
@@ -53,6 +54,23 @@ def solved(A: FloatArray, b: FloatArray) -> FloatArray:
 def relative(found: FloatArray, expected: FloatArray) -> float:
     """‖found - expected‖/‖expected‖."""
     return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+
+
+def largest(*values: Any) -> float:
+    """As ``max``, and NaN where a value is."""
+    return float(np.max(values if len(values) > 1 else list(values[0])))
+
+
+def least(*values: Any) -> float:
+    """As ``min``, and NaN where a value is."""
+    return float(np.min(values if len(values) > 1 else list(values[0])))
+
+
+def torch_of() -> Any:
+    """PyTorch, or one sentence that says how to install it."""
+    import gdnp.nn  # noqa: F401
+
+    return import_module("torch")
 
 
 def yes(seen: object) -> str:

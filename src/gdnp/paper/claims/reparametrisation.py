@@ -10,7 +10,7 @@ from gdnp import methods
 from gdnp._typing import FloatArray
 from gdnp.datasets import gaussian_design, gaussian_parameters
 from gdnp.metric import Covariance, Identity, OperatorCovariance
-from gdnp.paper.claims.problems import populations, relative, solved, states
+from gdnp.paper.claims.problems import largest, least, populations, relative, solved, states
 from gdnp.paper.claims.registry import Seen, check, seen
 from gdnp.paper.runner.problems import a9a
 from gdnp.population import Halfspace
@@ -54,7 +54,7 @@ def footnote_1() -> Seen:
     mixture = -2.0 * m**4 / (1.0 + m**2) ** 2
     error = math.sqrt(24.0 / n)
     of_z, of_x = _excess_kurtosis(-y * (x @ v)), _excess_kurtosis(x @ v)
-    worst = max(abs(of_z), abs(of_x - mixture)) / error
+    worst = largest(abs(of_z), abs(of_x - mixture)) / error
     return seen(worst, holds=abs(of_x) > 20.0 * error, of_z=of_z, of_x=of_x, mixture=mixture, worst=worst)
 
 
@@ -74,8 +74,8 @@ def eq_7() -> Seen:
     for _ in range(50):
         w = rng.standard_normal(X.shape[1]) / X.std(axis=0)
         variance = float(np.mean((centred @ w) ** 2))
-        worst = max(worst, *(abs(metric.norm(w) ** 2 / variance - 1.0) for metric in (S, free)))
-        raw = max(raw, float(np.mean((X @ w) ** 2)) / variance)
+        worst = largest(worst, *(abs(metric.norm(w) ** 2 / variance - 1.0) for metric in (S, free)))
+        raw = largest(raw, float(np.mean((X @ w) ** 2)) / variance)
     return seen(worst, holds=raw > 2.0, raw=raw)
 
 
@@ -92,12 +92,12 @@ def eq_8() -> Seen:
         normalised = f.loss.value(-data.signs() * g * (eta - eta.mean()) / eta.std())
         margins = f.design.rows.gather(f.at(f.covariance.join(w, g)).margins)
         value = f.at(f.covariance.join(w, g)).value
-        scaled = max(abs(f.at(f.covariance.join(c * w, g)).value - value) for c in (1e-6, 0.3, 1e6))
-        worst = max(worst, relative(f.loss.value(margins), normalised), scaled / value)
-        flipped = max(
+        scaled = largest(abs(f.at(f.covariance.join(c * w, g)).value - value) for c in (1e-6, 0.3, 1e6))
+        worst = largest(worst, relative(f.loss.value(margins), normalised), scaled / value)
+        flipped = largest(
             flipped, abs(f.at(f.covariance.join(-w, g)).value - f.at(f.covariance.join(w, -g)).value)
         )
-    return seen(max(worst, flipped))
+    return seen(largest(worst, flipped))
 
 
 @check("eq-6-gamma")
@@ -160,9 +160,9 @@ def x_to_ax() -> Seen:
         for loss in EVERY_LOSS:
             before, after = Halfspace(u, S, loss), Halfspace(A @ u, A @ S @ A.T, loss)
             value = before.at(before.covariance.join(w, 1.5)).value
-            worst = max(worst, abs(after.at(after.covariance.join(moved, 1.5)).value / value - 1.0))
+            worst = largest(worst, abs(after.at(after.covariance.join(moved, 1.5)).value / value - 1.0))
         spreads = [f.covariance.norm(Identity(len(u)).join(v, 1.5)) for f, v in ((before, w), (after, moved))]
-        weight_norm = min(weight_norm, abs(math.log(spreads[1] / spreads[0])))
+        weight_norm = least(weight_norm, abs(math.log(spreads[1] / spreads[0])))
     X, A = rng.exponential(size=(500, 4)) ** 1.5, rng.standard_normal((4, 4)) + 2.0 * np.eye(4)
     y, w = np.where(rng.random(500) < 0.4, 1.0, -1.0), rng.standard_normal(4)
     steps = {}
@@ -173,7 +173,7 @@ def x_to_ax() -> Seen:
         ]
         steps[method.name] = relative(A.T @ ends[1], ends[0])
     return seen(
-        max(worst, steps["gdnp_metric"]),
+        largest(worst, steps["gdnp_metric"]),
         holds=weight_norm > 1e-3 and steps["weight_norm_gd"] > 1e-2,
         spread=math.exp(weight_norm),
         steps=steps,

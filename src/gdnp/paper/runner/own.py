@@ -25,7 +25,8 @@ def named(name: str) -> Any:
         return pkgutil.resolve_name(name)
     except (ImportError, AttributeError, ValueError) as error:
         raise OptionError(
-            f"Of your own should be MODULE:OBJECT that can be imported from here. Got {name!r}: {error}."
+            "A loss or method of your own should be MODULE:OBJECT that can be imported from here. "
+            f"Got {name!r}: {error}."
         ) from error
 
 
