@@ -167,5 +167,5 @@ def test_a_row_without_a_batch_is_evaluated():
 
 
 def test_damping_is_not_accepted_and_ignored():
-    with pytest.raises(ValueError, match="damping is for a fitted metric. Got 0.1"):
+    with pytest.raises(ValueError, match=r"damping is for a fitted metric\. Got 0\.1"):
         s_norm(linear(), metric="batch", damping=0.1)

@@ -1,9 +1,10 @@
 """Rows on the workers of a Dask cluster: what is asked travels there, and only sums come back.
 
 Rows and row vectors stay in parts where they are. A round is one task a part, which does the jobs of all
-readings since the last round, and one that takes the sums out where it wrote something. The sums of the parts of a lane are added on a worker, in their order, and the
-lanes here. So a result depends on the parts alone, not on who works on them. Every piece of a row vector is
-in the result of a task on pieces that were there before: what is lost with a worker Dask makes again.
+readings since the last round, and one that takes the sums out where it wrote something. The sums of the parts
+of a lane are added on a worker, in their order, and the lanes here. So a result depends on the parts alone,
+not on who works on them. Every piece of a row vector is in the result of a task on pieces that were there
+before: what is lost with a worker Dask makes again.
 """
 
 import pickle
