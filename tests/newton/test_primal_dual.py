@@ -361,3 +361,17 @@ def test_targets_that_a_wide_problem_fits_end_soon():
     result = solve(problem_of(X, 1e7 * rng.standard_normal(100), PseudoHuber(), 0.0))
     assert result.n_iter < 60
     assert result.objective < 1e-6
+
+
+@pytest.mark.parametrize("seed", [0, 1, 5, 13])
+def test_a_dual_point_that_is_not_feasible_proves_nothing(seed):
+    # The outlying row makes p unlike the Hessian. Both designs span the same, so that the least is the same.
+    rng = np.random.default_rng(seed)
+    b = rng.standard_normal(30)
+    y = rng.standard_normal(30) + 0.3 * b
+    X = np.c_[np.full(30, 100.0), b]
+    X[0] *= 1e4
+    same = np.c_[np.arange(30) == 0, np.r_[0.0, b[1:]]].astype(float)
+    found, best = (GDNPRegressor("huber", alpha=0.0).fit(rows, y).certificate_ for rows in (X, same))
+    assert best.status is Status.CONVERGED
+    assert found.gap >= 0.99 * (found.objective / best.objective - 1.0) - 1e-9

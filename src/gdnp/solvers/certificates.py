@@ -112,7 +112,6 @@ def _proof(
     if careful:
         b = intercept + problem.design.offset @ coef.astype(np.longdouble)
     size = 2 * problem.n_features
-    design = problem.design.in_blocks_for(size)
     reads = problem.sigma, problem.base, problem.weight
     problem.foresee(x, moved)
     gap_job = Job("gap", Dual(w, b, loss, up, down, careful), reads, (moved,), size)
@@ -131,12 +130,8 @@ def _proof(
     if problem.fit_intercept and rest != 0.0:
         lacking = abs(float(rest)) / mass + STRIP * LONG if mass > 0.0 else math.inf
     excess += lacking * risk + LAST_DIGITS * (here.value + size)
-    # Terms of a sum, one after the other in a block, and then a sum of blocks.
-    unit = LONG if careful else EPS
-    terms = max(high - low for low, high in design.bounds) + len(design.bounds)
-    coordinates, ridge = problem.coordinates, problem.coordinates.ridge
-    size_of = coordinates.spread + np.abs(coordinates.centre) * coordinates.scale
-    noise = (terms * unit + lacking) * math.sqrt(square) * size_of + EPS * ridge * np.abs(x[:-1])
+    ridge = problem.coordinates.ridge
+    noise = _noise(problem, x, float(square), LONG if careful else EPS, lacking)
     norm, noise_norm = (math.sqrt(0.5 * float(v @ (v / ridge))) for v in (residual, noise))
     # e(t + ε) <= e + e'ε + Lε²/2 with e'² <= 2 L e, as e is convex, not negative, and bends by L at most.
     moved_by = math.sqrt(0.5 * loss.max_curvature) * wrong
@@ -145,6 +140,15 @@ def _proof(
     lowest = -float(loss.conjugate(loss.dual_clip(np.zeros(1)))[0])
     gap = min(gap if math.isfinite(gap) else math.inf, risen(here, wrong) - lowest)
     return here, gap, min(excess + norm * norm, here.value - lowest)
+
+
+def _noise(problem: Objective, x: FloatArray, square: float, unit: float, more: float = 0.0) -> FloatArray:
+    """What Xᵀ(s a) + R v is rounding below, with Σ s a² the square."""
+    bounds, coordinates = problem.design.in_blocks_for(2 * problem.n_features).bounds, problem.coordinates
+    # Terms of a sum, one after the other in a block, and then a sum of blocks.
+    terms = max(high - low for low, high in bounds) + len(bounds)
+    size = coordinates.spread + np.abs(coordinates.centre) * coordinates.scale
+    return (terms * unit + more) * math.sqrt(square) * size + EPS * coordinates.ridge * np.abs(x[:-1])
 
 
 def estimated_gap(
@@ -206,7 +210,8 @@ def scaled_gap(
 ) -> tuple[DataPoint, float]:
     """x, and f there less the bound of a dual point scaled into the domain of φ*; 2 passes or so.
 
-    Of a ridge nothing is asked. For e = Xᵀ(s σ κ a) + R v̂, which rounding keeps from 0, and the minimiser v*
+    Of a ridge nothing is asked. For e = Xᵀ(s σ κ a) + R v̂, which rounding keeps from 0 (of more than that
+    nothing is proved), and the minimiser v*
 
         f(x) - min f <= Σ s (φ(t) + φ*(κ a) - κ a t) + ½ ‖v - v̂‖²_R + eᵀ(x - x*).
 
@@ -234,9 +239,11 @@ def scaled_gap(
         writes=(moved,),
         partial_size=2 * problem.n_features,
     )
-    _, excess, _, product, _, rest, size, _ = (problem.share * part for part in sums)
+    _, excess, _, product, _, rest, size, square = (problem.share * part for part in sums)
     point = DataPoint(problem, x, moved, [sums[0], sums[2].astype(np.float64), sums[4]])
     left = problem.with_ridge(problem.pulled_back(product, float(rest)), aim)
+    if (np.abs(left[:-1]) > _noise(problem, aim, float(square), EPS)).any():  # of more nothing is known
+        return point, math.inf
     moved_by = math.sqrt(0.5 * problem.loss.max_curvature) * margin_error(problem, x, *problem.raw(x))
     excess = np.square(math.sqrt(excess + LAST_DIGITS * (point.value + size)) + moved_by)
     gap = float(excess + problem.penalty(x - aim)) + _of_rounding(point, left, curvature, solve)
