@@ -95,6 +95,12 @@ class CertifiedState(State):
             there = self.problem.on_all_columns(*self.problem.raw(point.x))
             rounding, f = margin_rounding(there.objective, there.x, EPS / len(x)), there.value
             gap += 2.0 * abs(f - point.value) + there.steepness * rounding + LAST_DIGITS * f
+        error = point.error if loss.task == "classification" else None
+        smoothing = None
+        if error is not None and not loss.convex:
+            smoothing = point.value - self.problem.penalty(point.x) - error
+            if self.problem.alpha == 0.0 and status in (Status.STALLED, Status.MAX_ITER):
+                gap = max(gap, smoothing)  # f comes down to the error as the length grows
         gap = self.known_gap(gap)
         g = point.x_gradient
         square = float(np.vdot(g, self.preconditioner.solve(g)))
@@ -103,10 +109,6 @@ class CertifiedState(State):
         relative = 0.0 if gap <= 0.0 else gap / best if best > 0.0 else math.inf
         if not math.isfinite(point.value):
             status, relative = Status.NON_FINITE, math.inf
-        error = point.error if loss.task == "classification" else None
-        smoothing = None
-        if error is not None and not loss.convex:
-            smoothing = point.value - self.problem.penalty(point.x) - error
         certificate = Certificate(status, relative, norm, kind, f, smallest, error, smoothing)
         return replace(self, point=point, status=status, known=certificate)
 

@@ -131,7 +131,7 @@ def _proof(
         lacking = abs(float(rest)) / mass + STRIP * LONG if mass > 0.0 else math.inf
     excess += lacking * risk + LAST_DIGITS * (here.value + size)
     ridge = problem.coordinates.ridge
-    noise = _noise(problem, x, float(square), LONG if careful else EPS, lacking)
+    noise = _noise(problem, x, float(square), LONG if careful else EPS, lacking)[:-1]
     norm, noise_norm = (math.sqrt(0.5 * float(v @ (v / ridge))) for v in (residual, noise))
     # e(t + ε) <= e + e'ε + Lε²/2 with e'² <= 2 L e, as e is convex, not negative, and bends by L at most.
     moved_by = math.sqrt(0.5 * loss.max_curvature) * wrong
@@ -143,12 +143,13 @@ def _proof(
 
 
 def _noise(problem: Objective, x: FloatArray, square: float, unit: float, more: float = 0.0) -> FloatArray:
-    """What Xᵀ(s a) + R v is rounding below, with Σ s a² the square."""
+    """What (Xᵀ(s a) + R v, Σ s a) is rounding below, with Σ s a² the square."""
     bounds, coordinates = problem.design.in_blocks_for(2 * problem.n_features).bounds, problem.coordinates
     # Terms of a sum, one after the other in a block, and then a sum of blocks.
     terms = max(high - low for low, high in bounds) + len(bounds)
     size = coordinates.spread + np.abs(coordinates.centre) * coordinates.scale
-    return (terms * unit + more) * math.sqrt(square) * size + EPS * coordinates.ridge * np.abs(x[:-1])
+    rows = (terms * unit + more) * math.sqrt(square)
+    return np.append(rows * size + EPS * coordinates.ridge * np.abs(x[:-1]), rows)
 
 
 def estimated_gap(
@@ -210,8 +211,8 @@ def scaled_gap(
 ) -> tuple[DataPoint, float]:
     """x, and f there less the bound of a dual point scaled into the domain of φ*; 2 passes or so.
 
-    Of a ridge nothing is asked. For e = Xᵀ(s σ κ a) + R v̂, which rounding keeps from 0 (of more than that
-    nothing is proved), and the minimiser v*
+    Of a ridge nothing is asked. For e = Xᵀ(s σ κ a) + R v̂, which rounding and conjugate gradients leave,
+    and the minimiser v*
 
         f(x) - min f <= Σ s (φ(t) + φ*(κ a) - κ a t) + ½ ‖v - v̂‖²_R + eᵀ(x - x*).
 
@@ -242,28 +243,33 @@ def scaled_gap(
     _, excess, _, product, _, rest, size, square = (problem.share * part for part in sums)
     point = DataPoint(problem, x, moved, [sums[0], sums[2].astype(np.float64), sums[4]])
     left = problem.with_ridge(problem.pulled_back(product, float(rest)), aim)
-    if (np.abs(left[:-1]) > _noise(problem, aim, float(square), EPS)).any():  # of more nothing is known
-        return point, math.inf
     moved_by = math.sqrt(0.5 * problem.loss.max_curvature) * margin_error(problem, x, *problem.raw(x))
     excess = np.square(math.sqrt(excess + LAST_DIGITS * (point.value + size)) + moved_by)
-    gap = float(excess + problem.penalty(x - aim)) + _of_rounding(point, left, curvature, solve)
+    noise = _noise(problem, aim, float(square), EPS)
+    gap = float(excess + problem.penalty(x - aim)) + _of_rest(point, left, noise, curvature, solve)
     return point, gap if gap >= 0.0 else math.inf
 
 
-def _of_rounding(point: DataPoint, left: FloatArray, curvature: RowVector, solve: Solve) -> float:
-    """A bound on eᵀ(x - x*); infinite where conjugate gradients do not get through half of e."""
+def _of_rest(
+    point: DataPoint, left: FloatArray, noise: FloatArray, curvature: RowVector, solve: Solve
+) -> float:
+    """A bound on eᵀ(x - x*); infinite where conjugate gradients do not get through e.
+
+    Half of what is rounding will do, but of more all that is not: H may be nowhere near ∇²f.
+    """
     problem = point.objective
     assert isinstance(problem, Objective)
     square = float(left @ solve(left))
     step = NewtonStep(np.zeros_like(left), None, left, 0.0, -solve(left), square, square, size=square)
 
-    def half(step: NewtonStep) -> bool:
+    def through(step: NewtonStep) -> bool:
         residual = 2.0 * step.residual
-        return bool(residual @ solve(residual) <= square)
+        half = bool(residual @ solve(residual) <= square)
+        return half and bool((np.abs(step.residual) <= noise).all())
 
     while not step.ended and step.iterations < TRIALS:
-        step = advanced(problem, curvature, step, solve, half)
-    if step.slope is None or not half(step):
+        step = advanced(problem, curvature, step, solve, through)
+    if step.slope is None or not through(step):
         return 0.0 if square == 0.0 else math.inf
     slope = step.slope
     problem.design.rows.total(partial(_pressure, problem.share), curvature, problem.weight, writes=(slope,))
