@@ -1,19 +1,21 @@
 """Rows on a cluster: every verb and every operation on row vectors against the same rows in memory."""
 
+import pickle
 from functools import partial
+from operator import add
 
 import numpy as np
 import pytest
 
 from clusters import cluster
-from gdnp.design import DenseDesign
+from gdnp.design import DenseDesign, Job
 from gdnp.design.block import Affine, Scatter
 from gdnp.problem.empirical import sum_of
 
 pytest.importorskip("distributed")
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Dask's own making
 
-from gdnp.design.cluster import parts_of  # noqa: E402
+from gdnp.design.cluster import _done, parts_of  # noqa: E402
 
 N, D = 1000, 4
 CHUNKS = 300, 1, 499, 200
@@ -94,6 +96,20 @@ def test_columns_and_labels(design, client, X):
     classes, codes = design.rows.labels(v)
     assert classes.tolist() == ["down", "left", "up"]
     np.testing.assert_array_equal(classes[design.rows.gather(codes)], words)
+
+
+def test_a_piece_that_lies_between_addresses_has_the_same_sums(X, rng):
+    def between(array):
+        moved = np.empty(array.nbytes + 1, np.uint8)[1:].view(array.dtype).reshape(array.shape)
+        moved[...] = array
+        return moved
+
+    jobs = [Job("transpose", None, (1,), (), D)]
+    homes = [(0, None, (D,), X.dtype, None), (1, None, (), X.dtype, None)]
+    work, v = pickle.dumps(([(jobs, add, 0, {})], homes, [])), rng.standard_normal(N)
+    (expected, *_), *_ = _done(N, X, v, work=work)
+    (found, *_), *_ = _done(N, between(X), between(v), work=work)
+    np.testing.assert_array_equal(found[0], expected[0])
 
 
 def test_a_result_depends_on_the_parts_alone(design, client, X, rng):

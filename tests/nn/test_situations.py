@@ -448,10 +448,10 @@ def test_autocast(metric, mode, narrow):
     ill = torch.randn(500, 6) @ mixed
     plain = nn.Sequential(nn.Linear(6, 4))
     models = [nn.Sequential(copy.deepcopy(plain[0])) for _ in range(2)]
-    axes = {"axes": (2, 3)} if metric == "kronecker" else {}
+    own = {"batch": {}, "kronecker": {"axes": (2, 3), "damping": 1e-5}}.get(metric, {"damping": 1e-5})
     for model, cast in zip(models, (False, True), strict=True):
         model.eval()
-        s_norm(model[0], metric=metric, mode=mode, damping=1e-5, **axes)
+        s_norm(model[0], metric=metric, mode=mode, **own)
         with torch.autocast("cpu", dtype=narrow, enabled=cast):
             fit_metric(model, [ill])
             out = model(ill)

@@ -599,7 +599,8 @@ def _done(size: int, *given: Any, work: bytes) -> tuple[Any, ...]:
             continue
         piece = _held(value, size, tail=shape) if source is None else given[source]
         piece = piece if at is None or source is None else piece[at]
-        arrays.append(np.array(piece) if k in written else np.asarray(piece))
+        # What came over a network may lie between addresses, and then would be summed in another order.
+        arrays.append(np.array(piece) if k in written else np.require(piece, requirements="A"))
 
     def filled(places: tuple[int | None, ...]) -> tuple[Any, ...]:
         return tuple(None if k is None else arrays[k] for k in places)
