@@ -11,25 +11,12 @@ from gdnp.problem import Objective, gram
 
 @dataclass(frozen=True)
 class Reference:
-    """Where Newton's method ended.
+    """Where Newton's method ended."""
 
-    Attributes
-    ----------
-    objective : float
-        The minimum f*; the infimum 0 where the data are separable.
-    coef : ndarray of shape (d,)
-        w̃*; any separating vector where the data are separable.
-    decrement : float
-        ∇fᵀ H⁻¹ ∇f / 2 there, an estimate of f - f*.
-    separable : bool
-        Some w̃ classifies every row: f has an infimum and no minimum.
-    iterations : int
-    """
-
-    objective: float
-    coef: FloatArray
-    decrement: float
-    separable: bool
+    objective: float  # the minimum f*; the infimum 0 where the data are separable
+    coef: FloatArray  # w̃*; any separating vector where the data are separable, shape (d,)
+    decrement: float  # ∇fᵀ H⁻¹ ∇f / 2 there, an estimate of f - f*
+    separable: bool  # some w̃ classifies every row: f has an infimum and no minimum
     iterations: int
 
 

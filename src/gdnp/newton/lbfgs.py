@@ -28,21 +28,11 @@ class Pair:
 
 @dataclass(frozen=True)
 class Memory:
-    """Pairs of steps, applied about a preconditioner by the two-loop recursion (Nocedal 1980).
+    """Pairs of steps, applied about a preconditioner by the two-loop recursion (Nocedal 1980)."""
 
-    Attributes
-    ----------
-    base : callable
-        g -> H⁻¹ g.
-    size : int
-        Pairs kept.
-    pairs : tuple of Pair
-        The latest last.
-    """
-
-    base: Callable[[FloatArray], FloatArray]
-    size: int
-    pairs: tuple[Pair, ...] = ()
+    base: Callable[[FloatArray], FloatArray]  # g -> H⁻¹ g
+    size: int  # pairs kept
+    pairs: tuple[Pair, ...] = ()  # the latest last
 
     @classmethod
     def sized(cls, base: Callable[[FloatArray], FloatArray], d: int, entries: int) -> Memory:

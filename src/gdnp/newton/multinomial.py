@@ -54,29 +54,15 @@ from gdnp.solvers.state import ROUNDING, GapKind, Measured, Status, replace
 
 @dataclass(frozen=True, kw_only=True)
 class MultinomialState(CertifiedState):
-    """Everything that moves.
-
-    Attributes
-    ----------
-    damping : float
-        The multiple of the identity in H; above 1 nothing is left to try.
-    due, spent : float
-        Passes that H cost, and that conjugate gradients have taken with it.
-    attempts : int
-        Proofs tried.
-    stuck : bool
-        Whether the last step did not lead down.
-    dear : bool
-        Whether H is ∇²f, from the reading of its point; it takes another where the point has moved on.
-    """
+    """Everything that moves."""
 
     problem: Multinomial
-    damping: float = 0.0
-    due: float = 0.0
-    spent: float = 0.0
-    attempts: int = 0
-    stuck: bool = False
-    dear: bool = False
+    damping: float = 0.0  # the multiple of the identity in H; above 1 nothing is left to try
+    due: float = 0.0  # passes that H cost
+    spent: float = 0.0  # passes that conjugate gradients have taken with it
+    attempts: int = 0  # proofs tried
+    stuck: bool = False  # whether the last step did not lead down
+    dear: bool = False  # whether H is ∇²f, from the reading of its point
 
     @property
     def shares(self) -> RowVector:

@@ -31,21 +31,11 @@ Solve = Callable[..., tuple[DataPoint, Preconditioner]]
 
 @dataclass(frozen=True)
 class Tempered(Loss):
-    """c φ(κ t): the loss as it is for a length shrunk by κ.
+    """c φ(κ t): the loss as it is for a length shrunk by κ."""
 
-    Parameters
-    ----------
-    loss : Loss
-        φ.
-    factor : float
-        κ > 0.
-    unit : float
-        c > 0.
-    """
-
-    loss: Loss
-    factor: float
-    unit: float = 1.0
+    loss: Loss  # φ
+    factor: float  # κ > 0
+    unit: float = 1.0  # c > 0
 
     def __post_init__(self) -> None:
         for name in ("name", "task", "convex", "increasing"):

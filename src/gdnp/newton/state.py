@@ -27,48 +27,24 @@ DAMPING = 1e-4
 
 @dataclass(frozen=True)
 class Begin:
-    """Where to begin, in standardised coordinates, instead of the method's own start.
+    """Where to begin, in standardised coordinates, instead of the method's own start."""
 
-    Attributes
-    ----------
-    x : ndarray of shape (d + 1,)
-    margins : RowVector of shape (n,) or None
-        Where they are known.
-    preconditioner : Preconditioner or None
-        To begin with; None takes that of the curvature there.
-    """
-
-    x: FloatArray
-    margins: RowVector | None = None
-    preconditioner: Preconditioner | None = None
+    x: FloatArray  # (v, γ), shape (d + 1,)
+    margins: RowVector | None = None  # where they are known, shape (n,)
+    preconditioner: Preconditioner | None = None  # to begin with; None takes that of the curvature there
 
 
 @dataclass(frozen=True, kw_only=True)
 class CertifiedState(State):
-    """What a run has that ends with a certificate.
-
-    Attributes
-    ----------
-    problem : Objective
-        In standardised coordinates; never changes.
-    floor : float
-        f below which there is only rounding of the targets; never changes.
-    preconditioner : Preconditioner
-        H.
-    iteration : int
-    status : Status or None
-        How the run ended.
-    known : Certificate or None
-        With the status.
-    """
+    """What a run has that ends with a certificate."""
 
     point: DataPoint
-    problem: Objective
-    floor: float
-    preconditioner: Preconditioner
+    problem: Objective  # in standardised coordinates; never changes
+    floor: float  # f below which there is only rounding of the targets; never changes
+    preconditioner: Preconditioner  # H
     iteration: int = 0
-    status: Status | None = None
-    known: Certificate | None = None
+    status: Status | None = None  # how the run ended
+    known: Certificate | None = None  # with the status
 
     def scale(self, value: float) -> float:
         """What suboptimality is relative to."""
@@ -115,60 +91,24 @@ class CertifiedState(State):
 
 @dataclass(frozen=True, kw_only=True)
 class NewtonState(CertifiedState):
-    """Everything that moves.
+    """Everything that moves."""
 
-    Attributes
-    ----------
-    facts : Facts
-        What the choice of preconditioners depends on; never changes.
-    stage : Stage
-        Where in the sequence of preconditioners the next one is.
-    memory : Memory
-        The steps since H was made.
-    fresh : bool
-        Whether there was none.
-    damping : float
-        The multiple of the identity in H.
-    decrements : tuple of float
-        Decreases in sight at the points since H was made.
-    attempts : int
-        Proofs tried.
-    lowest : float
-        f where they led, the least of them.
-    stuck : bool
-        Whether no other way of going down is left.
-    newton : NewtonStep or None
-        A Newton step on its way, where f is quadratic.
-    open : tuple of DataPoint and NewtonStep, or None
-        A Newton step that ``leaves_open`` a direction of recession, and where it was taken.
-    dual : RowVector of shape (n,) or None
-        The slopes a of ``primal_dual``, while it is at work.
-    width : float
-        Its k.
-    gap : float
-        What it takes for the relative suboptimality.
-    spare : float
-        The passes that H took there, 0 where its next step takes another H.
-    exact : DataPoint or None
-        Where ∇²f is H, all rows being in it.
-    """
-
-    facts: Facts
-    stage: Stage
-    memory: Memory
-    fresh: bool = False
-    damping: float = 0.0
-    decrements: tuple[float, ...] = ()
-    attempts: int = 0
-    lowest: float = math.inf
-    stuck: bool = False
-    newton: NewtonStep | None = None
-    open: tuple[DataPoint, NewtonStep] | None = None
-    dual: RowVector | None = None
-    width: float = 1.0
-    gap: float = math.inf
-    spare: float = 0.0
-    exact: DataPoint | None = None
+    facts: Facts  # what the choice of preconditioners depends on; never changes
+    stage: Stage  # where in the sequence of preconditioners the next one is
+    memory: Memory  # the steps since H was made
+    fresh: bool = False  # whether there was none
+    damping: float = 0.0  # the multiple of the identity in H
+    decrements: tuple[float, ...] = ()  # decreases in sight at the points since H was made
+    attempts: int = 0  # proofs tried
+    lowest: float = math.inf  # the least f that they led to
+    stuck: bool = False  # whether no other way of going down is left
+    newton: NewtonStep | None = None  # a Newton step on its way, where f is quadratic
+    open: tuple[DataPoint, NewtonStep] | None = None  # a step that ``leaves_open`` a direction, and its start
+    dual: RowVector | None = None  # the slopes a of ``primal_dual``, while it is at work, shape (n,)
+    width: float = 1.0  # k there
+    gap: float = math.inf  # the relative suboptimality there
+    spare: float = 0.0  # passes that H took there; 0 where the next step takes another H
+    exact: DataPoint | None = None  # where ∇²f is H, all rows being in it
 
     @cached_property
     def direction(self) -> FloatArray:

@@ -33,21 +33,13 @@ class Combinations:
 
     With u the `unit`, columns times u are standardised; centred, those of `rest` are those of `kept` times M.
     Coefficients c predict what v = c_kept/u_kept + M (c_rest/u_rest) predicts of the standardised kept ones.
-
-    Attributes
-    ----------
-    kept, rest : ndarray of int
-    mixture : ndarray of shape (kept, rest)
-        M.
-    unit, mean : ndarray of shape (d,)
-        Of all raw columns.
     """
 
     kept: NDArray[np.intp]
     rest: NDArray[np.intp]
-    mixture: FloatArray
-    unit: FloatArray
-    mean: FloatArray
+    mixture: FloatArray  # M, shape (kept, rest)
+    unit: FloatArray  # of all raw columns, shape (d,)
+    mean: FloatArray  # of all raw columns, shape (d,)
 
     def placed(self, coef: FloatArray) -> FloatArray:
         """Raw coefficients of all columns from those of the ones that are kept, the others 0."""
@@ -119,25 +111,13 @@ class Combinations:
 
 @dataclass(frozen=True)
 class Triangle:
-    """Least squares without a ridge, by reflections: S = RᵀR of the columns `order`, and their minimiser.
+    """Least squares without a ridge, by reflections: S = RᵀR of the columns `order`, and their minimiser."""
 
-    Attributes
-    ----------
-    root : ndarray of shape (d, d)
-        R.
-    mean : ndarray of shape (d,)
-    x : ndarray of shape (d + 1,)
-        (v, γ).
-    order : ndarray of int
-    intercept : float or None
-        Of the minimiser for raw columns, where γ - centreᵀw̃ would lose digits.
-    """
-
-    root: FloatArray
-    mean: FloatArray
-    x: FloatArray
+    root: FloatArray  # R, shape (d, d)
+    mean: FloatArray  # of the columns, shape (d,)
+    x: FloatArray  # (v, γ), shape (d + 1,)
     order: NDArray[np.intp]
-    intercept: float | None = None
+    intercept: float | None = None  # of the minimiser for raw columns, where γ - centreᵀw̃ would lose digits
 
     def placed(self, index: NDArray[np.intp], d: int) -> Triangle:
         """The same where the columns are those of `index` among d."""
@@ -148,24 +128,13 @@ class Triangle:
 
 @dataclass(frozen=True)
 class Coordinates:
-    """Where columns are centred, and the unit they are measured in.
+    """Where columns are centred, and the unit they are measured in."""
 
-    Attributes
-    ----------
-    centre, scale : ndarray of shape (d,)
-    ridge : ndarray of shape (d,)
-        α scale².
-    variance : ndarray of shape (d,) or None
-        Of the columns in these coordinates; None where it is not known.
-    combinations : Combinations or None
-        The columns of X that are not among these.
-    """
-
-    centre: FloatArray
-    scale: FloatArray
-    ridge: FloatArray
-    variance: FloatArray | None = None
-    combinations: Combinations | None = None
+    centre: FloatArray  # shape (d,)
+    scale: FloatArray  # shape (d,)
+    ridge: FloatArray  # α scale², shape (d,)
+    variance: FloatArray | None = None  # in these coordinates, shape (d,); None where it is not known
+    combinations: Combinations | None = None  # the columns of X that are not among these
 
     @cached_property
     def spread(self) -> FloatArray:
@@ -176,21 +145,11 @@ class Coordinates:
 
 @dataclass(frozen=True)
 class Gram:
-    """Σ c_i (1, x_i)(1, x_i)ᵀ in the coordinates of a problem.
+    """Σ c_i (1, x_i)(1, x_i)ᵀ in the coordinates of a problem."""
 
-    Attributes
-    ----------
-    total : float
-        Σ c_i.
-    first : ndarray of shape (d,)
-        Σ c_i x_i.
-    scatter : ndarray of shape (d, d) or (d,)
-        Σ c_i (x_i - m)(x_i - m)ᵀ or its diagonal, m the weighted mean, or 0 as asked for.
-    """
-
-    total: float
-    first: FloatArray
-    scatter: FloatArray
+    total: float  # Σ c_i
+    first: FloatArray  # Σ c_i x_i, shape (d,)
+    scatter: FloatArray  # Σ c_i (x_i - m)(x_i - m)ᵀ or its diagonal, m the weighted mean or 0
 
     @property
     def mean(self) -> FloatArray:
@@ -216,33 +175,15 @@ class Gram:
 
 @dataclass
 class Shared:
-    """What problems on the same rows, weights and loss make once for each other.
+    """What problems on the same rows, weights and loss make once for each other."""
 
-    Attributes
-    ----------
-    problems : int
-        How many there will be.
-    standard : (DesignMatrix, Coordinates) or None
-        The design to read and the coordinates in which every column has unit curvature.
-    whole : (DesignMatrix, Coordinates) or None
-        The same with the columns that are combinations of others, where there are any.
-    covariance : Gram or None
-        S in these.
-    triangle : Triangle or None
-        Its factor from X itself, where that was made.
-    kernel : (ndarray of shape (d,), ndarray of shape (n, n)) or None
-        R, and K = X R⁻¹ Xᵀ for it.
-    rank_is_known : bool
-        Whether it is settled which columns are combinations of others.
-    """
-
-    problems: int = 1
-    standard: tuple[DesignMatrix, Coordinates] | None = None
-    whole: tuple[DesignMatrix, Coordinates] | None = None
-    covariance: Gram | None = None
-    triangle: Triangle | None = None
-    kernel: tuple[FloatArray, FloatArray] | None = None
-    rank_is_known: bool = True
+    problems: int = 1  # how many there will be
+    standard: tuple[DesignMatrix, Coordinates] | None = None  # of unit curvature, and the design to read
+    whole: tuple[DesignMatrix, Coordinates] | None = None  # with combinations, where there are any
+    covariance: Gram | None = None  # S in these
+    triangle: Triangle | None = None  # its factor from X itself, where that was made
+    kernel: tuple[FloatArray, FloatArray] | None = None  # R, and K = X R⁻¹ Xᵀ for it, shape (n, n)
+    rank_is_known: bool = True  # whether it is settled which columns are combinations of others
 
 
 def standardise(

@@ -56,35 +56,16 @@ def variation(about: float, t: FloatArray, sigma: FloatArray, base: Weights, s: 
 
 
 class Empirical:
-    """f by numbers: every method that reads X says what it costs in passes.
+    """f by numbers: every method that reads X says what it costs in passes."""
 
-    Attributes
-    ----------
-    design : DesignMatrix of shape (n, d)
-    sigma : RowVector of shape (n,)
-        σ, of size 1.
-    base : RowVector of shape (n,) or None
-        None is 0.
-    weight : RowVector of shape (n,) or None
-        Sample weights that sum to one; None is 1/n each.
-    loss : Loss
-        φ.
-    coordinates : Coordinates
-    fit_intercept : bool
-        Whether γ is a variable.
-    cost : Cost
-        The ledger.
-    shared : Shared
-    """
-
-    design: DesignMatrix
-    sigma: RowVector
-    base: RowVector | None
-    weight: RowVector | None
-    loss: Loss
+    design: DesignMatrix  # shape (n, d)
+    sigma: RowVector  # σ, of size 1, shape (n,)
+    base: RowVector | None  # shape (n,); None is 0
+    weight: RowVector | None  # of sum one, shape (n,); None is 1/n each
+    loss: Loss  # φ
     coordinates: Coordinates
-    fit_intercept: bool
-    cost: Cost
+    fit_intercept: bool  # whether γ is a variable
+    cost: Cost  # the ledger
     shared: Shared
 
     @property

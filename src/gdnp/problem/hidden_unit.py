@@ -22,20 +22,12 @@ MAX_TANH_CURVATURE = 4.0 / 27.0**0.5
 
 
 class UnitDerivatives(NamedTuple):
-    """ψ and its derivatives, elementwise.
+    """ψ and its derivatives, elementwise."""
 
-    Attributes
-    ----------
-    value, slope, curvature
-        ψ, ψ' = θ ℓ'φ', ψ'' = θ² ℓ''φ'² + θ ℓ'φ''.
-    cross
-        ∂ψ'/∂rest = θ ℓ''φ'.
-    """
-
-    value: Any
-    slope: Any
-    curvature: Any
-    cross: Any
+    value: Any  # ψ
+    slope: Any  # ψ' = θ ℓ'φ'
+    curvature: Any  # ψ'' = θ² ℓ''φ'² + θ ℓ'φ''
+    cross: Any  # ∂ψ'/∂rest = θ ℓ''φ'
 
 
 def activation_slope(xp: Any, t: Any) -> Any:
@@ -74,20 +66,11 @@ class UnitLoss(Loss):
     F = Σ θ_j φ_j stays within ±Σ|θ_j|, so |ψ'| <= |θ_i| sup|ℓ'| and |ψ''| <= θ_i² sup|ℓ''| + |θ_i| sup|ℓ'|
     sup|φ''|, the suprema of ℓ over that interval. As a function of one number it is the unit alone,
     ℓ(θ_i tanh t).
-
-    Parameters
-    ----------
-    outer : callable
-        ℓ and its derivatives, on float64 arrays.
-    theta : float
-        θ_i.
-    reach : float
-        Σ|θ_j|, over all units.
     """
 
-    outer: LossDerivatives
-    theta: float
-    reach: float
+    outer: LossDerivatives  # ℓ and its derivatives, on float64 arrays
+    theta: float  # θ_i
+    reach: float  # Σ|θ_j|, over all units
 
     name = "hidden_unit"
     task = "classification"

@@ -50,17 +50,7 @@ class Cost:
 
 
 class Expansion(NamedTuple):
-    """Second-order expansion of f at a step length t along a direction and c along another.
-
-    Attributes
-    ----------
-    value : float
-        f.
-    f_t, f_c : float
-        First derivatives.
-    f_tt, f_tc, f_cc : float
-        Second derivatives.
-    """
+    """f and its derivatives at a step length t along a direction and c along another."""
 
     value: float
     f_t: float

@@ -18,50 +18,21 @@ Solve = Callable[[FloatArray], FloatArray]
 
 @dataclass(frozen=True)
 class NewtonStep:
-    """An inexact Newton step, what it tells, and where it goes on.
+    """An inexact Newton step, what it tells, and where it goes on."""
 
-    Attributes
-    ----------
-    step : ndarray of shape (d + 1,) or (d + 1, K)
-        δ.
-    slope : RowVector of shape (n,) or None
-        The change of the margins along δ; None at δ = 0.
-    residual : ndarray of shape (d + 1,)
-        ∇²f δ + ∇f.
-    decrement : float
-        -½ ∇fᵀδ, the decrease that the quadratic model promises.
-    direction : ndarray of shape (d + 1,)
-        Where the next iteration goes.
-    square : float
-        rᵀH⁻¹r of the residual r.
-    first : float
-        The same at δ = 0.
-    iterations : int
-    ended : bool
-        Whether there is nothing more to be had: it went as far as was asked, or as rounding lets it.
-    escape : ndarray of shape (d + 1,) or None
-        A direction of negative curvature, if one was met.
-    size : float
-        pᵀH p of the direction.
-    least : float
-        The smallest pᵀ∇²f p/pᵀH p met: how much less ∇²f may be than H.
-    gain : float
-        What the last iteration took off the model.
-    """
-
-    step: FloatArray
-    slope: RowVector | None
-    residual: FloatArray
-    decrement: float
-    direction: FloatArray
-    square: float
-    first: float
+    step: FloatArray  # δ, shape (d + 1,) or (d + 1, K)
+    slope: RowVector | None  # the change of the margins along δ, shape (n,); None at δ = 0
+    residual: FloatArray  # ∇²f δ + ∇f, shape (d + 1,)
+    decrement: float  # -½ ∇fᵀδ, the decrease that the quadratic model promises
+    direction: FloatArray  # where the next iteration goes, shape (d + 1,)
+    square: float  # rᵀH⁻¹r of the residual r
+    first: float  # the same at δ = 0
     iterations: int = 0
-    ended: bool = False
-    escape: FloatArray | None = None
-    size: float = 0.0
-    least: float = math.inf
-    gain: float = 0.0
+    ended: bool = False  # whether it went as far as was asked, or as rounding lets it
+    escape: FloatArray | None = None  # a direction of negative curvature, if one was met, shape (d + 1,)
+    size: float = 0.0  # pᵀH p of the direction
+    least: float = math.inf  # the smallest pᵀ∇²f p/pᵀH p met: how much less ∇²f may be than H
+    gain: float = 0.0  # what the last iteration took off the model
 
 
 def still(point: DataPoint, precondition: Solve) -> NewtonStep:

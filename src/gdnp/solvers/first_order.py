@@ -14,20 +14,11 @@ from gdnp.validation import checked_number
 
 @dataclass(frozen=True, kw_only=True)
 class GradientState(State):
-    """The point at which the gradient is known, and where momentum comes from.
+    """The point at which the gradient is known, and where momentum comes from."""
 
-    Attributes
-    ----------
-    step, momentum : float
-        η and, for a constant momentum, β; never change within a run.
-    base : ndarray of shape (d + 1,)
-        (w̃, γ) before the extrapolation that led to the point.
-    iteration : int
-    """
-
-    step: float
-    momentum: float
-    base: FloatArray
+    step: float  # η; never changes
+    momentum: float  # β, where it is constant; never changes
+    base: FloatArray  # (w̃, γ) before the extrapolation that led to the point, shape (d + 1,)
     iteration: int = 0
 
 

@@ -38,33 +38,16 @@ SUFFICIENT_DECREASE = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class NonconvexState(State):
-    """x as the point, and where it is going.
+    """x as the point, and where it is going."""
 
-    Attributes
-    ----------
-    parameters : NonconvexAGD
-        With a value for each; never changes within a run.
-    velocity : ndarray of shape (d + 1,)
-        v, over (w̃, γ).
-    iteration : int
-    exploitations, perturbations : int
-        How often negative curvature was exploited, and noise added.
-    perturbed_at : int or None
-        Iteration of the last perturbation.
-    perturbed_value : float
-        f just before it.
-    settled : bool
-        A perturbation has not helped: there will be no other.
-    """
-
-    parameters: Any
-    velocity: FloatArray
+    parameters: Any  # with a value for each; never changes within a run
+    velocity: FloatArray  # v, over (w̃, γ), shape (d + 1,)
     iteration: int = 0
-    exploitations: int = 0
-    perturbations: int = 0
-    perturbed_at: int | None = None
-    perturbed_value: float = math.inf
-    settled: bool = False
+    exploitations: int = 0  # how often negative curvature was exploited
+    perturbations: int = 0  # how often noise was added
+    perturbed_at: int | None = None  # iteration of the last perturbation
+    perturbed_value: float = math.inf  # f just before it
+    settled: bool = False  # a perturbation has not helped: there will be no other
 
 
 @dataclass(frozen=True)

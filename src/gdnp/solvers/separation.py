@@ -36,27 +36,14 @@ from gdnp.solvers.state import ROUNDING
 
 @dataclass(frozen=True)
 class Separation:
-    """A direction of recession, or that there is none.
+    """A direction of recession, or that there is none."""
 
-    Attributes
-    ----------
-    kind : {"complete", "partial", "none", "not decided"}
-        Partial: some rows are strictly on their side of a hyperplane, the others on the hyperplane itself.
-    count : int
-        Rows strictly on their side.
-    direction : ndarray of shape (d + 1,) or None
-        (v, γ) in the problem's coordinates; no margin changes by more than 1 along it.
-    rest : RowVector of shape (n,) or None
-        s_i in rows on the hyperplane, scaled to a sum of 1, and 0 elsewhere; None where there are none.
-    share : float
-        What the rest weighs in f.
-    """
-
+    # partial: some rows are strictly on their side of a hyperplane, the others on it
     kind: Literal["complete", "partial", "none", "not decided"]
-    count: int = 0
-    direction: FloatArray | None = None
-    rest: RowVector | None = None
-    share: float = 1.0
+    count: int = 0  # rows strictly on their side
+    direction: FloatArray | None = None  # (v, γ), along which no margin changes by more than 1
+    rest: RowVector | None = None  # s_i in rows on the hyperplane, if any, of sum one; 0 elsewhere
+    share: float = 1.0  # what the rest weighs in f
 
 
 def _stay(loss: Loss, least: float, t: FloatArray, q: FloatArray, s: Weights, out: FloatArray) -> list[Any]:

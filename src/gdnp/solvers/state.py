@@ -137,18 +137,10 @@ class Certificate:
 
 
 class Measured(NamedTuple):
-    """What the history says of a state.
-
-    Attributes
-    ----------
-    objective : float
-        f.
-    gradient_norm : float
-        ‖∇f‖ in the norm that the method measures it in.
-    """
+    """What the history says of a state."""
 
     objective: float
-    gradient_norm: float
+    gradient_norm: float  # ‖∇f‖ in the norm that the method measures it in
 
 
 class Method(ABC):
@@ -253,24 +245,12 @@ class Length:
 
 @dataclass(frozen=True, kw_only=True)
 class DecoupledState(State):
-    """w and g of w̃ = g w/‖w‖ (Eq. 9), beside the point they make.
+    """w and g of w̃ = g w/‖w‖ (Eq. 9), beside the point they make."""
 
-    Attributes
-    ----------
-    metric : Metric
-        M of ‖·‖; never changes within a run.
-    direction : ndarray of shape (d,)
-        w, not normalised.
-    length : Length
-        g, γ.
-    fraction : float
-        Of the rule's step that a guarded method took last.
-    """
-
-    metric: Metric
-    direction: FloatArray
+    metric: Metric  # M of ‖·‖; never changes within a run
+    direction: FloatArray  # w, not normalised, shape (d,)
     length: Length
-    fraction: float = 1.0
+    fraction: float = 1.0  # of the rule's step that a guarded method took last
 
     @cached_property
     def norm(self) -> float:

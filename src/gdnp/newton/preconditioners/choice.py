@@ -54,34 +54,19 @@ class Event(Enum):
 
 @dataclass(frozen=True)
 class Facts:
-    """What the choice depends on.
+    """What the choice depends on."""
 
-    Attributes
-    ----------
-    n, d : int
-    entries : int
-        Stored entries of X.
-    convex, quadratic, regression : bool
-        What the loss is.
-    gram_work, column_work, kernel_work : float
-        Times of ``DesignMatrix``, in passes.
-    hidden_ridge : bool
-        ``hides_ridge`` for the largest curvature there can be.
-    dear : bool
-        Whether a reading of X is dear beside a Gram of it, so that one comes along with every gradient.
-    """
-
-    n: int
-    d: int
-    entries: int
-    convex: bool
+    n: int  # rows
+    d: int  # columns
+    entries: int  # stored entries of X
+    convex: bool  # this and the next two: what the loss is
     quadratic: bool
     regression: bool
-    gram_work: float
+    gram_work: float  # this and the next two: times of ``DesignMatrix``, in passes
     column_work: float
     kernel_work: float
-    hidden_ridge: bool
-    dear: bool = False
+    hidden_ridge: bool  # ``hides_ridge`` for the largest curvature there can be
+    dear: bool = False  # whether a reading takes so long that a Gram comes along with every gradient
 
     @classmethod
     def of(cls, problem: Objective) -> Facts:
@@ -119,30 +104,14 @@ class Facts:
 
 @dataclass(frozen=True)
 class Stage:
-    """Where in the sequence of preconditioners a run is.
+    """Where in the sequence of preconditioners a run is."""
 
-    Attributes
-    ----------
-    kinds : tuple of Kind
-        That of the next one, and those that may follow.
-    size : int
-        Rows of the next matrix, or directions of the next low rank.
-    renewed : bool
-        Whether one was made anew already, or might as well be.
-    repeats : int
-        How often directions were sought again although there were no more to be had.
-    flat : bool
-        Whether no direction stands out, so that a diagonal serves as well as low rank.
-    basis : bool or None
-        Whether the kernel that there is already is a basis of the rows; None where there is none.
-    """
-
-    kinds: tuple[Kind, ...]
-    size: int = 0
-    renewed: bool = False
-    repeats: int = 0
-    flat: bool = False
-    basis: bool | None = None
+    kinds: tuple[Kind, ...]  # that of the next one, and those that may follow
+    size: int = 0  # rows of the next matrix, or directions of the next low rank
+    renewed: bool = False  # whether one was made anew already, or might as well be
+    repeats: int = 0  # how often directions were sought again although there were no more to be had
+    flat: bool = False  # whether no direction stands out, so that a diagonal serves as well as low rank
+    basis: bool | None = None  # whether the kernel that there is, if any, is a basis of the rows
 
     @property
     def kind(self) -> Kind:
@@ -157,25 +126,14 @@ class Stage:
 
 @dataclass(frozen=True)
 class Seen:
-    """What has happened, and what the preconditioner that it happened to is like.
-
-    Attributes
-    ----------
-    event : Event
-    diagonal : bool
-        GIVEN: whether it is a diagonal.
-    largest, smallest, rest : float
-        MADE of low rank: the largest and the smallest eigenvalue seen, and the mean of the unseen.
-    basis : bool
-        MADE of rows: whether it is a basis.
-    """
+    """What has happened, and what the preconditioner that it happened to is like."""
 
     event: Event
-    diagonal: bool = False
-    largest: float = math.inf
-    smallest: float = math.inf
-    rest: float = 0.0
-    basis: bool = False
+    diagonal: bool = False  # GIVEN: whether it is a diagonal
+    largest: float = math.inf  # MADE of low rank: the largest eigenvalue seen,
+    smallest: float = math.inf  # the smallest,
+    rest: float = 0.0  # and the mean of the unseen
+    basis: bool = False  # MADE of rows: whether it is a basis
 
 
 def hides_ridge(problem: Objective, largest: float) -> bool:
