@@ -41,7 +41,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from gdnp import GDNPClassifier, GDNPRegressor
 from gdnp.losses import LOSSES
-from gdnp.newton.preconditioners import first_stage
+from gdnp.newton.preconditioners.choice import first_stage
 from gdnp.solvers import Status
 
 PROBLEMS = [

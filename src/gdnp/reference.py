@@ -33,25 +33,8 @@ def hessian(objective: Objective, margins: FloatArray) -> FloatArray:
 def newton_minimum(objective: Objective, *, tol: float = 1e-17, max_iter: int = 200) -> Reference:
     """Minimise a convex objective without intercept by Newton's method with the exact Hessian.
 
-    The step is taken on the range of the Hessian (S may be rank-deficient) and halved until f falls. The
-    accuracy is that of f itself, about 1e-16.
-
-    Parameters
-    ----------
-    objective : Objective
-        Convex, with ``fit_intercept=False``.
-    tol : float
-        Newton decrement at which to stop.
-    max_iter : int
-
-    Returns
-    -------
-    Reference
-
-    Raises
-    ------
-    ValueError
-        For a non-convex loss or an intercept.
+    The step is taken on the range of the Hessian (S may be rank-deficient) and halved until f falls. It ends
+    at a Newton decrement of `tol`. The accuracy is that of f itself, about 1e-16.
     """
     if not objective.loss.convex or objective.fit_intercept:
         raise ValueError(

@@ -12,7 +12,8 @@ from gdnp import GDNPRegressor
 from gdnp.losses import Huber, Loss, PseudoHuber
 from gdnp.newton import solve
 from gdnp.newton.method import BENT
-from gdnp.newton.preconditioners import Facts, first_stage, made
+from gdnp.newton.preconditioners.choice import Facts, first_stage
+from gdnp.newton.preconditioners.making import made
 from gdnp.newton.primal_dual import begun, bent, is_bounded_in_slope, left_after, softened, stepped, width_of
 from gdnp.solvers import Status
 from gdnp.solvers.certificates import scaled_gap

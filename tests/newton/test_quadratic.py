@@ -7,7 +7,7 @@ import scipy.sparse as sp
 from gdnp import GDNPRegressor, Objective
 from gdnp.losses import SquaredError
 from gdnp.newton import solve
-from gdnp.newton.preconditioners import KernelPreconditioner
+from gdnp.newton.preconditioners.rows import KernelPreconditioner
 from gdnp.solvers import Status
 from problems import draw, problem_of
 from reference import exact_ridge_minimum, objective, reference

@@ -3,7 +3,8 @@
 import numpy as np
 
 from gdnp.losses import LogLoss
-from gdnp.newton.preconditioners import Facts, FullPreconditioner, first_stage
+from gdnp.newton.preconditioners.choice import Facts, first_stage
+from gdnp.newton.preconditioners.full import FullPreconditioner
 from gdnp.newton.preconditioners.making import seen_of
 from gdnp.newton.start import decoupled_start
 from gdnp.problem.points import Direction, intercept_direction

@@ -5,7 +5,8 @@ import pytest
 
 from gdnp import GDNPClassifier
 from gdnp.losses import Sigmoid
-from gdnp.newton.preconditioners import Facts, first_stage, made
+from gdnp.newton.preconditioners.choice import Facts, first_stage
+from gdnp.newton.preconditioners.making import made
 from gdnp.problem.gram import hessian
 from gdnp.solvers.curvature import smallest_curvature
 from problems import draw, problem_of

@@ -16,7 +16,7 @@ from gdnp.methods import get_method
 from gdnp.newton import Begin, Newton, solve
 from gdnp.newton.multinomial import MultinomialNewton
 from gdnp.newton.nonconvex import turned
-from gdnp.newton.preconditioners import Preconditioner
+from gdnp.newton.preconditioners.base import Preconditioner
 from gdnp.problem.multinomial import Multinomial
 from gdnp.problem.objective import Objective, Shared
 from gdnp.problem.rank import least

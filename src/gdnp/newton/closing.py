@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gdnp.newton.preconditioners import Event, Seen, cost_of_matrix, cost_of_sharper, next_stage
+from gdnp.newton.preconditioners.choice import Event, Seen, cost_of_matrix, cost_of_sharper, next_stage
 from gdnp.newton.primal_dual import is_bounded_in_slope, iterated, left_after
 from gdnp.newton.search import LITTLE, downhill, step_along
 from gdnp.newton.state import TINY, CertifiedState, NewtonState, renewed
@@ -56,16 +56,7 @@ def solved(state: NewtonState, tol: float) -> NewtonState:
 
 
 def closed(state: NewtonState, tol: float, newton: NewtonStep | None = None) -> NewtonState:
-    """A last step that certifies itself, or what to go on from where it is not the last.
-
-    Parameters
-    ----------
-    state : NewtonState
-    tol : float
-        Relative suboptimality.
-    newton : NewtonStep or None
-        The step, where it was made already.
-    """
+    """A last step that certifies itself, or what to go on from; `newton` is the step if it is known."""
     before, before_solve = state.point, state.memory.solve
     last = _last(state, tol, newton)
     gained = last.newton.ended and last.point.value <= before.value

@@ -23,19 +23,10 @@ from gdnp.design.block import EPS
 from gdnp.newton.closing import closed, is_one_system, out_of_iterations, solved, stopped
 from gdnp.newton.lbfgs import Memory
 from gdnp.newton.nonconvex import graduated_start
-from gdnp.newton.preconditioners import (
-    Event,
-    Facts,
-    FullPreconditioner,
-    Kind,
-    Preconditioner,
-    Stage,
-    cost,
-    first_stage,
-    made,
-    next_stage,
-    seen_of,
-)
+from gdnp.newton.preconditioners.base import Preconditioner
+from gdnp.newton.preconditioners.choice import Event, Facts, Kind, Stage, cost, first_stage, next_stage
+from gdnp.newton.preconditioners.full import FullPreconditioner
+from gdnp.newton.preconditioners.making import made, seen_of
 from gdnp.newton.primal_dual import (
     begun,
     is_bounded_in_slope,
@@ -72,24 +63,12 @@ BENT = 1e3
 
 @dataclass(frozen=True)
 class Newton(Method):
-    """Quasi-Newton about a preconditioner; see the module.
+    """Quasi-Newton about a preconditioner; see the module."""
 
-    Parameters
-    ----------
-    tol : float
-        Relative suboptimality, proved where the loss and the ridge allow it.
-    max_iter : int
-        Iterations at most: the last one ends with a certificate.
-    prove : bool
-        False ends at the decrease in sight, without conjugate gradients or proof.
-    begin : Begin or None
-        Where to begin; None is the method's own start.
-    """
-
-    tol: float = 1e-8
-    max_iter: int = 1000
-    prove: bool = True
-    begin: Begin | None = None
+    tol: float = 1e-8  # relative suboptimality, proved where the loss and the ridge allow it
+    max_iter: int = 1000  # iterations at most: the last one ends with a certificate
+    prove: bool = True  # False ends at the decrease in sight, without conjugate gradients or proof
+    begin: Begin | None = None  # where to begin; None is the method's own start
 
     name = "newton"
 

@@ -23,7 +23,9 @@ from gdnp.design import RowVector
 from gdnp.design.block import total, weighted
 from gdnp.losses import Loss
 from gdnp.newton.nonconvex import Tempered
-from gdnp.newton.preconditioners import Event, Preconditioner, Seen, Stage, made, next_stage, seen_of
+from gdnp.newton.preconditioners.base import Preconditioner
+from gdnp.newton.preconditioners.choice import Event, Seen, Stage, next_stage
+from gdnp.newton.preconditioners.making import made, seen_of
 from gdnp.newton.search import LITTLE, step_along
 from gdnp.newton.state import NewtonState
 from gdnp.problem.empirical import Weights

@@ -27,14 +27,7 @@ S = TypeVar("S", bound=CertifiedState)
 def with_separation(state: NewtonState, tol: float, solve: Callable[[Objective], Result]) -> NewtonState:
     """The end of a run whose last step left a direction of recession possible.
 
-    Parameters
-    ----------
-    state : NewtonState
-        Ended.
-    tol : float
-        Relative suboptimality.
-    solve : callable
-        Objective -> its solution, for the rows that the direction leaves where they are.
+    `solve` is asked for the problem of the rows that the direction leaves where they are.
     """
     assert state.open is not None
     assert state.known is not None

@@ -23,14 +23,8 @@ def line_search(line: Callable[[float], Expansion], value: float, slope: float) 
     """A step t > 0 with f(t) <= f(0) + 1e-4 t f'(0) and |f'(t)| <= 0.1 |f'(0)|, or 0 if none was found.
 
     Newton's method on f' inside a bracket that shrinks, expands or is halved when Newton leaves it. Where f
-    is not low enough it is halved at least: from the far side of a cliff Newton's steps are short.
-
-    Parameters
-    ----------
-    line : callable
-        t -> f with its derivatives.
-    value, slope : float
-        f(0) and f'(0) < 0.
+    is not low enough it is halved at least: from the far side of a cliff Newton's steps are short. `value` is
+    f(0) and `slope` f'(0) < 0.
     """
     low, high, t = 0.0, math.inf, 1.0
     best, best_value = 0.0, value
@@ -57,18 +51,10 @@ def line_search(line: Callable[[float], Expansion], value: float, slope: float) 
 def plane_search(
     plane: Callable[[float, float], Expansion], value: float, enough: float = LITTLE
 ) -> tuple[float, float] | None:
-    """Steps (t, c) where f is nearly least, or None if none was found where it is below `value`.
+    """Steps (t, c) where f is nearly least, or None if none was found where it is below `value`, f(0, 0).
 
-    Newton's method from (1, 0); a step to a point that is no lower is halved.
-
-    Parameters
-    ----------
-    plane : callable
-        (t, c) -> f with its derivatives.
-    value : float
-        f(0, 0).
-    enough : float
-        What may be left, in units of the decrease; the step that this takes is added unseen.
+    Newton's method from (1, 0); a step to a point that is no lower is halved. `enough` may be left, in units
+    of the decrease; the step that this takes is added unseen.
     """
     t = c = 0.0
     dt, dc, lowest = 1.0, 0.0, value

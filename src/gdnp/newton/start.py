@@ -2,17 +2,9 @@
 
 import math
 
-from gdnp.newton.preconditioners import (
-    Event,
-    Facts,
-    Kind,
-    Preconditioner,
-    Seen,
-    Stage,
-    cost_of_matrix,
-    made_at_constant,
-    next_stage,
-)
+from gdnp.newton.preconditioners.base import Preconditioner
+from gdnp.newton.preconditioners.choice import Event, Facts, Kind, Seen, Stage, cost_of_matrix, next_stage
+from gdnp.newton.preconditioners.making import made_at_constant
 from gdnp.newton.search import step_along, step_in_plane
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint, Direction, intercept_direction

@@ -11,7 +11,9 @@ from gdnp._typing import FloatArray
 from gdnp.design import RowVector
 from gdnp.design.block import EPS
 from gdnp.newton.lbfgs import Memory
-from gdnp.newton.preconditioners import Event, Facts, Preconditioner, Seen, Stage, made, next_stage, seen_of
+from gdnp.newton.preconditioners.base import Preconditioner
+from gdnp.newton.preconditioners.choice import Event, Facts, Seen, Stage, next_stage
+from gdnp.newton.preconditioners.making import made, seen_of
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint
 from gdnp.solvers.conjugate import NewtonStep

@@ -36,14 +36,8 @@ def gram(
 ) -> Gram:
     """The Gram weighted by curvature = s φ'', about the weighted mean if `central`.
 
-    Parameters
-    ----------
-    problem : Empirical
-    curvature : RowVector of shape (n,) or None
-        None where the chosen rows were drawn in proportion to it.
-    choice : Choice or None
-        The rows to make it from; None is all.
-    central : bool
+    It is made from the rows of `choice`, None being all. Without a curvature they were drawn in proportion to
+    it.
     """
     chosen = problem.n_samples if choice is None else choice.count
     problem.cost.charge(problem.design.gram_passes * chosen / problem.n_samples)

@@ -37,20 +37,10 @@ def activation_slope(xp: Any, t: Any) -> Any:
 
 
 def unit_derivatives(xp: Any, outer: LossDerivatives, theta: float, rest: Any, t: Any) -> UnitDerivatives:
-    """ψ at the pre-activations `t` of a unit with output weight `theta`.
+    """ψ at the pre-activations t = zᵀw̃_i of a unit with output weight θ_i = `theta`.
 
-    Parameters
-    ----------
-    xp : module
-        ``numpy`` or ``torch``.
-    outer : callable
-        ℓ with its derivatives.
-    theta : float
-        θ_i.
-    rest : array
-        Σ_{j≠i} θ_j φ(zᵀw̃_j); broadcast against `t`.
-    t : array
-        zᵀw̃_i.
+    `xp` is ``numpy`` or ``torch``, `outer` ℓ with its derivatives, and `rest` is Σ_{j≠i} θ_j φ(zᵀw̃_j),
+    broadcast against t.
     """
     phi, slope = xp.tanh(t), activation_slope(xp, t)
     value, first, second = outer(rest + theta * phi)

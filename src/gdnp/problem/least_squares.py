@@ -16,16 +16,7 @@ def refined(
     With A = (1, X), both r = y - A x and Aᵀ s r = 0 are corrected by the reflections of A, from residuals in
     twice the precision. So the solution has the digits that X determines, whatever its condition below 1/eps
     and however large r is, where reflections alone lose as many as the condition, or its square times r, has.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n, d)
-        Of full column rank, with an intercept when centred.
-    y : ndarray of shape (n,)
-    weight : ndarray of shape (n,) or None
-        s >= 0.
-    fit_intercept : bool
-        b is 0 without.
+    X has full column rank, with an intercept when centred; b is 0 without.
     """
     if weight is not None:
         X, y, weight = X[weight > 0.0], y[weight > 0.0], weight[weight > 0.0]

@@ -64,17 +64,9 @@ class Direction(NamedTuple):
 
 
 class DataPoint:
-    """A point: it holds the margins, and computes the rest when first asked.
+    """A point x = (v, γ): it holds the margins, and computes the rest when first asked.
 
-    Parameters
-    ----------
-    objective : Empirical
-    x : ndarray of shape (d + 1,) or (d + 1, K)
-        (v, γ).
-    margins : RowVector of shape (n,) or (n, K)
-        The arguments of the loss.
-    sums : list or None
-        ``Empirical.sums``, where they are known.
+    `sums` are those of ``Empirical.sums``, where they are known.
     """
 
     renewed = False
@@ -175,16 +167,7 @@ class DataPoint:
 
 
 class DataLine:
-    """f at x + t p + c u: the slopes of the margins beside them, and no pass over X.
-
-    Parameters
-    ----------
-    origin : DataPoint
-    first : Direction
-        p.
-    second : Direction or None
-        u; None is 0.
-    """
+    """f at x + t p + c u: the slopes of the margins beside them, and no pass over X."""
 
     def __init__(self, origin: DataPoint, first: Direction, second: Direction | None) -> None:
         self.origin, self.first, self.second = origin, first, second
@@ -198,12 +181,7 @@ class DataLine:
         self._ridge_at = origin.objective.penalty(origin.x), across, among
 
     def expand(self, steps: ArrayLike) -> FloatArray:
-        """The columns of ``Expansion`` at k steps (t, c), shape (k, 6), in one round over the rows.
-
-        Parameters
-        ----------
-        steps : array_like of shape (k, 2)
-        """
+        """``Expansion`` at k steps (t, c), shape (k, 6), in one round over the rows."""
         return np.array(self._expansions(tuple((float(t), float(c)) for t, c in np.asarray(steps))))
 
     def _expansions(self, steps: tuple[tuple[float, float], ...]) -> list[Expansion]:

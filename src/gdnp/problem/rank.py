@@ -69,12 +69,7 @@ def least(problem: Empirical, coef: FloatArray) -> FloatArray:
     """The least coefficients with the predictions of these, by conjugate gradients where no rank is known.
 
     Started at 0 they stay among combinations of rows, and end at the projection G⁺ G w̃ of w̃, with G = XᵀsX.
-
-    Parameters
-    ----------
-    problem : Empirical
-        In raw coordinates, without a ridge.
-    coef : ndarray of shape (d,)
+    The problem is in raw coordinates, without a ridge.
     """
     weight, buffer = problem.mass, problem.design.rows.empty()
 

@@ -52,28 +52,12 @@ def dual_slopes(
 def duality_gap(
     problem: Objective, point: DataPoint, newton: NewtonStep, allowed: float = 0.0
 ) -> tuple[DataPoint, float]:
-    """The point one Newton step on, and f there less the dual bound; one pass.
+    """x + δ, as it is returned, and an upper bound of f - min f at its raw coefficients; one pass.
 
     The margins there are computed from the coefficients, not from those before the step: what is proved is
     proved of the coefficients, whatever rounding the margins have gathered on the way. Rounding of the sums
-    is in the bound. Where it alone is in the way of `allowed`, products are taken again in long doubles.
-
-    Parameters
-    ----------
-    problem : Objective
-    point : DataPoint
-        Where ∇²f was taken.
-    newton : NewtonStep
-        δ, and X δ as the change of the margins.
-    allowed : float
-        A gap that will do.
-
-    Returns
-    -------
-    DataPoint
-        x + δ, as it is returned.
-    float
-        An upper bound of f - min f at the coefficients that ``Objective.raw`` makes of it.
+    is in the bound. Where it alone is in the way of a gap that is `allowed`, products are taken again in long
+    doubles. `point` is where ∇²f was taken.
     """
     end, gap, exact = _proof(problem, point, newton, careful=False)
     if exact <= allowed < gap:
@@ -162,16 +146,7 @@ def estimated_gap(
     where it is much less along these. What ∇²f lost along δ on the way it may lose again and again, so this
     counts to the fourth power. And all counts twice, for directions that were missed.
 
-    Parameters
-    ----------
-    problem : Objective
-    point : DataPoint
-        Where the step led to.
-    newton : NewtonStep
-    precondition : callable
-        g -> H⁻¹ g, that of `newton`.
-    exact : bool
-        Whether H is ∇²f where the step was taken.
+    `point` is where the step led to, `precondition` that of the step; `exact` says whether H was ∇²f there.
     """
     gradient, lost = point.x_gradient, 1.0
     wrong = margin_error(problem, point.x, *problem.raw(point.x))
@@ -219,17 +194,8 @@ def scaled_gap(
     With e = Xᵀ(s σ c q) + R z, q = σ X z, the last term is at most max |c q| Σ s |t - t*| + ‖z‖_R ‖v - v*‖_R.
     And f(x) bounds both distances: |t| <= (φ(t) + φ*(b))/b for every b > 0 in the domain, ½ ‖v‖²_R <= f.
 
-    Parameters
-    ----------
-    problem : Objective
-        Of a loss with φ(t) = φ(-t).
-    x : ndarray of shape (d + 1,)
-    dual : (RowVector of shape (n,), float)
-        a and κ; a is used up.
-    aim : ndarray of shape (d + 1,)
-        (v̂, γ), where Xᵀ(s σ κ a) = -R v̂ but for rounding.
-    model : (RowVector of shape (n,), callable)
-        s c >= 0 of the rows, and g -> H⁻¹ g for an H near Xᵀ s c X + R.
+    The loss has φ(t) = φ(-t). `dual` is (a, κ), and a is used up; `aim` is (v̂, γ). `model` is s c >= 0 of
+    the rows, and g -> H⁻¹ g for an H near Xᵀ s c X + R.
     """
     (moved, factor), (curvature, solve) = dual, model
     problem.cost.charge(1.0)

@@ -61,16 +61,8 @@ def advanced(
 ) -> NewtonStep:
     """One iteration on; one pass over X. Of x with K columns the slope is left to be made at the end.
 
-    Parameters
-    ----------
-    problem : Objective
-    curvature : RowVector of shape (n,)
-        s φ'' where the Hessian is taken.
-    state : NewtonStep
-    precondition : callable
-        g -> H⁻¹ g for a positive definite H near ∇²f.
-    enough : callable
-        Whether a step will do.
+    `curvature` is s φ'' where the Hessian is taken, `precondition` g -> H⁻¹ g for a positive definite H near
+    ∇²f, and `enough` says whether a step will do.
     """
     rows, p = problem.design.rows, state.direction
     slope = rows.empty() if p.ndim == 1 else None

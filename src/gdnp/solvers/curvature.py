@@ -29,14 +29,7 @@ def smallest_curvature(
 
     What is found is the Rayleigh quotient of a vector, an upper bound. Where a matrix of many columns has a
     Cholesky factor, that is the preconditioner of the search, and says that the eigenvalue is at least -1e-9.
-
-    Parameters
-    ----------
-    problem : Objective
-    point : DataPoint
-    precondition : callable or None
-        g -> H⁻¹ g for a positive definite H near ∇²f, to search with products, a pass over X each. None takes
-        the matrix.
+    `precondition`, g -> H⁻¹ g, asks for a search with products, a pass over X each, instead of the matrix.
     """
     c = problem.curvature(point.margins)
     if precondition is None:

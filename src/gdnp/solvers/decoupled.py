@@ -18,34 +18,21 @@ from gdnp.solvers.step_sizes import StepSize
 class DecoupledDescent(Method):
     """w ← w - s A ∇_w f(w, g), then g by its own rule (Algorithm 1 and its relatives).
 
-    Parameters
-    ----------
-    name : str
-        The preset.
-    metric : {"covariance", "diagonal", "identity"}
-        S (Batch Normalization), I (Weight Normalization) or, between them, diag(S). With a ridge α, S
-        becomes S + (α/c₂) I with c₂ = E φ'' at the fitted start: there the critical points then lie.
-    step_size : StepSize
-        s.
-    length : LengthRule
-        What follows a direction step.
-    preconditioned : bool
-        A = M⁻¹ instead of I.
-    guarded : bool
-        Take a step only if f after the length fit does not rise beyond rounding, and halve it otherwise;
-        where the rule gives none, halve from 1/sup φ''. (f at the old length would cut the theorem's own
-        path.) A guarded method also fits g at the start; another starts with the length of w₀.
-    direction_tol : float or None
-        Keep g until the directional gap is below this, and only then use `length` (GDNP_seq).
+    The metric is S (Batch Normalization), I (Weight Normalization) or, between them, diag(S). With a ridge α,
+    S becomes S + (α/c₂) I with c₂ = E φ'' at the fitted start: there the critical points then lie.
+
+    A guarded method takes a step only if f after the length fit does not rise beyond rounding, and halves it
+    otherwise; where the rule gives none, it halves from 1/sup φ''. (f at the old length would cut the
+    theorem's own path.) It also fits g at the start; another starts with the length of w₀.
     """
 
-    name: str
+    name: str  # the preset
     metric: Literal["covariance", "diagonal", "identity"]
-    step_size: StepSize
-    length: LengthRule
-    preconditioned: bool = False
+    step_size: StepSize  # s
+    length: LengthRule  # what follows a direction step
+    preconditioned: bool = False  # A = M⁻¹ instead of I
     guarded: bool = True
-    direction_tol: float | None = None
+    direction_tol: float | None = None  # the directional gap from which on `length` is used (GDNP_seq)
 
     def init(self, objective: Objective, start: FloatArray | None) -> DecoupledState:
         """The state at `start`, w₀ or (w₀, γ₀), by default u with ‖u‖_S = 1: ρ(w₀) ≠ 0 unless u = 0."""

@@ -26,21 +26,14 @@ class GradientState(State):
 class GradientDescent(Method):
     """x ← y - η ∇f(y), y ← x + β (x - x₋₁); β = 0 is plain gradient descent.
 
-    The history is taken at y, where the gradient is known: both sequences have the same limit and order.
-
-    Parameters
-    ----------
-    name : str
-    step_length : float or None
-        η; None is the safe step 1/(L sup φ'' + α).
-    momentum : float or {"convex", "constant"}
-        β: a number in [0, 1); "convex", k/(k + 3) at iteration k; "constant", (1 - √q)/(1 + √q) with
-        q = (μ sup φ'' + α)/(L sup φ'' + α), which is Nesterov's for strong convexity.
+    The history is taken at y, where the gradient is known: both sequences have the same limit and order. β is
+    a number in [0, 1); or "convex", k/(k + 3) at iteration k; or "constant", (1 - √q)/(1 + √q) with q = (μ
+    sup φ'' + α)/(L sup φ'' + α), which is Nesterov's for strong convexity.
     """
 
     name: str
-    step_length: float | None = None
-    momentum: float | Literal["convex", "constant"] = 0.0
+    step_length: float | None = None  # η; None is the safe step 1/(L sup φ'' + α)
+    momentum: float | Literal["convex", "constant"] = 0.0  # β
 
     def __post_init__(self) -> None:
         if self.step_length is not None:

@@ -33,18 +33,10 @@ class FixedLength:
 
 @dataclass(frozen=True)
 class GradientSteps:
-    """A few gradient steps on (g, γ), as the paper's experiments run GDNP (section 4.4).
+    """A few gradient steps on (g, γ), as the paper's experiments run GDNP (section 4.4)."""
 
-    Parameters
-    ----------
-    count : int
-        How many.
-    step : float or None
-        η of g ← g - η ∂f/∂g; None is safe, 1/sup φ'' in the metric S without a ridge.
-    """
-
-    count: int
-    step: float | None = None
+    count: int  # how many
+    step: float | None = None  # η of g ← g - η ∂f/∂g; None is safe, 1/sup φ'' in the metric S without a ridge
 
     def fit(self, objective: Objective, line: Line, state: DecoupledState) -> Length:
         """The length of `state` after ``count`` steps."""
@@ -58,15 +50,9 @@ class GradientSteps:
 
 @dataclass(frozen=True)
 class SimultaneousStep:
-    """One gradient step on (g, γ) from the point where the direction takes its own (simple BN and WN).
+    """One gradient step on (g, γ) from the point where the direction takes its own (simple BN and WN)."""
 
-    Parameters
-    ----------
-    step : float or None
-        η of g ← g - η ∂f/∂g; None is safe, 1/sup φ'' in the metric S without a ridge.
-    """
-
-    step: float | None = None
+    step: float | None = None  # η of g ← g - η ∂f/∂g; None is safe, 1/sup φ'' in the metric S without a ridge
 
     def fit(self, objective: Objective, line: Line, state: DecoupledState) -> Length:
         """The length of `state` after one step along the gradient of `state`."""
@@ -79,21 +65,14 @@ class SimultaneousStep:
 
 @dataclass(frozen=True)
 class NewtonLength:
-    """The nearest minimiser over (g, γ), by Newton's method with a curvature of the right sign.
-
-    Parameters
-    ----------
-    max_iter : int
-    """
-
-    max_iter: int = 100
+    """The nearest minimiser over (g, γ), by Newton's method with a curvature of the right sign."""
 
     def fit(self, objective: Objective, line: Line, state: DecoupledState) -> Length:
         """The minimiser reached from the length of `state`; diverging where f is flat before one is found."""
         g, c = state.length.g, state.length.intercept
         at = line.expansion(g, c)
         noise = ROUNDING * abs(objective.origin.value)
-        for _ in range(self.max_iter):
+        for _ in range(100):
             step = _newton_step(at, limit=2.0 * max(1.0, abs(g)))
             slope = float(at.gradient @ step)
             size = float(np.abs(step).max()) / max(abs(g), abs(c), SMALLEST_STEP)
@@ -119,14 +98,9 @@ class Bisection:
     The bracket [-1, 1] is doubled until the derivative changes its sign from - to +; without such a change
     up to the cap there is no finite length, and g is the better end. With an intercept, f is profiled over
     γ at every g.
-
-    Parameters
-    ----------
-    steps : int
-        T_s, the number of halvings.
     """
 
-    steps: int = 60
+    steps: int = 60  # T_s, the number of halvings
 
     def fit(self, objective: Objective, line: Line, state: DecoupledState) -> Length:
         """The root, from the bracket around 0 whatever the length of `state`."""

@@ -108,18 +108,7 @@ def run(
 ) -> Result:
     """Minimise an objective with a method: what ``gdnp.minimize`` does with arguments that were checked.
 
-    Parameters
-    ----------
-    objective : Objective
-    method : Method
-    start : ndarray of shape (d,) or None
-        w̃₀; None is the method's own start.
-    max_iter : int
-    tol : float
-    callback : callable or None
-        Called with a ``Progress`` at the start and after every step; the run ends where it returns True.
-    lengths : bool
-        Whether the history has the length, which takes time where S is not known.
+    The history has the length only if `lengths`: it takes time where S is not known.
     """
     method = method.aimed(tol, max_iter)
     with (

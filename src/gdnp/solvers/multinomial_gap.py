@@ -125,14 +125,7 @@ def multinomial_gap(problem: Multinomial, x: FloatArray, a: RowVector) -> tuple[
 
     Rounding of the sums, of the margins and of the coefficients that are returned is in the bound, as in
     ``certificates.duality_gap``. What is left of the balance is mixed away: with n' = (1 - t) n + t c for one
-    distribution c, KL grows by t KL(c ‖ p) at most.
-
-    Parameters
-    ----------
-    problem : Multinomial
-    x : ndarray of shape (d + 1, K)
-    a : RowVector of shape (n, K)
-        N - Y, balanced; the margins take its place.
+    distribution c, KL grows by t KL(c ‖ p) at most. `a` is N - Y, balanced; the margins take its place.
     """
     coordinates, design = problem.coordinates, problem.design
     sums = problem.gap_sums(x, ClassKernel("gap", partial(_gap, problem.loss)), a)

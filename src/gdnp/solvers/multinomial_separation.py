@@ -20,10 +20,7 @@ from gdnp.solvers.state import ROUNDING
 def class_separation(problem: Multinomial) -> Separation:
     """A direction of recession, shape (d + 1, K), or that there is none; not decided for much data.
 
-    Parameters
-    ----------
-    problem : Multinomial
-        Standardised, without a ridge.
+    The problem is standardised, without a ridge.
     """
     n, d, K = problem.n_samples, problem.n_features, problem.classes
     if n * K * (d + 1) > 2 * LARGEST_GRAM**2 or K * (d + 1) > LARGEST_GRAM:

@@ -19,17 +19,8 @@ def margin_error(
 ) -> float:
     """A bound of the root mean square of margins at x less those of (coef, intercept) in exact arithmetic.
 
-    The rounding of a margin itself is left out. Of K columns, x of shape (d + 1, K), it is that of rows.
-
-    Parameters
-    ----------
-    problem : Objective
-    x : ndarray of shape (d + 1,)
-    coef : ndarray of shape (d,)
-    intercept : float
-        Of the raw columns.
-    careful : bool
-        Whether margins come from long doubles, and from the b that is returned.
+    Those are of the raw columns. The rounding of a margin itself is left out. Of K columns, x of shape (d +
+    1, K), it is that of rows. `careful` margins come from long doubles, and from the b that is returned.
     """
     if x.ndim > 1:
         columns = zip(x.T, coef, np.ravel(intercept), strict=True)

@@ -99,14 +99,9 @@ def separation(
 ) -> Separation:
     """A direction of recession of f, or that there is none.
 
-    The rest may have another one: look again at ``problem.reweighted(found.rest)``.
-
-    Parameters
-    ----------
-    problem : Objective
-        Standardised, of a convex loss that increases, without a ridge.
-    point, newton : DataPoint and NewtonStep or None
-        A step that ``leaves_open`` a direction; None goes straight to linear programs.
+    The rest may have another one: look again at ``problem.reweighted(found.rest)``. The problem is
+    standardised, of a convex loss that increases, without a ridge. The step ``leaves_open`` a direction;
+    without one, linear programs are asked at once.
     """
     if newton is None or point is None:
         return _programmed(problem)

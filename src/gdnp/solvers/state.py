@@ -58,21 +58,11 @@ class Status(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """Base of every method's state.
+    """Base of every method's state."""
 
-    Attributes
-    ----------
-    point : Point
-        The handle of the current (w̃, γ).
-    stalled : bool
-        The method cannot move any more.
-    length_diverges : bool
-        The length search found no finite minimiser along the current direction.
-    """
-
-    point: Point
-    stalled: bool = False
-    length_diverges: bool = False
+    point: Point  # the handle of the current (w̃, γ)
+    stalled: bool = False  # the method cannot move any more
+    length_diverges: bool = False  # the length search found no finite minimiser along the current direction
 
     @property
     def directional_gap(self) -> float:

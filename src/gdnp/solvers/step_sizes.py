@@ -20,15 +20,9 @@ class StepSize(Protocol):
 
 @dataclass(frozen=True)
 class ConstantStep:
-    """The same s at every iteration.
+    """The same s at every iteration."""
 
-    Parameters
-    ----------
-    step : float or None
-        s; None is 1/(λ_max(S) sup φ'' + α), safe where ‖w‖ = |g|.
-    """
-
-    step: float | None = None
+    step: float | None = None  # s; None is 1/(λ_max(S) sup φ'' + α), safe where ‖w‖ = |g|
 
     @property
     def needs_spectrum(self) -> bool:
@@ -47,19 +41,13 @@ class ConstantStep:
 class AdaptiveStep:
     """Eq. 17: s = -‖w‖³/(L g h), with h(w, g) in one of three forms.
 
-    Parameters
-    ----------
-    h : {"stein", "printed", "curvature"}
-        "stein", the form that makes Theorem 2 true: h = c₁ (uᵀw) with
-        c₁ = E φ' - (uᵀw̃) E φ''. "printed", Eq. 18 as printed: h = E φ' (uᵀw) - E φ'' (uᵀw)². "curvature",
-        what "stein" becomes at an exact length, s = ‖w‖²/(L g² E φ''); it needs neither u nor Stein's
-        lemma, and is used whenever there is an intercept.
-    multiple : float
-        s is multiplied by this.
+    "stein" is the form that makes Theorem 2 true: h = c₁ (uᵀw) with c₁ = E φ' - (uᵀw̃) E φ''. "printed" is
+    Eq. 18 as printed: h = E φ' (uᵀw) - E φ'' (uᵀw)². "curvature" is what "stein" becomes at an exact length,
+    s = ‖w‖²/(L g² E φ''); it needs neither u nor Stein's lemma, and is used whenever there is an intercept.
     """
 
     h: Literal["stein", "printed", "curvature"] = "stein"
-    multiple: float = 1.0
+    multiple: float = 1.0  # s is multiplied by this
 
     needs_spectrum: ClassVar[bool] = True
 

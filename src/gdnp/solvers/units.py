@@ -34,29 +34,16 @@ class Network(Protocol):
 class UnitsResult:
     """What ``minimize_units`` found.
 
-    Attributes
-    ----------
-    coef : ndarray of shape (m, d)
-        W̃, one row a unit.
-    objective : float
-        f_nn.
-    gradient_norm : float
-        (Σ_i ‖∇_{w̃_i} f_nn‖²)^½, each norm in S⁻¹.
-    status : Status
-        CONVERGED speaks of all units at once. One sweep seldom gets there: a unit's best length changes when
-        a later unit is added.
-    history : dict of str to ndarray of shape (n_sweeps + 1,)
-        ``objective``, ``gradient_norm``, start included.
-    runs : tuple of tuple of Result
-        ``runs[sweep][i]``: the run of unit i, with its own status and history.
+    CONVERGED speaks of all units at once. One sweep seldom gets there: a unit's best length changes when a
+    later unit is added.
     """
 
-    coef: FloatArray
-    objective: float
-    gradient_norm: float
+    coef: FloatArray  # W̃, one row a unit, shape (m, d)
+    objective: float  # f_nn
+    gradient_norm: float  # (Σ_i ‖∇_{w̃_i} f_nn‖²)^½, each norm in S⁻¹
     status: Status
-    history: dict[str, FloatArray]
-    runs: tuple[tuple[Result, ...], ...]
+    history: dict[str, FloatArray]  # ``objective``, ``gradient_norm``, start included, shape (n_sweeps + 1,)
+    runs: tuple[tuple[Result, ...], ...]  # ``runs[sweep][i]``: the run of unit i
 
 
 def minimize_units(
@@ -69,7 +56,7 @@ def minimize_units(
     tol: float = 1e-6,
     callback: Callable[[int, int, Progress], object] | None = None,
 ) -> UnitsResult:
-    """Algorithm 2, and as many further sweeps over the units as are asked for.
+    """Algorithm 2, and as many further sweeps over the units as are asked for; one as printed.
 
     The first sweep starts from W̃ = 0, which is how w_k = 0 for the units to come is read (Eq. 9 gives a zero
     vector no length); later ones start where the units are. A unit's run that ends above where it began, as a
@@ -79,33 +66,11 @@ def minimize_units(
     is for two units with θ = 1, log loss and r = .6; see claim lemma-2). On data no unit is exactly on that
     line, and further sweeps may leave it.
 
-    Parameters
-    ----------
-    network : Network
-        ``gdnp.population.PopulationMLP``, or ``gdnp.nn.SampleMLP`` on data.
-    method : Method or str
-        What minimises each f^(i): a preset of ``gdnp.methods``, by default GDNP.
-    start : ndarray of shape (m, d) or None
-        w₀ of every unit's first run, with ρ(w₀) ≠ 0; None: u for all.
-    sweeps : int
-        One as printed.
-    max_iter : int
-        T_d, steps at most in each run.
-    tol : float
-        Of each run, as in ``gdnp.minimize``; and of the network, relative to the gradient at W̃ = 0: the
-        sweeps end when it is met.
-    callback : callable or None
-        Called with the sweep, the unit and a ``Progress`` after every step.
-
-    Returns
-    -------
-    UnitsResult
-
-    Raises
-    ------
-    ValueError
-        For a start of the wrong shape, counts or tolerances outside their range, or a population one of whose
-        units has not reached its line when the next one's turn comes.
+    `start`, shape (m, d), has w₀ of every unit's first run, with ρ(w₀) ≠ 0; None is u for all. `max_iter` is
+    T_d, and `tol` that of each run; sweeps end where the network's gradient is `tol` times that at W̃ = 0.
+    `callback` is called with the sweep, the unit and a ``Progress`` after every step. Raises ValueError for a
+    start of the wrong shape, numbers outside their range, or a population one of whose units has not reached
+    its line when the next one's turn comes.
     """
     sweeps, max_iter = checked_count("sweeps", sweeps, least=1), checked_count("max_iter", max_iter)
     tol = checked_number("tol", tol)

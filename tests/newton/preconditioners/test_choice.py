@@ -10,21 +10,22 @@ import scipy.sparse as sp
 from gdnp.design.costs import DENSE_COLUMNS, dense_gram, dense_kernel
 from gdnp.losses import LogLoss, PseudoHuber, SquaredError
 from gdnp.newton import Begin, solve
-from gdnp.newton.preconditioners import (
+from gdnp.newton.preconditioners import choice
+from gdnp.newton.preconditioners.choice import (
     Event,
     Facts,
-    FullPreconditioner,
     Kind,
     Seen,
     Stage,
-    choice,
     cost,
+    cost_of_matrix,
+    cost_of_sharper,
     first_stage,
-    made,
+    hides_ridge,
     next_stage,
 )
-from gdnp.newton.preconditioners.choice import cost_of_matrix, cost_of_sharper, hides_ridge
-from gdnp.newton.preconditioners.making import seen_of
+from gdnp.newton.preconditioners.full import FullPreconditioner
+from gdnp.newton.preconditioners.making import made, seen_of
 from gdnp.newton.start import decoupled_start
 from gdnp.solvers import Status
 from problems import correlated, problem_of

@@ -5,13 +5,16 @@ import pytest
 
 from gdnp.design import as_design
 from gdnp.losses import Softmax
-from gdnp.newton.preconditioners import KernelPreconditioner, LowRankPreconditioner, Stage, classes
+from gdnp.newton.preconditioners import classes
+from gdnp.newton.preconditioners.choice import Stage
 from gdnp.newton.preconditioners.classes import (
     BlockPreconditioner,
     ClassPreconditioner,
     JointPreconditioner,
     made_for_classes,
 )
+from gdnp.newton.preconditioners.low_rank import LowRankPreconditioner
+from gdnp.newton.preconditioners.rows import KernelPreconditioner
 from gdnp.problem.multinomial import Multinomial
 
 

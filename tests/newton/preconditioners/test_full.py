@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from gdnp.losses import LogLoss, PseudoHuber, SquaredError
-from gdnp.newton.preconditioners import FullPreconditioner
-from gdnp.newton.preconditioners.full import cholesky
+from gdnp.newton.preconditioners.full import FullPreconditioner, cholesky
 from gdnp.problem.gram import Gram, gram
 from problems import draw, problem_of
 

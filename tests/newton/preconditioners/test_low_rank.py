@@ -7,7 +7,7 @@ from scipy.linalg import eigh
 
 from gdnp.design import Choice
 from gdnp.losses import LogLoss
-from gdnp.newton.preconditioners import LowRankPreconditioner
+from gdnp.newton.preconditioners.low_rank import LowRankPreconditioner
 from gdnp.problem.gram import gram, gram_product
 from problems import correlated
 from problems import problem_of as any_problem_of

@@ -7,21 +7,11 @@ from sklearn.datasets import load_breast_cancer
 
 from gdnp.losses import LogLoss, Sigmoid
 from gdnp.newton import solve
-from gdnp.newton.preconditioners import (
-    BasisPreconditioner,
-    Event,
-    Facts,
-    FullPreconditioner,
-    KernelPreconditioner,
-    Kind,
-    LowRankPreconditioner,
-    Stage,
-    first_stage,
-    made,
-    made_at_constant,
-    next_stage,
-)
-from gdnp.newton.preconditioners.making import seen_of
+from gdnp.newton.preconditioners.choice import Event, Facts, Kind, Stage, first_stage, next_stage
+from gdnp.newton.preconditioners.full import FullPreconditioner
+from gdnp.newton.preconditioners.low_rank import LowRankPreconditioner
+from gdnp.newton.preconditioners.making import made, made_at_constant, seen_of
+from gdnp.newton.preconditioners.rows import BasisPreconditioner, KernelPreconditioner
 from problems import correlated, draw, problem_of
 
 DIAGONAL = Stage((Kind.DIAGONAL,))

@@ -5,7 +5,9 @@ import pytest
 
 from gdnp import GDNPClassifier
 from gdnp.losses import LogLoss, PseudoHuber, SquaredError
-from gdnp.newton.preconditioners import BasisPreconditioner, KernelPreconditioner, Kind, Stage, made
+from gdnp.newton.preconditioners.choice import Kind, Stage
+from gdnp.newton.preconditioners.making import made
+from gdnp.newton.preconditioners.rows import BasisPreconditioner, KernelPreconditioner
 from gdnp.problem.gram import dense_rows, kernel_matrix
 from problems import draw, problem_of
 

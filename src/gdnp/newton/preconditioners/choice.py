@@ -139,13 +139,8 @@ class Seen:
 def hides_ridge(problem: Objective, largest: float) -> bool:
     """Whether a kernel would lose the ridge of a column that a basis of the rows would not.
 
-    In classification φ'' falls with the ridge: the larger the columns, the longer the margins.
-
-    Parameters
-    ----------
-    problem : Objective
-    largest : float
-        Curvature of a row; rows have about d times the variance of a column.
+    A row has about d times the variance of a column, and a curvature of at most `largest`. In classification
+    φ'' falls with the ridge: the larger the columns, the longer the margins.
     """
     n, d = problem.n_samples, problem.n_features
     area = LARGEST_GRAM * LARGEST_GRAM
@@ -161,12 +156,8 @@ def hides_ridge(problem: Objective, largest: float) -> bool:
 def first_stage(facts: Facts, *, sure: bool = False) -> Stage:
     """Where a problem begins.
 
-    Parameters
-    ----------
-    facts : Facts
-    sure : bool
-        Whether what the preconditioner says of the distance to the minimum is relied on: of a diagonal it
-        may be wrong by orders of magnitude.
+    `sure` is whether what H says of the distance to the minimum is relied on: that of a diagonal may be wrong
+    by orders of magnitude.
     """
     kinds = _kinds(facts, sure)
     return Stage(kinds, _first_size(facts, kinds[0]), renewed=facts.quadratic)

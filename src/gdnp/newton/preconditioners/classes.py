@@ -22,13 +22,7 @@ from gdnp.solvers.state import ROUNDING
 
 
 class ClassPreconditioner:
-    """Blocks of one class each. Rows of a solution sum to zero, as those of a gradient do.
-
-    Parameters
-    ----------
-    parts : list of Preconditioner
-        K of them.
-    """
+    """A preconditioner for each class. Rows of a solution sum to zero, as those of a gradient do."""
 
     def __init__(self, parts: list[Preconditioner]) -> None:
         self.parts = parts
@@ -44,25 +38,8 @@ class ClassPreconditioner:
 class JointPreconditioner:
     """The Hessian as a matrix, for few columns and classes.
 
-    Parameters
-    ----------
-    problem : Multinomial
-    H : ndarray of shape (K, d + 1, K, d + 1)
-        Without the ridge; it is written over.
-    damping : float
-        A further multiple of the identity, at least the rounding of p.
-    of : RowVector of shape (n, K), optional
-        The shares it was made of.
-
-    Attributes
-    ----------
-    of : RowVector or None
-        They, where nothing but rounding was added.
-
-    Raises
-    ------
-    FloatingPointError
-        See ``made_for_classes``.
+    `H`, shape (K, d + 1, K, d + 1), comes without the ridge and is written over. ``of`` are the shares that
+    it was made of, where nothing but rounding was added.
     """
 
     def __init__(
@@ -83,16 +60,7 @@ class JointPreconditioner:
 
 
 class BlockPreconditioner:
-    """The blocks of the Hessian of one class each as matrices, for rows that are few.
-
-    Parameters
-    ----------
-    problem : Multinomial
-    shares : RowVector of shape (n, K)
-        p.
-    damping : float
-        A further multiple of the identity.
-    """
+    """The blocks of the Hessian of one class each as matrices, for shares p of rows that are few."""
 
     def __init__(self, problem: Multinomial, shares: RowVector, damping: float) -> None:
         p, s = problem.of_few_rows(shares)
@@ -129,10 +97,7 @@ def rows_of_sample(problem: Multinomial) -> int:
 def made_for_classes(problem: Multinomial, shares: RowVector, damping: float = 0.0) -> Preconditioner:
     """The preconditioner where the shares are these: of rows drawn for each class, where there are many.
 
-    Raises
-    ------
-    FloatingPointError
-        Where the curvature is not finite, or has underflowed.
+    Raises FloatingPointError where the curvature is not finite, or has underflowed.
     """
     damping = max(damping, ROUNDING)  # φ'' below that is rounding of p
     n, d, K = problem.n_samples, problem.n_features, problem.classes

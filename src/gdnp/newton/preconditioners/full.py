@@ -19,18 +19,9 @@ divided by."""
 
 
 class FullPreconditioner:
-    """H from a positive semidefinite Gram matrix, by Cholesky.
+    """H from a positive semidefinite Gram matrix about the weighted mean, which is used up, by Cholesky.
 
-    Parameters
-    ----------
-    gram : Gram
-        About the weighted mean; used up.
-    ridge : ndarray of shape (d,)
-
-    Attributes
-    ----------
-    blunt : bool
-        Whether f may bend less along some direction than rounding of the Gram lets on.
+    ``blunt`` says whether f may bend less along some direction than rounding of the Gram lets on.
     """
 
     def __init__(self, gram: Gram, ridge: FloatArray) -> None:

@@ -23,25 +23,8 @@ class LowRankPreconditioner:
 
     λ is the smallest of Λ: what is not seen curves less than that, so that no step is too long (Frangella,
     Tropp and Udell 2023). Where few rows count, Λ may end in 0; λ is at least the mean of what is not seen.
-    At rank 0 it is 1.
-
-    Parameters
-    ----------
-    about : Gram
-        With the diagonal of the scatter.
-    ridge : ndarray of shape (d,)
-        R.
-    values : ndarray of shape (k,)
-        The diagonal of Λ, descending.
-    basis : ndarray of shape (d, k) or None
-        U; None is rank 0.
-
-    Attributes
-    ----------
-    basis : ndarray of shape (d, k) or None
-    values : ndarray of shape (k,)
-    rest : float
-        The mean of the other eigenvalues, without those of columns that the ridge rules; at most 1.
+    At rank 0 it is 1. ``values`` has the k entries of Λ, descending, and ``basis`` U, shape (d, k). ``rest``
+    is the mean of the other eigenvalues, without those of columns that the ridge rules; at most 1.
     """
 
     def __init__(
@@ -79,18 +62,8 @@ class LowRankPreconditioner:
     ) -> LowRankPreconditioner:
         """From products with random directions (Nyström's approximation): U Λ Uᵀ = Y (QᵀY)⁻¹ Yᵀ.
 
-        Parameters
-        ----------
-        problem : Objective
-        curvature : RowVector of shape (n,)
-            c >= 0.
-        ridge : ndarray of shape (d,)
-        rank : int
-            Columns of Q, at most d; 0 takes the diagonal alone.
-        choice : Choice or None
-            The rows that Y = D^-½ G D^-½ Q is made from; None is all.
-        previous : LowRankPreconditioner or None
-            An earlier one, whose U becomes part of the span of Q: its directions are the more exact then.
+        Q has `rank` columns, and Y = D^-½ G D^-½ Q is made from the rows of `choice`, None being all. The U
+        of a `previous` one becomes part of the span of Q: its directions are the more exact then.
         """
         about = diagonal(problem, curvature)
         if rank == 0:

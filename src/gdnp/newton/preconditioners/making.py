@@ -37,24 +37,10 @@ def made(
 ) -> Preconditioner:
     """The preconditioner where the margins are these.
 
-    Parameters
-    ----------
-    problem : Objective
-    stage : Stage
-    margins : RowVector of shape (n,)
-    damping : float
-        A further multiple of the identity; columns have unit curvature.
-    previous : Preconditioner or None
-        The last one, whose directions a next one of low rank goes on from.
-    curvature : RowVector of shape (n,) or None
-        What stands for s φ'' >= 0 of the rows.
-    whole : bool
-        Whether rows that hardly curve f count too: there may be directions along which no other does.
-
-    Raises
-    ------
-    FloatingPointError
-        Where the curvature is not finite, or has underflowed in all rows that counted.
+    `damping` is a further multiple of the identity, and `previous` the last one, from whose directions those
+    of low rank go on. `curvature` stands for s φ'' >= 0 of the rows. `whole` lets rows count that hardly
+    curve f: there may be directions along which no other does. Raises FloatingPointError where the curvature
+    is not finite, or has underflowed in all rows that counted.
     """
     c, most = curvature, 0.0 if whole else MANY if curvature is None else 1.0
     if c is None:

@@ -13,16 +13,7 @@ class KernelPreconditioner:
     """H by the Woodbury identity on K = X R⁻¹ Xᵀ (n x n): two products with X for each solution.
 
     A⁻¹ = R⁻¹ - R⁻¹ Xᵀ M X R⁻¹ with M = C^½ (I + C^½ K C^½)⁻¹ C^½, and 1ᵀ M 1 is the Schur complement of γ.
-
-    Parameters
-    ----------
-    problem : Objective
-    kernel : ndarray of shape (n, n)
-        K for the floored ridge.
-    ridge : ndarray of shape (d,)
-        R, floored so that it can be divided by.
-    curvature : ndarray of shape (n,)
-        c >= 0.
+    The ridge R is floored, so that it can be divided by.
     """
 
     def __init__(
@@ -70,18 +61,7 @@ class BasisPreconditioner:
 
     Columns whose ridge is small beside their curvature make entries of B that are larger by orders of
     magnitude. Householder's reflections keep the small ones beside them if the largest come first, by rows
-    and by columns (Cox and Higham 1998); inner products do not.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n, d)
-        X; used up.
-    ridge : ndarray of shape (d,)
-        R > 0.
-    curvature : ndarray of shape (n,)
-        c >= 0.
-    fit_intercept : bool
-        Whether there is a γ; m is 0 without.
+    and by columns (Cox and Higham 1998); inner products do not. X is used up; m is 0 without γ.
     """
 
     def __init__(
