@@ -60,12 +60,12 @@ def test_every_variant_changes_something_and_puts_it_back(ablation):
 
 
 def test_a_number_is_changed_wherever_it_is_used(ablation):
-    with ablation.changed(ablation.multiplied("newton.sampling.SAMPLE_TOL", 10.0)):
+    with ablation.changed(ablation.multiplied("newton.start.SAMPLE_TOL", 10.0)):
         assert sampling.SAMPLE_TOL == method.SAMPLE_TOL == nonconvex.SAMPLE_TOL == 1.0
     with ablation.changed(ablation.multiplied("newton.search.LITTLE", 0.1)):
         assert search.step_in_plane.__defaults__ == (search.LITTLE,) == (pytest.approx(0.01),)
     assert ablation.multiplied("newton.nonconvex.PATH", 0.5) == [("newton.nonconvex.PATH", (0.25,))]
-    assert ablation.multiplied("newton.sampling.SMALLEST", 0.25) == [("newton.sampling.SMALLEST", 1024)]
+    assert ablation.multiplied("newton.start.SMALLEST", 0.25) == [("newton.start.SMALLEST", 1024)]
 
 
 def test_what_changes_nothing_is_named_below(ablation, capsys):

@@ -13,7 +13,7 @@ from gdnp.design.rows import Rows
 from gdnp.losses import Huber, LogLoss, PseudoHuber, Sigmoid, SquaredError
 from gdnp.newton import solve
 from gdnp.newton.preconditioners.rows import KernelPreconditioner
-from gdnp.newton.sampling import sample_size
+from gdnp.newton.start import sample_size
 from gdnp.solvers import Status
 from problems import draw
 

@@ -67,3 +67,14 @@ def test_a_ridge_larger_than_the_curvature_keeps_a_default_step_safe(rng, method
     objective = Objective(X, np.where(X[:, 0] > 0.0, 1.0, -1.0), alpha=alpha)
     found = gdnp.minimize(objective, method, max_iter=500)
     assert found.objective == pytest.approx(gdnp.minimize(objective, "newton").objective, rel=1e-6)
+
+
+def test_two_step_is_exact_on_the_population_and_says_when_it_is_not():
+    halfspace = Halfspace(*gaussian_parameters(5, kappa=50.0, r=0.4, seed=1), "log_loss")
+    exact = gdnp.minimize(halfspace, "two_step")
+    assert (exact.status, exact.n_iter) == (Status.CONVERGED, 1)
+    np.testing.assert_allclose(
+        exact.coef, -2.0 * halfspace.optimal_direction / (1.0 - halfspace.r), rtol=1e-8
+    )
+    rough = gdnp.minimize(Objective(*noisy_rows()), "two_step")
+    assert rough.status is Status.STALLED

@@ -33,6 +33,7 @@ class Last:
     point: DataPoint
     gap: float
     kind: GapKind
+    low: bool = False  # of several classes, whether the step leaves a direction of recession possible
 
 
 def is_one_system(state: NewtonState) -> bool:

@@ -36,9 +36,8 @@ from gdnp.newton.primal_dual import (
     width_of,
 )
 from gdnp.newton.recession import columns_of, with_separation, without_minimiser
-from gdnp.newton.sampling import SAMPLE_TOL, drawn_from, sample, sample_size
 from gdnp.newton.search import step_along, step_in_plane, will_do
-from gdnp.newton.start import decoupled_start
+from gdnp.newton.start import SAMPLE_TOL, decoupled_start, drawn_from, sample, sample_size
 from gdnp.newton.state import Begin, NewtonState, renewed
 from gdnp.problem.gram import covariance, curved
 from gdnp.problem.interface import Objective as AnyObjective
@@ -234,7 +233,8 @@ class Newton(Method):
             if state.status is Status.CONVERGED and self.prove and known is not None and known.gap > self.tol:
                 stalled = replace(known, status=Status.STALLED)  # by rounding of what is returned
                 state = replace(state, status=Status.STALLED, known=stalled)
-            return state if state.open is None else with_separation(state, self.tol, self._rest)
+            rest = partial(solve, tol=self.tol, max_iter=self.max_iter)
+            return state if state.open is None else with_separation(state, self.tol, rest)
         if state.dual is not None:
             return state
         problem = state.problem
@@ -248,9 +248,6 @@ class Newton(Method):
         if not self.prove and (state.decrement <= self._target(state) or state.stuck):
             return state.ended(Status.CONVERGED, state.decrement, "newton_decrement")
         return state
-
-    def _rest(self, problem: Objective) -> Result:
-        return solve(problem, tol=self.tol, max_iter=self.max_iter)
 
     def _stale(self, state: NewtonState, seen: tuple[float, ...], target: float) -> bool:
         """Whether at the rate of the decreases seen lately a new H is the shorter way to `target`."""

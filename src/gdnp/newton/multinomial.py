@@ -16,7 +16,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy.linalg import lapack
@@ -25,7 +25,7 @@ from gdnp._cached import cached_property
 from gdnp._typing import FloatArray
 from gdnp.design import Choice, RowVector
 from gdnp.design.block import EPS
-from gdnp.newton.closing import LONGEST, SHORTEST, enough_of
+from gdnp.newton.closing import LONGEST, SHORTEST, Last, enough_of
 from gdnp.newton.method import INTERPOLATED, Newton, rounding_of_targets, solve
 from gdnp.newton.nonconvex import ROUGH
 from gdnp.newton.preconditioners.base import Preconditioner
@@ -37,8 +37,8 @@ from gdnp.newton.preconditioners.classes import (
 )
 from gdnp.newton.preconditioners.full import cholesky
 from gdnp.newton.recession import columns_of, without_minimiser
-from gdnp.newton.sampling import on_drawn
 from gdnp.newton.search import step_along, will_do
+from gdnp.newton.start import on_drawn
 from gdnp.newton.state import DAMPING, TINY, Begin, CertifiedState
 from gdnp.problem.gram import covariance
 from gdnp.problem.interface import Objective as AnyObjective
@@ -49,7 +49,7 @@ from gdnp.solvers.certificates import estimated_gap, provable
 from gdnp.solvers.conjugate import NewtonStep, advanced, exact_step, still
 from gdnp.solvers.multinomial_gap import balance, dual_point, multinomial_gap
 from gdnp.solvers.multinomial_separation import class_separation
-from gdnp.solvers.state import ROUNDING, GapKind, Measured, Status, replace
+from gdnp.solvers.state import ROUNDING, Measured, Status, replace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,19 +86,6 @@ class MultinomialState(CertifiedState):
     def begun(self) -> NewtonStep:
         """A Newton step from here, of length 0; half its square is the decrease in sight."""
         return still(self.point, self.preconditioner.solve)
-
-
-class Last(NamedTuple):
-    """A last step, where it leads to, the gap there, and how that is known.
-
-    ``low`` says whether it leaves a direction of recession possible.
-    """
-
-    newton: NewtonStep
-    point: DataPoint
-    gap: float
-    kind: GapKind
-    low: bool
 
 
 @dataclass(frozen=True)

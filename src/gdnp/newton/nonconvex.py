@@ -16,7 +16,7 @@ import numpy as np
 from gdnp._typing import FloatArray
 from gdnp.losses import Loss
 from gdnp.newton.preconditioners.base import Preconditioner
-from gdnp.newton.sampling import SAMPLE_TOL, sample, sample_size
+from gdnp.newton.start import SAMPLE_TOL, sample, sample_size
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint
 

@@ -14,19 +14,6 @@ from gdnp.problem.coordinates import Gram
 from gdnp.problem.empirical import Empirical, bend
 from gdnp.problem.points import DataPoint
 
-__all__ = [
-    "Gram",
-    "covariance",
-    "curved",
-    "dense_rows",
-    "diagonal",
-    "diagonals",
-    "gram",
-    "gram_product",
-    "hessian",
-    "kernel_matrix",
-]
-
 STRIP = 64
 """Rows of X that are made dense at a time for a kernel."""
 

@@ -293,13 +293,10 @@ class Multinomial(Objective):
     # The Hessian as a matrix, where K (d + 1) is small
 
     def joint_hessian(self, shares: RowVector) -> FloatArray:
-        """∇²f without the ridge, (K, d + 1, K, d + 1), for the shares p of the classes: for few rows."""
+        """∇²f without the ridge, (K, d + 1, K, d + 1), for the shares p of the classes."""
         self.cost.charge(self.design.gram_passes * self.classes / 2.0)
-        (p, s), U = self.of_few_rows(shares), self.columns
-        T = (np.sqrt(s) * p)[:, :, None] * U
-        H = -np.tensordot(T, T, (1, 1))
-        np.einsum("kikj->kij", H)[:] += (U * (s * p)[:, :, None]).transpose(0, 2, 1) @ U
-        return np.asarray(H)
+        ((H,),) = self.design.several(self._joint(shares))
+        return self._scaled(H)
 
     def of_few_rows(self, shares: RowVector) -> tuple[FloatArray, Any]:
         """p of shape (K, n), and what the rows weigh."""

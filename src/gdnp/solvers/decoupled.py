@@ -9,9 +9,9 @@ import numpy as np
 from gdnp._typing import FloatArray
 from gdnp.metric import METRICS, Covariance, OperatorCovariance
 from gdnp.problem.interface import Line, Objective
-from gdnp.solvers.lengths import FixedLength, LengthRule
+from gdnp.solvers.lengths import FixedLength, LengthRule, NewtonLength
 from gdnp.solvers.state import ROUNDING, TRIALS, DecoupledState, Length, Method, State, parted
-from gdnp.solvers.step_sizes import StepSize
+from gdnp.solvers.step_sizes import AdaptiveStep, StepSize
 
 
 @dataclass(frozen=True)
@@ -115,3 +115,29 @@ class DecoupledDescent(Method):
         return replace(
             state, point=point, direction=w, length=length, length_diverges=length.diverges or unbounded
         )
+
+
+@dataclass(frozen=True)
+class TwoStep(Method):
+    """Scaled least squares (Erdogdu, Bayati and Dicker 2016): one linear system, one search for the length.
+
+    Solve S v = u, then minimise f over the length along v. Exact on Gaussian data; stalls elsewhere. With a
+    ridge, S is S + (α/c₂) I, c₂ = E φ'' at the length first found along u.
+    """
+
+    name: str = "two_step"
+
+    def init(self, objective: Objective, start: FloatArray | None) -> State:
+        """The handle of `start`, or of 0; it has no influence on the answer."""
+        d = objective.n_features
+        return State(point=objective.at(*parted(np.zeros(d) if start is None else start, d)))
+
+    def step(self, objective: Objective, state: State) -> DecoupledState:
+        """The answer at the first call; there is nothing to do at a second."""
+        if isinstance(state, DecoupledState):
+            return replace(state, stalled=True)
+        along = DecoupledDescent(self.name, "covariance", AdaptiveStep(), NewtonLength())
+        fitted = along.init(objective, None)
+        if fitted.stalled:
+            return fitted
+        return along.moved(objective, fitted, fitted.metric.solve(objective.u), NewtonLength())

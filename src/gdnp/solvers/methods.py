@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from gdnp._typing import FloatArray
 from gdnp.problem.interface import Objective
-from gdnp.solvers.decoupled import DecoupledDescent
+from gdnp.solvers.decoupled import DecoupledDescent, TwoStep
 from gdnp.solvers.first_order import GradientDescent
 from gdnp.solvers.lengths import Bisection, GradientSteps, NewtonLength, SimultaneousStep
 from gdnp.solvers.loop import Progress, Result, run
@@ -31,7 +31,6 @@ from gdnp.solvers.nonconvex import NonconvexAGD
 from gdnp.solvers.separation import diverges
 from gdnp.solvers.state import DecoupledState, Method, Status
 from gdnp.solvers.step_sizes import AdaptiveStep, ConstantStep
-from gdnp.solvers.two_step import TwoStep
 from gdnp.validation import checked_count, checked_number
 
 __all__ = [

@@ -118,11 +118,6 @@ class Stage:
         """That of the next preconditioner."""
         return self.kinds[0]
 
-    @property
-    def matrix_follows(self) -> bool:
-        """Whether a diagonal gives way to a matrix."""
-        return self.kinds[:2] == (Kind.DIAGONAL, Kind.FULL)
-
 
 @dataclass(frozen=True)
 class Seen:
@@ -269,7 +264,8 @@ def cost_of_sharper(facts: Facts, stage: Stage) -> float:
 
 def cost_of_matrix(facts: Facts, stage: Stage) -> float:
     """The same of a matrix in place of a diagonal; infinite where none follows."""
-    return _cost_of(facts, _dropped(facts, stage)) if stage.matrix_follows else math.inf
+    follows = stage.kinds[:2] == (Kind.DIAGONAL, Kind.FULL)
+    return _cost_of(facts, _dropped(facts, stage)) if follows else math.inf
 
 
 def _cost_of(facts: Facts, stage: Stage) -> float:
