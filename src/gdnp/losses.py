@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -473,16 +472,9 @@ def get_loss(loss: str | Loss) -> Loss:
 def checked_loss(loss: str | Loss) -> Loss:
     """As ``get_loss``, and checked by ``check_loss`` where it is not one of this library."""
     found = get_loss(loss)
-    if type(found).__module__.partition(".")[0] != "gdnp" and not _is_of_rows(found):
+    if type(found).__module__.partition(".")[0] != "gdnp":
         check_loss(found)
     return found
-
-
-def _is_of_rows(loss: Loss) -> bool:
-    """Whether a loss makes one number of a row of margins, shape (n, K), where others take one at a time."""
-    with suppress(Exception):  # whatever it is, the check names it
-        return np.shape(loss.value(np.zeros((2, 3)))) == (2,)
-    return False
 
 
 ATTRIBUTES: dict[str, tuple[Callable[[Any], bool], str]] = {

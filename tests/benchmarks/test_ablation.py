@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import test_structure as structure
-from gdnp.newton import method, nonconvex, sampling, search
+from gdnp.newton import method, nonconvex, search, start
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
 
@@ -61,7 +61,7 @@ def test_every_variant_changes_something_and_puts_it_back(ablation):
 
 def test_a_number_is_changed_wherever_it_is_used(ablation):
     with ablation.changed(ablation.multiplied("newton.start.SAMPLE_TOL", 10.0)):
-        assert sampling.SAMPLE_TOL == method.SAMPLE_TOL == nonconvex.SAMPLE_TOL == 1.0
+        assert start.SAMPLE_TOL == method.SAMPLE_TOL == nonconvex.SAMPLE_TOL == 1.0
     with ablation.changed(ablation.multiplied("newton.search.LITTLE", 0.1)):
         assert search.step_in_plane.__defaults__ == (search.LITTLE,) == (pytest.approx(0.01),)
     assert ablation.multiplied("newton.nonconvex.PATH", 0.5) == [("newton.nonconvex.PATH", (0.25,))]

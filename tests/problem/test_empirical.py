@@ -249,7 +249,10 @@ class LogSumExp(Loss):
 def test_a_loss_of_rows_of_margins(rng, form, standard, weighted):
     X, y, _, weight = any_scale(rng)
     weight = weight if weighted else None
-    problem = Objective(FORMS[form](X), y, LogSumExp(), alpha=0.01, fit_intercept=True, sample_weight=weight)
+    shares = None if weight is None else weight / weight.sum()
+    problem = Objective.unchecked(
+        as_design(FORMS[form](X)), y, shares, LogSumExp(), alpha=0.01, fit_intercept=True
+    )
     problem = problem.standardised if standard else problem
     f = Definition(X, y, LogSumExp(), weight=weight)
     x = rng.standard_normal((7, K))

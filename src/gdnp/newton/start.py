@@ -10,17 +10,8 @@ import numpy as np
 from gdnp._typing import FloatArray
 from gdnp.design import DesignMatrix, RowVector
 from gdnp.losses import Loss
+from gdnp.newton.preconditioners import choice
 from gdnp.newton.preconditioners.base import Preconditioner
-from gdnp.newton.preconditioners.choice import (
-    ROWS_PER_COLUMN,
-    Event,
-    Facts,
-    Kind,
-    Seen,
-    Stage,
-    cost_of_matrix,
-    next_stage,
-)
 from gdnp.newton.preconditioners.making import made_at_constant
 from gdnp.newton.search import step_along, step_in_plane
 from gdnp.problem.empirical import sum_of
@@ -41,8 +32,8 @@ LEAST_PULL = 1e-3
 
 
 def decoupled_start(
-    problem: Objective, point: DataPoint, facts: Facts, stage: Stage
-) -> tuple[DataPoint, Preconditioner, Stage]:
+    problem: Objective, point: DataPoint, facts: choice.Facts, stage: choice.Stage
+) -> tuple[DataPoint, Preconditioner, choice.Stage]:
     """The best length and intercept on -H⁻¹∇f at the constant prediction, H, and the stage it was made at.
 
     With equal φ'' in every row H is S up to a factor, and the direction S⁻¹u. A diagonal H gives way to a
@@ -56,11 +47,11 @@ def decoupled_start(
         if not slope < 0.0:
             return point, preconditioner, stage
         direction = Direction(p, problem.slope(p))
-        if stage.kind is not Kind.DIAGONAL or math.isinf(cost_of_matrix(facts, stage)):
+        if stage.kind is not choice.Kind.DIAGONAL or math.isinf(choice.cost_of_matrix(facts, stage)):
             break
         if not point.along(direction).expansion(0.0).f_tt > most * -slope:
             break
-        stage = next_stage(facts, stage, Seen(Event.UNSOLVED))
+        stage = choice.next_stage(facts, stage, choice.Seen(choice.Event.UNSOLVED))
     found = None
     if problem.fit_intercept:
         found = step_in_plane(point, direction, intercept_direction(problem), LEFT)
@@ -71,7 +62,7 @@ def decoupled_start(
 
 def sample_size(problem: Objective) -> int | None:
     """How many rows to solve first; None where all of them are not many more."""
-    size = max(SMALLEST, 2 * ROWS_PER_COLUMN * problem.n_features)
+    size = max(SMALLEST, 2 * choice.ROWS_PER_COLUMN * problem.n_features)
     return size if 2 * size <= problem.n_samples else None
 
 

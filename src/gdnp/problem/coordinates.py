@@ -194,11 +194,7 @@ def standardise(
     scale_j = (sd_j² + α/sup φ'')^(-½), so that the diagonal of the Hessian is near sup φ'' whether the data
     or the ridge makes it up, rounded to a power of two: then no digit of X is touched. Where columns are not
     `centred` sd_j is the root mean square. A constant column that is centred gets 0 and stays out.
-
-    Raises
-    ------
-    ValueError
-        When X has NaN or infinite entries.
+    Raises ValueError when X has NaN or infinite entries.
     """
     moments = _moments(design, weight)
     raw = np.ones(design.n_features)
