@@ -64,7 +64,7 @@ MECHANISMS: dict[str, list[Change]] = {
     "no plane search": [("newton.method.step_in_plane", lambda *_: None)],
     "no memory of steps": [("newton.lbfgs.CURVED", math.inf)],
     "never renewed by the rate": [("newton.method.Newton._stale", lambda *_: False)],
-    "always the rows themselves": [("newton.preconditioners.expectation.BINS", 1 << 20)],
+    "always the rows themselves": [("newton.preconditioners.making.BINS", 1 << 20)],
     "all rows in a Gram": [("newton.preconditioners.making.NEGLIGIBLE", -math.inf)],
     "a matrix at once": [("newton.method.first_stage", lambda facts, **_: first_stage(facts, sure=True))],
 }
@@ -93,8 +93,8 @@ THRESHOLDS: dict[str, tuple[float, ...]] = {
     f"{CHOICE}.SMALLEST_RANK": (0.25, 4.0),
     f"{CHOICE}.STANDS_OUT": (0.25, 4.0),
     f"{CHOICE}.DIAGONAL_COST": (0.25, 4.0),
-    "newton.preconditioners.expectation.BINS": (0.25, 4.0),
-    "newton.preconditioners.expectation.LEAST_SHARE": (0.1, 10.0),
+    "newton.preconditioners.making.BINS": (0.25, 4.0),
+    "newton.preconditioners.making.LEAST_SHARE": (0.1, 10.0),
     "newton.preconditioners.making.NEGLIGIBLE": (0.1, 3.0),
     "newton.preconditioners.making.MANY": (0.5, 1.67),
     "newton.start.SMALLEST": (0.25, 4.0),
@@ -138,7 +138,7 @@ GUARDS = {
     "tests/problem/test_objective.py.",
     "problem.objective.ROWS_THAT_BEND": "Against a bounded loss whose gradient is noise of a few rows, in "
     "methods of the paper; tests/problem/test_objective.py.",
-    "solvers.rounding.LAST_DIGITS": "Against a gap below the rounding of f; "
+    "solvers.certificates.LAST_DIGITS": "Against a gap below the rounding of f; "
     "tests/newton/test_closing.py at a tolerance below rounding.",
     "solvers.curvature.CURVATURE_ROUNDING": "Against calling an eigenvalue negative that is rounding; "
     "tests/solvers/test_curvature.py at a flat minimum.",

@@ -21,8 +21,7 @@ from gdnp.problem.multinomial import Multinomial
 from gdnp.problem.objective import Objective, Shared
 from gdnp.problem.rank import least
 from gdnp.solvers import Certificate, Progress, Result, Status, run
-from gdnp.solvers.certificates import certified
-from gdnp.solvers.rounding import margin_error
+from gdnp.solvers.certificates import certified, margin_error
 
 SOLVERS = ("auto", "newton", "gdnp", "gdnp_metric", "batch_norm_gd", "weight_norm_gd", "gd", "agd")
 

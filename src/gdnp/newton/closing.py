@@ -10,10 +10,17 @@ from gdnp.newton.primal_dual import is_bounded_in_slope, iterated, left_after
 from gdnp.newton.search import LITTLE, downhill, step_along
 from gdnp.newton.state import TINY, CertifiedState, NewtonState, renewed
 from gdnp.problem.points import DataPoint, Direction
-from gdnp.solvers.certificates import duality_gap, estimated_gap, gap_of_step, provable
+from gdnp.solvers.certificates import (
+    duality_gap,
+    estimated_gap,
+    gap_of_step,
+    margin_rounding,
+    provable,
+    risen,
+    value_above,
+)
 from gdnp.solvers.conjugate import NewtonStep, advanced, exact_step, newton_step, still
 from gdnp.solvers.curvature import CURVATURE_ROUNDING, hessian_fits, smallest_curvature
-from gdnp.solvers.rounding import margin_rounding, risen, value_above
 from gdnp.solvers.separation import leaves_open
 from gdnp.solvers.state import ROUNDING, GapKind, Status, replace
 

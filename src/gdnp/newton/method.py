@@ -44,9 +44,8 @@ from gdnp.problem.interface import Objective as AnyObjective
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint, Direction, length_direction
 from gdnp.problem.rank import least_squares
-from gdnp.solvers.certificates import provable
+from gdnp.solvers.certificates import margin_error, provable, value_above
 from gdnp.solvers.loop import Progress, Result, run
-from gdnp.solvers.rounding import margin_error, value_above
 from gdnp.solvers.separation import all_apart
 from gdnp.solvers.state import ROUNDING, Certificate, Measured, Method, Status, parted, replace
 

@@ -31,9 +31,8 @@ from gdnp.newton.state import NewtonState
 from gdnp.problem.empirical import Weights
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint, Direction
-from gdnp.solvers.certificates import scaled_gap
+from gdnp.solvers.certificates import LAST_DIGITS, scaled_gap
 from gdnp.solvers.conjugate import NewtonStep, newton_step
-from gdnp.solvers.rounding import LAST_DIGITS
 from gdnp.solvers.state import ROUNDING, TRIALS, Status, replace
 
 

@@ -16,8 +16,8 @@ from gdnp._typing import FloatArray
 from gdnp.newton.state import CertifiedState, NewtonState
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import Direction
+from gdnp.solvers.certificates import value_above
 from gdnp.solvers.loop import Result
-from gdnp.solvers.rounding import value_above
 from gdnp.solvers.separation import separation, shortest
 from gdnp.solvers.state import ROUNDING, Status, replace
 

@@ -16,8 +16,8 @@ from gdnp.newton.preconditioners.choice import Event, Facts, Seen, Stage, next_s
 from gdnp.newton.preconditioners.making import made, seen_of
 from gdnp.problem.objective import Objective
 from gdnp.problem.points import DataPoint
+from gdnp.solvers.certificates import LAST_DIGITS, margin_rounding
 from gdnp.solvers.conjugate import NewtonStep
-from gdnp.solvers.rounding import LAST_DIGITS, margin_rounding
 from gdnp.solvers.state import Certificate, GapKind, State, Status, replace
 
 TINY = 1 << 12

@@ -26,7 +26,7 @@ from gdnp.design.block import EPS, weighted
 from gdnp.design.compiled import ClassKernel
 from gdnp.losses import Softmax
 from gdnp.problem.multinomial import ClassPoint, Labels, Multinomial
-from gdnp.solvers.rounding import LAST_DIGITS, margin_error
+from gdnp.solvers.certificates import LAST_DIGITS, margin_error
 from gdnp.solvers.state import TRIALS
 
 
