@@ -24,8 +24,7 @@ import numpy as np
 from gdnp.paper import Options, Store, Table, reproduce
 from gdnp.paper.claims.figure3 import KEPT
 from gdnp.paper.figure3.experiment import Figure3
-from gdnp.paper.figure3.runs import LABELS, collect
-from gdnp.paper.figure3.verdicts import FIRST, geometric
+from gdnp.paper.figure3.verdicts import FIRST, LABELS, collect, geometric
 
 STEPS = (0.03, 0.1, 0.3, 1.0, 3.0)
 AT_SIZE = {"rows": 10_000, "seeds": 5, "iterations": 2000, "every": 200, "probes": 8, "segment": 250}

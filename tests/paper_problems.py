@@ -10,10 +10,10 @@ import pytest
 from gdnp.paper import Options, Store
 from gdnp.paper.claims import CLAIMS, recorded_results, run_claims, verdicts
 from gdnp.paper.figure1.experiment import Figure1
-from gdnp.paper.figure2.experiment import Figure2
+from gdnp.paper.figure2 import Figure2
 from gdnp.paper.figure3.experiment import Figure3
-from gdnp.paper.figure3.runs import Runs
-from gdnp.paper.table1.experiment import Table1
+from gdnp.paper.figure3.verdicts import Runs
+from gdnp.paper.table1 import Table1
 
 FIGURE1 = Figure1({"rows": 200, "grid": 9})
 FIGURE2 = Figure2(

@@ -1,4 +1,4 @@
-"""gdnp.plotting: bands are what they say, files are whole, and nothing global is touched."""
+"""gdnp.plotting: files are whole and legible, and nothing global is touched."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
-from scipy import stats
 
 from gdnp.paper.runner.cells import METHODS
-from gdnp.plotting import STYLES, band, draw_band, new_figure, on_grid, save, shared_legend, titled
+from gdnp.plotting import STYLES, new_figure, save, titled
 
 
 @pytest.fixture(scope="module")
@@ -22,41 +21,9 @@ def drawn(tmp_path_factory):
     rng = np.random.default_rng(0)
     with new_figure(1, 1, width=3.0, height=2.5) as (figure, axes):
         x = np.arange(30.0)
-        runs = np.exp(-x / 5.0 + rng.standard_normal((4, 30)))
-        line = draw_band(axes[0, 0], x, band(runs), STYLES["gd"], "GD")
-        axes[0, 0].set_yscale("log")
+        axes[0, 0].semilogy(x, np.exp(-x / 5.0 + rng.standard_normal((4, 30))).T)
         titled(axes[0, 0], "Title", "and a note")
-        shared_legend(figure, [line], columns=2)
         yield save(figure, tmp_path_factory.mktemp("drawn") / "plot")
-
-
-def test_interval_is_students(rng):
-    runs = rng.standard_normal((7, 5))
-    found = band(runs, log=False)
-    for k in range(5):
-        expected = stats.ttest_1samp(runs[:, k], 0.0).confidence_interval(0.90)
-        assert (found.low[k], found.high[k]) == pytest.approx(tuple(expected))
-    assert found.mean == pytest.approx(runs.mean(axis=0))
-    assert found.bottom == pytest.approx(np.percentile(runs, 5, axis=0))
-    assert found.top == pytest.approx(np.percentile(runs, 95, axis=0))
-
-
-def test_logarithmic_band_is_the_band_of_logarithms(rng):
-    runs = rng.lognormal(size=(6, 4))
-    logs, found = band(np.log10(runs), log=False), band(runs)
-    for name in ("mean", "low", "high", "bottom", "top"):
-        assert getattr(found, name) == pytest.approx(10.0 ** getattr(logs, name))
-
-
-def test_one_run_has_no_width():
-    found = band(np.array([[1.0, 2.0]]))
-    for name in ("mean", "low", "high", "bottom", "top"):
-        assert getattr(found, name) == pytest.approx([1.0, 2.0])
-
-
-def test_on_grid_never_looks_ahead():
-    found = on_grid(np.array([2.0, 3.0, 3.0, 5.0]), np.array([9.0, 8.0, 7.0, 6.0]), np.arange(7.0))
-    assert np.array_equal(found, [np.nan, np.nan, 9.0, 7.0, 7.0, 6.0, 6.0], equal_nan=True)
 
 
 def test_png_is_sharp_and_not_blank(drawn):

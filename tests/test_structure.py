@@ -27,7 +27,7 @@ LAYERS = (
     ("newton",),
     ("methods", "columns", "parts", "reference", "store", "tables"),
     ("estimators", "datasets"),
-    ("models", "display", "diagnose", "nn", "plotting", "versions", "interactive", "explorer"),
+    ("models", "display", "diagnose", "nn", "plotting", "versions", "explorer"),
     ("paper",),
     ("cli",),
 )

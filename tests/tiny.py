@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from gdnp.paper.figure2.experiment import Figure2
+from gdnp.paper.figure2 import Figure2
 from gdnp.paper.figure3.experiment import Figure3
 from gdnp.paper.runner.cells import RACERS
 

@@ -5,7 +5,7 @@
 
 from gdnp.paper.claims.experiment import Theorems
 from gdnp.paper.figure1.experiment import Figure1
-from gdnp.paper.figure2.experiment import Figure2
+from gdnp.paper.figure2 import Figure2
 from gdnp.paper.figure3.experiment import Figure3
 from gdnp.paper.runner.experiment import (
     Experiment,
@@ -17,7 +17,7 @@ from gdnp.paper.runner.experiment import (
     redraw,
     reproduce,
 )
-from gdnp.paper.table1.experiment import Table1
+from gdnp.paper.table1 import Table1
 from gdnp.parts import Stopped
 from gdnp.store import Part, Store, StoreError
 

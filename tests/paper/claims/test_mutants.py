@@ -25,7 +25,7 @@ BOUND, RATE, FIT, STEP = (
 )
 RUNNERS, STARTS, INNER = dict(columns.RUNNERS), cells.starts_of, experiments._inner
 RAYLEIGH, LENGTH_TERM, UNITS = theory.rayleigh_step, networks._length_term, networks.minimize_units
-FALL = verdicts._fall
+FALL = verdicts.Course.fall.fget
 
 
 def _half_step(*arguments):
@@ -85,7 +85,7 @@ MUTANTS = {
         (module, "starts_of", lambda d, scale, *rest: STARTS(d, "unit", *rest))
         for module in (cells, experiments)
     ],
-    "a fall for a rise": [(verdicts, "_fall", lambda run: 1.0 / FALL(run))],
+    "a fall for a rise": [(verdicts.Course, "fall", property(lambda run: 1.0 / FALL(run)))],
     "softplus for the sigmoid": [(experiments, "LOSS", "log_loss")],
     "layers counted from the output": [("gdnp.nn", "cross_dependency", _from_the_output)],
     "one step for direction and length": [("gdnp.nn", "param_groups", _one_step)],

@@ -68,8 +68,6 @@ def test_paths_end_where_the_saved_ones_do(figure1):
             [by_name["start"]["x"][0], by_name["start"]["y"][0]], paths["start"], rtol=1e-3
         )
         assert ("minimum" in by_name) == (entry["gd_stationary"] or entry["ray_stationary"])
-        arrows = [trace for trace in traces if trace["type"] == "scatter" and "name" not in trace]
-        assert all(trace["x"][2::3] == [None] * (len(trace["x"]) // 3) for trace in arrows)
 
 
 def test_level_sets_shade_low_values(figure1):

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from gdnp.datasets import gaussian_parameters
-from gdnp.metric import Identity
 from gdnp.paper.figure1.flows import direction_flow, gradient_flow, hausdorff, length_flow
 from gdnp.population import Halfspace, LeastSquares
 
@@ -53,16 +52,6 @@ def test_direction_flow_is_the_same_for_every_loss_on_the_population(d):
         np.testing.assert_allclose(
             arc.points[-1], optimal * length / np.sqrt(optimal @ S @ optimal), atol=1e-6
         )
-
-
-def test_on_the_sphere_of_weight_normalization_the_curves_differ():
-    u, S = population(4)
-    start = np.random.default_rng(1).standard_normal(4)
-    arcs = [
-        direction_flow(f, start, metric=Identity(4), points=101).points
-        for f in (LeastSquares(u, S), Halfspace(u, S, "log_loss"))
-    ]
-    assert hausdorff(*arcs) > 0.1
 
 
 def test_length_flow_ends_at_the_minimum_along_the_ray():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gdnp.paper.figure3.runs import collect
+from gdnp.paper.figure3.verdicts import collect
 from paper_problems import DIGITS, saved
 from paper_problems import FIGURE3 as TINY
 

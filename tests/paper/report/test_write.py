@@ -9,9 +9,9 @@ import pytest
 from gdnp.paper import EXPERIMENTS, Store, StoreError
 from gdnp.paper.claims import recorded_results
 from gdnp.paper.figure1.experiment import Figure1
-from gdnp.paper.figure2.experiment import Figure2
+from gdnp.paper.figure2 import Figure2
 from gdnp.paper.report.write import NAME, find_results, write_report
-from gdnp.paper.table1.experiment import Table1
+from gdnp.paper.table1 import Table1
 from paper_problems import FIGURE1, FIGURE2, embedded
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from gdnp.paper.claims.registry import Seen, check, seen
-from gdnp.paper.figure3 import summary
+from gdnp.paper.figure3 import experiment
 
-KEPT = {name: Path(summary.__file__).with_name(f"{name}.json") for name in ("curves", "fewer", "equal")}
+KEPT = {name: Path(experiment.__file__).with_name(f"{name}.json") for name in ("curves", "fewer", "equal")}
 """10 000 images, 2000 images, and one seed of 10 000 with one step for both networks: settings and results,
 as ``benchmarks/figure3.py`` writes them."""
 HALVES = {"decay": "decay under BN to less than half", "elevated": "stay above half without BN"}
@@ -16,7 +16,7 @@ HALVES = {"decay": "decay under BN to less than half", "elevated": "stay above h
 def kept_summary(path: Path) -> dict[str, Any]:
     """What came out of a run whose curves are kept."""
     document = json.loads(path.read_text(encoding="utf-8"))
-    return summary.summarise(document["settings"], document["results"])
+    return experiment.Figure3().summarise(document["settings"], document["results"])
 
 
 @check("figure-3-downstream")

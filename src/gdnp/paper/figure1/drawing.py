@@ -8,33 +8,28 @@ from typing import Any
 import numpy as np
 
 from gdnp._typing import FloatArray
-from gdnp.interactive import Figure, line_style, rounded, scatter, switched, thinned
-from gdnp.paper.figure1.summary import LABELS
+from gdnp.paper.runner.charts import Figure, line_style, rounded, scatter, switched, thinned
 from gdnp.paper.runner.experiment import Results, Settings
 from gdnp.paper.runner.problems import WORLD_LABELS
 from gdnp.plotting import LineStyle, new_figure, save, titled
 
+LABELS = {"squared_error": "least squares", "log_loss": "logistic", "sigmoid": "sigmoid"}
 WIDTH = 5.8
 LEVELS, LEVEL_LINES, SHADES = 13, "#8d99a3", ("#b9c3cc", "#ffffff")
 GRID = 61
 """Points along each axis of the level sets in the report."""
 INK = "#333333"
+PLACE = "%{fullData.name}: (%{x:.3g}, %{y:.3g})"
+"""What the mouse is told of a point."""
 HALO = 3.4
 """Width of the white rim that lifts a path off the level sets."""
 
 
 @dataclass(frozen=True)
 class Stroke:
-    """A curve in the plane.
+    """A curve in the plane through `points` (m, 2), called `label` in print and `words` in the report.
 
-    Attributes
-    ----------
-    label, words : str
-        In print and in the report.
-    points : ndarray of shape (m, 2)
-    style : LineStyle
-    arrows : tuple of float
-        Where along a path its arrowheads are; the auxiliary lines have none.
+    `arrows` are the shares of a path where its arrowheads are; the auxiliary lines have none.
     """
 
     label: str
@@ -112,13 +107,18 @@ def _draw_world(settings: Settings, results: Results, world: str, path: Path) ->
                 _ground(axis, entry["levels"])
                 handles |= {name: _stroke(axis, strokes[name]) for name in shown}
                 _mark_end(axis, strokes[shown[-1]], stationary)
-                start = {"color": "white", "markersize": 6, "markeredgecolor": INK, "markeredgewidth": 1.2}
-                (handles["start"],) = axis.plot(
-                    *paths["start"], "o", **start, label="start", zorder=7, linestyle=""
+                handles["start"] = _mark(
+                    axis,
+                    paths["start"],
+                    "o",
+                    "white",
+                    6,
+                    markeredgecolor=INK,
+                    markeredgewidth=1.2,
+                    label="start",
                 )
                 axis.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), aspect="equal")
-            turn = {"color": strokes["seq"].style.color, "markersize": 4.5, "markeredgecolor": "white"}
-            row[1].plot(*entry["arc"][-1], "o", **turn, zorder=6)
+            _mark(row[1], entry["arc"][-1], "o", strokes["seq"].style.color, 4.5, zorder=6)
             row[0].set_ylabel(words[1])
             row[1].tick_params(labelleft=False)
         for axis in axes[:-1].flat:
@@ -126,12 +126,8 @@ def _draw_world(settings: Settings, results: Results, world: str, path: Path) ->
         for axis in axes[-1]:
             axis.set_xlabel(words[0])
         (star,) = axes[0, 0].plot([], [], "*", color=INK, markersize=9, label="minimum")
-        figure.legend(
-            handles=[*(handles[name] for name in ("gd", "seq", "line", "start")), star, handles["ring"]],
-            loc="outside lower center",
-            ncols=3,
-            handlelength=2.6,
-        )
+        order = [*(handles[name] for name in ("gd", "seq", "line", "start")), star, handles["ring"]]
+        figure.legend(handles=order, loc="outside lower center", ncols=3, handlelength=2.6)
         figure.suptitle(_headline(settings, world, paths), fontsize=9.5, x=0.01, ha="left")
         return save(figure, path)
 
@@ -146,8 +142,7 @@ def _ground(axis: Any, levels: Mapping[str, Any]) -> None:
     axis.contourf(a, b, values, levels=edges, cmap=shades)
     axis.contour(a, b, values, levels=edges[1:-1], colors=LEVEL_LINES, linewidths=0.5, linestyles="solid")
     axis.grid(False)
-    for spine in axis.spines.values():
-        spine.set_visible(True)
+    axis.spines[:].set_visible(True)
 
 
 def _stroke(axis: Any, stroke: Stroke) -> Any:
@@ -170,12 +165,16 @@ def _arrow(axis: Any, tail: FloatArray, tip: FloatArray, color: str, size: float
     return axis.annotate("", xy=tip, xytext=tail, arrowprops=look, annotation_clip=False, zorder=8)
 
 
+def _mark(axis: Any, point: FloatArray, marker: str, color: str, size: float, **look: Any) -> Any:
+    look = {"markeredgecolor": "white", "zorder": 7, "linestyle": "", **look}
+    return axis.plot(*point, marker, color=color, markersize=size, **look)[0]
+
+
 def _mark_end(axis: Any, stroke: Stroke, stationary: bool) -> None:
     """A star at a minimum; an arrow through the frame where the path goes on."""
     before, end = stroke.points[-2], stroke.points[-1]
     if stationary:
-        look = {"color": stroke.style.color, "markersize": 10, "markeredgecolor": "white"}
-        axis.plot(*end, "*", **look, markeredgewidth=0.6, zorder=7)
+        _mark(axis, end, "*", stroke.style.color, 10, markeredgewidth=0.6)
         return
     step = (end - before) / np.linalg.norm(end - before)
     step *= 0.05 * float(np.ptp(stroke.points, axis=0).max())
@@ -205,15 +204,21 @@ def _headline(settings: Settings, world: str, paths: Mapping[str, Any]) -> str:
 
 def interactive(settings: Settings, results: Results) -> list[Figure]:
     """A figure for each loss: level sets and paths, on the population or on the sample."""
+    worlds = {label: results[f"{world}/paths"] for world, label in WORLD_LABELS.items()}
+    apart = "; ".join(
+        f"{max(found['coincidence'].values()):.0e} ({label})" for label, found in worlds.items()
+    )
+    caption = (
+        "Level sets, the stronger the shade the lower f. Over the three losses the curves of GDNP_seq on the "
+        f"ellipse are at most this far apart: {apart}. A path that leaves the frame is cut there."
+    )
     figures = []
     for loss in settings["losses"]:
-        views = []
-        for world, label in WORLD_LABELS.items():
-            paths = results[f"{world}/paths"]
-            ground = _level_sets(paths["losses"][loss]["levels"])
-            traces = [ground, *_traces(paths, paths["losses"][loss])]
-            views.append((label, traces, _axes(settings, paths)))
-        figures.append(switched(LABELS[loss].capitalize(), _caption(results, loss), views))
+        views = [
+            (label, _traces(paths, paths["losses"][loss]), _axes(settings, paths))
+            for label, paths in worlds.items()
+        ]
+        figures.append(switched(LABELS[loss].capitalize(), caption, views))
     return figures
 
 
@@ -227,7 +232,7 @@ def _level_sets(levels: Mapping[str, Any]) -> dict[str, Any]:
         "type": "contour",
         "x": rounded(a[::step]),
         "y": rounded(b[::step]),
-        "z": [[round(float(value), 3) for value in row] for row in share ** (1.0 / 1.5)],
+        "z": [rounded(row) for row in share ** (1.0 / 1.5)],
         "contours": {"start": 1.0 / LEVELS, "end": 1.0, "size": 1.0 / LEVELS},
         "colorscale": list(zip((0.0, 1.0), SHADES, strict=True)),
         "line": {"color": LEVEL_LINES, "width": 0.6, "smoothing": 1.0},
@@ -237,37 +242,19 @@ def _level_sets(levels: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _traces(paths: Mapping[str, Any], entry: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The curves, the arrowheads of the paths, their start, and the minima that they reach."""
-    strokes = list(_strokes(paths, entry).values())
-    traces = []
-    for stroke in strokes:
+    """The level sets, the curves, their start, and the minima that they reach."""
+    traces = [_level_sets(entry["levels"])]
+    for stroke in _strokes(paths, entry).values():
         (x, y), words = thinned(stroke.points).T, stroke.words
-        traces.append(scatter(x, y, words, _place(words), legendgroup=words, **line_style(stroke.style)))
-    traces += [_arrows(stroke) for stroke in strokes if stroke.arrows]
+        traces.append(scatter(x, y, words, PLACE, legendgroup=words, **line_style(stroke.style)))
     ends = [entry[name][-1] for name in ("gd", "ray") if entry[f"{name}_stationary"]]
     marked = [("start", [paths["start"]], "circle-open", 10), ("minimum", ends, "star", 13)]
     for label, points, symbol, size in marked:
         marker = {"symbol": symbol, "size": size, "color": INK, "line": {"width": 2, "color": INK}}
         if points:
             x, y = np.array(points).T
-            traces.append(scatter(x, y, label, _place(label), mode="markers", marker=marker))
+            traces.append(scatter(x, y, label, PLACE, mode="markers", marker=marker))
     return traces
-
-
-def _arrows(stroke: Stroke) -> dict[str, Any]:
-    """Arrowheads along a path: each is the second of two points, and turned away from the first."""
-    pieces = []
-    for share in stroke.arrows:
-        k = max(1, min(int(share * len(stroke.points)), len(stroke.points) - 1))
-        pieces += [*stroke.points[k - 1 : k + 1], np.full(2, np.nan)]
-    marker = {"symbol": "arrow", "angleref": "previous", "color": stroke.style.color, "line": {"width": 0}}
-    size = [0, 12, 0] * len(stroke.arrows)
-    return scatter(*np.array(pieces).T, mode="markers", marker={**marker, "size": size})
-
-
-def _place(label: str) -> str:
-    """What the mouse is told of a point."""
-    return f"{label}: (%{{x:.3g}}, %{{y:.3g}})"
 
 
 def _axes(settings: Settings, paths: Mapping[str, Any]) -> dict[str, Any]:
@@ -278,14 +265,3 @@ def _axes(settings: Settings, paths: Mapping[str, Any]) -> dict[str, Any]:
     # A fixed margin: with equal scales an automatic one changes the frame, and the frame it, without end.
     axes["yaxis"] |= {"scaleanchor": "x", "automargin": False}
     return {**axes, "margin": {"l": 56, "r": 12, "t": 8, "b": 8}}
-
-
-def _caption(results: Results, loss: str) -> str:
-    found = {label: results[f"{world}/paths"] for world, label in WORLD_LABELS.items()}
-    apart = "; ".join(f"{max(paths['coincidence'].values()):.0e} ({label})" for label, paths in found.items())
-    stays = results["population/paths"]["losses"][loss]["ray_stationary"]
-    return (
-        "Level sets, the stronger the shade the lower f. Over the three losses the curves of GDNP_seq on the "
-        f"ellipse are at most this far apart: {apart}."
-        + ("" if stays else " The paths leave the frame, where they are cut.")
-    )

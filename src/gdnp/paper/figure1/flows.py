@@ -18,11 +18,9 @@ from scipy.integrate import solve_ivp
 from scipy.spatial import cKDTree
 
 from gdnp._typing import FloatArray
-from gdnp.metric import Metric
 from gdnp.paper.runner.problems import state_at
 from gdnp.problem.interface import Objective
 
-RTOL, ATOL = 1e-10, 1e-12
 STATIONARY = 1e-8
 """A flow ends where its gradient is this share of what it was at the start."""
 LONGEST = 1e9
@@ -33,14 +31,9 @@ DENSE = 6000
 
 @dataclass(frozen=True)
 class Path:
-    """A curve, its points equally far from each other along it.
+    """A curve of w̃, its `points` (m, d) equally far from each other along it.
 
-    Attributes
-    ----------
-    points : ndarray of shape (m, d)
-        w̃ from the start to the end.
-    stationary : bool
-        It ended at a stationary point; otherwise it left the region or its time was over.
+    Where it is not `stationary` it left the region or its time was over.
     """
 
     points: FloatArray
@@ -61,15 +54,12 @@ def gradient_flow(objective: Objective, start: FloatArray, inside: Inside, *, po
     return _followed(lambda w: -objective.at(w).gradient, start, inside, lambda w: w, points)
 
 
-def direction_flow(
-    objective: Objective, start: FloatArray, *, metric: Metric | None = None, points: int = 801
-) -> Path:
+def direction_flow(objective: Objective, start: FloatArray, *, points: int = 801) -> Path:
     """w' = -∇_w f(w, g₀) n/(g₀ |c₁|) from w̃₀ = `start` (d,) until the direction is stationary.
 
-    g₀ is the length of the start in `metric`: S by default; the identity gives Weight Normalization. The path
-    is one of w̃, on the ellipsoid through the start.
+    g₀ is the length of the start in S. The path is one of w̃, on the ellipsoid through the start.
     """
-    metric = objective.covariance if metric is None else metric
+    metric = objective.covariance
     g = metric.norm(start)
 
     def velocity(w: FloatArray) -> FloatArray:
@@ -104,6 +94,8 @@ def _followed(
 ) -> Path:
     """The flow of `velocity` from `start`, as `mapped` shows it."""
     first = float(np.linalg.norm(velocity(start)))
+    if first == 0.0:
+        return Path(np.repeat(mapped(start)[None], 2, axis=0), stationary=True)
 
     def vanishes(t: float, w: FloatArray) -> float:
         return float(np.linalg.norm(velocity(w))) - STATIONARY * first
@@ -114,32 +106,20 @@ def _followed(
     events: list[Any] = [vanishes, leaves]
     for event in events:
         event.terminal = True
-    if first == 0.0:
-        return Path(np.repeat(mapped(start)[None], 2, axis=0), stationary=True)
-    solution = solve_ivp(
-        lambda t, w: velocity(w),
-        (0.0, LONGEST),
-        start,
-        method="DOP853",
-        rtol=RTOL,
-        atol=ATOL,
-        events=events,
-        dense_output=True,
-    )
+    accuracy: Any = {"method": "DOP853", "rtol": 1e-10, "atol": 1e-12, "dense_output": True}
+    solution = solve_ivp(lambda t, w: velocity(w), (0.0, LONGEST), start, events=events, **accuracy)
     # The solver's own steps follow the speed of the flow; between them time is divided evenly.
-    inner = max(2, DENSE // (len(solution.t) - 1))
-    times = np.unique(
-        np.concatenate([np.linspace(a, b, inner) for a, b in zip(solution.t, solution.t[1:], strict=False)])
-    )
-    dense = _mapped(solution.sol, times, mapped)
-    travelled = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(dense, axis=0), axis=1))])
-    moving = np.concatenate([[True], np.diff(travelled) > 0.0])
+    steps = np.arange(len(solution.t))
+    inner = max(1, DENSE // (len(steps) - 1))
+    times = np.interp(np.linspace(0.0, steps[-1], inner * (len(steps) - 1) + 1), steps, solution.t)
+
+    def shown(times: FloatArray) -> FloatArray:
+        return np.array([mapped(w) for w in solution.sol(times).T])
+
+    travelled = np.append(0.0, np.cumsum(np.linalg.norm(np.diff(shown(times), axis=0), axis=1)))
+    moving = np.append(True, np.diff(travelled) > 0.0)
     even = np.interp(np.linspace(0.0, travelled[-1], points), travelled[moving], times[moving])
-    return Path(_mapped(solution.sol, even, mapped), stationary=len(solution.t_events[0]) > 0)
-
-
-def _mapped(solution: Any, times: FloatArray, mapped: Callable[[FloatArray], FloatArray]) -> FloatArray:
-    return np.array([mapped(w) for w in solution(times).T])
+    return Path(shown(even), stationary=len(solution.t_events[0]) > 0)
 
 
 def hausdorff(a: FloatArray, b: FloatArray) -> float:

@@ -6,9 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from gdnp._typing import FloatArray
-from gdnp.interactive import Figure
-from gdnp.paper.figure3.runs import LABELS, MEASURES, Runs, at_losses, collect, common_losses, layer_numbers
-from gdnp.paper.runner.charts import Chart, Curve, show
+from gdnp.paper.figure3.verdicts import (
+    LABELS,
+    MEASURES,
+    Runs,
+    at_losses,
+    collect,
+    common_losses,
+    layer_numbers,
+)
+from gdnp.paper.runner.charts import Chart, Curve, Figure, show
 from gdnp.paper.runner.charts import draw as draw_charts
 from gdnp.paper.runner.experiment import Results, Settings
 from gdnp.plotting import LineStyle

@@ -26,26 +26,18 @@ TAIL = 0.1
 def build(d: int, classes: int, *, depth: int, width: int, normalised: bool, seed: int) -> nn.Sequential:
     """A tanh network whose matrices are called W1, W2, ...; with BatchNorm before each tanh, or without.
 
-    Parameters
-    ----------
-    d, classes : int
-    depth, width : int
-        Hidden layers, and units in each.
-    normalised : bool
-        BatchNorm takes the place of the biases of the hidden layers, which it would cancel.
-    seed : int
-        Of the weights (Xavier normal), which are the same with and without BatchNorm. Biases start at 0.
-
-    Returns
-    -------
-    nn.Sequential
+    `depth` hidden layers have `width` units each. BatchNorm takes the place of their biases, which it would
+    cancel. The weights (Xavier normal, by `seed`) are the same with and without it; biases start at 0.
     """
     random = torch.Generator().manual_seed(seed)
     sizes = [d, *[width] * depth, classes]
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for k, (inputs, outputs) in enumerate(pairwise(sizes), start=1):
         hidden = k <= depth
-        linear = _linear(inputs, outputs, bias=not (hidden and normalised))
+        # Made without drawing random numbers; its entries are filled here.
+        linear: nn.Linear = nn.utils.skip_init(  # type: ignore[no-untyped-call]
+            nn.Linear, inputs, outputs, bias=not (hidden and normalised)
+        )
         nn.init.xavier_normal_(linear.weight, generator=random)
         if linear.bias is not None:
             nn.init.zeros_(linear.bias)
@@ -55,11 +47,6 @@ def build(d: int, classes: int, *, depth: int, width: int, normalised: bool, see
         if hidden:
             layers[f"tanh{k}"] = nn.Tanh()
     return nn.Sequential(layers)
-
-
-def _linear(inputs: int, outputs: int, *, bias: bool) -> nn.Linear:
-    """A layer whose making draws no random numbers; its entries are to be filled."""
-    return nn.Linear(inputs, outputs, bias=bias, device="meta").to_empty(device="cpu")
 
 
 def tune(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,31 +62,23 @@ def tune(config: Mapping[str, Any]) -> dict[str, Any]:
     return {"steps": config["steps"], "losses": losses, "step": config["steps"][int(np.argmin(finite))]}
 
 
-def segment(config: Mapping[str, Any], step: float, state: str | None) -> dict[str, Any]:
+def segment(
+    config: Mapping[str, Any], chosen: Mapping[str, Any], before: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Iterations ``start`` to ``stop`` of a run, and the dependencies at those that are to be measured.
 
-    Parameters
-    ----------
-    config : dict
-        Of the part of Figure 3.
-    step : float
-    state : str or None
-        What the segment before ended with; None at the start.
-
-    Returns
-    -------
-    dict
-        loss and gradient norm at each iteration, measurements, and the state to go on from. The last segment
-        ends with the values at its last point instead.
+    `config` is that of the part of Figure 3, `chosen` has the ``step``, `before` the ``state`` to go on from.
+    Found are the loss and gradient norm at each iteration, the measurements, and the state to go on from. The
+    last segment ends with the values at its last point instead.
     """
     with _one_thread(config["device"]):
         model, X, y = _ready(config)
-        if state is not None:
-            _restore(model, state)
+        if before is not None:
+            _restore(model, before["state"])
         start, stop, last = config["start"], config["stop"], config["last"]
         measured = set(config["measured"])
         records, losses, norms = [], [], []
-        run = descent(model, X, y, step, stop - start + last)
+        run = descent(model, X, y, chosen["step"], stop - start + last)
         for t, (loss, norm) in enumerate(run, start=start):
             losses.append(loss)
             norms.append(norm)
@@ -114,17 +93,10 @@ def segment(config: Mapping[str, Any], step: float, state: str | None) -> dict[s
 
 
 def _ready(config: Mapping[str, Any]) -> tuple[nn.Sequential, Tensor, Tensor]:
-    X, y = _images(config["data"]["name"], tuple(config["data"]["batches"]), config["data"]["n"])
-    device = config["device"]
-    shape = config["network"]
-    model = build(
-        X.shape[1],
-        config["data"]["classes"],
-        depth=shape["depth"],
-        width=shape["width"],
-        normalised=config["normalised"],
-        seed=config["seed"],
-    )
+    data, shape, device = config["data"], config["network"], config["device"]
+    X, y = _images(data["name"], tuple(data["batches"]), data["n"])
+    size = {"depth": shape["depth"], "width": shape["width"]}
+    model = build(X.shape[1], data["classes"], **size, normalised=config["normalised"], seed=config["seed"])
     return model.to(device), torch.from_numpy(X).to(device), torch.from_numpy(y).to(device)
 
 
@@ -158,16 +130,10 @@ def _measure(
     model: nn.Module, X: Tensor, y: Tensor, config: Mapping[str, Any], t: int
 ) -> dict[str, list[float]]:
     """Dependencies of the central layer on the others, and the norms of all weights."""
-    random = torch.Generator(X.device).manual_seed(1_000_003 * config["seed"] + t)
-    found = cross_dependency(
-        model,
-        F.cross_entropy,
-        X,
-        y,
-        f"W{config['network']['layer']}",
-        probes=config["probes"],
-        generator=random,
-    )
+    random, layer = torch.Generator(X.device), f"W{config['network']['layer']}"
+    random.manual_seed(1_000_003 * config["seed"] + t)
+    drawn: Any = {"probes": config["probes"], "generator": random}
+    found = cross_dependency(model, F.cross_entropy, X, y, layer, **drawn)
     weights = torch.stack([weight.detach().norm() for weight in matrix_layers(model).values()])
     return {
         "norm": [norm for norm, _ in found.values()],

@@ -1,4 +1,4 @@
-"""Each sentence of section 5.3 as a number that decides it, for every run of Figure 3."""
+"""The runs of Figure 3 as arrays, and each sentence of section 5.3 as a number that decides it in a run."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -11,8 +11,98 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdnp._typing import FloatArray
-from gdnp.paper.figure3.runs import MEASURES, Runs, at_losses
-from gdnp.paper.runner.experiment import Settings
+from gdnp.paper.runner.experiment import Results, Settings
+
+LABELS = {"bn": "BN", "gd": "GD"}
+MEASURES = ("raw", "scaled")
+LEVELS = 12
+"""Losses at which the networks are compared."""
+
+
+@dataclass(frozen=True)
+class Runs:
+    """All runs of one network.
+
+    ``loss`` and ``gradient_norm`` are (seeds, iterations + 1). ``dependencies`` by measure are (seeds, m,
+    layers - 1) at the m iterations in ``times``: raw, ‖∂²f/∂W_k∂W_i‖_F, directional part; scaled, times
+    ‖W_k‖_F ‖W_i‖_F. ``error`` is the largest relative standard error of an estimate.
+    """
+
+    step: float
+    loss: FloatArray
+    gradient_norm: FloatArray
+    times: NDArray[np.int64]
+    dependencies: dict[str, FloatArray]
+    error: float
+
+    @property
+    def measured_loss(self) -> FloatArray:
+        """Loss at ``times``, of shape (seeds, m)."""
+        return self.loss[:, self.times]
+
+
+def layer_numbers(settings: Settings) -> list[int]:
+    """The layers that the central one is compared with, in order."""
+    shape = settings["network"]
+    return [i for i in range(1, shape["depth"] + 2) if i != shape["layer"]]
+
+
+def collect(settings: Settings, results: Results, network: str) -> Runs:
+    """The runs of a network, ``bn`` or ``gd``: the segments of every seed joined."""
+    starts = range(0, settings["iterations"], settings["segment"])
+    chains = [[results[f"{network}/{k}/{start}"] for start in starts] for k in range(settings["seeds"])]
+    records = [[record for piece in chain for record in piece["records"]] for chain in chains]
+
+    def joined(key: str) -> FloatArray:
+        rows = [[value for piece in chain for value in piece[key]] for chain in chains]
+        return np.array(rows, dtype=np.float64)  # None, which stands for NaN in JSON, becomes NaN
+
+    norm, error, weights = (
+        np.array([[record[key] for record in row] for row in records], dtype=np.float64)
+        for key in ("norm", "error", "weights")
+    )
+    central = settings["network"]["layer"] - 1
+    scale = weights[:, :, [central]] * np.delete(weights, central, axis=2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        relative = error / norm
+    return Runs(
+        step=results[f"{network}/step"]["step"],
+        loss=joined("loss"),
+        gradient_norm=joined("gradient_norm"),
+        times=np.array([record["iteration"] for record in records[0]]),
+        dependencies={"raw": norm, "scaled": norm * scale},
+        error=float(np.nanmax(relative, initial=0.0)),
+    )
+
+
+def common_losses(runs: Mapping[str, Runs]) -> FloatArray | None:
+    """Losses (LEVELS,), falling, that every run of every network passes between two of its measurements.
+
+    None where the runs have no range in common, or one has diverged.
+    """
+    losses = [row for entry in runs.values() for row in entry.measured_loss]
+    if not all(np.isfinite(row).all() for row in losses):
+        return None
+    high, low = min(row[0] for row in losses), max(row.min() for row in losses)
+    return np.geomspace(high, low, LEVELS) if 0.0 < low < high else None
+
+
+def at_losses(runs: Runs, measure: str, losses: FloatArray) -> FloatArray:
+    """Dependencies (seeds, p, layers - 1) where the training loss first falls to each of `losses` (p,).
+
+    `losses` fall, and `measure` is one of ``MEASURES``. Between measurements both are linear on logarithms.
+    """
+    found = []
+    for loss, values in zip(runs.measured_loss, runs.dependencies[measure], strict=True):
+        lowest = np.minimum.accumulate(loss)
+        record = np.concatenate([[True], lowest[1:] < lowest[:-1]])  # a rise is waited out
+        x, y = -np.log(lowest[record]), np.log(values[record])
+        columns = [np.interp(-np.log(losses), x, column) for column in y.T]
+        found.append(np.exp(np.stack(columns, axis=1)))
+    return np.stack(found)
+
+
+# --- what is said of them
 
 FIRST = 1000
 """Iterations in which the paper sees BN's downstream dependencies decay."""
@@ -23,18 +113,10 @@ BASES = {"iterations": "at equal iterations", "loss": "at equal training loss"}
 
 @dataclass(frozen=True)
 class Course:
-    """The dependencies of one run as they are judged.
+    """The dependencies of one run as they are judged: `values` (m, layers - 1) in the order of the layers.
 
-    Attributes
-    ----------
-    values : ndarray of shape (m, layers - 1)
-        Upstream first, in the order of the layers.
-    upstream : int
-        How many are upstream.
-    early : ndarray of shape (m,)
-        Where the run is not yet near a critical point.
-    last : int
-        Where a decay is judged: where the first 1000 iterations end, or at the lowest loss.
+    The first `upstream` of them are upstream. `early` (m,) is true where the run is not yet near a critical
+    point, and a decay is judged at `last`: where the first 1000 iterations end, or at the lowest loss.
     """
 
     values: FloatArray
@@ -60,6 +142,12 @@ class Course:
         found = [self.values[:, self.upstream - k] / self.values[:, self.upstream + k - 1] for k in pairs]
         return geometric(np.array(found or [np.full(len(self.values), np.nan)]))
 
+    @property
+    def fall(self) -> float:
+        """Of the downstream dependence: the first over that where a decay is judged."""
+        down = self.sides[1]
+        return float(down[0] / down[self.last])
+
 
 @dataclass(frozen=True)
 class Statement:
@@ -83,8 +171,8 @@ NUMBERS: dict[str, Callable[[Course], float]] = {
     "upstream-same-size": lambda run: float(geometric(run.same_size)),
     "before-criticality": lambda run: _least(np.divide(*run.sides)[run.early]),
     "before-criticality-same-size": lambda run: _least(run.same_size[run.early]),
-    "decay": lambda run: _fall(run),
-    "elevated": lambda run: 1.0 / _fall(run),
+    "decay": lambda run: run.fall,
+    "elevated": lambda run: 1.0 / run.fall,
 }
 STATEMENTS = [
     Statement(**about, number=NUMBERS[about["id"]])
@@ -172,12 +260,6 @@ def compare(
         ratios = [float(b.sides[1][-1] / a.sides[1][-1]) for a, b in zip(bn, gd, strict=True)]
         found.setdefault(basis, {})[measure] = _spread(ratios, 1.0)
     return found
-
-
-def _fall(run: Course) -> float:
-    """Of the downstream dependence: the first over that where a decay is judged."""
-    down = run.sides[1]
-    return float(down[0] / down[run.last])
 
 
 def _least_ratio(values: FloatArray) -> float:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from gdnp._files import require
-from gdnp.interactive import Figure
 from gdnp.paper.claims import ClaimResult, Verdict
 from gdnp.paper.report.formulas import with_formulas
 from gdnp.paper.report.style import styled
+from gdnp.paper.runner.charts import Figure
 from gdnp.paper.runner.experiment import Table
 from gdnp.store import Store
 

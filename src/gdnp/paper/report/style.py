@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
-from gdnp.interactive import Figure
+from gdnp.paper.runner.charts import Figure
 
 STYLE: Figure = json.loads(resources.files(__package__).joinpath("style.json").read_text(encoding="utf-8"))
 """Defaults of an axis and of the layout, in colours that the page knows the dark counterparts of."""

@@ -11,9 +11,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from gdnp._files import replacing
-from gdnp.interactive import Figure
 from gdnp.paper.claims import CLAIMS, ClaimResult, recorded_results
 from gdnp.paper.report.page import Result, page
+from gdnp.paper.runner.charts import Figure
 from gdnp.paper.runner.experiment import Experiment, Options
 from gdnp.store import Store, StoreError
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from gdnp.interactive import Figure
+from gdnp.paper.runner.charts import Figure
 from gdnp.parts import Reporter, computed
 from gdnp.store import Part, Store, StoreError
 

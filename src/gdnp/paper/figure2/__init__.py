@@ -1,1 +1,0 @@
-"""Figure 2: the race of GDNP against gradient descent, its acceleration, Batch Norm and Weight Norm."""
