@@ -22,7 +22,7 @@ from shutil import copyfile
 import numpy as np
 
 from gdnp.paper import Options, Store, Table, reproduce
-from gdnp.paper.claims.figure3 import KEPT
+from gdnp.paper.claims.training import KEPT
 from gdnp.paper.figure3.experiment import Figure3
 from gdnp.paper.figure3.verdicts import FIRST, LABELS, collect, geometric
 

@@ -9,7 +9,7 @@ from gdnp.datasets import DataNotFoundError
 from gdnp.paper import EXPERIMENTS, Options, reproduce
 from gdnp.paper.claims import Claim, Verdict, registry, verdicts
 from gdnp.paper.claims.registry import judge, seen
-from gdnp.paper.report.write import write_report
+from gdnp.paper.report.page import write_report
 from paper_problems import DIGITS, FIGURE1, FIGURE2, FIGURE3, TABLE1
 
 

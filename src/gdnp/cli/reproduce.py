@@ -157,7 +157,7 @@ def _reproduced(
 
 def _report(out: Path, reporter: Terminal) -> Path | None:
     """One page of all finished results there; nothing where plotly, which draws it, is missing."""
-    from gdnp.paper.report.write import write_report
+    from gdnp.paper.report.page import write_report
 
     try:
         return write_report(None, out, paper.EXPERIMENTS)

@@ -143,5 +143,16 @@ def test_every_statement_has_a_check_in_the_order_of_the_paper():
 
 
 def test_a_check_without_a_statement_is_refused():
-    with pytest.raises(KeyError, match="no-such-statement"):
-        registry.check("no-such-statement")
+    with pytest.raises(ValueError, match=r"STATEMENTS\['none'\] should have .*\. Got no statement, source"):
+        registry.check("none")
+
+
+def test_a_statement_without_evidence_or_bound_is_refused(monkeypatch):
+    half = {key: value for key, value in about().items() if key not in ("bound", "evidence")}
+    monkeypatch.setattr(registry, "CLAIMS", {})
+    monkeypatch.setattr(registry, "STATEMENTS", {"half": half, "unbounded": {**half, "evidence": "seen."}})
+    with pytest.raises(ValueError, match=r"STATEMENTS\['half'\] should have .*\. Got no evidence\."):
+        registry.check("half")
+    registry.check("unbounded")(lambda: seen(0))
+    with pytest.raises(ValueError, match=r"a claim needs a bound: in its statement, or as seen"):
+        run_claims(["unbounded"])

@@ -1,5 +1,7 @@
-"""The page: complete, self-contained, accessible, and drawn without an error by a real browser."""
+"""The page: from files alone, complete, self-contained, accessible, and drawn by a browser."""
 
+import base64
+import json
 import re
 import shutil
 import subprocess
@@ -10,8 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gdnp.paper import Store
+from gdnp.paper import EXPERIMENTS, Store, StoreError
 from gdnp.paper.claims import CLAIMS, recorded_results
+from gdnp.paper.figure1.experiment import Figure1
+from gdnp.paper.figure2 import Figure2
+from gdnp.paper.report.page import AXIS, LAYOUT, NAME, find_results, styled, write_report
+from gdnp.paper.table1 import Table1
 from paper_problems import FIGURE1, FIGURE2, TABLE1, embedded
 
 
@@ -248,3 +254,137 @@ def test_pictures_come_first_and_formulas_are_mathml(text):
     assert text.index('class="figures') < text.index('id="verdicts"') < text.index('id="environment"')
     assert "<math><mi>" in text
     assert "^{" not in re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
+
+
+def test_page_is_made_from_files_alone(finished, text, monkeypatch):
+    for experiment in (Figure1, Figure2, Table1):
+        monkeypatch.setattr(experiment, "summarise", None)
+    monkeypatch.setattr(Table1, "interactive", lambda self, settings, results: [])
+    with_images = write_report(None, finished, EXPERIMENTS).read_text(encoding="utf-8")
+    assert "data:image/png;base64," in with_images
+
+
+def test_page_repeats_exactly(finished, text):
+    assert write_report(None, finished, EXPERIMENTS).read_text(encoding="utf-8") == text
+
+
+def test_outcomes_choose_what_is_shown(finished, tmp_path):
+    path = write_report([finished / "figure1-quick"], tmp_path / "elsewhere", EXPERIMENTS)
+    found = path.read_text(encoding="utf-8")
+    assert path == tmp_path / "elsewhere" / NAME
+    assert FIGURE1.title in found
+    assert FIGURE2.title not in found
+
+
+def test_page_without_results_has_the_verdicts_alone(tmp_path):
+    found = write_report([], tmp_path, EXPERIMENTS).read_text(encoding="utf-8")
+    assert "Verdicts</h2>" in found
+    assert len(found) < 500_000
+
+
+def test_folder_that_is_no_result_is_refused(tmp_path):
+    (tmp_path / "other").mkdir()
+    assert find_results(tmp_path) == []
+    with pytest.raises(StoreError, match="should hold a finished result"):
+        write_report([tmp_path / "other"], tmp_path, EXPERIMENTS)
+    assert list(tmp_path.glob("*.html")) == []
+
+
+def unregistered(folder, **settings):
+    """A finished result of an experiment that this version does not have."""
+    store = Store(folder)
+    store.begin({"experiment": "figure9", **settings})
+    store.finish({"title": "Figure 9: <b>&", "notes": ["1 < 2 & 1e-4"]}, seed=0)
+    png = base64.b64decode(
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
+    )
+    (folder / "figure9.png").write_bytes(png)
+    return folder
+
+
+def test_images_stand_in_for_what_is_not_interactive(tmp_path):
+    found = write_report([unregistered(tmp_path / "nine")], tmp_path, EXPERIMENTS).read_text(encoding="utf-8")
+    assert 'src="data:image/png;base64,iVBOR' in found
+    assert "Figure 9: &lt;b&gt;&amp;" in found
+    assert "<b>&" not in found
+    assert ">&lt;</mo><mn>2</mn></math> &amp; 1e\N{NON-BREAKING HYPHEN}4" in found
+
+
+@pytest.mark.parametrize("file", ["settings.json", "summary.json"])
+def test_result_of_other_code_is_shown_as_images(finished, tmp_path, file):
+    """What another version has left has other keys; none of it is read as if it had ours."""
+    folder = shutil.copytree(finished / "figure2-quick", tmp_path / "old")
+    known = json.loads((folder / file).read_text(encoding="utf-8"))
+    del known["losses" if file == "settings.json" else "counts"]
+    (folder / file).write_text(json.dumps(known), encoding="utf-8")
+    found = write_report([folder], tmp_path, EXPERIMENTS).read_text(encoding="utf-8")
+    assert found.count("data:image/png") == 4
+    assert 'class="plot"' not in found
+
+
+def test_verdicts_of_other_code_give_way_to_those_on_record(tmp_path):
+    store = Store(tmp_path / "theorems")
+    store.begin({"experiment": "theorems"})
+    store.finish({"claims": [{"id": "eq-7", "verdict": "HOLDS"}], "counts": {}}, seed=0)
+    found = write_report(None, tmp_path, EXPERIMENTS).read_text(encoding="utf-8")
+    assert found.count('class="badge') == len(CLAIMS)
+
+
+def test_damaged_part_leaves_the_images(finished, tmp_path):
+    folder = shutil.copytree(finished / "figure2-quick", tmp_path / "damaged")
+    next((folder / "parts").glob("*.json")).write_text("{", encoding="utf-8")
+    assert "data:image/png" in write_report([folder], tmp_path, EXPERIMENTS).read_text(encoding="utf-8")
+
+
+def test_experiment_may_bring_its_own_figures(finished, tmp_path):
+    figure = {
+        "data": [{"type": "bar", "y": [1, 2]}],
+        "layout": {"title": "Ours </script>", "meta": {"wide": True}},
+    }
+
+    class Ours(Figure2):
+        def interactive(self, settings, results):
+            return [figure]
+
+    found = write_report([finished / "figure2-quick"], tmp_path, {"figure2": Ours()}).read_text(
+        encoding="utf-8"
+    )
+    assert "<h3>Ours &lt;/script&gt;</h3>" in found
+    assert '<figure class="wide">' in found
+    assert embedded(found)[0]["data"] == figure["data"]
+
+
+def test_verdicts_of_a_result_of_theorems_are_shown(tmp_path):
+    store = Store(tmp_path / "theorems")
+    store.begin({"experiment": "theorems"})
+    recorded = recorded_results()[1]
+    entry = {
+        "id": recorded.claim.id,
+        "verdict": recorded.outcome,
+        "measured": 12.5,
+        "bound": 20.0,
+        "source": "Eq. 0",
+    }
+    entry |= {"evidence": "seen just now", "counterexample": None}
+    absent = {"id": "assumption-1-a9a", "measured": None, "evidence": "a9a is not here", "missing": "data"}
+    claims = [entry, {**entry, "id": "no longer there"}, absent]
+    store.finish({"claims": claims, "counts": {}, "disagreements": []}, seed=0)
+    found = write_report(None, tmp_path, EXPERIMENTS).read_text(encoding="utf-8")
+    assert found.count('class="badge') == 2
+    assert "seen just now" in found
+    assert "a9a is not here" in found
+    assert ">12.5</td>" in found
+
+
+def test_defaults_fill_what_a_figure_leaves_open():
+    given = {"title": {"text": "T"}, "xaxis": {"title": {"text": "x"}, "ticks": ""}, "margin": {"l": 56}}
+    layout = styled({"data": [1], "layout": given})["layout"]
+    assert "title" not in layout  # it stands in the text
+    assert layout["xaxis"] == {**AXIS, "title": {**AXIS["title"], "text": "x"}, "ticks": ""}
+    assert layout["margin"] == {**LAYOUT["margin"], "l": 56}
+    assert layout["yaxis"] == AXIS
+    assert given["xaxis"] == {"title": {"text": "x"}, "ticks": ""}
+
+
+def test_further_axes_look_like_the_first():
+    assert styled({"layout": {"yaxis2": {"side": "right"}}})["layout"]["yaxis2"] == {**AXIS, "side": "right"}

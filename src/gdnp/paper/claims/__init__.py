@@ -20,6 +20,6 @@ __all__ = [
     "verdicts_markdown",
 ]
 
-PARTS = "reparametrisation least_squares landscape algorithm bound experiments network_curvature networks"
-for part in (*PARTS.split(), "figure3", "conclusion"):  # they fill the registry, in the paper's order
+PARTS = "reparametrisation least_squares landscape algorithm experiments network_curvature networks training"
+for part in PARTS.split():  # they fill the registry, in the paper's order
     import_module(f"{__name__}.{part}")

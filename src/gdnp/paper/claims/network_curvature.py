@@ -7,12 +7,10 @@ left sides. PyTorch is imported by the checks alone, so that the registry is the
 
 import math
 from collections.abc import Iterator
-from itertools import product
 from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
-from sklearn.datasets import load_digits
 
 from gdnp._typing import FloatArray
 from gdnp.datasets import gaussian_parameters
@@ -20,13 +18,6 @@ from gdnp.paper.claims.problems import largest, least, torch_of, yes
 from gdnp.paper.claims.registry import Seen, check, seen
 from gdnp.population import PopulationMLP
 from gdnp.solvers.units import minimize_units
-
-
-def digits(torch: Any) -> tuple[Any, Any]:
-    """300 digits of scikit-learn, centred, and their labels."""
-    data = load_digits()
-    X = torch.as_tensor((data.data[:300] - data.data[:300].mean(axis=0)) / 8.0)
-    return X, torch.as_tensor(data.target[:300])
 
 
 def _plane(r: float, h: float) -> tuple[FloatArray, FloatArray]:
@@ -176,26 +167,6 @@ def first_layer_gradient() -> Seen:
     some = a.detach()[::1000]
     odd, biased = (float((loss(-some, bias, 1.0) - loss(some, bias)).abs().max()) for bias in (0.0, 0.5))
     return seen(worst, holds=odd < 1e-14, odd=yes(odd < 1e-14), biased=biased)
-
-
-@check("figure-3-upstream")
-def figure_3_upstream() -> Seen:
-    """‖∂²f/∂W₄∂W_i‖_F: roots of the sums of squares, upstream over downstream, with and without BatchNorm."""
-    torch = torch_of()
-    from gdnp.nn import cross_dependency
-    from gdnp.paper.figure3.training import build, descent
-
-    (X, y), loss, logs = digits(torch), torch.nn.functional.cross_entropy, []
-    for normalised, seed in product((True, False), range(3)):
-        model = build(64, 10, depth=6, width=20, normalised=normalised, seed=seed).double()
-        for step, _ in enumerate(descent(model, X, y, 0.1, 61)):
-            if step in (0, 20, 60):
-                found = cross_dependency(model, loss, X, y, "W4", probes=8)
-                norms = [found[f"W{k}"][0] if k != 4 else 0.0 for k in range(1, 8)]
-                logs.append(math.log(float(np.linalg.norm(norms[:3]) / np.linalg.norm(norms[4:]))))
-    ratios = np.exp(np.reshape(logs, (2, 3, 3)).mean(axis=1))
-    with_bn, without = (", ".join(f"{ratio:.2f}" for ratio in row) for row in ratios)
-    return seen(1.0 / float(ratios.min()), with_bn=with_bn, without=without)
 
 
 @check("cross-dependency-rank-one")

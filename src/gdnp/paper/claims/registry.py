@@ -42,18 +42,9 @@ class Verdict(Enum):
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a check measured.
+    """What a check measured: the number that decides, what it was compared with, what follows, in words.
 
-    Attributes
-    ----------
-    measured, bound : float
-        The number that decides, and what it was compared with.
-    verdict : Verdict
-        What follows.
-    evidence : str
-        The measurement in words.
-    counterexample : str or None
-        Where the statement as printed, or beyond its scope, fails.
+    `counterexample` says where the statement as printed, or beyond its scope, fails.
     """
 
     measured: float
@@ -76,26 +67,11 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement of the paper, or one that corrects it, with the check that judges it.
+    """A statement of the paper, or one that corrects it, in our words, with the check that judges it.
 
-    Attributes
-    ----------
-    id : str
-        Key in ``CLAIMS``.
-    statement : str
-        In our words.
-    source : str
-        Where the paper says it; "derived" marks what is ours.
-    scope : str
-        What is assumed.
-    section : str
-        Of the paper.
-    recorded : Verdict
-        The verdict that stands in the documentation.
-    check : callable
-        Measures afresh: seeded, deterministic.
-    mutants : tuple of str
-        Names of wrong code under which the verdict changes, of a race, a rate or a bound.
+    `source` says where the paper has it ("derived": it is ours), `scope` what is assumed. `recorded` is the
+    verdict in the documentation, and `mutants` name wrong code under which that of a race, a rate or a bound
+    changes. The check is deterministic.
     """
 
     id: str
@@ -110,17 +86,9 @@ class Claim:
 
 @dataclass(frozen=True)
 class ClaimResult:
-    """One run of one claim.
+    """One run of one claim; without a measurement there is a `reason` why it could not run.
 
-    Attributes
-    ----------
-    claim : Claim
-    measurement : Measurement or None
-        None when the check could not run.
-    reason : str or None
-        Why it could not run.
-    missing : str
-        What could not be found, where it could not run: "data" or a package.
+    What was `missing` then is "data" or the name of a package.
     """
 
     claim: Claim
@@ -171,6 +139,8 @@ STATEMENTS: dict[str, dict[str, Any]] = json.loads(
 Each has the bound of its number, with a slack for rounding, and the sentences of its evidence and of a
 counterexample. What was seen fills their braces.
 """
+WORDS = ("statement", "source", "scope", "section", "evidence")
+"""What a statement cannot do without."""
 
 CLAIMS: dict[str, Claim] = {}
 """Every claim by its id, in the order of the paper."""
@@ -190,20 +160,10 @@ class Seen:
 def seen(
     measured: float, *, holds: bool = True, instead: bool = False, bound: float | None = None, **shown: Any
 ) -> Seen:
-    """What a check saw.
+    """What a check saw: the number that decides, a bound if not the statement's, what fills its sentences.
 
-    Parameters
-    ----------
-    measured : float
-        The number that decides.
-    holds : bool
-        What else the statement needs was seen wherever it was tried.
-    instead : bool
-        Where it does not hold: what the recorded word stands for was seen, its correction or its other side.
-    bound : float, optional
-        In place of that of the statement.
-    **shown
-        What fills the sentences.
+    `holds`: what else the statement needs was seen wherever it was tried. `instead`, where it does not hold:
+    what the recorded word stands for was seen, its correction or its other side.
     """
     return Seen(float(measured), holds, instead, bound, shown)
 
@@ -214,7 +174,9 @@ def judge(about: Mapping[str, Any], found: Seen) -> Measurement:
     It holds where the number is at most the bound and the slack, and `holds`. The word for that is HOLDS, or
     what is recorded of a statement that is not the paper's.
     """
-    bound = about["bound"] if found.bound is None else found.bound
+    bound = about.get("bound") if found.bound is None else found.bound
+    if bound is None:
+        raise ValueError("a claim needs a bound: in its statement, or as seen(..., bound=). Got neither.")
     recorded = Verdict(about.get("recorded", "HOLDS"))
     holds = found.holds and found.measured <= bound + about.get("slack", 0.0)
     if holds:
@@ -233,7 +195,10 @@ def check(id: str) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
 
     It returns what was ``seen``, or yields errors, the largest of which decides.
     """
-    about = STATEMENTS[id]
+    about = STATEMENTS.get(id, {})
+    lacking = [word for word in WORDS if word not in about]
+    if lacking:
+        raise ValueError(f"STATEMENTS[{id!r}] should have {', '.join(WORDS)}. Got no {', '.join(lacking)}.")
     words = {key: about[key] for key in ("statement", "source", "scope", "section")}
 
     def registered(check: Callable[[], Any]) -> Callable[[], Any]:
@@ -254,15 +219,9 @@ def check(id: str) -> Callable[[Callable[[], Any]], Callable[[], Any]]:
 
 
 def run_claims(ids: Iterable[str] | None = None) -> list[ClaimResult]:
-    """Check claims, by default all of them.
+    """Check claims, by default all, in the order of `ids`; an unknown one is a ValueError.
 
-    The results have the order of `ids`. A claim whose data set or extra package is not on this machine has
-    no measurement, and a reason.
-
-    Raises
-    ------
-    ValueError
-        For an unknown id.
+    A claim whose data set or extra package is not on this machine has no measurement, and a reason.
     """
     chosen = list(CLAIMS if ids is None else ids)
     unknown = [name for name in chosen if name not in CLAIMS]
@@ -272,13 +231,11 @@ def run_claims(ids: Iterable[str] | None = None) -> list[ClaimResult]:
 
 
 def _run(claim: Claim) -> ClaimResult:
-    found, reason, missing = None, None, "data"
     try:
-        found = claim.check()
+        return ClaimResult(claim, claim.check())
     except DataNotFoundError as error:
-        reason = str(error)
+        return ClaimResult(claim, None, str(error))
     except ModuleNotFoundError as error:
         if error.name not in EXTRAS:  # a mistake of ours, not an installation without the extra
             raise
-        reason, missing = str(error), error.name
-    return ClaimResult(claim, found, reason, missing)
+        return ClaimResult(claim, None, str(error), error.name)

@@ -1,17 +1,29 @@
-"""The claim on Figure 3 at size is judged by curves that are kept, at two sizes."""
+"""The claims of sections 5.3 and 6, measured afresh or judged by curves that are kept."""
 
 import json
 
 import pytest
 
 from gdnp.paper.claims import CLAIMS, Verdict
-from gdnp.paper.claims import figure3 as module
+from gdnp.paper.claims import training as module
+from gdnp.paper.claims.training import _loss
 from gdnp.store import plain
-from paper_problems import FIGURE3, is_the_recorded_one, saved
+from paper_problems import FIGURE3, claims_of, is_the_recorded_one, saved
 
 
-def test_verdict_is_the_recorded_one():
-    assert is_the_recorded_one("figure-3-downstream")
+@pytest.mark.parametrize("name", claims_of("training"))
+def test_verdict_is_the_recorded_one(name):
+    assert is_the_recorded_one(name)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam"])
+def test_each_rate_is_that_of_its_parameters(name):
+    """A rate of zero stops its group alone: all three together stop everything."""
+    pytest.importorskip("torch")
+    still = _loss(name, (0.0, 0.0, 0.0), (0,))
+    ends = [_loss(name, rates, (0,)) for rates in ((0.01, 0.0, 0.0), (0.0, 0.01, 0.0), (0.0, 0.0, 0.01))]
+    assert max(ends) < still
+    assert len(set(ends)) == 3
 
 
 def test_kept_curves_are_small_and_of_both_sizes():
