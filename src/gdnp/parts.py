@@ -92,8 +92,11 @@ def _in_processes(missing: Sequence[Part], results: Mapping[str, Any], workers: 
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 yield running.pop(future), future.result()
     except BaseException:
-        for child in set(multiprocessing.active_children()) - others:
+        started = set(multiprocessing.active_children()) - others
+        for child in started:
             child.terminate()
+        for child in started:  # one that lives on for a moment would miss what this process takes away
+            child.join()
         raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

@@ -40,19 +40,10 @@ class StoreError(RuntimeError):
 class Part:
     """One piece of an experiment that is computed, saved and reused as a whole.
 
-    Parameters
-    ----------
-    name : str
-        Unique within the experiment, pieces separated by ``/``.
-    function : callable
-        ``function(config, *results of needs) -> dict`` of arrays, numbers and strings. It must be importable
-        by name (it may run in another process) and depend on nothing else.
-    config : dict
-        All that the result depends on, as JSON.
-    needs : tuple of Part
-        Parts whose results the function is given.
-    cost : float
-        Expected work in units of your own, for the estimate of the time left.
+    `name` is unique within the experiment, pieces separated by ``/``. `config` is all that the result depends
+    on, as JSON. ``function(config, *results of needs)`` returns a dict of arrays, numbers and strings; it
+    must be importable by name, for it may run in another process, and depend on nothing else. `cost` is the
+    expected work in units of your own, for the estimate of the time left.
     """
 
     name: str
@@ -98,13 +89,7 @@ class Store:
 
     @property
     def summary(self) -> dict[str, Json]:
-        """The summary of a finished result.
-
-        Raises
-        ------
-        StoreError
-            When there is none.
-        """
+        """The summary of a finished result; a ``StoreError`` when there is none."""
         found = _read_json(self.directory / "summary.json")
         if found is None:
             raise StoreError(
@@ -115,12 +100,8 @@ class Store:
     def begin(self, settings: Mapping[str, Json], *, force: bool = False) -> bool:
         """Claim the folder for a configuration, and say whether a finished result of just that is there.
 
-        With `force` what is there of a result is deleted, finished or not, figures included.
-
-        Raises
-        ------
-        StoreError
-            When the folder holds a finished result of another configuration, or files that are not ours.
+        With `force` what is there of a result is deleted, finished or not, figures included. A folder with a
+        finished result of another configuration, or with files that are not ours, is a ``StoreError``.
         """
         settings, found = plain(settings), self.settings
         if found is None and self.directory.is_dir() and any(self.directory.iterdir()):
@@ -133,8 +114,10 @@ class Store:
         elif self.finished and found == settings:
             return True
         elif self.finished:
+            known = found or {}
+            names = sorted(key for key in {*known, *settings} if known.get(key) != settings.get(key))
             raise StoreError(
-                f"{self.directory} holds a finished result with {_difference(found, settings)}: "
+                f"{self.directory} holds a finished result with other settings ({', '.join(names)}): "
                 "choose another folder with --out, or --force to delete it."
             )
         try:
@@ -181,11 +164,9 @@ class Store:
 
     def _clear(self) -> None:
         """Delete a result, the mark of a finished one first; the settings stay, to be written over."""
-        old = [self.directory / name for name in ("summary.json", "environment.json")]
-        for pattern in FIGURES:
-            old += self.directory.glob(pattern)
-        for path in old:
-            path.unlink(missing_ok=True)
+        for pattern in ("summary.json", "environment.json", *FIGURES):
+            for path in self.directory.glob(pattern):
+                path.unlink(missing_ok=True)
         shutil.rmtree(self.parts, ignore_errors=True)
 
 
@@ -240,11 +221,3 @@ def _read_json(path: Path) -> dict[str, Json] | None:
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     return document if isinstance(document, dict) else None
-
-
-def _difference(found: Mapping[str, Json] | None, wanted: Mapping[str, Json]) -> str:
-    """Names of the settings in which two configurations differ."""
-    if found is None:
-        return "settings that cannot be read"
-    names = [name for name in sorted({*found, *wanted}) if found.get(name) != wanted.get(name)]
-    return f"other settings ({', '.join(names)})"

@@ -21,19 +21,10 @@ Results = Mapping[str, dict[str, Any]]
 class Options:
     """What a user may choose about any experiment.
 
-    Attributes
-    ----------
-    data : tuple of str
-        Names of ``gdnp.datasets`` or files; empty for the experiment's own choice.
-    full : bool
-        The paper's size rather than the quick profile.
-    seed : int
-    columns : tuple of str
-        Two columns of the data, by name or by number from 1; for Figure 1.
-    device : str
-        Where networks are trained, as PyTorch names it; for Figure 3.
-    losses, methods : tuple of str
-        ``MODULE:OBJECT`` of one's own for Figure 2: losses in place of its two, methods beside its own.
+    `data` are names of ``gdnp.datasets`` or files; empty for the experiment's own choice. `full` is the
+    paper's size. `columns` are two of the data for Figure 1, by name or by number from 1, `device` is where
+    Figure 3 trains, as PyTorch names it. `losses` and `methods`, ``MODULE:OBJECT`` of one's own, are for
+    Figure 2: losses in place of its two, methods beside its own.
     """
 
     data: tuple[str, ...] = ()
@@ -65,12 +56,8 @@ class Experiment:
 
     All but ``settings`` are functions of their arguments alone: drawing needs no computation. `settings` is
     what ``settings`` returned, and `results` has every part's result by its name, as read back from JSON.
-    ``name`` is the word after ``gdnp reproduce``, ``title`` a line that says what it shows.
-
-    Parameters
-    ----------
-    quick : mapping, optional
-        Sizes in place of those of the quick profile.
+    ``name`` is the word after ``gdnp reproduce``, ``title`` a line that says what it shows; a `quick` that is
+    given has sizes in place of those of the quick profile.
     """
 
     name: str
@@ -169,29 +156,13 @@ def reproduce(
 ) -> Outcome:
     """Compute what is missing of an experiment, summarise it and draw it.
 
-    Parameters
-    ----------
-    experiment : Experiment
-    options : Options, optional
-    out : path
-        The result goes to a sub-folder of this one, named by the experiment and its profile.
-    force : bool
-        Delete a finished result that is there, instead of reusing or refusing it.
-    workers : int or None
-        Processes; None means one for each core. Results do not depend on it. Values above 1 need a main
-        module that can be imported, as everything that starts processes does.
-    reporter : Reporter, optional
+    The result goes to a sub-folder of `out` named by the experiment and its profile; `force` deletes a
+    finished one that is there, instead of reusing or refusing it. Results do not depend on the number of
+    processes, `workers`, by default one a core. Above 1 they need a main module that can be imported, as
+    everything that starts processes does.
 
-    Returns
-    -------
-    Outcome
-
-    Raises
-    ------
-    StoreError
-        When the folder holds something else.
-    Stopped
-        On Ctrl-C; the same call goes on from the finished parts.
+    A folder that holds something else is a ``StoreError``; Ctrl-C is ``Stopped``, after which the same call
+    goes on from the finished parts.
     """
     options, reporter = options or Options(), reporter or Reporter()
     folder, settings = experiment.settings(options)
@@ -213,24 +184,9 @@ def reproduce(
 def redraw(
     experiment: Experiment, source: str | os.PathLike[str], directory: str | os.PathLike[str] | None = None
 ) -> Outcome:
-    """Draw a finished result again from its files, without computing anything.
+    """Draw a finished result again from its files into `directory`, by default its own; compute nothing.
 
-    Parameters
-    ----------
-    experiment : Experiment
-    source : path
-        The folder of a finished result.
-    directory : path, optional
-        Where the figures go; by default `source` itself.
-
-    Returns
-    -------
-    Outcome
-
-    Raises
-    ------
-    StoreError
-        When `source` is not a finished result of this experiment.
+    A `source` that is not the folder of a finished result of this experiment is a ``StoreError``.
     """
     store = Store(source)
     settings = store.settings
