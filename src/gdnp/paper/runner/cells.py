@@ -113,11 +113,8 @@ def race(config: Mapping[str, Any], source: str = "") -> dict[str, Any]:
     ``tuning_starts``, ``starts``, ``iterations`` and ``seed``. Measured are the suboptimality of the log loss
     and the gradient norm of others; what else is ``kept`` are names of ``gdnp.columns.Run``.
 
-    Returns
-    -------
-    dict
-        ``theory`` and ``best``: arrays (iterations + 1, starts); ``multiple``, the one that was chosen; what
-        was kept of the best runs, of the same shape; ``seconds`` of an iteration from one start.
+    Found are ``theory`` and ``best``, arrays (iterations + 1, starts), what was kept of the best runs, of the
+    same shape, the ``multiple`` that was chosen, and the ``seconds`` of an iteration from one start.
     """
     f, reference = field_of(config["data"], config["loss"], source)
     d, runner, count = len(f.u), runner_of(config["method"], config["h"]), config["starts"]
@@ -170,23 +167,17 @@ def cells_of(settings: Mapping[str, Any], results: Mapping[str, Any]) -> list[di
     """What was seen in each cell: means after 100 iterations, who is first, GDNP against each rival."""
     cells = []
     for spec, loss, scale, h, tuning in product(settings["data"], settings["losses"], SCALES, HS, TUNINGS):
-        means = {
-            method: mean_at(
-                results[part_name(spec, loss, scale, method, h if method in WITH_H else HS[0])], tuning
-            )
-            for method in settings["methods"]
-        }
-        ours = means["gdnp_inner"]
+        runs = {name: results[part_name(spec, loss, scale, name, h)] for name in settings["methods"]}
+        means = {name: mean_at(run, tuning) for name, run in runs.items()}
+        best = {rival: min(means[name] for name in names) for rival, names in RIVALS.items()}
+        where = f"{label_of(spec)}, {called(loss, LOSS_LABELS)}, {SCALES[scale]}, h {h}, {TUNINGS[tuning]}"
         cells.append(
             {
-                "label": f"{label_of(spec)}, {called(loss, LOSS_LABELS)}, {SCALES[scale]}, "
-                f"h {h}, {TUNINGS[tuning]}",
+                "label": where,
                 **{"data": label_of(spec), "loss": loss, "scale": scale, "h": h, "tuning": tuning},
                 "means": means,
                 "first": min((m for m in means if m in RACERS or m not in METHODS), key=means.__getitem__),
-                "against": {
-                    rival: word(ours, min(means[name] for name in names)) for rival, names in RIVALS.items()
-                },
+                "against": {rival: word(means["gdnp_inner"], theirs) for rival, theirs in best.items()},
             }
         )
     return cells

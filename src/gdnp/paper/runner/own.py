@@ -12,13 +12,7 @@ from gdnp.paper.runner.experiment import OptionError
 
 
 def named(name: str) -> Any:
-    """The object of that name.
-
-    Raises
-    ------
-    OptionError
-        Where there is none.
-    """
+    """The object of that name; an ``OptionError`` where there is none."""
     try:
         if ":" not in name:
             raise ValueError("there is no colon")
@@ -49,10 +43,8 @@ def measured_as(loss: str) -> str:
 def hashes(losses: tuple[str, ...], methods: tuple[str, ...]) -> dict[str, str]:
     """{module: SHA-256 of its file} of what is one's own: other code is another result.
 
-    Raises
-    ------
-    OptionError
-        For a name that leads nowhere, a loss whose derivatives disagree, or a method that cannot be called.
+    A name that leads nowhere, a loss whose derivatives disagree and a method that cannot be called are
+    refused.
     """
     for name in losses:
         try:
@@ -67,7 +59,9 @@ def hashes(losses: tuple[str, ...], methods: tuple[str, ...]) -> dict[str, str]:
             raise OptionError(
                 f"--method should name a function (field, starts, multiples) of states. Got {name!r}."
             )
-    modules = {name.partition(":")[0] for name in (*losses, *methods) if ":" in name}
-    files = {module: Path(getattr(sys.modules[module], "__file__", None) or "") for module in sorted(modules)}
-    found = {name: path for name, path in files.items() if path.is_file()}
-    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in found.items()}
+    found = {}
+    for module in sorted({name.partition(":")[0] for name in (*losses, *methods) if ":" in name}):
+        path = Path(getattr(sys.modules[module], "__file__", None) or "")
+        if path.is_file():
+            found[module] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found

@@ -13,14 +13,7 @@ from scipy.sparse import issparse
 
 from gdnp import datasets
 from gdnp._typing import FloatArray
-from gdnp.datasets import (
-    DataNotFoundError,
-    Dataset,
-    data_dir,
-    fetch_a9a,
-    gaussian_design,
-    gaussian_parameters,
-)
+from gdnp.datasets import DataNotFoundError, Dataset
 from gdnp.metric import Metric
 from gdnp.population import Halfspace, LeastSquares
 from gdnp.problem import LARGEST_GRAM
@@ -56,7 +49,7 @@ def _read(source: str, asked: str) -> Dataset:
 def a9a() -> Dataset:
     """The training rows of a9a where they are on this machine; a check downloads nothing."""
     try:
-        folder = data_dir()
+        folder = datasets.data_dir()
     except ImportError as error:
         raise DataNotFoundError(str(error)) from error
     if not (folder / "a9a" / "a9a").exists():
@@ -64,7 +57,7 @@ def a9a() -> Dataset:
             "a9a is not on this machine: gdnp.datasets.fetch_a9a() downloads it, "
             "or GDNP_DATA names the folder that holds a9a/a9a."
         )
-    return fetch_a9a()
+    return datasets.fetch_a9a()
 
 
 def identified(source: str) -> dict[str, Any]:
@@ -80,12 +73,8 @@ def described_rows(source: str) -> dict[str, Any]:
 
     breast_cancer is taken with its ten columns of means: with all thirty the conditioning hides every
     difference between first-order methods. It and dense data from files are centred and scaled to unit
-    variance: on raw columns (condition 6e11 there) gradient descent does not move at all.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        For data that are missing, unreadable, not of two classes or too wide.
+    variance: on raw columns (condition 6e11 there) gradient descent does not move at all. Data that are
+    missing, unreadable, not of two classes or too wide are refused.
     """
     data, identity = read(source), identified(source)
     means = identity["name"] == "breast_cancer"
@@ -103,9 +92,7 @@ def described_rows(source: str) -> dict[str, Any]:
 def prepared_rows(spec: Mapping[str, Any], source: str) -> tuple[Any, FloatArray]:
     """X (n, d) and y (n,) of ±1, as `described_rows` says."""
     data = read(source)
-    X: Any = data.X
-    if spec["columns"] is not None:
-        X = X[:, spec["columns"]]
+    X: Any = data.X if spec["columns"] is None else data.X[:, spec["columns"]]
     if spec["scaled"]:
         X = np.asarray(X.toarray() if issparse(X) else X, dtype=np.float64)
         X = X - X.mean(axis=0)
@@ -116,12 +103,12 @@ def prepared_rows(spec: Mapping[str, Any], source: str) -> tuple[Any, FloatArray
 
 def gaussian_moments(spec: Mapping[str, Any]) -> tuple[FloatArray, FloatArray]:
     """u (d,) and S (d, d) of the Gaussian design with this ``d``, ``kappa``, ``r`` and ``seed``."""
-    return gaussian_parameters(spec["d"], kappa=spec["kappa"], r=spec["r"], seed=spec["seed"])
+    return datasets.gaussian_parameters(spec["d"], kappa=spec["kappa"], r=spec["r"], seed=spec["seed"])
 
 
 def gaussian_rows(spec: Mapping[str, Any]) -> tuple[FloatArray, FloatArray]:
     """X (n, d) and y (n,) of ±1, drawn from the Gaussian design of `gaussian_moments`."""
-    data = gaussian_design(spec["n"], spec["d"], kappa=spec["kappa"], r=spec["r"], seed=spec["seed"])
+    data = datasets.gaussian_design(spec["n"], spec["d"], kappa=spec["kappa"], r=spec["r"], seed=spec["seed"])
     return np.asarray(data.X), data.signs()
 
 
