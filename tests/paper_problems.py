@@ -67,7 +67,6 @@ def runs_of(dependencies, *, loss=None, gradient=None):
         gradient_norm=np.stack([gradient, gradient]),
         times=TIMES,
         dependencies={"raw": values, "scaled": 2.0 * values},
-        error=0.0,
     )
 
 

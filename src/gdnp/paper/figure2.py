@@ -23,18 +23,8 @@ from gdnp.paper.runner.cells import (
     part_name,
     race,
 )
-from gdnp.paper.runner.charts import Chart, Curve, Figure, on_grid, show
-from gdnp.paper.runner.charts import draw as draw_charts
-from gdnp.paper.runner.experiment import (
-    Experiment,
-    OptionError,
-    Options,
-    Results,
-    Settings,
-    Table,
-    said,
-    summary_head,
-)
+from gdnp.paper.runner.charts import Chart, Curve, Figure, draw_charts, on_grid, show
+from gdnp.paper.runner.experiment import Experiment, OptionError, Options, Results, Settings, Table, said
 from gdnp.paper.runner.own import called, hashes, measured_as
 from gdnp.paper.runner.problems import LOSS_LABELS, a9a, described_rows
 from gdnp.plotting import STYLES, LineStyle, new_figure, save, titled
@@ -120,7 +110,7 @@ class Figure2(Experiment):
         means = any(spec.get("columns") for spec in settings["data"])
         problems = product(drawn(settings), settings["losses"])
         return {
-            **summary_head(self.title, settings, scaled=", ".join(scaled), means=means),
+            **self.summary_head(settings, scaled=", ".join(scaled), means=means),
             **{key: settings[key] for key in ("starts", "iterations", "grid")},
             "cells": cells,
             "counts": {rival: _counts(cells, rival) for rival in RIVALS},

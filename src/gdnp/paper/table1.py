@@ -15,18 +15,8 @@ from scipy.stats import t as student
 from gdnp import columns, methods
 from gdnp._typing import FloatArray
 from gdnp.paper.runner.cells import field_of
-from gdnp.paper.runner.charts import Chart, Curve, Figure, show
-from gdnp.paper.runner.charts import draw as draw_charts
-from gdnp.paper.runner.experiment import (
-    Experiment,
-    OptionError,
-    Options,
-    Results,
-    Settings,
-    Table,
-    said,
-    summary_head,
-)
+from gdnp.paper.runner.charts import Chart, Curve, Figure, draw_charts, show
+from gdnp.paper.runner.experiment import Experiment, OptionError, Options, Results, Settings, Table, said
 from gdnp.paper.runner.problems import LOSS_LABELS, WORLD_LABELS, gaussian_objective, start_at
 from gdnp.plotting import STYLES, LineStyle
 from gdnp.solvers import Progress, Status, minimize
@@ -110,7 +100,7 @@ class Table1(Experiment):
     def summarise(self, settings: Settings, results: Results) -> dict[str, Any]:
         """Whatever is called ``seconds`` differs from run to run; nothing else does."""
         return {
-            **summary_head(self.title, settings),
+            **self.summary_head(settings),
             **{key: settings[key] for key in ("design", "starts", "max_iter")},
             "panels": _panels(settings, results),
         }
@@ -128,7 +118,7 @@ class Table1(Experiment):
         """Iterations against ε on both scales as PNG and PDF."""
         panels = _panels(settings, results)
         rows = [[_chart(settings, panel, log=log) for log in (True, False)] for panel in panels]
-        return list(draw_charts(rows, directory / "table1"))
+        return draw_charts(rows, directory / "table1")
 
     def interactive(self, settings: Settings, results: Results) -> list[Figure]:
         """A figure for each world and loss: what it takes to reach ε."""

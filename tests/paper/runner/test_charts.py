@@ -10,7 +10,7 @@ from gdnp.paper.runner.charts import (
     Chart,
     Curve,
     band,
-    draw,
+    draw_charts,
     flat,
     line_style,
     on_grid,
@@ -76,9 +76,9 @@ def test_a_curve_without_a_name_is_for_print_alone():
 
 def test_one_legend_names_each_curve_once(tmp_path):
     other = replace(CHART, curves=[*CHART.curves, Curve("AGD", STYLES["agd"], X, 0.0 * RUNS)])
-    written = draw([[CHART, other], [CHART, CHART]], tmp_path / "chart", headline="All of it")
+    written = draw_charts([[CHART, other], [CHART, CHART]], tmp_path / "chart", headline="All of it")
     assert [path.name for path in written] == ["chart.png", "chart.pdf"]
-    again = draw([[CHART, other], [CHART, CHART]], tmp_path / "again", headline="All of it")
+    again = draw_charts([[CHART, other], [CHART, CHART]], tmp_path / "again", headline="All of it")
     assert [path.read_bytes() for path in written] == [path.read_bytes() for path in again]
 
 

@@ -15,16 +15,7 @@ from gdnp.datasets import Dataset
 from gdnp.paper.figure1 import drawing
 from gdnp.paper.figure1.flows import direction_flow, gradient_flow, hausdorff, length_flow
 from gdnp.paper.runner import problems
-from gdnp.paper.runner.experiment import (
-    Experiment,
-    OptionError,
-    Options,
-    Results,
-    Settings,
-    Table,
-    said,
-    summary_head,
-)
+from gdnp.paper.runner.experiment import Experiment, OptionError, Options, Results, Settings, Table, said
 from gdnp.problem import Objective as Empirical
 from gdnp.problem.interface import Objective
 from gdnp.solvers.lengths import Bisection
@@ -90,7 +81,7 @@ class Figure1(Experiment):
     def summarise(self, settings: Settings, results: Results) -> dict[str, Any]:
         """Do the paths of GDNP_seq coincide, and where does each flow end."""
         return {
-            **summary_head(self.title, settings, own=settings["data"]["name"] != "gaussian"),
+            **self.summary_head(settings, own=settings["data"]["name"] != "gaussian"),
             "data": settings["data"],
             "panels": [_panel(settings, results, world) for world in settings["worlds"]],
         }

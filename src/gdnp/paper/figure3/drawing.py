@@ -15,8 +15,7 @@ from gdnp.paper.figure3.verdicts import (
     common_losses,
     layer_numbers,
 )
-from gdnp.paper.runner.charts import Chart, Curve, Figure, show
-from gdnp.paper.runner.charts import draw as draw_charts
+from gdnp.paper.runner.charts import Chart, Curve, Figure, draw_charts, show
 from gdnp.paper.runner.experiment import Results, Settings
 from gdnp.plotting import LineStyle
 

@@ -17,7 +17,6 @@ from gdnp.paper.runner.experiment import (
     Table,
     Unavailable,
     said,
-    summary_head,
 )
 from gdnp.store import Part
 
@@ -90,7 +89,7 @@ class Figure3(Experiment):
         losses, output = common_losses(runs), settings["network"]["depth"] + 1
         first = min(verdicts.FIRST, settings["iterations"])
         summary = {
-            **summary_head(self.title, settings, output=output, first=first, critical=verdicts.CRITICAL),
+            **self.summary_head(settings, output=output, first=first, critical=verdicts.CRITICAL),
             "data": settings["data"],
             "device": settings["device"],
             "layer": settings["network"]["layer"],
@@ -100,9 +99,10 @@ class Figure3(Experiment):
             "losses": losses,
             "networks": {network: _network(entry) for network, entry in runs.items()},
             "verdicts": verdicts.judge(settings, runs, losses),
-            "comparison": verdicts.compare(settings, runs, losses),
         }
-        return {**summary, "panels": [{"label": settings["data"]["label"], "findings": _findings(summary)}]}
+        findings = [said(self.name, "runs", **summary, **summary["networks"])]
+        findings += [said(self.name, "no common loss")] * (losses is None)
+        return {**summary, "panels": [{"label": settings["data"]["label"], "findings": findings}]}
 
     def tables(self, summary: Mapping[str, Any]) -> list[Table]:
         """A table of verdicts for each basis, and one of the dependencies themselves."""
@@ -198,20 +198,11 @@ def _network(runs: Runs) -> dict[str, Any]:
         "step": runs.step,
         "loss": [float(verdicts.geometric(runs.loss[:, t])) for t in (0, -1)],
         "gradient_norm": [float(verdicts.geometric(runs.gradient_norm[:, t])) for t in (0, -1)],
-        "error": runs.error,
         "dependencies": {
             measure: [verdicts.geometric(values[:, t]) for t in (0, -1)]
             for measure, values in runs.dependencies.items()
         },
     }
-
-
-def _findings(summary: Mapping[str, Any]) -> list[str]:
-    sentences = [said("figure3", "runs", **summary, **summary["networks"])]
-    for basis, measures in summary["comparison"].items():
-        where = "at the end" if basis == "iterations" else f"at the loss {summary['losses'][-1]:.3g}"
-        sentences.append(said("figure3", "downstream", where=where, **measures))
-    return sentences + [said("figure3", "no common loss")] * (summary["losses"] is None)
 
 
 def _verdict_table(summary: Mapping[str, Any], label: str, basis: str) -> Table:

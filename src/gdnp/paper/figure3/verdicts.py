@@ -25,7 +25,7 @@ class Runs:
 
     ``loss`` and ``gradient_norm`` are (seeds, iterations + 1). ``dependencies`` by measure are (seeds, m,
     layers - 1) at the m iterations in ``times``: raw, ‖∂²f/∂W_k∂W_i‖_F, directional part; scaled, times
-    ‖W_k‖_F ‖W_i‖_F. ``error`` is the largest relative standard error of an estimate.
+    ‖W_k‖_F ‖W_i‖_F.
     """
 
     step: float
@@ -33,7 +33,6 @@ class Runs:
     gradient_norm: FloatArray
     times: NDArray[np.int64]
     dependencies: dict[str, FloatArray]
-    error: float
 
     @property
     def measured_loss(self) -> FloatArray:
@@ -57,21 +56,18 @@ def collect(settings: Settings, results: Results, network: str) -> Runs:
         rows = [[value for piece in chain for value in piece[key]] for chain in chains]
         return np.array(rows, dtype=np.float64)  # None, which stands for NaN in JSON, becomes NaN
 
-    norm, error, weights = (
+    norm, weights = (
         np.array([[record[key] for record in row] for row in records], dtype=np.float64)
-        for key in ("norm", "error", "weights")
+        for key in ("norm", "weights")
     )
     central = settings["network"]["layer"] - 1
     scale = weights[:, :, [central]] * np.delete(weights, central, axis=2)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        relative = error / norm
     return Runs(
         step=results[f"{network}/step"]["step"],
         loss=joined("loss"),
         gradient_norm=joined("gradient_norm"),
         times=np.array([record["iteration"] for record in records[0]]),
         dependencies={"raw": norm, "scaled": norm * scale},
-        error=float(np.nanmax(relative, initial=0.0)),
     )
 
 
@@ -187,8 +183,9 @@ def judge(settings: Settings, runs: Mapping[str, Runs], losses: FloatArray | Non
     Without common `losses` (see ``common_losses``) there is no basis of equal loss.
     """
     found = []
-    for basis, network, measure in product(_bases(losses), runs, MEASURES):
-        courses = _courses(settings, runs[network], measure, losses if basis == "loss" else None)
+    bases = {"iterations": None} if losses is None else {"iterations": None, "loss": losses}
+    for basis, network, measure in product(bases, runs, MEASURES):
+        courses = _courses(settings, runs[network], measure, bases[basis])
         for statement in STATEMENTS:
             with np.errstate(divide="ignore", invalid="ignore"):  # a run that has diverged
                 numbers = [statement.number(course) for course in courses]
@@ -200,25 +197,12 @@ def judge(settings: Settings, runs: Mapping[str, Runs], losses: FloatArray | Non
                     "basis": basis,
                     "expected": network in statement.expected,
                     "bound": statement.bound,
-                    **_spread(numbers, statement.bound),
+                    "value": float(geometric(np.array(numbers))),
+                    **{"low": min(numbers), "high": max(numbers), "of": len(numbers)},
+                    "holds": sum(number > statement.bound for number in numbers),
                 }
             )
     return found
-
-
-def _bases(losses: FloatArray | None) -> list[str]:
-    return [basis for basis in BASES if basis == "iterations" or losses is not None]
-
-
-def _spread(numbers: list[float], bound: float) -> dict[str, Any]:
-    """The geometric mean over the runs, their range, and how many exceed a bound."""
-    return {
-        "value": float(geometric(np.array(numbers))),
-        "low": min(numbers),
-        "high": max(numbers),
-        "holds": sum(number > bound for number in numbers),
-        "of": len(numbers),
-    }
 
 
 def _courses(settings: Settings, runs: Runs, measure: str, losses: FloatArray | None) -> list[Course]:
@@ -244,22 +228,6 @@ def _at_first(loss: FloatArray, gradient: FloatArray, losses: FloatArray) -> Flo
     lowest = np.minimum.accumulate(loss)
     index = np.searchsorted(-lowest, -losses * (1.0 + 1e-12))
     return gradient[np.minimum(index, len(gradient) - 1)]
-
-
-def compare(
-    settings: Settings, runs: Mapping[str, Runs], losses: FloatArray | None
-) -> dict[str, dict[str, Any]]:
-    """GD's downstream dependence over BN's, seed by seed, at the end of each basis.
-
-    By basis and measure: the geometric mean, the range, and in how many seeds it exceeds 1.
-    """
-    found: dict[str, dict[str, Any]] = {}
-    for basis, measure in product(_bases(losses), MEASURES):
-        at = losses if basis == "loss" else None
-        bn, gd = (_courses(settings, runs[network], measure, at) for network in ("bn", "gd"))
-        ratios = [float(b.sides[1][-1] / a.sides[1][-1]) for a, b in zip(bn, gd, strict=True)]
-        found.setdefault(basis, {})[measure] = _spread(ratios, 1.0)
-    return found
 
 
 def _least_ratio(values: FloatArray) -> float:

@@ -102,9 +102,9 @@ class Chart:
 # --- in print
 
 
-def draw(rows: Sequence[Sequence[Chart]], path: Path, *, row_height: float = 2.35, headline: str = "") -> Any:
+def draw_charts(rows: Sequence[Sequence[Chart]], path: Path, *, headline: str = "") -> list[Path]:
     """Write a grid of charts with one legend as PNG and PDF, and return their paths."""
-    size = {"width": WIDTH, "height": 1.2 + row_height * len(rows) + 0.3 * bool(headline)}
+    size = {"width": WIDTH, "height": 1.2 + 2.35 * len(rows) + 0.3 * bool(headline)}
     with new_figure(len(rows), len(rows[0]), **size) as (figure, axes):
         lines: dict[str, Any] = {}
         for row, charts, below in zip(axes, rows, [*rows[1:], ()], strict=True):

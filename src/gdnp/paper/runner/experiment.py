@@ -51,6 +51,21 @@ class Table:
         return [f"| {' | '.join(row)} |" for row in cells]
 
 
+SENTENCES: dict[str, dict[str, str]] = json.loads(
+    Path(__file__).with_name("sentences.json").read_text(encoding="utf-8")
+)
+"""What experiments say of their results, and parts of sentences; numbers fill their braces."""
+
+
+def said(experiment: str, key: str, /, **shown: Any) -> str:
+    """A sentence of an experiment, filled."""
+    return SENTENCES[experiment][key].format(**shown)
+
+
+NOTES = json.loads(Path(__file__).with_name("notes.json").read_text(encoding="utf-8"))
+"""Sentences on how experiments are made, filled from their settings, always ("") or where a fact is true."""
+
+
 class Experiment:
     """A figure, table or set of claims that can be computed in parts, summarised and drawn.
 
@@ -73,6 +88,16 @@ class Experiment:
         kind, size = ("full", self.full) if options.full else ("quick", self.quick)
         head = {"experiment": self.name, "profile": kind, "gdnp": version("gdnp"), "seed": options.seed}
         return f"{self.name}-{kind}", size, head
+
+    def summary_head(self, settings: Settings, **facts: Any) -> dict[str, Any]:
+        """What the summary of an experiment of two sizes begins with, and its notes."""
+        known = NOTES.get(self.name, {})
+        chosen = (texts for fact, texts in known.items() if not fact or facts.get(fact))
+        return {
+            "title": self.title,
+            **{key: settings[key] for key in ("experiment", "profile", "seed")},
+            "notes": [text.format(**settings, **facts) for texts in chosen for text in texts],
+        }
 
     def settings(self, options: Options) -> tuple[str, Settings]:
         """The name of its folder, and the whole configuration as JSON. Refuses data it cannot use."""
@@ -97,34 +122,6 @@ class Experiment:
     def interactive(self, settings: Settings, results: Results) -> list[Figure]:
         """The figures for the report, as plotly has them; where there are none it embeds the PNG files."""
         return []
-
-
-SENTENCES: dict[str, dict[str, str]] = json.loads(
-    Path(__file__).with_name("sentences.json").read_text(encoding="utf-8")
-)
-"""What experiments say of their results, and parts of sentences; numbers fill their braces."""
-
-
-def said(experiment: str, key: str, /, **shown: Any) -> str:
-    """A sentence of an experiment, filled."""
-    return SENTENCES[experiment][key].format(**shown)
-
-
-NOTES = json.loads(Path(__file__).with_name("notes.json").read_text(encoding="utf-8"))
-"""Sentences on how experiments are made, filled from their settings, always ("") or where a fact is true."""
-
-
-def summary_head(title: str, settings: Settings, **facts: Any) -> dict[str, Any]:
-    """What the summary of an experiment of two sizes begins with, and its notes."""
-    chosen = (
-        texts for fact, texts in NOTES.get(settings["experiment"], {}).items() if not fact or facts.get(fact)
-    )
-    notes = [text.format(**settings, **facts) for texts in chosen for text in texts]
-    return {
-        "title": title,
-        **{key: settings[key] for key in ("experiment", "profile", "seed")},
-        "notes": notes,
-    }
 
 
 class OptionError(ValueError):
