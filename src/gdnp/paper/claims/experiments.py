@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from functools import partial
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, product
 from typing import Any
 
 import numpy as np
@@ -54,11 +54,10 @@ def _runs() -> dict[str, Any]:
     """The runs of every cell, by the names of their parts."""
     for method, h in [(m, h) for m in RACERS for h in (HS if m == "gdnp_inner" else HS[:1])]:
         if (method, h) not in SEEN:
-            cells = [(spec, scale) for spec in DESIGN["data"] for scale in SCALES]
             shared = {"loss": "log_loss", "method": method, "h": h, **SIZES}
             SEEN[method, h] = {
                 part_name(spec, "log_loss", scale, method, h): race({"data": spec, "scale": scale, **shared})
-                for spec, scale in cells
+                for spec, scale in product(DESIGN["data"], SCALES)
             }
     return {name: run for runs in SEEN.values() for name, run in runs.items()}
 
