@@ -1,14 +1,16 @@
 """Small runs of the paper's experiments, and what tests of several modules ask of them."""
 
+import importlib.util
 import json
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from gdnp.paper import Options, Store
-from gdnp.paper.claims import CLAIMS, recorded_results, run_claims, verdicts
+from gdnp.paper.claims import CLAIMS, recorded_results, run_claims
 from gdnp.paper.figure1.experiment import Figure1
 from gdnp.paper.figure2 import Figure2
 from gdnp.paper.figure3.experiment import Figure3
@@ -70,8 +72,18 @@ def runs_of(dependencies, *, loss=None, gradient=None):
     )
 
 
+def script(name):
+    """A script of ``benchmarks``, which is no package, as a module."""
+    path = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"gdnp_benchmarks_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 # --- claims
 
+verdicts = script("verdicts")
 RECORDED = {result.claim.id: result.measurement for result in recorded_results()}
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
 

@@ -7,7 +7,7 @@ import pytest
 
 from gdnp.datasets import DataNotFoundError
 from gdnp.paper import EXPERIMENTS, Options, reproduce
-from gdnp.paper.claims import Claim, Verdict, registry, verdicts
+from gdnp.paper.claims import Claim, Verdict, registry
 from gdnp.paper.claims.registry import judge, seen
 from gdnp.paper.report.page import write_report
 from paper_problems import DIGITS, FIGURE1, FIGURE2, FIGURE3, TABLE1
@@ -53,8 +53,7 @@ def made_up(monkeypatch):
         "wrong": claim("wrong", lambda: judge({"bound": 1.0, "evidence": "wrong."}, seen(2))),
         "absent": claim("absent", missing),
     }
-    for module in (registry, verdicts):
-        monkeypatch.setattr(module, "CLAIMS", claims)
+    monkeypatch.setattr(registry, "CLAIMS", claims)
     return claims
 
 

@@ -5,20 +5,17 @@ One module for each part of the paper; importing this package fills the registry
 
 from importlib import import_module
 
-from gdnp.paper.claims.registry import CLAIMS, Claim, ClaimResult, Measurement, Verdict, run_claims
-from gdnp.paper.claims.verdicts import record, recorded_results, verdicts_markdown
+from gdnp.paper.claims.registry import (
+    CLAIMS,
+    Claim,
+    ClaimResult,
+    Measurement,
+    Verdict,
+    recorded_results,
+    run_claims,
+)
 
-__all__ = [
-    "CLAIMS",
-    "Claim",
-    "ClaimResult",
-    "Measurement",
-    "Verdict",
-    "record",
-    "recorded_results",
-    "run_claims",
-    "verdicts_markdown",
-]
+__all__ = ["CLAIMS", "Claim", "ClaimResult", "Measurement", "Verdict", "recorded_results", "run_claims"]
 
 PARTS = "reparametrisation landscape algorithm experiments networks training"
 for part in PARTS.split():  # they fill the registry, in the paper's order

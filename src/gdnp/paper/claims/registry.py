@@ -142,6 +142,9 @@ counterexample. What was seen fills their braces.
 WORDS = ("statement", "source", "scope", "section", "evidence")
 """What a statement cannot do without."""
 
+RECORDED = Path(__file__).with_name("recorded.json")
+"""What was measured when the documentation was written, by ``benchmarks/verdicts.py`` of the repository."""
+
 CLAIMS: dict[str, Claim] = {}
 """Every claim by its id, in the order of the paper."""
 
@@ -239,3 +242,12 @@ def _run(claim: Claim) -> ClaimResult:
         if error.name not in EXTRAS:  # a mistake of ours, not an installation without the extra
             raise
         return ClaimResult(claim, None, str(error), error.name)
+
+
+def recorded_results() -> list[ClaimResult]:
+    """The measurements in ``recorded.json``, in the order of the registry, all of which should be there."""
+    entries = json.loads(RECORDED.read_text(encoding="utf-8"))
+    if list(entries) != list(CLAIMS):
+        odd = sorted(set(entries) ^ set(CLAIMS)) or "the same claims in another order"
+        raise ValueError(f"{RECORDED.name} should have every claim once. Got {odd}: record the claims again.")
+    return [ClaimResult(CLAIMS[name], Measurement.read(entry)) for name, entry in entries.items()]

@@ -1,17 +1,19 @@
-"""The page of verdicts, written from the registry and from the numbers recorded in ``recorded.json``.
+"""The page of verdicts, from the registry of claims and the numbers that are recorded.
+
+    GDNP_DATA=DIR python benchmarks/verdicts.py [PAGE]    # measure every claim, record it, write docs/verdicts.md
 
 The numbers are recorded rather than measured each time, so that the page is the same on every machine; the
 tests measure afresh and compare.
 """
 
 import json
+import sys
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
-from gdnp.paper.claims.registry import CLAIMS, ClaimResult, Measurement, Verdict, run_claims
+from gdnp.paper.claims import Verdict, recorded_results, registry, run_claims
 
-RECORDED = Path(__file__).with_name("recorded.json")
 ROUNDING = 1e-5
 """Bounds at or below this are tolerances for zero: the digits of what stays below them mean nothing."""
 
@@ -23,32 +25,14 @@ PHRASES = {
     Verdict.DEPENDS_ON_A_CHOICE: "depend on a choice that is not printed",
 }
 
-MARK = "<!-- From here on written by `python -m gdnp.paper.claims`: do not edit by hand. -->\n"
+MARK = "<!-- From here on written by `python benchmarks/verdicts.py`: do not edit by hand. -->\n"
 """On the page what stands above it is written by hand."""
 
 
-def recorded_results() -> list[ClaimResult]:
-    """The recorded measurements, in the order of the registry.
-
-    Raises
-    ------
-    ValueError
-        When the record does not have exactly the claims of the registry.
-    """
-    entries = json.loads(RECORDED.read_text(encoding="utf-8"))
-    if list(entries) != list(CLAIMS):
-        odd = sorted(set(entries) ^ set(CLAIMS)) or "the same claims in another order"
-        raise ValueError(f"{RECORDED.name} should have every claim once. Got {odd}: record the claims again.")
-    return [ClaimResult(CLAIMS[name], Measurement.read(entry)) for name, entry in entries.items()]
-
-
-def record() -> None:
+def record():
     """Measure every claim and write ``recorded.json``.
 
-    Raises
-    ------
-    ValueError
-        When a verdict is not the one its claim declares, or a data set or PyTorch is missing.
+    A verdict that is not the one its claim declares is refused, and so is missing data or PyTorch.
     """
     results = run_claims()
     bad = [f"{result.claim.id}: {result.outcome}" for result in results if not result.agrees]
@@ -57,13 +41,12 @@ def record() -> None:
     entries = {}
     for result in results:
         found = result.measurement
-        assert found is not None
         measured = found.measured if found.measured.is_integer() else float(f"{found.measured:.2g}")
         entries[result.claim.id] = replace(found, measured=measured, bound=float(f"{found.bound:.3g}")).plain
-    RECORDED.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    registry.RECORDED.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def verdicts_markdown() -> str:
+def verdicts_markdown():
     """The text of ``docs/verdicts.md`` below ``MARK``."""
     results = recorded_results()
     parts = [f"\n{counted([result.claim.recorded for result in results])}\n", *_table(results)]
@@ -73,7 +56,7 @@ def verdicts_markdown() -> str:
     return "\n".join(parts).rstrip("\n") + "\n"
 
 
-def counted(verdicts: list[Verdict]) -> str:
+def counted(verdicts):
     """How many statements of the paper got which word, and apart from them those of its appendix and ours."""
     own = [verdict for verdict in verdicts if verdict.of_the_paper]
     counts = ", ".join(f"{own.count(verdict)} {phrase}" for verdict, phrase in PHRASES.items())
@@ -84,11 +67,10 @@ def counted(verdicts: list[Verdict]) -> str:
     )
 
 
-def _table(results: list[ClaimResult]) -> list[str]:
+def _table(results):
     rows = ["| claim | source | verdict | measured | bound |", "|---|---|---|---|---|"]
     for result in results:
         claim, found = result.claim, result.measurement
-        assert found is not None
         rows.append(
             f"| [{claim.id}](#{claim.id}) | {_cell(claim.source)} | {result.outcome} "
             f"| {_measured(found)} | {found.bound:g} |"
@@ -96,14 +78,13 @@ def _table(results: list[ClaimResult]) -> list[str]:
     return rows
 
 
-def _measured(found: Measurement) -> str:
+def _measured(found):
     tiny = found.bound <= ROUNDING and found.measured <= found.bound
     return f"{found.measured:.3g}" if not tiny or found.bound == 0.0 else f"below {found.bound:g}"
 
 
-def _details(result: ClaimResult) -> str:
+def _details(result):
     claim, found = result.claim, result.measurement
-    assert found is not None
     lines = [
         f"### {claim.id}\n",
         f"{_cell(claim.statement)} *({_cell(claim.source)})*\n",
@@ -115,6 +96,23 @@ def _details(result: ClaimResult) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _cell(text: str) -> str:
+def _cell(text):
     """Text in which Markdown finds no column and no emphasis."""
     return text.replace("|", "\\|").replace("*", "\\*").replace("_", "\\_")
+
+
+def main(arguments=None):
+    """See the top of this file."""
+    record()
+    given = sys.argv[1:] if arguments is None else arguments
+    page = Path(given[0] if given else "docs/verdicts.md")
+    head, mark, _ = (page.read_text(encoding="utf-8") if page.is_file() else MARK).partition(MARK)
+    if not mark:
+        sys.exit(f"{page} should hold the line {MARK.strip()!r}. Got none: name another page, or put it in.")
+    page.write_text(head + MARK + verdicts_markdown(), encoding="utf-8")
+    print(page)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
