@@ -1,6 +1,6 @@
 """The page of verdicts, from the registry of claims and the numbers that are recorded.
 
-    GDNP_DATA=DIR python benchmarks/verdicts.py [PAGE]    # measure every claim, record it, write docs/verdicts.md
+    GDNP_DATA=DIR python benchmarks/verdicts.py [PAGE]    # measures, records, writes docs/verdicts.md
 
 The numbers are recorded rather than measured each time, so that the page is the same on every machine; the
 tests measure afresh and compare.

@@ -334,8 +334,6 @@ def _interval(laws: Mapping[str, Any], law: str, form: str) -> str:
 # --- the drawing: a power law is straight on one scale, a logarithm on the other
 
 NONCONVEX = LineStyle("#cc79a7", (0, (4, 1.2)), "^")
-SLOWEST = 3.0
-"""A linear axis shows whole those methods that need at most this many times the median of all."""
 PALE = "40"
 """Opacity of the law beneath the points, in the hexadecimal of a colour."""
 
@@ -368,10 +366,8 @@ def _chart(
 
 
 def ceiling(panel: Mapping[str, Any]) -> float:
-    """The largest count of the methods that are not far slower than most."""
+    """The largest count, but at most three times the median of the methods': the slowest are cut."""
     entries = panel["methods"].values()
-    counts = (known(entry["epsilons"], entry["iterations"], 1.0)[1] for entry in entries)
-    tops = sorted(values.max() for values in counts if len(values))
-    if not tops:
-        return 1.0
-    return 1.08 * float(max(top for top in tops if top <= SLOWEST * tops[(len(tops) - 1) // 2]))
+    counts = [known(entry["epsilons"], entry["iterations"], 1.0)[1] for entry in entries]
+    tops = [float(values.max()) for values in counts if len(values)] or [1.0]
+    return 1.08 * min(max(tops), 3.0 * float(np.median(tops)))

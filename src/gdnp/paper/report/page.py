@@ -172,25 +172,16 @@ def _lead(results: int, verdicts: int) -> str:
 
 def _environments(results: Sequence[Result]) -> Table:
     """One column for all results, or one for each where they were run with other things."""
-    columns = {result.short: _flat(result.store.environment) for result in results}
+    columns = {}
+    for result in results:
+        record = result.store.environment
+        flat = {**record.get("packages", {}), **{k: v for k, v in record.items() if k != "packages"}}
+        columns[result.short] = {k: "not installed" if v is None else str(v) for k, v in flat.items()}
     keys = list(dict.fromkeys(key for column in columns.values() for key in column))
     if columns and {key for key in keys if len({one.get(key) for one in columns.values()}) > 1} <= PASSING:
         columns = {"all of them": next(iter(columns.values()))}
-    rows: list[tuple[str, ...]] = [
-        (key, *(column.get(key, "") for column in columns.values())) for key in keys
-    ]
+    rows = [(key, *(column.get(key, "") for column in columns.values())) for key in keys]
     return Table("What it was run with", ("", *columns), rows)
-
-
-def _flat(record: Mapping[str, Any]) -> dict[str, str]:
-    """The record without its levels; what is null, a package, is not installed."""
-    found: dict[str, str] = {}
-    for key, value in record.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value)
-        else:
-            found[str(key)] = "not installed" if value is None else str(value)
-    return found
 
 
 # --- how figures look, whoever made them
