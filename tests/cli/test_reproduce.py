@@ -21,8 +21,7 @@ from gdnp import columns
 from gdnp.cli import main
 from gdnp.paper import EXPERIMENTS
 from gdnp.paper.claims import CLAIMS, Verdict
-from gdnp.paper.runner.own import named
-from gdnp.paper.runner.problems import TableFile, identified, read
+from gdnp.paper.runner.problems import TableFile, identified, named, read
 
 SCRIPT = """
 import os

@@ -25,8 +25,7 @@ from gdnp.paper.runner.cells import (
 )
 from gdnp.paper.runner.charts import Chart, Curve, Figure, draw_charts, on_grid, show
 from gdnp.paper.runner.experiment import Experiment, OptionError, Options, Results, Settings, Table, said
-from gdnp.paper.runner.own import called, hashes, measured_as
-from gdnp.paper.runner.problems import LOSS_LABELS, a9a, described_rows
+from gdnp.paper.runner.problems import LOSS_LABELS, a9a, called, described_rows, hashes, measured_as
 from gdnp.plotting import STYLES, LineStyle, new_figure, save, titled
 from gdnp.store import Part
 

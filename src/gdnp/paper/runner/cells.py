@@ -13,8 +13,15 @@ import numpy as np
 from gdnp import columns, theory
 from gdnp._typing import FloatArray
 from gdnp.metric import Covariance
-from gdnp.paper.runner.own import called, loss_of, named
-from gdnp.paper.runner.problems import LOSS_LABELS, gaussian_moments, gaussian_rows, prepared_rows
+from gdnp.paper.runner.problems import (
+    LOSS_LABELS,
+    called,
+    gaussian_moments,
+    gaussian_rows,
+    loss_of,
+    named,
+    prepared_rows,
+)
 from gdnp.problem import Objective
 from gdnp.reference import Reference, newton_minimum
 
