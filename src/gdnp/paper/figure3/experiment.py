@@ -11,15 +11,7 @@ import numpy as np
 from gdnp._typing import FloatArray
 from gdnp.datasets import cifar10_batches, fetch_cifar10, load
 from gdnp.paper.figure3 import verdicts
-from gdnp.paper.figure3.verdicts import (
-    LABELS,
-    MEASURES,
-    Runs,
-    at_losses,
-    collect,
-    common_losses,
-    layer_numbers,
-)
+from gdnp.paper.figure3.verdicts import LABELS, MEASURES, Runs
 from gdnp.paper.runner.charts import Chart, Curve, Figure, draw_charts, show
 from gdnp.paper.runner.experiment import (
     Experiment,
@@ -97,15 +89,15 @@ class Figure3(Experiment):
 
     def summarise(self, settings: Settings, results: Results) -> dict[str, Any]:
         """What section 5.3 says, judged in every run, and the numbers behind it."""
-        runs = {network: collect(settings, results, network) for network in settings["networks"]}
-        losses, output = common_losses(runs), settings["network"]["depth"] + 1
+        runs = {network: verdicts.collect(settings, results, network) for network in settings["networks"]}
+        losses, output = verdicts.common_losses(runs), settings["network"]["depth"] + 1
         first = min(verdicts.FIRST, settings["iterations"])
         summary = {
             **self.summary_head(settings, output=output, first=first, critical=verdicts.CRITICAL),
             "data": settings["data"],
             "device": settings["device"],
             "layer": settings["network"]["layer"],
-            "layers": layer_numbers(settings),
+            "layers": verdicts.layer_numbers(settings),
             "seeds": settings["seeds"],
             "iterations": settings["iterations"],
             "losses": losses,
@@ -124,8 +116,9 @@ class Figure3(Experiment):
 
     def draw(self, settings: Settings, results: Results, directory: Path) -> list[Path]:
         """Write ``figure3``, ``figure3-scaled`` and ``figure3-equal-loss`` as PNG and PDF."""
-        runs = {network: collect(settings, results, network) for network in settings["networks"]}
-        losses, training = common_losses(runs), [_training(settings, runs, name) for name in TRAINING]
+        runs = {network: verdicts.collect(settings, results, network) for network in settings["networks"]}
+        losses = verdicts.common_losses(runs)
+        training = [_training(settings, runs, name) for name in TRAINING]
         raw, scaled = ([_layers(settings, runs, n, measure) for n in runs] for measure in MEASURES)
         grids = {"figure3": [training, raw], "figure3-scaled": [scaled]}
         if losses is not None:
@@ -142,8 +135,8 @@ class Figure3(Experiment):
 
     def interactive(self, settings: Settings, results: Results) -> list[Figure]:
         """Loss and gradient norm; the dependencies of BN; those of GD."""
-        runs = {network: collect(settings, results, network) for network in settings["networks"]}
-        losses = common_losses(runs)
+        runs = {network: verdicts.collect(settings, results, network) for network in settings["networks"]}
+        losses = verdicts.common_losses(runs)
         caption = f"{settings['data']['label']}. Geometric mean of {settings['seeds']} seeds, 90 % interval."
         views = {words: _training(settings, runs, name) for name, words in TRAINING.items()}
         found = [show("Loss and gradient norm", caption, views)]
@@ -300,7 +293,7 @@ def layer_styles(settings: Settings) -> dict[int, LineStyle]:
     """By number of the layer: warm upstream, cold downstream; dashes and marker say the distance."""
     central = settings["network"]["layer"]
     found = {}
-    for i in layer_numbers(settings):
+    for i in verdicts.layer_numbers(settings):
         distance = min(abs(i - central), len(DASHES)) - 1
         colors = UPSTREAM if i < central else DOWNSTREAM
         found[i] = LineStyle(colors[distance], DASHES[distance], MARKERS[distance], 1.6)
@@ -325,7 +318,7 @@ def _layers(
     """A network's dependencies over iterations or the training loss, on the scale of both networks."""
     central = settings["network"]["layer"]
     by_network = {
-        name: entry.dependencies[measure] if losses is None else at_losses(entry, measure, losses)
+        name: entry.dependencies[measure] if losses is None else verdicts.at_losses(entry, measure, losses)
         for name, entry in runs.items()
     }
     x = runs[network].times.astype(np.float64) if losses is None else losses
