@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gdnp.paper import Options, Stopped, Store, StoreError, redraw, reproduce
-from gdnp.paper.runner.experiment import NOTES, Experiment, Table, summary_head
+from gdnp.paper.runner.experiment import NOTES, Experiment, Table
 from toys import Toy, _computed, _fail
 
 
@@ -132,7 +132,7 @@ def test_redraw_refuses_what_is_not_whole(tmp_path, toy):
 
 def test_size_decides_folder_profile_and_head():
     class Figure9(Experiment):
-        name, quick, full = "figure9", {"n": 1, "m": 7}, {"n": 2, "m": 8}
+        name, title, quick, full = "figure9", "Figure 9", {"n": 1, "m": 7}, {"n": 2, "m": 8}
 
     assert Figure9({"n": 3}).quick == {"n": 3, "m": 7}
     for full, kind, size in ((False, "quick", Figure9.quick), (True, "full", Figure9.full)):
@@ -140,14 +140,16 @@ def test_size_decides_folder_profile_and_head():
         assert (folder, chosen) == (f"figure9-{kind}", size)
         assert (settings["experiment"], settings["profile"], settings["seed"]) == ("figure9", kind, 4)
         expected = {"experiment": "figure9", "title": "Figure 9", "profile": kind, "seed": 4}
-        assert summary_head("Figure 9", settings) == {**expected, "notes": []}
+        assert Figure9().summary_head(settings) == {**expected, "notes": []}
 
 
 def test_notes_are_filled_from_settings_and_facts(monkeypatch):
     notes = {"": ["{n} rows."], "odd": ["{odd} is odd."], "even": ["nothing."]}
     monkeypatch.setitem(NOTES, "figure9", notes)
     settings = {"experiment": "figure9", "profile": "quick", "seed": 4, "n": 7}
-    assert summary_head("", settings, odd=7, even=False)["notes"] == ["7 rows.", "7 is odd."]
+    figure = Experiment()
+    figure.name, figure.title = "figure9", "Figure 9"
+    assert figure.summary_head(settings, odd=7, even=False)["notes"] == ["7 rows.", "7 is odd."]
 
 
 def test_table_as_markdown():
