@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gdnp.newton.preconditioners import Event, Kind
+from gdnp.newton.preconditioners.choice import Event, Kind
 from gdnp.paper.claims import CLAIMS, Verdict
 from paper_problems import verdicts
 

@@ -25,6 +25,7 @@ def refined(
     A = np.column_stack((np.ones((len(y), first)), X))
     centre = np.concatenate((np.zeros(first), first * (s @ X) / s.sum()))
     Q, R = np.linalg.qr(root[:, None] * (A - centre))
+    scale = np.linalg.norm(R, axis=0)
     x, r, size = np.zeros(A.shape[1]), np.zeros(len(y)), np.inf
     whole = np.column_stack((y, A))
     while True:
@@ -35,10 +36,11 @@ def refined(
         gradient = gradient + (more + A.T @ _product_error(s, r, pull))
         gradient -= centre * gradient[0]
         inside = Q.T @ (root * left) + solve_triangular(R, gradient, trans="T", check_finite=False)
-        moved = float(np.linalg.norm(inside))
+        step = solve_triangular(R, inside, check_finite=False)
+        # The residual does not tell: x is rounded, which A magnifies by its condition.
+        moved = float(np.linalg.norm(scale * step))
         if not 0.0 < 2.0 * moved < size:
             return x[first:], float(x[0]) if first else 0.0
-        step = solve_triangular(R, inside, check_finite=False)
         if first:
             step[0] -= centre @ step
         x, r, size = x + step, r + left - (Q @ inside) / root, moved

@@ -64,7 +64,7 @@ def test_numbers_in_sentences():
         ("direction-loss-independent", "landscape.theory.sin_squared"),
         ("gdnp-metric-one-step", "algorithm.theory.sin_squared"),
         ("ridge-direction", "landscape._sin_squared"),
-        ("gradient-decomposition", "bound.theory.gradient_norm_squared"),
+        ("gradient-decomposition", "algorithm.theory.gradient_norm_squared"),
     ],
 )
 def test_what_is_not_a_number_fails(claim, function, monkeypatch):
