@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial, reduce
-from itertools import pairwise
+from itertools import pairwise, repeat
 from numbers import Integral
 from typing import Any, ClassVar, NamedTuple
 
@@ -16,6 +16,7 @@ import gdnp.design.compiled as compiled
 from gdnp._cached import cached_property
 from gdnp._typing import FloatArray
 from gdnp.design.block import Block, Through
+from gdnp.design.costs import DENSE_COLUMNS, dense_gram, dense_kernel
 from gdnp.design.rows import Choice, Rows, RowVector, add
 from gdnp.design.threads import Threads, lane_edges, ordered_sum, single_threaded_blas
 
@@ -44,10 +45,6 @@ class Job(NamedTuple):
     partial_size: int = 1
 
 
-def _block_of(design: DesignMatrix, blocks: Sequence[int], k: int) -> Block:
-    return design.block(blocks[k])
-
-
 def _slices(arrays: list[Any], low: int, high: int) -> list[Any]:
     return [None if a is None else a[low:high] for a in arrays]
 
@@ -59,21 +56,30 @@ def merged(found: list[Any], sums: list[list[Any]], merge: Callable[[Any, Any], 
     return [reduce(merge, of_job, total) for total, of_job in zip(found, sums, strict=True)]
 
 
+def merge_each(merges: Iterable[Callable[[Any, Any], Any]], a: list[Any], b: list[Any]) -> list[Any]:
+    """The sums of every job, each merged in its own way."""
+    return [merge(x, y) for merge, x, y in zip(merges, a, b, strict=False)]
+
+
 class DesignMatrix(ABC):
     """X (n x d), owned by one backend and seen by everyone else as a sum over row blocks.
 
+    What a backend does not say of its costs is that of dense X.
+
     Parameters
     ----------
+    shape : (int, int)
+        (n, d).
     n_jobs : int or None
         Threads of a pass; None means all available cores. Results do not depend on it.
+    offset, factor : ndarray of shape (d,) or None
+        What blocks take off the columns of X, and then multiply them by.
     """
 
-    n_samples: int
-    n_features: int
     entry_work: ClassVar[float] = 1.0
     """Time of a stored entry in units of one of dense X."""
 
-    column_work: ClassVar[float]
+    column_work: ClassVar[float] = DENSE_COLUMNS
     """Time of Xᵀ X V for each column of V, where they are many, in units of a pass, as measured."""
 
     in_rounds: ClassVar[bool] = False
@@ -85,10 +91,15 @@ class DesignMatrix(ABC):
     meter: Any = None
     """What was read of a source; None in memory."""
 
-    _offset: FloatArray | None
-    _factor: FloatArray | None
-
-    def __init__(self, n_jobs: int | None = None) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        n_jobs: int | None = None,
+        offset: FloatArray | None = None,
+        factor: FloatArray | None = None,
+    ) -> None:
+        self.n_samples, self.n_features = shape
+        self._offset, self._factor = offset, factor
         jobs: Any = -1 if n_jobs is None else n_jobs
         if isinstance(jobs, bool) or not isinstance(jobs, Integral) or jobs == 0:
             raise ValueError(
@@ -197,24 +208,24 @@ class DesignMatrix(ABC):
         return self
 
     @property
-    @abstractmethod
     def n_entries(self) -> int:
         """Stored entries: what a pass reads."""
+        return self.n_samples * self.n_features
 
     @property
-    @abstractmethod
     def gram_passes(self) -> float:
-        """Multiplications of a Gram XᵀX in units of a pass (d/2 for dense X)."""
+        """Multiplications of a Gram XᵀX in units of a pass."""
+        return self.n_features / 2.0
 
     @property
-    @abstractmethod
     def gram_work(self) -> float:
         """Time of a Gram in units of a pass, as measured: blocked products run near the peak of a core."""
+        return dense_gram(self.n_features)
 
     @property
-    @abstractmethod
     def kernel_work(self) -> float:
         """Time of X Xᵀ in units of a pass, as measured."""
+        return dense_kernel(self.n_samples)
 
     def map(
         self,
@@ -244,9 +255,20 @@ class DesignMatrix(ABC):
         chosen : Choice or None
             Rows to sum over instead of all, each block copied when its turn comes. They write nothing.
         """
-        if chosen is not None:
-            return self._map_chosen(verb, state, reads, merge, partial_size, chosen)
-        return self._summed((Job(verb, state, reads, writes, partial_size),), merge)[0]
+        if chosen is None:
+            return self._summed((Job(verb, state, reads, writes, partial_size),), merge)[0]
+        index, array = chosen.index, self.rows.array
+        count = -(-len(index) * len(self.in_blocks_for(partial_size).bounds) // self.n_samples)
+
+        def part(k: int) -> Any:
+            some = index[k * len(index) // count : (k + 1) * len(index) // count]
+            few = self._taken(some)
+            few.n_jobs = 1
+            slices = tuple(None if v is None else array(v)[some] for v in reads)
+            return few.map(verb, state, reads=slices, merge=merge, partial_size=partial_size)
+
+        work = self.entry_work * self.n_entries * self.gram_work * len(index) / self.n_samples
+        return ordered_sum(part, count, merge, self._threads, work, partial_size)
 
     def several(self, *jobs: Job) -> list[Any]:
         """The sums of several verbs in ONE reading of X; each may read what those before it wrote."""
@@ -259,23 +281,21 @@ class DesignMatrix(ABC):
         bounds = design.bounds
         if len(bounds) == 1:
             with single_threaded_blas():
-                return [one for (one,) in self._sums_of_piece(jobs, X, bounds, design.block)]
+                made = partial(map, design.block, range(1))
+                return [one for (one,) in self._sums_of_piece(jobs, X, bounds, made)]
         lanes = design.lanes(partial_size)
 
         def of_lane(k: int) -> list[Any]:
             found: list[Any] = []
             for first, last in lanes[k]:
-                blocks = range(first, last)
-                sums = self._sums_of_piece(jobs, X, bounds[first:last], partial(_block_of, design, blocks))
-                found = merged(found, sums, merge)
+                made = partial(map, design.block, range(first, last))
+                found = merged(found, self._sums_of_piece(jobs, X, bounds[first:last], made), merge)
             return found
-
-        def add_lanes(a: list[Any], b: list[Any]) -> list[Any]:
-            return [merge(x, y) for x, y in zip(a, b, strict=True)]
 
         work = self.entry_work * self.n_entries
         if isinstance(jobs[0].state, Through):
             work *= partial_size / max(1, self.n_features)  # of each column
+        add_lanes = partial(merge_each, repeat(merge))
         return ordered_sum(of_lane, len(lanes), add_lanes, self._threads, work, partial_size)
 
     def lanes(self, partial_size: int) -> list[list[tuple[int, int]]]:
@@ -294,12 +314,12 @@ class DesignMatrix(ABC):
         jobs: Sequence[Job],
         X: Any,
         bounds: Sequence[tuple[int, int]],
-        block: Callable[[int], Block],
+        made: Callable[[], Iterable[Block]],
         origin: int = 0,
     ) -> list[list[Any]]:
         """What each job makes of a piece: one sum where it is compiled, else one for each of its blocks.
 
-        X is read in C++, or None; its first row is `origin`. `bounds` are those of the blocks.
+        X is read in C++, or None; its first row is `origin`. `bounds` are those of what is `made`.
         """
         rows, found = self.rows, []
         low, high = bounds[0][0], bounds[-1][1]
@@ -315,11 +335,9 @@ class DesignMatrix(ABC):
                     ]
                 )
                 continue
-            blocks = blocks or [block(k) for k in range(len(bounds))]
-            sums = []
-            for (i, j), one in zip(bounds, blocks, strict=True):
-                sums.append(getattr(one, job.verb)(job.state, *_slices(arrays, i, j)))
-            found.append(sums)
+            blocks = blocks or list(made())
+            each = zip(bounds, blocks, strict=True)
+            found.append([getattr(one, job.verb)(job.state, *_slices(arrays, *ends)) for ends, one in each])
         if rows.gives_back:
             rows.release(low, high, *(v for job in jobs for v in job.reads + job.writes))
         return found
@@ -336,25 +354,3 @@ class DesignMatrix(ABC):
     def __getstate__(self) -> dict[str, Any]:
         """Without what C++ holds, which is made anew where it is needed."""
         return {name: value for name, value in self.__dict__.items() if name != "_compiled"}
-
-    def _map_chosen(
-        self,
-        verb: str,
-        state: Any,
-        reads: tuple[RowVector | None, ...],
-        merge: Callable[[Any, Any], Any],
-        partial_size: int,
-        chosen: Choice,
-    ) -> Any:
-        index, array = chosen.index, self.rows.array
-        count = -(-len(index) * len(self.in_blocks_for(partial_size).bounds) // self.n_samples)
-
-        def part(k: int) -> Any:
-            some = index[k * len(index) // count : (k + 1) * len(index) // count]
-            few = self._taken(some)
-            few.n_jobs = 1
-            slices = tuple(None if v is None else array(v)[some] for v in reads)
-            return few.map(verb, state, reads=slices, merge=merge, partial_size=partial_size)
-
-        work = self.entry_work * self.n_entries * self.gram_work * len(index) / self.n_samples
-        return ordered_sum(part, count, merge, self._threads, work, partial_size)

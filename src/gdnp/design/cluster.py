@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdnp._typing import FloatArray
-from gdnp.design.base import Job
+from gdnp.design.base import Job, merge_each
 from gdnp.design.dense import DenseBlock, DenseDesign
 from gdnp.design.rows import ROWS_FOR_QUANTILES, Choice, Rows, RowVector, add, drawn_parts, drawn_rows
 from gdnp.design.threads import LANES, lane_edges, single_threaded_blas
@@ -130,7 +130,7 @@ class ClusterRows(Rows):
             found = self.each(getitem, found, [slice(1)] * len(found))
         parts = [found[low:high] for low, high in self._lanes]
         sums = self.fetched(self.each(_lane, parts, skipped=skipped, merges=merges))
-        total = reduce(partial(_merged, merges), map(_unpacked, sums))
+        total = reduce(partial(merge_each, merges), map(_unpacked, sums))
         self._known |= zip(map(_key, extra), total[len(jobs) :], strict=True)
         return list(total[: len(jobs)])
 
@@ -302,7 +302,7 @@ class ClusterDesign(DenseDesign):
     _X: Any
     in_rounds = True
 
-    def __init__(self, X: Any, rows: ClusterRows, n_jobs: int | None = None, **others: Any) -> None:
+    def __init__(self, X: Any, n_jobs: int | None = None, *, rows: ClusterRows, **others: Any) -> None:
         super().__init__(X, n_jobs, **others)
         self._rows = self.meter = rows
         self._bounds = list(pairwise(rows.edges))  # each worker cuts its parts into blocks
@@ -319,21 +319,16 @@ class ClusterDesign(DenseDesign):
         """Time of a round, in passes."""
         return ROUND_COST
 
-    def _like(
-        self, X: Any, offset: FloatArray | None, factor: FloatArray | None, block_rows: int | None = None
-    ) -> DenseDesign:
-        frame: Any = {"offset": offset, "factor": factor}
-        if isinstance(X, np.ndarray):
-            return DenseDesign(X, self._threads.asked, **frame)
-        return ClusterDesign(X, self._rows, self._threads.asked, **frame)
+    @property
+    def _own(self) -> dict[str, Any]:
+        return {"rows": self._rows}
 
     def in_blocks_for(self, partial_size: int) -> DenseDesign:
         """The same: each worker cuts its parts into blocks."""
         return self
 
     def block(self, k: int) -> DenseBlock:  # noqa: D102
-        some = self._rows.picked(self._X, np.arange(*self._bounds[k]))
-        return DenseBlock(some, self._offset, self._factor)
+        return DenseBlock(self._read(np.arange(*self._bounds[k])), self._offset, self._factor)
 
     def columns(self, index: NDArray[np.intp]) -> DenseDesign:
         """The design of some columns, which are copied on the workers."""
@@ -341,8 +336,8 @@ class ClusterDesign(DenseDesign):
         few = Vector((self.n_samples, len(index)), self._X.dtype, futures)
         return self._like(few, *self._transformation_of(index))
 
-    def _taken(self, index: NDArray[np.intp]) -> DenseDesign:
-        return self._like(self._rows.picked(self._X, index), self._offset, self._factor)
+    def _read(self, index: NDArray[np.intp]) -> NDArray[Any]:
+        return self._rows.picked(self._X, index)
 
     def on_sample(
         self, function: Callable[..., Any], mass: RowVector, count: int, *vectors: RowVector | None
@@ -532,7 +527,7 @@ def parts_of(
             if np.shape(v)[:1] != (rows.n,):
                 raise ValueError(f"{role} must have shape ({rows.n},). Got {np.shape(v)}.")
             pieces[role] = rows.hold(v)
-    return ClusterDesign(pieces["X"], rows), [pieces.get(role) for role in values]
+    return ClusterDesign(pieces["X"], rows=rows), [pieces.get(role) for role in values]
 
 
 def _blocks(client: Any, collection: Any, *, whole: bool) -> list[Any]:
@@ -642,14 +637,10 @@ def _key(job: Job) -> Any:
     return _comparable(job.state), tuple(v and v.version for v in job.reads)  # type: ignore[attr-defined]
 
 
-def _merged(merges: Sequence[Merge], a: list[Any], b: list[Any]) -> list[Any]:
-    return [merge(x, y) for merge, x, y in zip(merges, a, b, strict=True)]
-
-
 def _lane(parts: list[Any], *, skipped: int, merges: Sequence[Merge]) -> Any:
     """The sums of some parts that somebody waits for."""
     first, *others = (sums[skipped:] for sums, *_ in parts)
-    return _packed(reduce(partial(_merged, merges), others, deepcopy(first)))
+    return _packed(reduce(partial(merge_each, merges), others, deepcopy(first)))
 
 
 def _packed(value: Any) -> Any:

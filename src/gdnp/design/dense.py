@@ -12,7 +12,6 @@ from gdnp._cached import cached_property
 from gdnp._typing import FloatArray
 from gdnp.design.base import DesignMatrix
 from gdnp.design.block import Block, Second
-from gdnp.design.costs import DENSE_COLUMNS, dense_gram, dense_kernel
 
 BLOCK_FLOATS = 1 << 18
 """2 MiB of float64: a block stays in a core's cache between the product with X and the one with Xᵀ."""
@@ -128,8 +127,6 @@ class DenseDesign(DesignMatrix):
         Rows of a block; None is what a cache holds.
     """
 
-    column_work = DENSE_COLUMNS
-
     def __init__(
         self,
         X: NDArray[np.generic],
@@ -139,11 +136,8 @@ class DenseDesign(DesignMatrix):
         factor: FloatArray | None = None,
         block_rows: int | None = None,
     ) -> None:
-        super().__init__(n_jobs)
+        super().__init__(X.shape, n_jobs, offset, factor)
         self._X = X
-        self._offset = offset
-        self._factor = factor
-        self.n_samples, self.n_features = X.shape
         fitting = max(1, BLOCK_FLOATS // max(1, self.n_features))
         rows = block_rows or max(64, 1 << (fitting.bit_length() - 1))
         self._bounds = [(low, min(low + rows, self.n_samples)) for low in range(0, self.n_samples, rows)]
@@ -169,41 +163,38 @@ class DenseDesign(DesignMatrix):
         parts += parts > 1 and parts % 2  # an even share for two threads
         return self._like(self._X, self._offset, self._factor, -(-self.n_samples // parts))
 
-    @property
-    def n_entries(self) -> int:  # noqa: D102
-        return self.n_samples * self.n_features
-
-    @property
-    def gram_passes(self) -> float:  # noqa: D102
-        return self.n_features / 2.0
-
-    @property
-    def gram_work(self) -> float:  # noqa: D102
-        return dense_gram(self.n_features)
-
-    @property
-    def kernel_work(self) -> float:  # noqa: D102
-        return dense_kernel(self.n_samples)
-
     def transformed(self, offset: FloatArray | None, factor: FloatArray | None) -> DenseDesign:  # noqa: D102
         return self._like(self._X, offset, factor)
+
+    @property
+    def _own(self) -> dict[str, Any]:
+        """What a design of the same kind is made with beside X."""
+        return {}
 
     def _like(
         self, X: Any, offset: FloatArray | None, factor: FloatArray | None, block_rows: int | None = None
     ) -> DenseDesign:
         """A design of the same kind."""
-        return type(self)(X, self._threads.asked, offset=offset, factor=factor, block_rows=block_rows)
+        frame: dict[str, Any] = {"offset": offset, "factor": factor, "block_rows": block_rows}
+        return type(self)(X, self._threads.asked, **frame, **self._own)
 
     def shifted(self, offset: FloatArray) -> DenseDesign:
         """The same X with `offset` taken off its columns as they are read."""
         return self.transformed(offset, self._factor)
 
-    def _taken(self, index: NDArray[np.intp]) -> DenseDesign:
+    def _read(self, index: NDArray[np.intp]) -> NDArray[Any]:
+        """Some rows, copied."""
         # `take` lets other threads go on, but would first copy all of an array in another order.
-        few = self._X.take(index, axis=0) if self._X.flags.c_contiguous else self._X[index]
-        return DenseDesign(few, self._threads.asked, offset=self._offset, factor=self._factor)
+        return self._X.take(index, axis=0) if self._X.flags.c_contiguous else self._X[index]
+
+    def _taken(self, index: NDArray[np.intp]) -> DenseDesign:
+        return self._in_memory(self._read(index), self._offset, self._factor)
+
+    def _in_memory(
+        self, X: NDArray[Any], offset: FloatArray | None, factor: FloatArray | None
+    ) -> DenseDesign:
+        return DenseDesign(X, self._threads.asked, offset=offset, factor=factor)
 
     def columns(self, index: NDArray[np.intp]) -> DenseDesign:  # noqa: D102
-        offset, factor = self._transformation_of(index)
         few = self._X.take(index, axis=1)  # in rows, as files have them
-        return DenseDesign(few, self._threads.asked, offset=offset, factor=factor)
+        return self._in_memory(few, *self._transformation_of(index))

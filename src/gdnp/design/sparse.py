@@ -166,11 +166,8 @@ class SparseDesign(DesignMatrix):
         offset: FloatArray | None = None,
         factor: FloatArray | None = None,
     ) -> None:
-        super().__init__(n_jobs)
-        self.n_samples, self.n_features = X.shape
+        super().__init__(X.shape, n_jobs, offset, factor)
         self._X = X
-        self._offset = offset
-        self._factor = factor
         self._bounds = _row_bounds(X)
         self._keep = offset is None and factor is None
         self._blocks = [self._make(k) for k in range(len(self._bounds))] if self._keep else []

@@ -4,6 +4,8 @@ import queue
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial, reduce
+from itertools import repeat
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 import gdnp.design.compiled as compiled
 from gdnp._cached import cached_property
 from gdnp._typing import FloatArray
-from gdnp.design.base import Job, merged
+from gdnp.design.base import Job, merge_each, merged
 from gdnp.design.costs import SERIAL_WORK
 from gdnp.design.dense import DenseBlock, DenseDesign
 from gdnp.design.rows import Choice, Rows
@@ -54,7 +56,7 @@ class StreamDesign(DenseDesign):
 
     def __init__(
         self,
-        X: Stream,
+        X: Any,
         n_jobs: int | None = None,
         *,
         offset: FloatArray | None = None,
@@ -62,8 +64,7 @@ class StreamDesign(DenseDesign):
         block_rows: int | None = None,
         shared: Any = None,
     ) -> None:
-        array: Any = X
-        super().__init__(array, n_jobs, offset=offset, factor=factor, block_rows=block_rows)
+        super().__init__(X, n_jobs, offset=offset, factor=factor, block_rows=block_rows)
         if not isinstance(shared, Meter):
             n, threads = self.n_samples, self._threads
             shared = Meter(Rows(n, threads) if shared is None else ScratchRows(n, threads, shared or None))
@@ -88,13 +89,9 @@ class StreamDesign(DenseDesign):
     def _compiled(self) -> Any:
         return None
 
-    def _like(
-        self, X: Any, offset: FloatArray | None, factor: FloatArray | None, block_rows: int | None = None
-    ) -> DenseDesign:
-        if isinstance(X, np.ndarray):
-            return DenseDesign(X, self._threads.asked, offset=offset, factor=factor)
-        of = {"offset": offset, "factor": factor, "block_rows": block_rows}
-        return StreamDesign(X, self._threads.asked, **of, shared=self.meter)  # type: ignore[arg-type]
+    @property
+    def _own(self) -> dict[str, Any]:
+        return {"shared": self.meter}
 
     def columns(self, index: NDArray[np.intp]) -> DenseDesign:
         """The design of some columns, which are read anew."""
@@ -102,9 +99,6 @@ class StreamDesign(DenseDesign):
 
     def block(self, k: int) -> DenseBlock:  # noqa: D102
         return DenseBlock(self._read(np.arange(*self._bounds[k])), self._offset, self._factor)
-
-    def _taken(self, index: NDArray[np.intp]) -> DenseDesign:
-        return self._like(self._read(index), self._offset, self._factor)
 
     def _read(self, index: NDArray[np.intp]) -> NDArray[Any]:
         found, size = self.stream.take(index)
@@ -128,7 +122,7 @@ class StreamDesign(DenseDesign):
         """The design of some rows, copied to memory: those that a reading has picked up already, or read."""
         kept = self.meter.kept
         if kept is not None and self._is_whole and np.array_equal(kept[0], choice.index):
-            return self._like(kept[1], self._offset, self._factor)
+            return self._in_memory(kept[1], self._offset, self._factor)
         return self._taken(choice.index)
 
     @property
@@ -156,15 +150,13 @@ class StreamDesign(DenseDesign):
 
         def work(item: tuple[Piece, NDArray[Any], NDArray[Any]]) -> tuple[int, list[list[Any]]]:
             (lane, first, last), rows, buffer = item
-            low = bounds[first][0]
+            some, low, frame = bounds[first:last], bounds[first][0], (self._offset, self._factor)
 
-            def block(k: int) -> DenseBlock:
-                begin, end = bounds[first + k]
-                return DenseBlock(rows[begin - low : end - low], self._offset, self._factor)
+            def blocks() -> Iterator[DenseBlock]:
+                return (DenseBlock(rows[begin - low : end - low], *frame) for begin, end in some)
 
             try:
-                X = compiled.dense(rows, self._offset, self._factor)
-                return lane, self._sums_of_piece(jobs, X, bounds[first:last], block, low)
+                return lane, self._sums_of_piece(jobs, compiled.dense(rows, *frame), some, blocks, low)
             finally:
                 buffers.put(buffer)
 
@@ -173,10 +165,7 @@ class StreamDesign(DenseDesign):
             for lane, sums in ahead(read(), work, threads):
                 totals[lane] = merged(totals[lane], sums, merge)
         self._count(self.stream.nbytes)
-        found, *others = totals
-        for other in others:
-            found = [merge(a, b) for a, b in zip(found, other, strict=True)]
-        return found
+        return reduce(partial(merge_each, repeat(merge)), totals)
 
     def _picked(self) -> Callable[[int, NDArray[Any]], None]:
         """What picks the wanted rows up from a reading."""
