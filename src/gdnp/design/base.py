@@ -330,7 +330,7 @@ class DesignMatrix(ABC):
                 parts = bounds if compiled.by_block(job.verb, job.state) else ((low, high),)
                 found.append(
                     [
-                        compiled.run(job.verb, X, i - origin, j - origin, job.state, *_slices(arrays, i, j))
+                        compiled.VERBS[job.verb](X, i - origin, j - origin, job.state, *_slices(arrays, i, j))
                         for i, j in parts
                     ]
                 )

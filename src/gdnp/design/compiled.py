@@ -5,8 +5,9 @@
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial, reduce
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from scipy.linalg.blas import dger
 
 from gdnp._typing import FloatArray
 from gdnp.design.block import Affine, Dual, Scatter, Through, Valued, total, weighted
+from gdnp.design.rows import add
 from gdnp.losses import Loss
 
 REVISION = 3
@@ -140,7 +142,7 @@ def _value(X: Any, low: int, high: int, at: Valued, sigma: Any, base: Any, s: An
 
     def sums(a: int, b: int, sigma: Any, base: Any, s: Any, t: Any) -> Sums:
         X.margins(a, b, at.w, at.b, sigma, base, t)
-        return _sums_of(X, a, b, at.loss, sigma, s, t)
+        return _sums_of(X, a, b, sigma, s, t, loss=at.loss)
 
     return _in_strips(sums, low, high, sigma, base, s, t)
 
@@ -157,10 +159,10 @@ def _sums(X: Any, low: int, high: int, loss: Loss, sigma: Any, s: Any, t: Any) -
     if code is not None:
         risk, rest = X.sums(low, high, code, sigma, s, t, g)
         return [risk, g, rest]
-    return _in_strips(lambda a, b, *v: _sums_of(X, a, b, loss, *v), low, high, sigma, s, t)
+    return _in_strips(partial(_sums_of, X, loss=loss), low, high, sigma, s, t)
 
 
-def _sums_of(X: Any, low: int, high: int, loss: Loss, sigma: Any, s: Any, t: Any) -> Sums:
+def _sums_of(X: Any, low: int, high: int, sigma: Any, s: Any, t: Any, *, loss: Loss) -> Sums:
     value, r = loss.value_and_gradient(t)
     r *= sigma
     g = _zeros(X)
@@ -170,32 +172,17 @@ def _sums_of(X: Any, low: int, high: int, loss: Loss, sigma: Any, s: Any, t: Any
 
 def _in_strips(part: Callable[..., Sums], low: int, high: int, *vectors: Any) -> Sums:
     """The sums of a loss in Python, strip by strip."""
-
-    def parts() -> Iterator[Sums]:
-        for a in range(low, high, STRIP):
-            b = min(a + STRIP, high)
-            yield part(a, b, *(None if v is None else v[a - low : b - low] for v in vectors))
-
-    first, *others = parts()
-    for other in others:
-        for k, term in enumerate(other):
-            first[k] += term
-    return first
+    sums: list[Sums] = []
+    for a in range(low, high, STRIP):
+        b = min(a + STRIP, high)
+        sums.append(part(a, b, *(None if v is None else v[a - low : b - low] for v in vectors)))
+    return reduce(add, sums)
 
 
-def _hessian(X: Any, low: int, high: int, at: Affine, *vectors: Any) -> Sums:
+def _back(verb: str, X: Any, low: int, high: int, at: Affine | None, *vectors: Any) -> Sums:
+    """Xᵀr and Σ r of one of three r."""
     g = _zeros(X)
-    return [g, X.hessian(low, high, at.w, at.b, *vectors, g)]
-
-
-def _transpose(X: Any, low: int, high: int, _: None, r: Any) -> Sums:
-    g = _zeros(X)
-    return [g, X.transpose(low, high, r, g)]
-
-
-def _product(X: Any, low: int, high: int, at: Affine, c: Any) -> Sums:
-    g = _zeros(X)
-    return [g, X.product(low, high, at.w, at.b, c, g)]
+    return [g, getattr(X, verb)(low, high, *(() if at is None else (at.w, at.b)), *vectors, g)]
 
 
 def _diagonal(X: Any, low: int, high: int, about: Scatter | None, c: Any) -> Sums:
@@ -294,7 +281,7 @@ def _of_classes(X: Any, low: int, high: int, kernel: ClassKernel, *vectors: Any,
 
 def _columns(at: Affine) -> dict[str, Any]:
     """w and b of a function with K columns, as C++ reads them."""
-    b = at.b if isinstance(at.b, np.ndarray) and at.b.ndim else np.full(at.w.shape[1], float(at.b))
+    b = np.ascontiguousarray(np.broadcast_to(at.b, at.w.shape[1]), dtype=np.float64)
     return {"w": np.ascontiguousarray(at.w), "b": b}
 
 
@@ -308,14 +295,14 @@ def _through(X: Any, low: int, high: int, at: Through, *vectors: Any) -> Sums:
     return _of_classes(X, low, high, at.kernel, *vectors, **given, g=g)
 
 
-_VERBS: dict[str, Callable[..., Sums]] = {
+VERBS: dict[str, Callable[..., Sums]] = {
     "margins": _margins,
     "value": _value,
     "gap": _gap,
     "sums": _sums,
-    "hessian": _hessian,
-    "transpose": _transpose,
-    "product": _product,
+    "hessian": partial(_back, "hessian"),
+    "transpose": partial(_back, "transpose"),
+    "product": partial(_back, "product"),
     "diagonal": _diagonal,
     "gram": _gram,
     "through": _through,
@@ -325,7 +312,7 @@ _VERBS: dict[str, Callable[..., Sums]] = {
 
 def serves(verb: str, state: Any, vectors: Sequence[NDArray[Any] | None]) -> bool:
     """Whether a verb runs here: margins of one column, or of classes, in arrays that C++ may read."""
-    if core is None or verb not in _VERBS:
+    if core is None or verb not in VERBS:
         return False
     if isinstance(state, Through) and not isinstance(state.kernel, ClassKernel):
         return False
@@ -336,24 +323,18 @@ def serves(verb: str, state: Any, vectors: Sequence[NDArray[Any] | None]) -> boo
         return serves_classes(vectors)
     if isinstance(state, Dual) and (state.careful or code_of(state.loss) is None):
         return False
-    return all(v is None or (v.ndim == 1 and v.dtype == FLOAT64 and _lies_well(v)) for v in vectors)
+    return all(v is None or (v.ndim == 1 and _lies_well(v)) for v in vectors)
 
 
 def serves_classes(vectors: Sequence[NDArray[Any] | None]) -> bool:
     """Whether a kernel of classes runs here: numbers of a row in a line, and labels."""
-    if core is None:
-        return False
-    for v in vectors:
-        if v is None or v.dtype.kind in "iu":
-            continue
-        apart = v.ndim > 1 and v.strides[1] != 8 < v.shape[1] * 8
-        if v.dtype != FLOAT64 or not _lies_well(v) or apart:
-            return False
-    return True
+    numbers = [v for v in vectors if v is not None and v.dtype.kind not in "iu"]
+    apart = (v.ndim > 1 and v.strides[1] != 8 < v.shape[1] * 8 for v in numbers)
+    return core is not None and all(map(_lies_well, numbers)) and not any(apart)
 
 
 def _lies_well(v: NDArray[Any]) -> bool:
-    return bool(v.flags.aligned and v.strides[0] % 8 == 0)
+    return bool(v.dtype == FLOAT64 and v.flags.aligned and v.strides[0] % 8 == 0)
 
 
 def by_block(verb: str, state: Any) -> bool:
@@ -361,12 +342,11 @@ def by_block(verb: str, state: Any) -> bool:
     return verb == "gap" or (verb == "through" and state.kernel.verb == "gap")
 
 
-def run(verb: str, X: Any, low: int, high: int, *arguments: Any) -> Sums:
-    """The sums of a verb over the rows of X from `low` to `high`."""
-    return _VERBS[verb](X, low, high, *arguments)
-
-
 # Sums over rows that do not look at X
+
+
+def _code_for(loss: Loss, vectors: Sequence[Any]) -> tuple[int, float] | None:
+    return code_of(loss) if serves("margins", None, vectors) else None
 
 
 def expansions(loss: Loss, steps: Sequence[tuple[float, float]], *vectors: Any) -> list[float] | None:
@@ -375,8 +355,7 @@ def expansions(loss: Loss, steps: Sequence[tuple[float, float]], *vectors: Any) 
     The vectors are margins, slopes along one direction and along another, and weights; the last two may be
     None.
     """
-    code = code_of(loss)
-    if code is None or not serves("margins", None, vectors):
+    if (code := _code_for(loss, vectors)) is None:
         return None
     out = np.empty((len(steps), 6))
     core.expand(code, np.array(steps), *vectors, out)
@@ -388,8 +367,7 @@ def dual_point(loss: Loss, *vectors: Any) -> list[float] | None:
 
     The vectors are t, q, σ, s, which may be None, and what is written.
     """
-    code = code_of(loss)
-    if code is None or not serves("margins", None, vectors):
+    if (code := _code_for(loss, vectors)) is None:
         return None
     bounds = 0.0 if loss.increasing else -loss.max_gradient, loss.max_gradient
     return list(core.dual_point(code, bounds, *vectors))
@@ -397,8 +375,7 @@ def dual_point(loss: Loss, *vectors: Any) -> list[float] | None:
 
 def curvature(loss: Loss, t: FloatArray) -> FloatArray | None:
     """φ'' of every margin, to every digit, or None where C++ does not do it."""
-    code = code_of(loss)
-    if code is None or not serves("margins", None, (t,)):
+    if (code := _code_for(loss, (t,))) is None:
         return None
     out = np.empty(len(t))
     core.evaluate(code, 2, t, out)
