@@ -1,11 +1,11 @@
-"""Rows from files, slices, parts and tables: those that were written, and a sentence for what is not."""
+"""Rows from files, parts and tables: those that were written, and a sentence for what is not."""
 
 import os
 
 import numpy as np
 import pytest
 
-from gdnp.design.streams import Changed, PartStream, RawStream, SlicedStream, write_parquet
+from gdnp.design.streams import Changed, PartStream, RawStream, write_parquet
 from gdnp.design.streams import pyarrow as arrow
 
 N, D = 1003, 5
@@ -16,17 +16,6 @@ def X(rng):
     return rng.standard_normal((N, D))
 
 
-class Sliced:
-    chunks = (100, D)
-
-    def __init__(self, X):
-        self.X, self.shape, self.dtype = X, X.shape, X.dtype
-
-    def __getitem__(self, rows):
-        assert isinstance(rows, slice)
-        return self.X[rows]
-
-
 class Parts:
     def __init__(self, *parts):
         self.parts = parts
@@ -35,7 +24,7 @@ class Parts:
         return iter(self.parts)
 
 
-@pytest.fixture(params=["raw", "sliced", "parts", "parquet", "ipc"])
+@pytest.fixture(params=["raw", "parts", "parquet", "ipc"])
 def stream(request, X, tmp_path):
     from gdnp.design.streams import ArrowStream
 
@@ -43,8 +32,6 @@ def stream(request, X, tmp_path):
         path = tmp_path / "X.bin"
         path.write_bytes(b"head" + X.tobytes())
         return RawStream(path, X.shape, X.dtype, 4)
-    if request.param == "sliced":
-        return SlicedStream(Sliced(X))
     if request.param == "parts":
         return PartStream(Parts((X[:300], 0), (X[300:301], 0), (X[301:], 0)))
     pa, ds = arrow(), arrow("pyarrow.dataset")

@@ -1,4 +1,4 @@
-"""What rows can be read from, again and again: raw files, slices of arrays, parts, Parquet and Arrow."""
+"""What rows can be read from, again and again: raw files, parts, Parquet and Arrow."""
 
 import copy
 import os
@@ -167,22 +167,6 @@ class RawStream(Stream):
 
             yield 0, self.shape[0], write
         self._file.check()
-
-
-class SlicedStream(Stream):
-    """What has a shape, a type and slices of rows: an array of HDF5, Zarr or Dask."""
-
-    def __init__(self, array: Any) -> None:
-        super().__init__(
-            f"the {type(array).__name__}", (int(array.shape[0]), int(array.shape[1])), array.dtype
-        )
-        self._array = array
-
-    def _batches(self, first: int) -> Iterator[Batch]:
-        n, step = self.shape[0], max(1, (1 << 20) // self.all)
-        for low in range(first // step * step, n, step):
-            rows = np.asarray(self._array[low : min(low + step, n)])
-            yield low, len(rows), partial(_copied, rows)
 
 
 def _copied(rows: NDArray[Any], low: int, out: NDArray[Any]) -> None:

@@ -5,7 +5,6 @@ import codecs
 import csv
 import gzip
 import io
-import json
 import lzma
 import os
 import re
@@ -17,8 +16,6 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from gdnp._files import existing_file, require
 
@@ -57,9 +54,12 @@ MARK = r"\s?[%€$£]?\s?"
 """What may stand beside a number."""
 EXCEL = re.compile(r"sep=(.)\s*")
 """A first line that names the separator."""
-NUMPY = b"\x93NUMPY"
-JSON = re.compile(rb'\s*(\{\s*"|\[\s*[\[{])')
-MARKUP = re.compile(rb"\s*<(?:!DOCTYPE|(html|\?xml))", re.I)
+STRANGERS = {
+    re.compile(rb"\s*<(?:!DOCTYPE|(html|\?xml))", re.I): "HTML or XML: save it as CSV",
+    re.compile(rb'\s*(\{\s*"|\[\s*[\[{])'): "JSON: save it as CSV or Parquet, say by pandas",
+    re.compile(rb"\x93NUMPY"): "an array of NumPy: save it as CSV, or fit it with --memory",
+}
+"""What begins so is no table."""
 
 QUOTED = "put fields that hold a separator in double quotes, or say with --sep what keeps fields apart"
 UNQUOTED = 'close it, or write "" for a quote within quotes'
@@ -117,9 +117,7 @@ class Table:
 
 
 def read_table(source: str | os.PathLike[str], reading: Reading | None = None) -> Table:
-    """Read CSV, TSV, Parquet, Arrow, JSON or npy, packed by gzip, bzip2, xz or zip, or not at all.
-
-    JSON has a line for each row, or a list of rows; npy has two axes.
+    """Read CSV, TSV, Parquet or Arrow, packed by gzip, bzip2, xz or zip, or not at all.
 
     Parameters
     ----------
@@ -148,10 +146,9 @@ def read_table(source: str | os.PathLike[str], reading: Reading | None = None) -
         return _with_rows(_from_arrow(name, contents, reading))
     if Path(name).suffix.lower() in (".parquet", ".pq", ".arrow", ".feather"):
         raise ValueError(f"{name} should be a Parquet or Arrow file. Got other bytes: is its name right?")
-    if contents.startswith(NUMPY) or JSON.match(contents):
-        return _with_rows(_from_json_or_numpy(name, contents, reading))
-    if MARKUP.match(contents):
-        raise ValueError(f"{name} should be a table. Got HTML or XML: save it as CSV.")
+    for begins, what in STRANGERS.items():
+        if begins.match(contents):
+            raise ValueError(f"{name} should be a table. Got {what}.")
     return _with_rows(_from_text(name, contents, reading))
 
 
@@ -251,29 +248,6 @@ def _from_arrow(name: str, contents: bytes, reading: Reading) -> Table:
         raise ValueError(f"{name} should be a readable {kind} file. Got: {first_line(error)}.") from error
     index = [name for name in described.get("index_columns", ()) if isinstance(name, str) and name in names]
     return _typed(Table(name, frame, notes, tuple(index)), reading)
-
-
-def _from_json_or_numpy(name: str, contents: bytes, reading: Reading) -> Table:
-    pandas = require("pandas", "Reading a table")
-    notes: tuple[str, ...] = ()
-    try:
-        if contents.startswith(NUMPY):
-            array = np.load(io.BytesIO(contents), allow_pickle=False)
-            if array.dtype.kind == "c":
-                raise ValueError("complex numbers")
-            frame = pandas.DataFrame(array)
-        elif contents.lstrip().startswith(b"["):
-            frame = pandas.DataFrame(json.loads(contents), dtype=object)
-        else:
-            rows = [json.loads(line) for line in contents.splitlines() if line.strip()]
-            frame = pandas.DataFrame(rows, dtype=object)
-    except UNREADABLE as error:
-        kind = "npy with two axes" if contents.startswith(NUMPY) else "JSON, a row a line or a list of rows,"
-        raise ValueError(f"{name} should be {kind} of numbers or text. Got: {first_line(error)}.") from error
-    if frame.columns.dtype.kind == "i":
-        frame.columns = [f"column {k + 1}" for k in range(frame.shape[1])]
-        notes = ("columns have no names, so they are called 'column 1' and so on",)
-    return _typed(Table(name, frame, notes), reading)
 
 
 def _typed(table: Table, reading: Reading) -> Table:
