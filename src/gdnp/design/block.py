@@ -170,10 +170,6 @@ class Block(ABC):
     def column_max(self, _: None = None) -> FloatArray:
         """max |x| of each column of the block, shape (d,)."""
 
-    def column_sums(self) -> FloatArray:
-        """X_bᵀ 1, shape (d,)."""
-        return self.tdot(np.ones(self.n_rows))
-
     # Verbs
 
     def margins(
@@ -271,7 +267,8 @@ class Block(ABC):
         """As ``gram``, with the diagonal alone; no centre is 0, no c is 1 for each row."""
         centre = None if about is None else about.centre
         if c is None:
-            return [float(self.n_rows), self.column_sums(), self.weighted_squares(None, centre)]
+            sums = self.tdot(np.ones(self.n_rows))
+            return [float(self.n_rows), sums, self.weighted_squares(None, centre)]
         return [float(c.sum()), self.tdot(c), self.weighted_squares(c, centre)]
 
     def diagonals(self, about: Scatter, p: FloatArray, s: FloatArray | None) -> list[Any]:

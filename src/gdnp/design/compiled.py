@@ -217,15 +217,9 @@ def _diagonals(X: Any, low: int, high: int, about: Scatter, p: Any, s: Any) -> S
 
 @dataclass(frozen=True)
 class ClassKernel:
-    """A kernel of K margins a row: NumPy's, and how it is called in C++.
+    """A kernel of K margins a row: what C++ calls it, and NumPy's `function` where ``Block`` has none.
 
-    Attributes
-    ----------
-    verb : str
-    function : callable or None
-        The reference: a kernel as ``Through`` or ``Rows.total`` has it. None where it is a verb of ``Block``.
-    extra : ndarray or None
-        Tilts, shape (1, K), steps, shape (k, 2), or the least p (1 - p), shape (1, 1).
+    `extra` has tilts, shape (1, K), steps, shape (k, 2), or the least p (1 - p), shape (1, 1).
     """
 
     verb: str

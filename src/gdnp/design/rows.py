@@ -73,14 +73,7 @@ def drawn_rows(mass: FloatArray, points: FloatArray) -> NDArray[np.intp]:
 
 
 class Rows:
-    """Row vectors as arrays in memory.
-
-    Parameters
-    ----------
-    n : int
-    n_jobs : int or Threads
-        Of a sum.
-    """
+    """Row vectors as arrays in memory: n rows, and the threads of a sum over them."""
 
     strip = STRIP
     gives_back = False
@@ -88,11 +81,6 @@ class Rows:
 
     def __init__(self, n: int, n_jobs: int | Threads) -> None:
         self.n, self._threads = n, n_jobs if isinstance(n_jobs, Threads) else Threads(n_jobs)
-
-    @property
-    def n_jobs(self) -> int:
-        """Threads of a sum."""
-        return self._threads.number
 
     def array(self, v: RowVector) -> NDArray[Any]:
         """What is behind a vector: for backends alone."""

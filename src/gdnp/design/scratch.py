@@ -30,12 +30,7 @@ class _Mapped:
 class ScratchRows(Rows):
     """Row vectors in files of a folder, mapped; pages that nobody looks at are left to the system.
 
-    Parameters
-    ----------
-    n : int
-    n_jobs : int or Threads
-    folder : path or None
-        None is that of temporary files.
+    No folder is that of temporary files.
     """
 
     gives_back = True
@@ -64,11 +59,10 @@ class ScratchRows(Rows):
         values = np.frombuffer(mapping, dtype=dtype, count=math.prod(shape)).reshape(shape)
         return _Mapped(values, mapping)
 
-    def hold(self, values: NDArray[Any]) -> RowVector:
-        """A vector of these numbers; one number that stands for all takes no room."""
+    def hold(self, values: NDArray[Any]) -> RowVector:  # noqa: D102
         if isinstance(values, _Mapped):
             return values
-        if values.strides[0] == 0:
+        if values.strides[0] == 0:  # one number that stands for all takes no room
             return _Mapped(values, None)
         made = self.empty(None if values.ndim == 1 else values.shape[1], values.dtype)
         for (strip,), low in zip(self._strips(made), range(0, self.n, self.strip), strict=True):

@@ -71,8 +71,7 @@ class StreamDesign(DenseDesign):
         self.meter: Meter = shared
 
     @cached_property
-    def rows(self) -> Rows:
-        """Where vectors of n numbers live: in memory, or in a scratch folder."""
+    def rows(self) -> Rows:  # noqa: D102
         return self.meter.rows
 
     @property
@@ -81,8 +80,7 @@ class StreamDesign(DenseDesign):
         return self._X  # type: ignore[no-any-return]
 
     @property
-    def read_cost(self) -> float:
-        """Time of reading X once, in passes."""
+    def read_cost(self) -> float:  # noqa: D102
         return self.stream.read_cost
 
     @property

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
-from itertools import count
+from functools import cache, reduce
+from itertools import count, pairwise
 from typing import Any, TypeVar
 
 import scipy.linalg  # noqa: F401  SciPy brings its own BLAS, which must be loaded to be found
@@ -42,19 +42,13 @@ def available_cores() -> int:
 
 @dataclass(frozen=True)
 class Threads:
-    """A number of threads; cores are counted, which takes as long as a small sum, when it is first used.
-
-    Attributes
-    ----------
-    asked : int
-        As joblib has it: a negative one counts down from all cores.
-    """
+    """As many threads as joblib has for `asked`: a negative number counts down from all cores."""
 
     asked: int
 
     @cached_property
     def number(self) -> int:
-        """At least 1."""
+        """At least 1; cores are counted, which takes as long as a small sum, when it is first used."""
         return self.asked if self.asked > 0 else max(1, available_cores() + 1 + self.asked)
 
 
@@ -106,7 +100,7 @@ _BLAS = [library for library in ThreadpoolController().lib_controllers if librar
 
 
 class _HeldHere(threading.local, _Held):
-    """What is held in this thread: libraries whose limit is that of a thread, and how often all are."""
+    """Libraries whose limit is that of a thread, and how often this one holds all."""
 
     def __init__(self) -> None:
         super().__init__([library for library in _BLAS if _limits_each_thread(library)])
@@ -205,38 +199,19 @@ def ordered_sum(
 ) -> R:
     """part(0) + ... + part(count - 1): consecutive parts within a lane, then the lanes in order.
 
-    Parameters
-    ----------
-    part : callable
-        k -> the k-th term.
-    count : int
-    merge : callable
-        Adds two terms.
-    n_jobs : int or Threads
-        The result does not depend on them.
-    work : float
-        Of all parts, in units of reading an entry of dense X.
-    partial_size : int
-        Numbers in a term.
+    `work` is that of all parts, in units of reading an entry of dense X, and `partial_size` the numbers in a
+    term. The result does not depend on threads.
     """
     if count == 1:
         with single_threaded_blas():
             return part(0)
-    edges = lane_edges(count, partial_size)
-    lanes = len(edges) - 1
+    lanes = list(pairwise(lane_edges(count, partial_size)))
 
-    def lane_sum(lane: int) -> R:
-        total = part(edges[lane])
-        for k in range(edges[lane] + 1, edges[lane + 1]):
-            total = merge(total, part(k))
-        return total
+    def lane_sum(ends: tuple[int, int]) -> R:
+        return reduce(merge, map(part, range(*ends)))
 
     jobs = 1
-    if lanes > 1 and work >= SERIAL_WORK:
+    if len(lanes) > 1 and work >= SERIAL_WORK:
         jobs = n_jobs.number if isinstance(n_jobs, Threads) else n_jobs
     with single_threaded_blas():
-        parts = iter(ordered_map(lane_sum, range(lanes), jobs))
-        total = next(parts)
-        for other in parts:
-            total = merge(total, other)
-    return total
+        return reduce(merge, ordered_map(lane_sum, lanes, jobs))

@@ -281,7 +281,7 @@ def _about_a_row(
         return moments
     few = design.columns(index)
     mass = design.rows.hold(np.broadcast_to(1.0, design.n_samples)) if weight is None else weight
-    first = few.gather(design.rows.sample(mass, 1)).block(0).column_sums()
+    first = few.gather(design.rows.sample(mass, 1)).block(0).dense(0, 1)[0]
     seen = _exact_moments(few.transformed(few.offset + first / few.factor, few.factor), weight)
     ratio = moments.scale[index] / seen.scale
     mean, variance = moments.mean.copy(), moments.variance.copy()
