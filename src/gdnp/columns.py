@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count, islice, repeat
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -93,8 +93,7 @@ class _SampleRays:
 
     def moments(self, g: FloatArray) -> Moments:
         """What costs no product with X."""
-        value, first, second = self.loss.derivatives(self.margins * g)
-        return Moments(value.mean(axis=0), first.mean(axis=0), second.mean(axis=0))
+        return Moments(*(part.mean(axis=0) for part in self.loss.derivatives(self.margins * g)))
 
     def slope(self, g: FloatArray) -> FloatArray:
         """∂E φ/∂g alone."""
@@ -229,13 +228,7 @@ def _norm(metric: FloatArray, W: FloatArray) -> FloatArray:
 class GDNP:
     """Algorithm 1 on columns, guarded: steps that raise f after the length fit are halved.
 
-    Parameters
-    ----------
-    inner : int
-        Gradient steps on g; 0 stands for bisection.
-    h : {"stein", "printed"}
-    preconditioned : bool
-        By S⁻¹.
+    `inner` gradient steps are taken on g, 0 stands for bisection; `preconditioned` is by S⁻¹.
     """
 
     inner: int = 10
@@ -325,11 +318,8 @@ def _two_step(f: Field, W: FloatArray, multiple: FloatArray) -> Iterator[State]:
     V = V / _norm(f.S, V)
     rays = f.rays(V)
     g = best_length(rays, np.ones(W.shape[1]))
-    state = State(
-        rays, g, rays.moments(g).value, rays.gradient(g), g * V, np.full(len(g), 1.0 + f.gram_passes)
-    )
-    while True:
-        yield state
+    passes = np.full(len(g), 1.0 + f.gram_passes)
+    yield from repeat(State(rays, g, rays.moments(g).value, rays.gradient(g), g * V, passes))
 
 
 Runner = Callable[[Field, FloatArray, FloatArray], Iterator[State]]
@@ -350,17 +340,10 @@ RUNNERS: dict[str, Runner] = {
 def run(
     f: Field, method: str | Runner, starts: FloatArray, multiples: FloatArray | float, iterations: int
 ) -> Run:
-    """So many iterations from every column of `starts`; a column that has left for infinity is inf.
+    """So many iterations from every column of `starts` (d, k); a column that has left for infinity is inf.
 
-    Parameters
-    ----------
-    f : Field
-    method : str or Runner
-        A key of ``RUNNERS``, GDNP with other parts, or one's own.
-    starts : ndarray of shape (d, k)
-    multiples : float or ndarray of shape (k,)
-        Of the safe step 1/(L sup φ''); of Eq. 17 for GDNP.
-    iterations : int
+    The method is a key of ``RUNNERS``, GDNP with other parts, or one's own. `multiples` (k,) are of the safe
+    step 1/(L sup φ''), and of Eq. 17 for GDNP.
     """
     runner = RUNNERS[method] if isinstance(method, str) else method
     states = runner(f, starts, multiples * np.ones(starts.shape[1]))

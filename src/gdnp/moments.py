@@ -217,9 +217,12 @@ class Moments:
     def _parts(self) -> list[Any]:
         return [getattr(self, name) for name in SUMS]
 
-    def _merged(self, parts: list[Any]) -> Moments:
-        """With other moments, `parts`, of the same scale."""
-        return replace(self, **dict(zip(SUMS, _merge(self._parts, parts), strict=True)))
+    def _merged(self, other: Moments, sign: float = 1.0) -> Moments:
+        """With other moments, or without them."""
+        _check_compatible(self, other)
+        weight, *parts = other.rescaled(self.scale)._parts
+        merged = _merge(self._parts, [sign * weight, *parts])
+        return replace(self, **dict(zip(SUMS, merged, strict=True)))
 
     @property
     def variance(self) -> FloatArray:
@@ -246,8 +249,7 @@ class Moments:
         ValueError
             When the two do not describe the same columns and targets.
         """
-        _check_compatible(self, other)
-        return self._merged(other.rescaled(self.scale)._parts)
+        return self._merged(other)
 
     def __sub__(self, other: Moments) -> Moments:
         """Moments of the rows of self without those of other. Loses digits, unlike a sum.
@@ -258,15 +260,12 @@ class Moments:
             When the two do not describe the same columns and targets, or when `other` cannot be a part of
             self: no weight is left, or what is left is not positive semidefinite beyond rounding.
         """
-        _check_compatible(self, other)
-        left = self.weight - other.weight
-        if not left > 0.0:
+        if not self.weight - other.weight > 0.0:
             raise ValueError(
                 f"the rows taken away must weigh less than the whole, {self.weight:g}. "
                 f"Got {other.weight:g}; subtract a part of the same data."
             )
-        _, *parts = other.rescaled(self.scale)._parts
-        difference = self._merged([-other.weight, *parts])
+        difference = self._merged(other, -1.0)
         _check_semidefinite(difference, self)
         return difference
 
