@@ -226,6 +226,15 @@ def pyarrow(name: str = "pyarrow") -> Any:
         raise ImportError(message, name=name) from error
 
 
+def tried(name: str, read: Callable[[], Any]) -> Any:
+    """What Arrow reads; an error names the part."""
+    try:
+        return read()
+    except (OSError, ValueError, NotImplementedError, StopIteration, pyarrow().ArrowException) as error:
+        reason = str(error).strip().split("\n")[0].rstrip(".")
+        raise Changed(f"{name} must be readable. Got: {reason}; copy or convert it again.") from error
+
+
 class ArrowStream(Stream):
     """Numeric columns of a pyarrow dataset, row group by row group: `names`, or all but those of `without`.
 
@@ -263,22 +272,12 @@ class ArrowStream(Stream):
     def _files(self) -> list[_File]:
         return [file for _, _, file in self._parts if file is not None]
 
-    def _tried(self, name: str, read: Callable[[], Any]) -> Any:
-        """What Arrow reads; an error names the part."""
-        try:
-            return read()
-        except (OSError, ValueError, NotImplementedError, StopIteration) as error:
-            reason = str(error).strip().split("\n")[0].rstrip(".")
-            raise Changed(
-                f"{name} must be readable. Got: {reason}; copy or convert the file again."
-            ) from error
-
     def _add(self, fragment: Any) -> None:
         """The row groups of a file, or a file or table as a whole, once its columns were looked at."""
         path = getattr(fragment, "path", "")
         name = path or "a table"
         file = _File(path) if path and os.path.exists(path) else None
-        here = self._tried(name, lambda: fragment.physical_schema)
+        here = tried(name, lambda: fragment.physical_schema)
         keys = pyarrow("pyarrow.dataset").get_partition_keys(fragment.partition_expression)
         expected = {field.name: field.type for field in self._schema if field.name not in keys}
         got = dict(zip(here.names, here.types, strict=True))
@@ -289,8 +288,8 @@ class ArrowStream(Stream):
                     f"Got {got.get(column, 'no such column')} in {name}; write that file again."
                 )
         groups = hasattr(fragment, "split_by_row_group")
-        for k, part in enumerate(self._tried(name, fragment.split_by_row_group) if groups else [fragment]):
-            rows = part.row_groups[0].num_rows if groups else self._tried(name, part.count_rows)
+        for k, part in enumerate(tried(name, fragment.split_by_row_group) if groups else [fragment]):
+            rows = part.row_groups[0].num_rows if groups else tried(name, part.count_rows)
             if rows:
                 self._parts.append((f"{name}, row group {k}," if groups else name, part, file))
                 self._rows.append(rows)
@@ -310,9 +309,9 @@ class ArrowStream(Stream):
         if hasattr(part, "split_by_row_group"):
             scan = pyarrow("pyarrow.dataset").ParquetFragmentScanOptions
             options["fragment_scan_options"] = scan(pre_buffer=False, page_checksum_verification=True)
-        found = self._tried(name, lambda: part.to_batches(self._schema, columns=names, **options))
+        found = tried(name, lambda: part.to_batches(self._schema, columns=names, **options))
         count, end = 0, object()
-        while (batch := self._tried(name, lambda: next(found, end))) is not end:
+        while (batch := tried(name, lambda: next(found, end))) is not end:
             count += batch.num_rows
             yield batch
         if file is not None:

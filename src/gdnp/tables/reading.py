@@ -13,7 +13,7 @@ import warnings
 import zipfile
 import zlib
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,10 @@ class Table:
     row_names: tuple[str, ...] = ()
     reading: Reading = Reading()
 
+    def __post_init__(self) -> None:
+        if self.frame.empty:
+            raise ValueError(f"{self.name} should hold rows of data. Got a header and no rows.")
+
 
 def read_table(source: str | os.PathLike[str], reading: Reading | None = None) -> Table:
     """Read CSV, TSV, Parquet or Arrow, packed by gzip, bzip2, xz or zip, or not at all.
@@ -143,19 +147,13 @@ def read_table(source: str | os.PathLike[str], reading: Reading | None = None) -
     contents = _unpacked(name, contents).removeprefix(codecs.BOM_UTF8)
     reading = reading or Reading()
     if contents.startswith(ARROW):
-        return _with_rows(_from_arrow(name, contents, reading))
+        return _from_arrow(name, contents, reading)
     if Path(name).suffix.lower() in (".parquet", ".pq", ".arrow", ".feather"):
         raise ValueError(f"{name} should be a Parquet or Arrow file. Got other bytes: is its name right?")
     for begins, what in STRANGERS.items():
         if begins.match(contents):
             raise ValueError(f"{name} should be a table. Got {what}.")
-    return _with_rows(_from_text(name, contents, reading))
-
-
-def _with_rows(table: Table) -> Table:
-    if table.frame.empty:
-        raise ValueError(f"{table.name} should hold rows of data. Got a header and no rows.")
-    return table
+    return _from_text(name, contents, reading)
 
 
 def is_table(path: str | os.PathLike[str]) -> bool:
@@ -247,22 +245,15 @@ def _from_arrow(name: str, contents: bytes, reading: Reading) -> Table:
         kind = "Parquet" if contents.startswith(ARROW[0]) else "Arrow"
         raise ValueError(f"{name} should be a readable {kind} file. Got: {first_line(error)}.") from error
     index = [name for name in described.get("index_columns", ()) if isinstance(name, str) and name in names]
-    return _typed(Table(name, frame, notes, tuple(index)), reading)
-
-
-def _typed(table: Table, reading: Reading) -> Table:
-    """A table of types with the gaps that were asked for."""
-    frame, notes = table.frame, table.notes
     for column in frame.columns if reading.missing else ():
         text = frame[column].astype(str)
         gaps = text.isin(reading.missing) | text.str.removesuffix(".0").isin(reading.missing)
         frame[column] = frame[column].mask(gaps) if gaps.any() else frame[column]
-    for option in ("separator", "encoding", "decimal", "header"):
-        if getattr(reading, option) is not None:
-            notes += (
-                f"--{'sep' if option == 'separator' else option} is for text, and changes nothing here",
-            )
-    return replace(table, notes=notes, reading=Reading(missing=reading.missing))
+    text = {"sep": reading.separator, "encoding": reading.encoding, "decimal": reading.decimal}
+    for option, given in {**text, "header": reading.header}.items():
+        if given is not None:
+            notes += (f"--{option} is for text, and changes nothing here",)
+    return Table(name, frame, notes, tuple(index), Reading(missing=reading.missing))
 
 
 # --- text
