@@ -83,23 +83,6 @@ class Metric(ABC):
         return coef / g, g
 
 
-class Identity(Metric):
-    """M = I in d = `dimension` dimensions: Weight Normalization."""
-
-    largest: float = 1.0
-    smallest: float = 1.0
-    rank: int = 0
-
-    def __init__(self, dimension: int) -> None:
-        self.rank = dimension
-
-    def apply(self, w: FloatArray) -> FloatArray:  # noqa: D102
-        return w
-
-    def solve(self, v: FloatArray) -> FloatArray:  # noqa: D102
-        return v
-
-
 class Diagonal(Metric):
     """M = diag(v), v = `diagonal` >= 0: columns in units of their deviations when v is the variance."""
 
@@ -130,6 +113,13 @@ class Diagonal(Metric):
 
     def solve(self, v: FloatArray) -> FloatArray:  # noqa: D102
         return np.divide(v, self.diagonal, out=np.zeros_like(v), where=self.diagonal > 0.0)
+
+
+class Identity(Diagonal):
+    """M = I in d = `dimension` dimensions: Weight Normalization."""
+
+    def __init__(self, dimension: int) -> None:
+        super().__init__(np.ones(dimension))
 
 
 class Covariance(Metric):

@@ -6,8 +6,7 @@ import os
 import numpy as np
 import pytest
 
-from gdnp.design.rows import Rows
-from gdnp.design.scratch import ScratchRows
+from gdnp.design.rows import Rows, ScratchRows
 
 N = 70_001
 

@@ -7,7 +7,7 @@ import pytest
 import scipy.sparse as sp
 
 from gdnp.design import DenseDesign, SparseDesign, StreamDesign, source
-from gdnp.design.scratch import ScratchRows
+from gdnp.design.rows import ScratchRows
 from gdnp.design.source import bytes_of, is_remote
 
 pa = pytest.importorskip("pyarrow")

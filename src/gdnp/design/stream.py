@@ -16,8 +16,7 @@ from gdnp._cached import cached_property
 from gdnp.design.base import Job, merge_each, merged
 from gdnp.design.costs import SERIAL_WORK
 from gdnp.design.dense import DenseBlock, DenseDesign
-from gdnp.design.rows import Choice, Rows
-from gdnp.design.scratch import ScratchRows
+from gdnp.design.rows import Choice, Rows, ScratchRows
 from gdnp.design.streams import Stream
 from gdnp.design.threads import single_threaded_blas
 
