@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+import gdnp.design.sparse as sparse
 from designs import shrink_blocks
 from gdnp import GDNPClassifier
 from gdnp.design import SparseDesign, as_design
@@ -28,7 +29,7 @@ def test_both_sparse_gram_methods_agree(rng, density, centred):
     X = sp.random_array((400, 30), density=density, rng=rng, format="csr")
     weight = rng.standard_normal(400)
     block, centre = SparseDesign(X).block(0), rng.standard_normal(30) if centred else None
-    assert block._sparse_product_is_cheaper == (density < 0.1)
+    assert sparse._is_thin(X, sparse.SPARSE_PRODUCT) == (density < 0.1)
     full = X.toarray() if centre is None else X.toarray() - centre
     np.testing.assert_allclose(
         block.weighted_gram(weight, centre), full.T @ (full * weight[:, None]), atol=1e-11

@@ -63,26 +63,18 @@ class SparseBlock(Block):
     def tdot(self, r: FloatArray) -> FloatArray:  # noqa: D102
         return np.asarray(self._transposed @ r, dtype=np.float64)
 
-    @cached_property
-    def _pairs_are_cheaper(self) -> bool:
-        return _is_thin(self._rows, PAIR)
-
-    @cached_property
-    def _sparse_product_is_cheaper(self) -> bool:
-        return _is_thin(self._rows, SPARSE_PRODUCT)
-
     def weighted_gram(self, weight: FloatArray, centre: FloatArray | None = None) -> FloatArray:  # noqa: D102
         if centre is not None and centre.any():
             first = self.tdot(weight)
             cross = np.outer(first - (0.5 * weight.sum()) * centre, centre)
             return self.weighted_gram(weight) - cross - cross.T
         n, d = self._rows.shape
-        pairs = compiled.csr(self._rows, None, None) if self._pairs_are_cheaper else None
+        pairs = compiled.csr(self._rows, None, None) if _is_thin(self._rows, PAIR) else None
         if pairs is not None:
             gram = np.zeros((d, d))
             pairs.gram(0, n, weight, np.zeros(d), gram)
             return gram
-        if self._sparse_product_is_cheaper:
+        if _is_thin(self._rows, SPARSE_PRODUCT):
             weighted = sp.diags_array(weight) @ self._rows
             return np.asarray((self._transposed @ weighted).toarray(), dtype=np.float64)
         root = np.repeat(np.sqrt(np.abs(weight)), np.diff(self._rows.indptr))
@@ -169,13 +161,6 @@ class SparseDesign(DesignMatrix):
         super().__init__(X.shape, n_jobs, offset, factor)
         self._X = X
         self._bounds = _row_bounds(X)
-        self._keep = offset is None and factor is None
-        self._blocks = [self._make(k) for k in range(len(self._bounds))] if self._keep else []
-
-    def _make(self, k: int) -> SparseBlock:
-        low, high = self._bounds[k]
-        rows = _piece(self._X, low, high) if len(self._bounds) > 1 else self._X
-        return SparseBlock(rows, self._offset, self._factor)
 
     @property
     def bounds(self) -> list[tuple[int, int]]:  # noqa: D102
@@ -189,22 +174,25 @@ class SparseDesign(DesignMatrix):
         return verb != "gram" or _is_thin(self._X, PAIR)
 
     def block(self, k: int) -> SparseBlock:  # noqa: D102
-        return self._blocks[k] if self._keep else self._make(k)
+        rows = _piece(self._X, *self._bounds[k]) if len(self._bounds) > 1 else self._X
+        return SparseBlock(rows, self._offset, self._factor)
 
     def transformed(self, offset: FloatArray | None, factor: FloatArray | None) -> SparseDesign:
         """(X - offset) · factor, the offset only on columns that store every row: others keep zeros."""
         if offset is not None:
             offset = np.where(_full_columns(self._X), offset, 0.0)
-        return SparseDesign(self._X, self._threads.asked, offset=offset, factor=factor)
+        return self._like(self._X, offset, factor)
+
+    def _like(self, X: Any, offset: FloatArray | None, factor: FloatArray | None) -> SparseDesign:
+        return SparseDesign(X, self._threads.asked, offset=offset, factor=factor)
 
     def _taken(self, index: NDArray[np.intp]) -> SparseDesign:
-        return SparseDesign(self._X[index], self._threads.asked, offset=self._offset, factor=self._factor)
+        return self._like(self._X[index], self._offset, self._factor)
 
     def columns(self, index: NDArray[np.intp]) -> SparseDesign:  # noqa: D102
-        offset, factor = self._transformation_of(index)
         few = self._X[:, index]
         few.sort_indices()  # SciPy would do so on its own, in arrays that blocks share
-        return SparseDesign(few, self._threads.asked, offset=offset, factor=factor)
+        return self._like(few, *self._transformation_of(index))
 
     @property
     def n_entries(self) -> int:  # noqa: D102
