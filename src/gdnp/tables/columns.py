@@ -244,13 +244,11 @@ def _some(known: Any) -> bool:
 def _too_long(values: Any) -> bool:
     """Whether whole numbers have more digits than float64, so that different ones would be the same."""
     if values.dtype.kind in "iu":
-        return (
-            bool((values > EXACT).any() or (values < -EXACT).any())
-            and values.nunique() > values.astype(np.float64).nunique()
-        )
-    if not is_text(values) or values.iloc[:LOOK].str.len().max() < LONG:
+        long = values[(values >= EXACT) | (values <= -EXACT)]
+    elif not is_text(values) or values.iloc[:LOOK].str.len().max() < LONG:
         return False
-    long = values[values.str.fullmatch(rf"[-+]?\d{{{LONG},}}").eq(True)]
+    else:
+        long = values[values.str.fullmatch(rf"[-+]?\d{{{LONG},}}").eq(True)]
     return bool(long.nunique() > long.astype(np.float64).nunique())
 
 
@@ -274,10 +272,9 @@ def _numeric(name: str, known: Any, numbers: Any, count: int, kept: bool) -> Col
 
 def _among(numbers: Any) -> str:
     """How many of other words are numbers."""
-    count = 0 if numbers is None else int(numbers.notna().sum())
-    return (
-        f", {count:,} of {len(numbers):,} rows are numbers (--missing takes words for gaps)" if count else ""
-    )
+    if numbers is None or not (count := int(numbers.notna().sum())):
+        return ""
+    return f", {count:,} of {len(numbers):,} rows are numbers (--missing takes words for gaps)"
 
 
 def _levels_of(values: Any) -> Any:

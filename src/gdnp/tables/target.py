@@ -63,9 +63,8 @@ def column_of(columns: Sequence[str], given: str, option: str = "--target", tabl
     near = get_close_matches(given.lower(), lower, 1, 0.5)
     listed = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
     advice = f" Did you mean {lower[near[0]]!r}?" if near else ""
-    raise ValueError(
-        f"{option} must name a column{where}, one of {listed}, or count it. Got {given!r}.{advice}"
-    )
+    expected = f"{option} must name a column{where}, one of {listed}, or count it."
+    raise ValueError(f"{expected} Got {given!r}.{advice}")
 
 
 def taken(table: Table, given: str | None = None) -> Target:
@@ -149,10 +148,8 @@ def varied(labels: NDArray[Any], what: str, words: bool = False) -> None:
 
 def constant_target(what: str, value: Any) -> ValueError:
     """What is said of a target that is the same in every row."""
-    return ValueError(
-        f"{what} should have at least two values. Got {str(value)!r} in every row: --target names another "
-        "column."
-    )
+    said = f"Got {str(value)!r} in every row: --target names another column."
+    return ValueError(f"{what} should have at least two values. {said}")
 
 
 def marked(text: Any) -> list[str]:
@@ -197,17 +194,16 @@ def _cases(labels: NDArray[Any]) -> list[str]:
 def task_of(target: Target) -> tuple[str, str]:
     """What a target looks like, and why."""
     different = np.unique(target.labels)
-    if target.numbers is None:
+    count, numbers = len(different), target.numbers
+    if numbers is None:
         return "classification", "the target holds words"
     if str(different[0]).lower() in TRUTH:
         return "classification", "the target is true or false"
-    whole = bool((target.numbers == np.floor(target.numbers)).all())
-    count = len(different)
-    if not whole:
+    if (numbers != np.floor(numbers)).any():
         return "regression", "the target holds numbers with fractions"
-    if count <= min(MOST_CLASSES, len(target.numbers) / 2):
+    if count <= min(MOST_CLASSES, len(numbers) / 2):
         return "classification", f"the target holds {count} different whole numbers"
-    return "regression", f"the target holds {count} different numbers in {len(target.numbers)} rows"
+    return "regression", f"the target holds {count} different numbers in {len(numbers)} rows"
 
 
 def as_numbers(text: Any) -> Any:
@@ -216,9 +212,8 @@ def as_numbers(text: Any) -> Any:
     found = to_numeric(text, errors="coerce").astype(np.float64)
     other = text[found.isna()]
     if len(other) and (marked := other.str.fullmatch(MARKED)).any():
-        found = found.fillna(
-            to_numeric(other[marked].str.replace(r"[^\d.+-]", "", regex=True), errors="coerce")
-        )
+        plain = other[marked].str.replace(r"[^\d.+-]", "", regex=True)
+        found = found.fillna(to_numeric(plain, errors="coerce"))
     return found
 
 
