@@ -68,17 +68,22 @@ def checked_weights(sample_weight: Any, y: FloatArray, loss: Loss) -> FloatArray
     if s is not None:
         if s.shape != y.shape:
             raise ValueError(f"sample_weight must have one entry per row, {y.shape}. Got shape {s.shape}.")
-        if not (np.isfinite(s).all() and (s >= 0.0).all() and 0.0 < s.sum() < math.inf):
-            raise ValueError(
-                "sample_weight must be finite and non-negative with a positive sum. "
-                f"Got minimum {s.min():g} and sum {s.sum():g}."
-            )
+        check_weights(s.min(initial=0.0), s.sum())
         s = s / s.sum()
     if loss.task == "classification":
         present = y if s is None else y[s > 0.0]
         if np.ptp(present) == 0.0:
             raise ValueError(f"y must have rows of both classes for {loss.name}. Got {present[0]:g} alone.")
     return s
+
+
+def check_weights(least: float, whole: float) -> None:
+    """Refuse weights by the least of them and their sum."""
+    if not (least >= 0.0 and 0.0 < whole < math.inf):
+        raise ValueError(
+            "sample_weight must be finite and non-negative with a positive sum. "
+            f"Got minimum {least:g} and sum {whole:g}."
+        )
 
 
 def checked_number(name: str, value: object, *, positive: bool = False) -> float:

@@ -112,6 +112,19 @@ def test_a_piece_that_lies_between_addresses_has_the_same_sums(X, rng):
     np.testing.assert_array_equal(found[0], expected[0])
 
 
+def test_sums_that_nobody_asks_for_are_not_kept_for_ever(design, rng):
+    rows = design.rows
+    v = rows.hold(rng.standard_normal(N))
+    for k in range(30):
+        for j in range(5):
+            rows.foresee(partial(sum_of, partial(np.multiply, 5.0 * k + j)), v, v)
+        rows.total(partial(sum_of, np.positive), v, v)
+    before = rows.rounds
+    assert len(rows._known) == 64
+    rows.total(partial(sum_of, partial(np.multiply, 149.0)), v, v)
+    assert rows.rounds == before
+
+
 def test_a_result_depends_on_the_parts_alone(design, client, X, rng):
     v = design.rows.hold(rng.standard_normal(N))
     first = design.map("transpose", reads=(v,), partial_size=D)[0]

@@ -210,7 +210,7 @@ def test_labels_of_a_later_part_are_classes(rng):
         (("X.npy", np.ones(N + 5)), f"one entry per row of X, {N}. Got more"),
         (("X.npy", np.full(N, 0.5)), "Unknown label type"),
         (("X.npy", np.append(np.nan, np.ones(N - 1))), "class labels, without gaps"),
-        (("X.npy", np.arange(N) % 2, -np.ones(N)), "sample_weight must be non-negative"),
+        (("X.npy", np.arange(N) % 2, -np.ones(N)), "sample_weight must be finite and non-negative"),
         (("X.npy", np.arange(N) % 2, np.full(N, np.nan)), "sample_weight must be finite"),
         (("X.npy",), "y must be given"),
         (("table", "sign"), "Got label \\(string\\): leave them out"),

@@ -1,5 +1,6 @@
 """Estimators on a real Dask cluster: the same model as in memory, whoever dies."""
 
+import gc
 import re
 import sys
 from itertools import pairwise
@@ -332,8 +333,12 @@ def test_what_cannot_be_fitted_is_said_in_a_sentence(client, data):
     with pytest.raises(ValueError, match="y must be in the parts of X, of 3000 rows in part 1"):
         GDNPClassifier().fit(dX, collection(y)[:-1])  # of two lengths
     frame = pytest.importorskip("dask.dataframe").from_dask_array(dX)
-    with pytest.raises(ValueError, match="weight must be in the parts of X, 2 of them"):
+    with pytest.raises(ValueError, match=r"^sample_weight must be in the parts of X, 2 of them\. Got 3"):
         GDNPRegressor().fit(frame, 0, da.from_array(target, chunks=2000))
+    with pytest.raises(ValueError, match=r"columns of X must have names of their own\. Got two of '1'"):
+        GDNPRegressor().fit(frame.rename(columns={0: 1}), collection(target))
+    with pytest.raises(ValueError, match=r"X must have the column '4'\. Got 0, 1, 2, 3"):
+        GDNPRegressor().fit(frame, collection(target)).predict(frame[[0, 1, 2, 3]])
     gap = np.array(target, dtype=float)
     gap[-1] = np.nan  # in the last part, where the least of all before it is known
     with pytest.raises(ValueError, match="y must be finite"):
@@ -356,6 +361,23 @@ def test_what_cannot_be_fitted_is_said_in_a_sentence(client, data):
         GDNPClassifier().fit(X, y, client=client)
     with pytest.raises(ValueError, match="finite"):
         GDNPRegressor().fit(dX, collection(np.where(np.arange(N) == 7, np.nan, target)))
+
+
+def test_a_client_that_a_fit_has_made_of_an_address_is_closed_with_it(client, data, monkeypatch):
+    from distributed import Client, get_client
+
+    def nobody():
+        raise ValueError("No clients found")
+
+    made = []
+    monkeypatch.setattr("distributed.get_client", nobody)
+    monkeypatch.setattr("gdnp.design.cluster.connected", lambda a: made.append(Client(a)) or made[0])
+    model = GDNPRegressor().fit(*map(collection, (data[0], data[2])), client=client.scheduler.address)
+    assert model.certificate_.status is Status.CONVERGED
+    gc.collect()
+    assert made[0].status == "closed"
+    monkeypatch.undo()
+    assert get_client().status == client.status == "running"
 
 
 def test_without_a_client_none_is_started(data, monkeypatch):

@@ -8,6 +8,7 @@ before: what is lost with a worker Dask makes again.
 """
 
 import pickle
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy, deepcopy
@@ -24,11 +25,14 @@ from gdnp.design.base import Job, merge_each
 from gdnp.design.dense import DenseBlock, DenseDesign
 from gdnp.design.rows import ROWS_FOR_QUANTILES, Choice, Rows, RowVector, add, drawn_parts, drawn_rows
 from gdnp.design.threads import LANES, lane_edges, single_threaded_blas
+from gdnp.validation import check_weights
 
 ROUND_COST = 10.0
 """Time of a round, with the scheduler's, in passes: what makes few of them worth their while."""
 FEW_LABELS, LOOKED_AT = 100, 1000
 """Labels are listed at the first look where at most so many are among the first so many of a part."""
+FORESEEN = 64
+"""Sums that nobody has asked for yet are kept, the latest, so many."""
 
 Merge = Callable[[Any, Any], Any]
 
@@ -65,13 +69,7 @@ class Vector:
 
 
 class ClusterRows(Rows):
-    """Row vectors on the workers, part by part as the rows of X are.
-
-    Parameters
-    ----------
-    client : distributed.Client
-    edges : sequence of int
-    """
+    """Row vectors on the workers, in parts that begin and end at `edges` as those of X do."""
 
     counts = "readings", "rounds", "bytes"
     """What the history of a fit says of it; bytes are those that came back, and those of jobs and vectors."""
@@ -131,7 +129,8 @@ class ClusterRows(Rows):
         parts = [found[low:high] for low, high in self._lanes]
         sums = self.fetched(self.each(_lane, parts, skipped=skipped, merges=merges))
         total = reduce(partial(merge_each, merges), map(_unpacked, sums))
-        self._known |= zip(map(_key, extra), total[len(jobs) :], strict=True)
+        found_too = zip(map(_key, extra), total[len(jobs) :], strict=True)
+        self._known = dict([*self._known.items(), *found_too][-FORESEEN:])
         return list(total[: len(jobs)])
 
     def _sent(self) -> list[Any]:
@@ -158,8 +157,7 @@ class ClusterRows(Rows):
             vectors[v].futures, vectors[v].at = found, k
         return found
 
-    def foresee(self, kernel: Callable[..., list[Any]], *reads: RowVector | None) -> None:
-        """See ``Rows.foresee``."""
+    def foresee(self, kernel: Callable[..., list[Any]], *reads: RowVector | None) -> None:  # noqa: D102
         self._foreseen.append(Job("rows", kernel, reads))
 
     # Rows
@@ -178,34 +176,28 @@ class ClusterRows(Rows):
         self.bytes += array.nbytes
         return v
 
-    def empty(self, k: int | None = None, dtype: Any = np.float64) -> RowVector:
-        """A vector to be written to."""
+    def empty(self, k: int | None = None, dtype: Any = np.float64) -> RowVector:  # noqa: D102
         return Vector((self.n,) if k is None else (self.n, k), dtype)
 
-    def array(self, v: RowVector) -> NDArray[Any]:
-        """All of it, here: for few rows."""
+    def array(self, v: RowVector) -> NDArray[Any]:  # noqa: D102
         return self.gather(v)
 
-    def dealt(self, count: int) -> RowVector:
-        """See ``Rows.dealt``."""
+    def dealt(self, count: int) -> RowVector:  # noqa: D102
         return Vector((self.n,), np.intp, self.each(_dealt, self.edges[:-1], self.sizes, count=count))
 
-    def columns(self, v: Any) -> list[RowVector]:
-        """See ``Rows.columns``."""
+    def columns(self, v: Any) -> list[RowVector]:  # noqa: D102
         each = (self.each(np.take, v, indices=k, axis=1) for k in range(v.shape[1]))
         return [Vector(v.shape[:1], v.dtype, futures) for futures in each]
 
-    def combine(self, *terms: tuple[float, RowVector], out: RowVector | None = None) -> RowVector:
-        """See ``Rows.combine``."""
+    def combine(self, *terms: tuple[float, RowVector], out: RowVector | None = None) -> RowVector:  # noqa: D102
         made = self.empty_like(terms[0][1]) if out is None else out
         kernel = partial(_combined, tuple(float(a) for a, _ in terms))
         self.total(kernel, *(v for _, v in terms), writes=(made,))
         return made
 
-    def total(
+    def total(  # noqa: D102
         self, kernel: Callable[..., list[Any]], *reads: RowVector | None, writes: Sequence[RowVector] = ()
     ) -> list[Any]:
-        """See ``Rows.total``."""
         job = Job("rows", kernel, reads, tuple(writes))
         try:
             found = None if writes else self._known.get(_key(job))
@@ -217,16 +209,14 @@ class ClusterRows(Rows):
         """function(piece, *entries) of every part, here."""
         return list(self.fetched(self.each(function, v, *lists, **same)))
 
-    def extremes(self, *vectors: RowVector) -> FloatArray:
-        """See ``Rows.extremes``."""
+    def extremes(self, *vectors: RowVector) -> FloatArray:  # noqa: D102
         asked = [self.each(_ends, v) for v in vectors if not _known_ends(v)]
         found = iter(self.fetched(asked) if asked else ())
         each = [_known_ends(v) or next(found) for v in vectors]
         ends = ((float(np.min(e, axis=0)[0]), float(np.max(e, axis=0)[1])) for e in each)  # NaN is both
         return np.array([(low, high, max(high, -low)) for low, high in ends])
 
-    def quantiles(self, v: RowVector, levels: FloatArray) -> FloatArray:
-        """See ``Rows.quantiles``."""
+    def quantiles(self, v: RowVector, levels: FloatArray) -> FloatArray:  # noqa: D102
         step = max(1, self.n // ROWS_FOR_QUANTILES)
         every = [slice(-low % step, None, step) for low in self.edges[:-1]]
         ordered = np.sort(np.concatenate(self._asked(getitem, v, every)))
@@ -246,8 +236,7 @@ class ClusterRows(Rows):
         index = np.concatenate([rows + low for (rows,), low in zip(found, self.edges, strict=False)])
         return Choice(index, len(index), float(ends[-1]) / len(index))
 
-    def gather(self, v: RowVector, choice: Choice | None = None) -> FloatArray:
-        """See ``Rows.gather``."""
+    def gather(self, v: RowVector, choice: Choice | None = None) -> FloatArray:  # noqa: D102
         return self.picked(v, np.arange(self.n) if choice is None else choice.index)
 
     def picked(self, v: Any, index: NDArray[np.intp]) -> NDArray[Any]:
@@ -271,10 +260,7 @@ class ClusterRows(Rows):
     def shares(self, v: Any) -> RowVector:
         """Weights of sum one."""
         least, whole = self.extremes(v)[0, 0], sum(one.total for one in v.seen)
-        if least < 0.0:
-            raise ValueError(f"sample_weight must be non-negative. Got a minimum of {least:g}.")
-        if not 0.0 < whole < np.inf:
-            raise ValueError(f"sample_weight must have a positive, finite sum. Got {whole:g}.")
+        check_weights(least, whole)
         return self.combine((1.0 / whole, v))
 
     def labels(self, v: Any) -> tuple[NDArray[Any], RowVector]:
@@ -288,16 +274,7 @@ class ClusterRows(Rows):
 
 
 class ClusterDesign(DenseDesign):
-    """X in parts on the workers of a cluster.
-
-    Parameters
-    ----------
-    X : Vector of shape (n, d)
-    rows : ClusterRows
-        Shared by all designs of the same parts.
-    **others
-        See ``DenseDesign``.
-    """
+    """X in parts on the workers of a cluster; all designs of the same parts share their rows."""
 
     _X: Any
     in_rounds = True
@@ -310,13 +287,11 @@ class ClusterDesign(DenseDesign):
             self.known_row = (X.seen[0].values - self.offset) * self.factor
 
     @property
-    def rows(self) -> ClusterRows:
-        """Where vectors of n numbers live."""
+    def rows(self) -> ClusterRows:  # noqa: D102
         return self._rows
 
     @property
-    def read_cost(self) -> float:
-        """Time of a round, in passes."""
+    def read_cost(self) -> float:  # noqa: D102
         return ROUND_COST
 
     @property
@@ -396,7 +371,10 @@ def client_of(client: Any) -> Any:
     except ValueError:
         known = None
     if client is not None:
-        return known if known is not None and known.scheduler.address == client else connected(client)
+        if known is None or known.scheduler.address != client:
+            known = connected(client)
+            known.closes_with_rows = True
+        return known
     if known is None:
         raise ValueError(
             "a Dask collection needs a client: make one with distributed.Client(), or give client= the "
@@ -452,6 +430,17 @@ def _scheduler(client: Any) -> Iterator[None]:
         ) from error
 
 
+def named(frame: Any, names: Sequence[str] = ()) -> Any:
+    """A frame whose columns are called by text, once each; `names` must be among them."""
+    frame = frame.rename(columns=str)
+    known = list(frame.columns)
+    if twice := [name for name in known if known.count(name) > 1]:
+        raise ValueError(f"columns of X must have names of their own. Got two of {twice[0]!r}; rename one.")
+    if lost := [name for name in names if name not in known]:
+        raise ValueError(f"X must have the column {lost[0]!r}. Got {', '.join(known[:8])}.")
+    return frame
+
+
 def parts_of(
     client: Any, X: Any, columns: Sequence[str] | None = None, **values: Any
 ) -> tuple[ClusterDesign, list[Any]]:
@@ -465,31 +454,56 @@ def parts_of(
     ValueError
         For columns that are not numbers, values in other parts than X, and for no rows at all.
     """
-    named = {role: v for role, v in values.items() if isinstance(v, str)}
+    names = {role: v for role, v in values.items() if isinstance(v, str)}
     given = {role: v for role, v in values.items() if is_collection(v)}
-    names = None if columns is None else list(columns)
-    if names is None and X.ndim != 2:
-        raise ValueError(f"X must have two dimensions, rows by columns. Got {X.ndim}.")
-    if names is not None:
-        X = X[list(dict.fromkeys([*names, *named.values()]))]
-    for name in names or ():
+    X = _of_numbers(X, columns, list(names.values()))
+    # Dask reads a column alone in larger parts, where it may
+    blocks = {role: _blocks(client, v, whole=not given) for role, v in ({"X": X} | given).items()}
+    blocks |= dict.fromkeys(names, blocks["X"])
+    wanted: dict[str, Any] = {"X": None if columns is None else list(columns), **names}
+    arrays, seen = _looked_at(client, blocks, wanted)
+    kept = [k for k, one in enumerate(seen["X"]) if one.rows]
+    if not kept:
+        raise ValueError("X must have at least one row. Got parts without any.")
+    rows = ClusterRows(client, [0, *accumulate(seen["X"][k].rows for k in kept)])
+    rows.rounds, rows.bytes = 1.0, float(_size(list(seen.values())))
+    if getattr(client, "closes_with_rows", False):
+        weakref.finalize(rows, client.close)
+    pieces: dict[str, Any] = {}
+    for role, some in arrays.items():
+        of_role = [seen[role][k] for k in kept]
+        kind = np.result_type(*(one.dtype for one in of_role))
+        pieces[role] = Vector((rows.n, *of_role[0].shape), kind, [some[k] for k in kept], of_role)
+    for role, v in values.items():
+        if role not in pieces and v is not None:
+            if np.shape(v)[:1] != (rows.n,):
+                raise ValueError(f"{role} must have shape ({rows.n},). Got {np.shape(v)}.")
+            pieces[role] = rows.hold(v)
+    return ClusterDesign(pieces["X"], rows=rows), [pieces.get(role) for role in values]
+
+
+def _of_numbers(X: Any, columns: Sequence[str] | None, others: list[str]) -> Any:
+    """X of two dimensions, or its columns, which must be numbers, and the others."""
+    if columns is None:
+        if X.ndim != 2:
+            raise ValueError(f"X must have two dimensions, rows by columns. Got {X.ndim}.")
+        return X
+    X = X[list(dict.fromkeys([*columns, *others]))]
+    for name in columns:
         if getattr(X.dtypes[name], "kind", "O") not in "fiub":
             raise ValueError(
                 f"columns of X must hold numbers. Got {X.dtypes[name]} in {str(name)!r}; encode it, say by "
                 "dask.dataframe.get_dummies of categorize()."
             )
-    # Dask reads a column alone in larger parts, where it may
-    blocks = {role: _blocks(client, v, whole=not given) for role, v in ({"X": X} | given).items()}
-    for role, some in blocks.items():
-        if len(some) != len(blocks["X"]):
-            raise ValueError(
-                f"{role} must be in the parts of X, {len(blocks['X'])} of them. Got {len(some)}; rechunk it."
-            )
-    blocks |= dict.fromkeys(named, blocks["X"])
+    return X
+
+
+def _looked_at(client: Any, blocks: dict[str, list[Any]], names: dict[str, Any]) -> tuple[Any, Any]:
+    """Futures of the parts as arrays, of columns where these have names, and what they are like."""
     arrays, looks = {}, {}
     for role, some in blocks.items():
         numbers, same = range(len(some)), {"role": role, "pure": False}
-        arrays[role] = client.map(_as_array, some, numbers, names={"X": names, **named}.get(role), **same)
+        arrays[role] = client.map(_as_array, some, numbers, names=names.get(role), **same)
         looks[role] = client.map(_seen, arrays[role], numbers, **same)
     try:
         with _scheduler(client):
@@ -500,34 +514,18 @@ def parts_of(
                 if future.status == "error":
                     raise ValueError(f"part {k} of {role} must be there. Got {error}; look at it.") from error
         raise
+    own = [one.rows for one in seen["X"]]
     for role, some in seen.items():
-        for k, (own, one) in enumerate(zip(seen["X"], some, strict=True)):
-            if own.rows != one.rows:
-                raise ValueError(
-                    f"{role} must be in the parts of X, of {own.rows} rows in part {k}. "
-                    f"Got {one.rows}; rechunk it."
-                )
-    kept = [k for k, one in enumerate(seen["X"]) if one.rows]
-    if not kept:
-        raise ValueError("X must have at least one row. Got parts without any.")
-    edges = [0, *accumulate(seen["X"][k].rows for k in kept)]
-    pieces: dict[str, Any] = {
-        role: Vector(
-            (edges[-1], *seen[role][kept[0]].shape),
-            np.result_type(*(seen[role][k].dtype for k in kept)),
-            [some[k] for k in kept],
-            [seen[role][k] for k in kept],
-        )
-        for role, some in arrays.items()
-    }
-    rows = ClusterRows(client, edges)
-    rows.rounds, rows.bytes = 1.0, float(_size(list(seen.values())))
-    for role, v in values.items():
-        if role not in pieces and v is not None:
-            if np.shape(v)[:1] != (rows.n,):
-                raise ValueError(f"{role} must have shape ({rows.n},). Got {np.shape(v)}.")
-            pieces[role] = rows.hold(v)
-    return ClusterDesign(pieces["X"], rows=rows), [pieces.get(role) for role in values]
+        got = [one.rows for one in some]
+        if len(got) != len(own):
+            said = f"{len(own)} of them. Got {len(got)}"
+        elif got != own:
+            k = next(k for k in range(len(own)) if own[k] != got[k])
+            said = f"of {own[k]} rows in part {k}. Got {got[k]}"
+        else:
+            continue
+        raise ValueError(f"{role} must be in the parts of X, {said}; rechunk it.")
+    return arrays, seen
 
 
 def _blocks(client: Any, collection: Any, *, whole: bool) -> list[Any]:

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from gdnp.design.base import DesignMatrix
-from gdnp.design.cluster import ClusterRows, client_of, is_collection, is_frame, parts_of, read_there
+from gdnp.design.cluster import ClusterRows, client_of, is_collection, is_frame, named, parts_of, read_there
 from gdnp.design.compiled import pattern_fault
 from gdnp.design.dense import DenseDesign
 from gdnp.design.rows import Rows, RowVector
@@ -27,9 +27,9 @@ from gdnp.design.streams import (
     ArrowStream,
     PartStream,
     RawStream,
-    SlicedStream,
     Stream,
     pyarrow,
+    tried,
     write_parquet,
 )
 from gdnp.validation import checked_number
@@ -65,16 +65,16 @@ class Source:
 
     def blocks(self) -> Iterator[NDArray[Any]]:
         """The rows themselves, some at a time."""
-        design = self.design
-        if isinstance(design, StreamDesign):
-            return _pieces(design.stream)
-        return (design.block(k).dense(0, high - low) for k, (low, high) in enumerate(design.bounds))
+        return _pieces(self.design.stream if isinstance(self.design, StreamDesign) else self.design)
 
 
-def _pieces(stream: Stream) -> Iterator[NDArray[Any]]:
-    edges = [(low, min(low + BATCH, stream.shape[0])) for low in range(0, stream.shape[0], BATCH)]
-    buffers = (np.empty((high - low, stream.shape[1]), stream.dtype) for low, high in edges)
-    return (rows for rows, _ in stream.filled(edges, buffers))
+def _pieces(found: DesignMatrix | Stream) -> Iterator[NDArray[Any]]:
+    if isinstance(found, DesignMatrix):
+        return (found.block(k).dense(0, high - low) for k, (low, high) in enumerate(found.bounds))
+    n, d = found.shape
+    edges = [(low, min(low + BATCH, n)) for low in range(0, n, BATCH)]
+    buffers = (np.empty((high - low, d), found.dtype) for low, high in edges)
+    return (rows for rows, _ in found.filled(edges, buffers))
 
 
 def as_design(X: Any, n_jobs: int | None = None) -> DesignMatrix:
@@ -175,7 +175,6 @@ def source(
         - with `dtype` and `shape` a path to a raw file;
         - a pyarrow Table or Dataset, or a data frame;
         - a lazy frame or a relation, which is written to a scratch file once;
-        - an array of HDF5 or Zarr, which is read in slices;
         - an array or a frame of Dask, whose rows stay on the workers; `y` and `weight` are in the same parts;
           with `client` also a path that the workers see, to CSV or Parquet;
         - what can be iterated again and again, and gives (X, y) or (X, y, weight) each time;
@@ -236,11 +235,11 @@ def source(
         if folder is not None:
             weakref.finalize(found.sound, shutil.rmtree, folder, True)
     else:
-        named = [one for one in (y, weight) if isinstance(one, str) and not one.endswith(".npy")]
-        if named:
+        words = [one for one in (y, weight) if isinstance(one, str) and not one.endswith(".npy")]
+        if words:
             raise ValueError(
                 "y and weight must be values, or numbers of columns where these have no names. "
-                f"Got {named[0]!r}."
+                f"Got {words[0]!r}."
             )
     values = [_values(one, role, found) for role, one in (("y", y), ("weight", weight))]
     if taken := [int(one) % found.shape[1] for one in (y, weight) if isinstance(one, int | np.integer)]:
@@ -248,7 +247,8 @@ def source(
     if isinstance(found, Stream):
         if read_cost is not None:
             found.read_cost = checked_number("read_cost", read_cost, positive=True)
-        found = _design(found, room, scratch)
+        fits = 2 * ROW_BYTES * found.shape[0] <= room
+        found = StreamDesign(found, shared=None if fits else os.fspath(scratch or ""))
     return Source(found, names, *values)
 
 
@@ -265,22 +265,12 @@ def _of_collection(obj: Any, y: Any, columns: Sequence[str] | None, weight: Any,
     """Rows on the workers of a cluster."""
     client, names = client_of(client), None
     if is_frame(obj):
-        obj = obj.rename(columns=str)
-        known = list(obj.columns)
-        y, weight = (_name_of(known, one) for one in (y, weight))
+        y, weight = (_name_of(list(map(str, obj.columns)), one) for one in (y, weight))
         taken = [one for one in (y, weight) if isinstance(one, str)]
-        lost = [name for name in (*taken, *(columns or ())) if name not in known]
-        if lost:
-            raise ValueError(f"X must have the column {lost[0]!r}. Got {', '.join(known[:8])}.")
-        names = [name for name in known if name not in taken] if columns is None else list(columns)
-    design, values = parts_of(client, obj, names, y=y, weight=weight)
+        obj = named(obj, [*taken, *(columns or ())])
+        names = [name for name in obj.columns if name not in taken] if columns is None else list(columns)
+    design, values = parts_of(client, obj, names, y=y, sample_weight=weight)
     return Source(design, names, *values)
-
-
-def _design(stream: Stream, room: float, scratch: Any) -> StreamDesign:
-    if 2 * ROW_BYTES * stream.shape[0] <= room:
-        return StreamDesign(stream)
-    return StreamDesign(stream, shared="" if scratch is None else os.fspath(scratch))
 
 
 def _values(one: Any, role: str, found: Any) -> Values | None:
@@ -291,11 +281,8 @@ def _values(one: Any, role: str, found: Any) -> Values | None:
     if one is None:
         return None
     if isinstance(one, int | np.integer):
-        column, is_design = (
-            found.columns(np.array([int(one) % found.shape[1]])),
-            isinstance(found, DesignMatrix),
-        )
-        return lambda: (rows[:, 0] for rows in Source(column if is_design else StreamDesign(column)).blocks())
+        column = found.columns(np.array([int(one) % found.shape[1]]))
+        return lambda: (rows[:, 0] for rows in _pieces(column))
     if isinstance(one, str) and isinstance(found, ArrowStream):
         return lambda: found.values(one)
     if isinstance(one, str | os.PathLike):
@@ -346,11 +333,8 @@ def _is_hidden(file: Path, folder: Path) -> bool:
 
 def _opened(made: Callable[[Any], Any], title: Any, folder: Any = None) -> tuple[Any, str, Any]:
     """A dataset of Arrow, what it is called, and the scratch folder that goes with it."""
-    try:
-        return made(pyarrow("pyarrow.dataset").dataset), str(title), folder
-    except (OSError, ValueError, pyarrow().ArrowException) as error:
-        reason = str(error).strip().split("\n")[0].rstrip(".")
-        raise ValueError(f"{title} must be readable. Got: {reason}; copy or convert it again.") from error
+    dataset = pyarrow("pyarrow.dataset").dataset
+    return tried(str(title), lambda: made(dataset)), str(title), folder
 
 
 def _of_object(obj: Any, scratch: Any) -> Any:
@@ -371,20 +355,13 @@ def _of_object(obj: Any, scratch: Any) -> Any:
             reader = pyarrow().RecordBatchReader.from_stream(obj) if exports else obj.fetch_arrow_reader()
             path = write_parquet(reader, folder)
         return _opened(lambda dataset: dataset(str(path), format="parquet"), name, folder)
-    if (
-        hasattr(obj, "chunks")
-        and not is_collection(obj)
-        and all(size == size for size in obj.shape)
-        and len(obj.shape) == 2
-    ):
-        return SlicedStream(obj)
     if hasattr(obj, "__iter__") and not any(
         hasattr(obj, n) for n in ("__next__", "npartitions", "chunks", "__len__")
     ):
         return PartStream(obj)
     raise ValueError(
         "X must be an array, a path, a table, or what can be iterated again and again. "
-        f"Got {name}; write it with to_parquet, or compute() what fits in memory."
+        f"Got {name}; write it to Parquet, give slices of it as parts, or take what fits in memory."
     )
 
 
@@ -392,36 +369,30 @@ def filled(
     values: Values, role: str, rows: Rows, dtype: Any, made: Callable[[NDArray[Any]], NDArray[Any]]
 ) -> RowVector:
     """A vector of what is made of the values."""
-    low, v = 0, rows.empty(dtype=dtype)
+    low, v, expected = 0, rows.empty(dtype=dtype), f"{role} must have one entry per row of X, {rows.n}."
     for batch in values():
         high = low + len(batch)
-        out = rows.piece(v, low, high)
-        if out is None or out.shape != batch.shape:
-            raise ValueError(
-                f"{role} must have one entry per row of X, {rows.n}. Got more, or several a row."
-            )
+        out: Any = rows.piece(v, low, high)
+        if out.shape != batch.shape:
+            raise ValueError(f"{expected} Got more, or several a row.")
         out[:] = made(batch)
         rows.release(low, high, v)
         low = high
     if low != rows.n:
-        raise ValueError(f"{role} must have one entry per row of X, {rows.n}. Got {low}.")
+        raise ValueError(f"{expected} Got {low}.")
     return v
 
 
 def numbers(values: Any, role: str, rows: Rows) -> RowVector:
     """Finite numbers, one a row."""
+
+    def checked(given: Any) -> Any:
+        if given.dtype.kind not in "fiub":
+            raise ValueError(f"{role} must hold numbers. Got {given.dtype}; encode them first.")
+        if not np.isfinite(rows.extremes(given) if isinstance(rows, ClusterRows) else given).all():
+            raise ValueError(f"{role} must be finite. Got NaN or infinity; drop those rows.")
+        return given
+
     if isinstance(rows, ClusterRows):
-        if values.dtype.kind not in "fiub":
-            raise ValueError(f"{role} must hold numbers. Got {values.dtype}; encode them first.")
-        if not np.isfinite(rows.extremes(values)).all():
-            raise ValueError(f"{role} must be finite. Got NaN or infinity; drop those rows.")
-        return rows.floats(values)  # type: ignore[no-any-return]
-
-    def checked(batch: NDArray[Any]) -> NDArray[Any]:
-        if batch.dtype.kind not in "fiub":
-            raise ValueError(f"{role} must hold numbers. Got {batch.dtype}; encode them first.")
-        if not np.isfinite(batch).all():
-            raise ValueError(f"{role} must be finite. Got NaN or infinity; drop those rows.")
-        return batch
-
+        return rows.floats(checked(values))  # type: ignore[no-any-return]
     return filled(values, role, rows, np.float64, checked)

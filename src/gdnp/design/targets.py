@@ -10,6 +10,7 @@ from gdnp._typing import FloatArray
 from gdnp.design import Rows, RowVector
 from gdnp.design.cluster import ClusterRows
 from gdnp.design.source import Values, filled
+from gdnp.validation import check_weights
 
 MOST_CLASSES = 1 << 15
 
@@ -81,11 +82,8 @@ def array_of(values: Values) -> NDArray[Any]:
 
 def normalised(s: FloatArray) -> FloatArray:
     """Weights of sum one, in place."""
-    if not (s >= 0.0).all():
-        raise ValueError(f"sample_weight must be non-negative. Got a minimum of {s.min():g}.")
-    largest = s.max()
-    if not largest > 0.0:
-        raise ValueError("sample_weight must have a positive sum. Got 0: no row counts.")
+    largest = s.max()  # a sum may overflow
+    check_weights(s.min(), largest)
     s /= largest
     s /= s.sum()
     return s

@@ -9,7 +9,7 @@ from sklearn.base import is_classifier
 
 from gdnp._typing import FloatArray
 from gdnp.design import Rows, RowVector, Source
-from gdnp.design.cluster import is_collection, is_frame
+from gdnp.design.cluster import is_collection, is_frame, named
 from gdnp.design.targets import mass_of
 from gdnp.estimators.scoring import default_score
 
@@ -25,7 +25,7 @@ def by_parts(method: M) -> M:
             return method(self, X)
         names = getattr(self, "feature_names_in_", None)
         if is_frame(X):
-            X = X.rename(columns=str)
+            X = named(X, () if names is None else names)
             X = X[list(X.columns if names is None else names)].to_dask_array()
         X = X.rechunk({1: -1})
         plain = _Plain(self, method.__name__)
