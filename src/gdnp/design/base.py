@@ -129,10 +129,8 @@ class DesignMatrix(ABC):
 
     def _transformation_of(self, index: NDArray[np.intp]) -> tuple[FloatArray | None, FloatArray | None]:
         """The offset and the factor of some columns."""
-        return (
-            None if self._offset is None else self._offset[index],
-            None if self._factor is None else self._factor[index],
-        )
+        offset, factor = (None if v is None else v[index] for v in (self._offset, self._factor))
+        return offset, factor
 
     @abstractmethod
     def transformed(self, offset: FloatArray | None, factor: FloatArray | None) -> DesignMatrix:

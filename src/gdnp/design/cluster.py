@@ -50,10 +50,7 @@ class Seen(NamedTuple):
 
 
 class Vector:
-    """A row vector in pieces on the workers.
-
-    Its pieces are what futures hold, or entry `at` of that; without any they are made of `value` when needed.
-    """
+    """A row vector in pieces: what futures hold, or entry `at` of that; without any `value` is all."""
 
     value: Any = None
 
@@ -129,8 +126,8 @@ class ClusterRows(Rows):
         parts = [found[low:high] for low, high in self._lanes]
         sums = self.fetched(self.each(_lane, parts, skipped=skipped, merges=merges))
         total = reduce(partial(merge_each, merges), map(_unpacked, sums))
-        found_too = zip(map(_key, extra), total[len(jobs) :], strict=True)
-        self._known = dict([*self._known.items(), *found_too][-FORESEEN:])
+        foreseen = zip(map(_key, extra), total[len(jobs) :], strict=True)
+        self._known = dict([*self._known.items(), *foreseen][-FORESEEN:])
         return list(total[: len(jobs)])
 
     def _sent(self) -> list[Any]:
@@ -351,15 +348,7 @@ def is_frame(X: Any) -> bool:
 
 
 def client_of(client: Any) -> Any:
-    """The client that is given, or the one that is there.
-
-    Raises
-    ------
-    ValueError
-        Without one: a cluster is not started silently.
-    OSError
-        For an address where no scheduler is.
-    """
+    """The client given, one of an address, or the one that is there: none is started silently."""
     if client is not None and not isinstance(client, str):
         return client
     try:
@@ -448,11 +437,6 @@ def parts_of(
 
     A value is a column of X by its name, a collection, an array in memory or None. Parts without rows are
     left out. A single round looks at all.
-
-    Raises
-    ------
-    ValueError
-        For columns that are not numbers, values in other parts than X, and for no rows at all.
     """
     names = {role: v for role, v in values.items() if isinstance(v, str)}
     given = {role: v for role, v in values.items() if is_collection(v)}
