@@ -5,11 +5,12 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn import config_context
 from sklearn.base import BaseEstimator
@@ -98,7 +99,25 @@ class ScoresSources:
         return float(super().score(X, y, sample_weight))  # type: ignore[misc]
 
 
-class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc]
+@dataclass(eq=False, repr=False)
+class Parameters:
+    """Those of all estimators, as ``GDNPClassifier`` describes them."""
+
+    _: KW_ONLY
+    alpha: float = 1e-4
+    fit_intercept: bool = True
+    solver: str = "auto"
+    tol: float = 1e-8
+    max_iter: int = 1000
+    class_weight: Any = None
+    warm_start: bool = False
+    n_init: int = 1
+    n_jobs: int | None = None
+    random_state: Any = None
+    verbose: int = 0
+
+
+class LinearEstimator(CallbackSupportMixin, BaseEstimator, Parameters):  # type: ignore[misc]
     """Parameters and fitting of ``GDNPClassifier`` and ``GDNPRegressor``.
 
     A fit works on a copy, whose attributes are published once all of them are there: one that fails changes
@@ -115,6 +134,10 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator):  # type: ignore[misc
     """Of the copy: where points are saved."""
     _several: bool
     """Of the copy: whether attributes have an axis for targets."""
+    _there: NDArray[np.bool_] | None = None
+    """Of the copy: the classes that some row counts for, where they share one loss."""
+    _deltas: list[float]
+    """Of the copy: δ of the targets so far, of a loss that has one."""
     _interrupted = False
     """Of the copy: whether the fit was ended by Ctrl-C."""
 

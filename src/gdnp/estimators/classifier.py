@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -29,6 +29,7 @@ MULTINOMIAL = ("auto", "newton")
 """Solvers that take more than two classes at once."""
 
 
+@dataclass(eq=False, repr=False)
 class GDNPClassifier(ScoresSources, ClassifierMixin, LinearEstimator):  # type: ignore[misc]
     """Linear classifier that converges on raw data and says how close it came.
 
@@ -110,27 +111,8 @@ class GDNPClassifier(ScoresSources, ClassifierMixin, LinearEstimator):  # type: 
     True
     """
 
+    loss: str | Loss = "log_loss"
     _target = ("class", "classes")
-    _there: NDArray[np.bool_] | None = None
-    """Of the copy: the classes that some row counts for, where they share one loss."""
-
-    def __init__(
-        self,
-        loss: str | Loss = "log_loss",
-        *,
-        alpha: float = 1e-4,
-        fit_intercept: bool = True,
-        solver: str = "auto",
-        tol: float = 1e-8,
-        max_iter: int = 1000,
-        class_weight: Any = None,
-        warm_start: bool = False,
-        n_init: int = 1,
-        n_jobs: int | None = None,
-        random_state: Any = None,
-        verbose: int = 0,
-    ) -> None:
-        self.__dict__.update({name: value for name, value in locals().items() if name != "self"})
 
     def _task(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> Task:
         settings = self._settings("classification")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -90,13 +90,17 @@ def path(X: Any, y: Any, alphas: Any = None, *, loss: str | Loss = "log_loss", *
     return AlphaPath(model.alphas_, coefs, intercepts, certificates)
 
 
+@dataclass(eq=False, repr=False)
 class CrossValidated(LinearEstimator):
     """What the two estimators have in common; private methods but the first work on a copy."""
 
-    alphas: Any
-    cv: Any
-    scoring: Any
-    refit: bool
+    _: KW_ONLY
+    alpha: float = field(init=False, default=1.0)
+    """Of the first coordinates, which those of every ridge follow from."""
+    alphas: Any = None
+    cv: Any = None
+    scoring: Any = None
+    refit: bool = True
     _depth = 4
 
     def _cross_validate(self, X: Any, y: Any, sample_weight: Any, groups: Any, client: Any = None) -> Any:
@@ -153,7 +157,6 @@ class CrossValidated(LinearEstimator):
                 "fit GDNPClassifier or GDNPRegressor with each alpha."
             )
         given = checked_alphas(self.alphas)
-        self.alpha = 1.0  # of the first coordinates, which those of every ridge follow from
         task: Task = self._task(X, y, sample_weight)
         if issparse(task.X) and task.X.format != "csr":
             task.X = task.X.tocsr()
@@ -317,6 +320,7 @@ class CrossValidated(LinearEstimator):
             )
 
 
+@dataclass(eq=False, repr=False)
 class GDNPClassifierCV(CrossValidated, GDNPClassifier):
     """``GDNPClassifier`` with its ridge chosen by cross-validation.
 
@@ -370,27 +374,6 @@ class GDNPClassifierCV(CrossValidated, GDNPClassifier):
     (0.0001, (5, 3))
     """
 
-    def __init__(
-        self,
-        loss: str | Loss = "log_loss",
-        *,
-        alphas: Any = None,
-        fit_intercept: bool = True,
-        cv: Any = None,
-        scoring: Any = None,
-        refit: bool = True,
-        solver: str = "auto",
-        tol: float = 1e-8,
-        max_iter: int = 1000,
-        class_weight: Any = None,
-        warm_start: bool = False,
-        n_init: int = 1,
-        n_jobs: int | None = None,
-        random_state: Any = None,
-        verbose: int = 0,
-    ) -> None:
-        self.__dict__.update({name: value for name, value in locals().items() if name != "self"})
-
     def fit(  # type: ignore[override]  # rows of files are not drawn for folds
         self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, *, client: Any = None
     ) -> GDNPClassifierCV:
@@ -409,6 +392,7 @@ class GDNPClassifierCV(CrossValidated, GDNPClassifier):
         return self
 
 
+@dataclass(eq=False, repr=False)
 class GDNPRegressorCV(CrossValidated, GDNPRegressor):
     """``GDNPRegressor`` with its ridge chosen by cross-validation.
 
@@ -437,28 +421,6 @@ class GDNPRegressorCV(CrossValidated, GDNPRegressor):
     coef_, intercept_, delta_, direction_, length_, certificate_, history_
         Of the chosen model; see ``GDNPRegressor``.
     """
-
-    def __init__(
-        self,
-        loss: str | Loss = "squared_error",
-        *,
-        delta: float | str = 1.0,
-        alphas: Any = None,
-        fit_intercept: bool = True,
-        cv: Any = None,
-        scoring: Any = None,
-        refit: bool = True,
-        solver: str = "auto",
-        tol: float = 1e-8,
-        max_iter: int = 1000,
-        class_weight: Any = None,
-        warm_start: bool = False,
-        n_init: int = 1,
-        n_jobs: int | None = None,
-        random_state: Any = None,
-        verbose: int = 0,
-    ) -> None:
-        self.__dict__.update({name: value for name, value in locals().items() if name != "self"})
 
     def fit(  # type: ignore[override]  # rows of files are not drawn for folds
         self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, *, client: Any = None

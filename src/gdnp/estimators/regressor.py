@@ -1,7 +1,7 @@
 """``GDNPRegressor``: linear regression with squared or robust losses."""
 
 import warnings
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from numbers import Real
 from typing import Any
@@ -29,6 +29,7 @@ TOO_NARROW = 1e3
 """Residuals in units of a δ that was not chosen, above which it is worth a word."""
 
 
+@dataclass(eq=False, repr=False)
 class GDNPRegressor(ScoresSources, RegressorMixin, LinearEstimator):  # type: ignore[misc]
     """Linear regressor that converges on raw data and says how close it came.
 
@@ -62,28 +63,10 @@ class GDNPRegressor(ScoresSources, RegressorMixin, LinearEstimator):  # type: ig
         See ``GDNPClassifier``.
     """
 
+    loss: str | Loss = "squared_error"
+    _: KW_ONLY
+    delta: float | str = 1.0
     _target = ("target", "targets")
-    _deltas: list[float]
-    """Of the copy: δ of the targets so far, of a loss that has one."""
-
-    def __init__(
-        self,
-        loss: str | Loss = "squared_error",
-        *,
-        delta: float | str = 1.0,
-        alpha: float = 1e-4,
-        fit_intercept: bool = True,
-        solver: str = "auto",
-        tol: float = 1e-8,
-        max_iter: int = 1000,
-        class_weight: Any = None,
-        warm_start: bool = False,
-        n_init: int = 1,
-        n_jobs: int | None = None,
-        random_state: Any = None,
-        verbose: int = 0,
-    ) -> None:
-        self.__dict__.update({name: value for name, value in locals().items() if name != "self"})
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
