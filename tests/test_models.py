@@ -429,22 +429,16 @@ def test_bombs_of_other_compressions_are_refused(model, tmp_path, compression):
         load_model(file)
 
 
-@pytest.mark.parametrize("levels", [1, 2])
-def test_a_bomb_in_an_archive_within_is_refused(model, tmp_path, levels):
+def test_a_bomb_in_an_archive_within_is_refused(model, tmp_path):
     """As sparse matrices are stored."""
     file = save_model(model, tmp_path / "model.skops")
     inner = io.BytesIO()
-    _bomb(inner, BOMB if levels == 1 else 1 << 20)
-    for _ in range(levels - 1):
-        outer = io.BytesIO()
-        with zipfile.ZipFile(outer, "w") as archive:
-            archive.writestr("inner.npz", inner.getvalue())
-        inner = outer
+    _bomb(inner, BOMB)
     with zipfile.ZipFile(file, "a") as archive:
         archive.writestr("matrix.npz", inner.getvalue())
 
     def load():
-        with pytest.raises(ValueError, match=r"it is not loaded|truncated or damaged"):
+        with pytest.raises(ValueError, match="Got more: it is not loaded"):
             load_model(file)
 
     assert _peak(load) < 1 << 23

@@ -1,12 +1,11 @@
 """Fitted estimators as files that are safe to load, and the reading of new rows for them."""
 
-import copy
 import inspect
 import io
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile
@@ -51,7 +50,6 @@ TRUSTED |= _names(*(kind for kind in vars(model_selection).values() if _splits(k
 TRUSTED |= _names(TableColumns, DateParts, np.dtype) | {f"{level.__module__}.{level.__qualname__}"}
 """What a model may hold beyond the numbers, containers and scikit-learn types that skops trusts itself."""
 SKOPS = "Saving and loading a model"
-CERTIFICATES = frozenset({"certificate_", "certificates_"})
 
 UNPACKED, RATIO = 1 << 26, 16
 """A model may unpack to this many bytes, and to this many times its size more."""
@@ -87,14 +85,7 @@ def save_model(model: Model, path: str | os.PathLike[str], *, overwrite: bool = 
     check_is_fitted(model)
     skops = require("skops.io", SKOPS)
     file = Path(path)
-    # skops cannot make the members of an Enum again: the certificates are stored as plain dictionaries.
-    stored = final = copy.copy(model)
-    if isinstance(model, Pipeline):
-        final = copy.copy(model[-1])
-        stored.steps = [*model.steps[:-1], (model.steps[-1][0], final)]
-    for name in CERTIFICATES & set(vars(final)):
-        setattr(final, name, _plain(getattr(final, name)))
-    contents = skops.dumps(stored)
+    contents = skops.dumps(model)
     foreign = sorted(set(skops.get_untrusted_types(data=contents)) - TRUSTED)
     if foreign:
         raise ValueError(
@@ -129,19 +120,21 @@ def load_model(path: str | os.PathLike[str]) -> Model:
             raise ValueError(f"{file} should be a model saved by gdnp. Got a file of another kind.")
     # Parsers of bytes from anywhere raise anything.
     try:
-        most = UNPACKED + RATIO * file.stat().st_size
-        contents = _unpacked(file, most)
-        root = _root(contents)
-        foreign = sorted(set(skops.get_untrusted_types(data=contents)) - TRUSTED)
-    except _TooLarge as error:
+        most, size = UNPACKED + RATIO * file.stat().st_size, _unpacked_size(file)
+        if size <= most:
+            contents = file.read_bytes()
+            root, types = _root(contents), set(skops.get_untrusted_types(data=contents))
+    except Exception as error:
+        raise ValueError(
+            f"{file} should be a model saved by gdnp. Got another kind of archive, or one that is truncated "
+            "or damaged: save or copy it again."
+        ) from error
+    if size > most:
         raise ValueError(
             f"{file} should unpack to at most {most >> 20} MiB, as a model of its size does. Got more: "
             "it is not loaded; save the model again."
-        ) from error
-    except BadZipFile as error:
-        raise ValueError(f"{file} is truncated or damaged: save or copy it again.") from error
-    except Exception as error:
-        raise ValueError(f"{file} should be a model saved by gdnp. Got another kind of archive.") from error
+        )
+    foreign = sorted(types - TRUSTED)
     if foreign:
         raise ValueError(
             f"{file} should only hold types of gdnp, NumPy, SciPy and scikit-learn. "
@@ -152,10 +145,6 @@ def load_model(path: str | os.PathLike[str]) -> Model:
     try:
         model = skops.loads(contents, trusted=sorted(TRUSTED))
         final = estimator_of(model)
-        for name in CERTIFICATES & set(vars(final)):
-            setattr(final, name, _restored(getattr(final, name)))
-        if hasattr(final, "certificates_"):
-            final.certificates_ = np.array(final.certificates_, dtype=object)
         _check_shapes(final)
         if final is not model and len(model[0].get_feature_names_out()) != final.n_features_in_:
             raise ValueError("The columns of a table should make those of its model.")
@@ -176,56 +165,30 @@ def estimator_of(model: Model) -> GDNPClassifier | GDNPRegressor:
     return final
 
 
-class _TooLarge(Exception):
-    """An archive unpacks to more than it may."""
+def _unpacked_size(file: Any, *, inner: bool = False) -> int:
+    """Bytes that an archive unpacks to, with those of sparse matrices, which are archives in it.
 
-
-def _unpacked(file: Path | io.BytesIO, most: int, *, inner: bool = False) -> bytes:
-    """The archive without compression, of at most so many bytes: sizes that it gives of itself may be false.
-
-    Sparse matrices are archives within; those have none in them.
+    No reader takes more of a member than it says.
     """
-    copied = io.BytesIO()
-    with ZipFile(file) as archive, ZipFile(copied, "w") as copy:
-        members = archive.infolist()
-        most -= sum(member.file_size for member in members)
-        if most < 0:
-            raise _TooLarge
-        if len({member.filename for member in members}) < len(members):
-            raise BadZipFile("Two members of one name.")
-        for member in members:
+    size = 0
+    with ZipFile(file) as archive:
+        for member in archive.infolist():
             if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):  # others unpack what they read at once
                 raise BadZipFile(f"Compression {member.compress_type}.")
+            size += member.file_size
             with archive.open(member) as opened:
-                contents = opened.read(member.file_size)  # at most, whatever there is
-            if contents[:2] == b"PK":
-                if inner:
-                    raise BadZipFile("An archive in an archive in an archive.")
-                contents = _unpacked(io.BytesIO(contents), most, inner=True)
-                most -= len(contents)
-            copy.writestr(member.filename, contents)
-    return copied.getvalue()
+                if not inner and opened.read(2) == b"PK":
+                    size += _unpacked_size(opened, inner=True)
+    return size
 
 
 def _root(contents: bytes) -> str:
-    """The type of what an archive holds, from its text alone."""
+    """The type of what an archive holds, from its text alone; ``BadZipFile`` where a byte has changed."""
     with ZipFile(io.BytesIO(contents)) as archive:
+        if archive.testzip() is not None:
+            raise BadZipFile("A checksum is wrong.")
         schema = json.loads(archive.read("schema.json"))
     return f"{schema['__module__']}.{schema['__class__']}"
-
-
-def _plain(certificate: Any) -> Any:
-    if isinstance(certificate, Certificate):
-        return {**asdict(certificate), "status": certificate.status.name}
-    return [_plain(one) for one in certificate]
-
-
-def _restored(certificate: Any) -> Any:
-    if isinstance(certificate, dict):
-        return Certificate(**{**certificate, "status": Status[certificate["status"]]})
-    if isinstance(certificate, list):
-        return tuple(map(_restored, certificate))
-    return certificate
 
 
 def _check_shapes(model: Any) -> None:
@@ -245,6 +208,9 @@ def _check_shapes(model: Any) -> None:
     coef = model.coef_.data if issparse(model.coef_) else model.coef_
     if not (np.isfinite(coef).all() and np.isfinite(model.intercept_).all()):
         raise ValueError("Coefficients should be finite.")
+    known = getattr(model, "certificate_", ())
+    if not all(isinstance(one, Certificate) for one in (known if isinstance(known, tuple) else (known,))):
+        raise ValueError("A certificate should be a Certificate, or one for each class or target.")
 
 
 # --- rows to predict for
