@@ -89,9 +89,10 @@ def check_weights(least: float, whole: float) -> None:
 def checked_number(name: str, value: object, *, positive: bool = False) -> float:
     """`value`, a finite number that is positive or else non-negative."""
     kind = "positive" if positive else "non-negative"
-    if not isinstance(value, Real) or not math.isfinite(value) or value < 0.0 or (positive and value == 0.0):
+    number = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    if not 0.0 <= number < math.inf or (positive and number == 0.0):
         raise ValueError(f"{name} must be finite and {kind}. Got {value!r}.")
-    return float(value)
+    return number
 
 
 def checked_flag(name: str, value: object) -> bool:

@@ -12,7 +12,7 @@ from sklearn.metrics import (
 )
 
 from gdnp import GDNPClassifier, GDNPRegressor
-from gdnp.estimators.scoring import PREDICTED, Scores, default_score
+from gdnp.estimators.scoring import Scores, default_score
 from problems import draw
 
 
@@ -88,10 +88,3 @@ def test_attributes_are_those_that_are_given(three):
 def test_a_scorer_that_fails_is_one_sentence(three, scoring, message):
     with pytest.raises(ValueError, match=f"^scoring must give a number for every model. .*{message}"):
         scores_of(three[0], scoring, *three[1:])
-
-
-def test_predictions_that_are_known_can_be_scored():
-    y = np.array([1.0, 2.0, 4.0])
-    scores = Scores(GDNPRegressor(), "r2", y, y, None)
-    assert scores.given(PREDICTED, y, y, None, "rows left out") == 1.0
-    assert scores.given(PREDICTED, np.full(3, y.mean()), y, None, "rows left out") == 0.0

@@ -1,16 +1,13 @@
 """What the classifier and the regressor have in common: parameters, validation, records, warnings."""
 
 import copy
-import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, replace
-from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import issparse
 from sklearn import config_context
 from sklearn.base import BaseEstimator
@@ -20,9 +17,9 @@ from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from gdnp._typing import FloatArray
-from gdnp.design import DesignMatrix, as_design
+from gdnp.design import DesignMatrix, Rows, as_design
 from gdnp.design.cluster import ClusterRows, is_collection
-from gdnp.design.source import Source, is_remote, numbers, source
+from gdnp.design.source import is_remote, numbers, source
 from gdnp.design.targets import array_of, normalised
 from gdnp.design.threads import single_threaded_blas
 from gdnp.estimators.callbacks import WRAPPERS, Callbacks, CallbackSupportMixin, with_callbacks
@@ -30,23 +27,18 @@ from gdnp.estimators.checkpoint import Checkpoint, Kept
 from gdnp.estimators.cluster import scored
 from gdnp.estimators.fitting import SOLVERS, Data, Fitted, Settings, fit_one, rounded
 from gdnp.estimators.progress import told, words_of
-from gdnp.losses import checked_loss
+from gdnp.losses import Loss, Softmax, checked_loss
 from gdnp.moments import check_finite
 from gdnp.solvers import Progress, Status
-from gdnp.validation import NotFiniteError, checked_flag
+from gdnp.validation import NotFiniteError, checked_count, checked_flag, checked_number
 
-REMEDIES = {
-    Status.MAX_ITER: "raise max_iter, or tol if less will do",
-    Status.STALLED: "the arithmetic allows no better: raise tol, or alpha",
-    Status.NON_FINITE: "scale the data, or drop the rows with extreme values",
-    Status.LENGTH_DIVERGES: "the direction stands; set alpha > 0 for a finite length",
+UNMET = {
+    Status.MAX_ITER: "the iterations ran out; raise max_iter, or tol if less will do",
+    Status.STALLED: "the arithmetic allows no better; raise tol, or alpha",
+    Status.NON_FINITE: "a step gave NaN or infinity and was undone; scale the data, or drop extreme rows",
+    Status.LENGTH_DIVERGES: "the data is separable, or the loss bounded; set alpha > 0 for a finite length",
 }
-REASONS = {
-    Status.MAX_ITER: "the iterations ran out",
-    Status.STALLED: "no step improves the objective any more",
-    Status.NON_FINITE: "a step gave NaN or infinity and was undone",
-    Status.LENGTH_DIVERGES: "the data is separable, or the loss bounded, and no ridge bounds the length",
-}
+"""Why a tolerance was not met, and what to do."""
 LEFT = "alpha=0 leaves coefficients without a finite value{of}, those of {columns}: the data is separable"
 DROP = "Set alpha > 0, or drop the column if it gives the label away."
 ENDLESS = {
@@ -64,22 +56,15 @@ NAMED = 5
 
 @dataclass
 class Task:
-    """What ``fit`` was given, checked.
-
-    Attributes
-    ----------
-    settings : Settings
-    X : ndarray, sparse array or DesignMatrix of shape (n, d)
-    weight : ndarray or RowVector of shape (n,) or None
-        Weights of sum one; those of the classes are in them.
-    targets : list of callable
-        What the loss sees of each target; it is made when its turn comes.
-    """
+    """What ``fit`` was given, checked."""
 
     settings: Settings
     X: Any
+    """An array, a sparse one or a ``DesignMatrix``, of shape (n, d)."""
     weight: Any
+    """Of sum one, or None; those of the classes are in it."""
     targets: list[Callable[[], Any]]
+    """Make what the loss sees of each target, when its turn comes."""
 
 
 class ScoresSources:
@@ -134,10 +119,6 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator, Parameters):  # type:
     """Of the copy: where points are saved."""
     _several: bool
     """Of the copy: whether attributes have an axis for targets."""
-    _there: NDArray[np.bool_] | None = None
-    """Of the copy: the classes that some row counts for, where they share one loss."""
-    _deltas: list[float]
-    """Of the copy: δ of the targets so far, of a loss that has one."""
     _interrupted = False
     """Of the copy: whether the fit was ended by Ctrl-C."""
 
@@ -155,23 +136,19 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator, Parameters):  # type:
                 f"loss must be one for {task}. Got {loss.name!r}, which is for {loss.task}; "
                 f"use {'GDNPClassifier' if loss.task == 'classification' else 'GDNPRegressor'} for it."
             )
-        check_number("alpha", self.alpha, Real, 0.0)
-        check_number("tol", self.tol, Real, 0.0)
-        check_number("max_iter", self.max_iter, Integral, 1)
-        check_number("n_init", self.n_init, Integral, 1)
         if not isinstance(self.verbose, bool | np.bool_):
-            check_number("verbose", self.verbose, Integral, 0)
+            checked_count("verbose", self.verbose)
         checked_flag("warm_start", self.warm_start)
         if self.solver not in SOLVERS:
             raise ValueError(f"solver must be one of {list(SOLVERS)}. Got {self.solver!r}.")
         return Settings(
             loss,
-            float(self.alpha),
+            checked_number("alpha", self.alpha),
             checked_flag("fit_intercept", self.fit_intercept),
             self.solver,
-            float(self.tol),
-            int(self.max_iter),
-            int(self.n_init),
+            checked_number("tol", self.tol),
+            checked_count("max_iter", self.max_iter, least=1),
+            checked_count("n_init", self.n_init, least=1),
         )
 
     def _read(self, X: Any, y: Any, **options: Any) -> Any:
@@ -189,48 +166,43 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator, Parameters):  # type:
             s = np.array(_check_sample_weight(sample_weight, X, dtype=np.float64), dtype=np.float64)
         return normalised(s)
 
-    def _source(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> Source | None:
-        """What is read again and again instead of arrays in memory; None where there are arrays."""
-        checkpoint = options.pop("checkpoint", None)
-        if not (is_remote(X) or isinstance(y, str) or isinstance(sample_weight, str)):
-            given = [
-                name for name, value in (*options.items(), ("checkpoint", checkpoint)) if value is not None
-            ]
-            if given:
+    def _given(self, X: Any, y: Any, sample_weight: Any, options: dict[str, Any], **checks: Any) -> Any:
+        """X, y, weights of sum one or None, and the rows that these belong to.
+
+        X is an array in memory, which `checks` are for, or the design of what is read again and again.
+        """
+        if is_remote(X) or isinstance(y, str) or isinstance(sample_weight, str):
+            return self._source(X, y, sample_weight, **options)
+        for name, value in options.items():
+            if value is not None:
                 raise ValueError(
-                    f"{given[0]} is for X that is read from files. Got {type(X).__name__}; leave it out."
+                    f"{name} is for X that is read from files. Got {type(X).__name__}; leave it out."
                 )
-            return None
+        X, y = self._read(X, y, **checks)
+        return X, y, self._weights(sample_weight, X), Rows(X.shape[0], 1)
+
+    def _source(self, X: Any, y: Any, sample_weight: Any, *, checkpoint: Any = None, **options: Any) -> Any:
         found = source(X, y=y, weight=sample_weight, **options)
+        design, rows = found.design, found.design.rows
         if found.target is None:
             raise ValueError(
                 f"y must be given: a column, values or a part of X. Got None for {type(X).__name__}."
             )
-        found.design.n_jobs = -1 if self.n_jobs is None else self.n_jobs
-        meter = found.design.meter
-        if meter is not None and (
-            found is X or not found.design.in_rounds
-        ):  # else it has looked at all just now
-            for name in meter.counts:
-                setattr(meter, name, 0.0)
+        design.n_jobs = -1 if self.n_jobs is None else self.n_jobs
+        if design.meter is not None and (found is X or not design.in_rounds):  # else it has looked just now
+            for name in design.meter.counts:
+                setattr(design.meter, name, 0.0)
         self._checkpoint = None if checkpoint is None else Checkpoint(checkpoint, self, found)
-        self.n_features_in_ = found.design.n_features
-        self.__dict__.pop("feature_names_in_", None)
+        self.n_features_in_ = design.n_features
         if found.names is not None:
             self.feature_names_in_ = np.array(found.names, dtype=object)
-        return found
-
-    def _source_weights(self, found: Source) -> Any:
-        """Weights of sum one as a row vector, or None."""
-        if found.weight is None:
-            return None
-        rows = found.design.rows
-        v = numbers(found.weight, "sample_weight", rows)
-        if isinstance(rows, ClusterRows):
-            return rows.shares(v)
-        normalised(rows.array(v))
-        rows.release(0, rows.n, v)
-        return v
+        weight: Any = None if found.weight is None else numbers(found.weight, "sample_weight", rows)
+        if isinstance(rows, ClusterRows) and weight is not None:
+            weight = rows.shares(weight)
+        elif weight is not None:
+            normalised(rows.array(weight))
+            rows.release(0, rows.n, weight)
+        return design, found.target, weight, rows
 
     def _rows_of(self, X: Any) -> Iterator[FloatArray]:
         """The rows of a source, some at a time, in the columns that were fitted."""
@@ -239,9 +211,6 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator, Parameters):  # type:
         with warnings.catch_warnings():  # the columns are matched already
             warnings.filterwarnings("ignore", message="X does not have valid feature names")
             yield from found.blocks()
-
-    def _callbacks(self, X: Any, y: Any, sample_weight: Any) -> Callbacks | None:
-        return Callbacks(self, X, y, sample_weight) if getattr(self, "_skl_callbacks", None) else None
 
     # Fitting
 
@@ -270,14 +239,22 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator, Parameters):  # type:
             For bad parameters, NaN or infinity, wrong shapes, a single class, or weights that are negative
             or sum to zero.
         """
-        draft = copy.copy(self)
+        draft = self._draft()
         options = {"memory": memory, "scratch": scratch, "checkpoint": checkpoint, "client": client}
         task = draft._task(X, y, sample_weight, **options)
-        callbacks = self._callbacks(X, y, sample_weight)
+        watched = getattr(self, "_skl_callbacks", None)
+        callbacks = Callbacks(self, X, y, sample_weight) if watched else None
         draft._fit_targets(task, callbacks)
         self._published(draft, task.settings, callbacks)
         self._warn(task.settings)
         return self
+
+    def _draft(self) -> Any:
+        """A copy to be fitted; of the last fit it has the coefficients, to be gone on from."""
+        draft = copy.copy(self)
+        for name in set(_fitted(self)) - {"coef_", "intercept_"}:
+            delattr(draft, name)
+        return draft
 
     def _task(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> Task:
         """What is to be fitted."""
@@ -293,15 +270,19 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator, Parameters):  # type:
         fits: list[Fitted] = []
         count, features = len(targets), X.shape[1]
         self._kind = np.float32 if X.dtype == np.float32 else np.float64
-        starts = self._starts(count, features)
+        starts = self._starts(settings.loss, count, features)
         remote = getattr(X, "meter", None) is not None
-        with self._arithmetic(), told(bool(self.verbose), remote) as show:
+        with self._arithmetic(), told(verbose=bool(self.verbose), live=remote) as show:
             if not (weight is None or isinstance(X, DesignMatrix) or weight.all()):
-                X, weight, targets = _counting(X, weight, targets)
+                counts = weight > 0.0  # other rows may hold what they like, but no NaN and no infinity
+                check_finite(as_design(X[~counts]))
+                X, weight = X[counts], weight[counts]
+                targets = [lambda whole=whole: whole()[counts] for whole in targets]  # type: ignore[misc]
             data = Data(X, weight, settings, self.n_jobs, count)
             if callbacks is not None:
-                default = [data.constant(target()) for target in targets]
-                callbacks.begin([a or b for a, b in zip(starts, default, strict=True)], self._attributes)
+                known = {"feature_names_in_": None, **_fitted(self)}
+                begin = [start or (np.zeros(features), 0.0) for start in starts]
+                callbacks.begin(begin, lambda *pairs: known | self._attributes(*pairs))
             for k, start in enumerate(starts):
                 if callbacks is not None and count > 1:
                     callbacks.target(self._target[0])
@@ -343,15 +324,16 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator, Parameters):  # type:
         """What one target is fitted with."""
         return settings
 
-    def _starts(self, targets: int, features: int) -> list[tuple[FloatArray, Any] | None]:
+    def _starts(self, loss: Loss, targets: int, features: int) -> list[tuple[FloatArray, Any] | None]:
         """Coefficients and intercepts of the last fit, where it is to be gone on from."""
-        if not self.warm_start or not hasattr(self, "coef_"):
+        shape = loss.classes if isinstance(loss, Softmax) else targets, features
+        if not (self.warm_start and hasattr(self, "coef_")):
             return [None] * targets
         coef = self.coef_.toarray() if issparse(self.coef_) else np.atleast_2d(self.coef_)
-        if coef.shape != (targets, features):
+        if coef.shape != shape:
             return [None] * targets
-        intercepts = np.broadcast_to(np.ravel(self.intercept_), targets)
-        return [(w.astype(float), float(b)) for w, b in zip(coef, intercepts, strict=True)]
+        W, b = coef.astype(float), np.broadcast_to(np.ravel(self.intercept_), shape[0]).astype(float)
+        return [(W, b)] if isinstance(loss, Softmax) else list(zip(W, b, strict=True))
 
     def _monitor(
         self, k: int, targets: int, callbacks: Callbacks | None, show: Callable[[str], None] | None
@@ -369,17 +351,13 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator, Parameters):  # type:
         return watch
 
     def _attributes(self, coefs: list[FloatArray], intercepts: list[float]) -> dict[str, Any]:
-        """Whatever prediction needs, for the coefficients and intercepts of all targets."""
+        """What prediction takes of the coefficients and intercepts of all targets."""
         coef, intercept = np.array(coefs, dtype=self._kind), np.array(intercepts, dtype=self._kind)
-        names = getattr(self, "feature_names_in_", None)
-        known = {"n_features_in_": self.n_features_in_, "feature_names_in_": names}
-        return {**known, "coef_": coef, "intercept_": intercept}
+        return {"coef_": coef, "intercept_": intercept}
 
     def _keep(self, fits: list[Fitted]) -> None:
         """Set what every fitted estimator has."""
-        for name, value in self._attributes([f.coef for f in fits], [f.intercept for f in fits]).items():
-            if value is not None:
-                setattr(self, name, value)
+        self.__dict__.update(self._attributes([f.coef for f in fits], [f.intercept for f in fits]))
         each = self._several
         self.direction_ = np.array([f.direction for f in fits]) if each else fits[0].direction
         self.length_ = np.array([f.length for f in fits]) if each else fits[0].length
@@ -392,11 +370,9 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator, Parameters):  # type:
 
     def _published(self, draft: Any, settings: Settings, callbacks: Callbacks | None) -> None:
         """Take the attributes of a copy that was fitted, all at once; warn of what it came to."""
-        fitted = {name: value for name, value in vars(draft).items() if _is_fitted_name(name)}
-        gone = [name for name in vars(self) if _is_fitted_name(name) and name not in fitted]
-        self.__dict__.update(fitted)
-        for name in gone:
+        for name in _fitted(self):
             delattr(self, name)
+        self.__dict__.update(_fitted(draft))
         if draft._interrupted:
             raise KeyboardInterrupt
         if callbacks is not None:
@@ -421,7 +397,7 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator, Parameters):  # type:
             how = "proved" if worst.proved else "estimated"
             yield (
                 f"tol={settings.tol:g} was not met{self._of(failed, len(known))} (relative suboptimality "
-                f"{worst.gap:.2g}, {how}): {REASONS[worst.status]}; {REMEDIES[worst.status]}."
+                f"{worst.gap:.2g}, {how}): {UNMET[worst.status]}."
             )
 
     def _of(self, some: Sequence[int], count: int) -> str:
@@ -437,24 +413,13 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator, Parameters):  # type:
         check_is_fitted(self)
         if is_remote(X):
             return np.concatenate([self._decision(rows) for rows in self._rows_of(X)])
-        with config_context(array_api_dispatch=False):
-            try:
-                X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
-            except ValueError:
-                self._check_named(X)
-                raise
+        X = self._read(X, "no_validation", reset=False)
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            return np.asarray(safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_)
-
-    def _check_named(self, X: Any) -> None:
-        """Raise for NaN or infinity in named columns: scikit-learn does not say in which."""
-        names = getattr(self, "feature_names_in_", None)
-        if names is None or issparse(X):
-            return
-        X = validate_data(self, X, reset=False, ensure_all_finite=False)
-        bad = np.flatnonzero(~np.isfinite(X).all(axis=0))
-        if bad.size:
-            raise NotFiniteError(bad, names)
+            scores = np.asarray(safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_)
+        if not np.isfinite(scores).all():  # X is looked at where it may be the cause
+            with self._arithmetic():
+                check_finite(as_design(X))
+        return scores
 
 
 def _listed(names: list[str]) -> str:
@@ -463,21 +428,5 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:NAMED]) + more
 
 
-def _counting(
-    X: Any, weight: FloatArray, targets: list[Callable[[], FloatArray]]
-) -> tuple[Any, FloatArray, list[Callable[[], FloatArray]]]:
-    """The rows that count, copied, so that others may hold what they like; but no NaN, and no infinity."""
-    counts = weight > 0.0
-    check_finite(as_design(X[~counts]))
-    return X[counts], weight[counts], [lambda whole=whole: whole()[counts] for whole in targets]  # type: ignore[misc]
-
-
-def _is_fitted_name(name: str) -> bool:
-    return name.endswith("_") and not name.startswith("_")
-
-
-def check_number(name: str, value: Any, kind: Any, least: float) -> None:
-    """Refuse a parameter that is no finite number of that kind, or less than `least`."""
-    if not isinstance(value, kind) or isinstance(value, bool) or not math.isfinite(value) or value < least:
-        expected = "an integer" if kind is Integral else "a finite number"
-        raise ValueError(f"{name} must be {expected} of at least {least:g}. Got {value!r}.")
+def _fitted(model: Any) -> dict[str, Any]:
+    return {name: v for name, v in vars(model).items() if name.endswith("_") and not name.startswith("_")}

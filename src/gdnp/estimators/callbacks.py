@@ -29,15 +29,7 @@ def with_callbacks(method: M) -> M:
 
 
 class Callbacks:
-    """The tasks of one fit: the fit, each of several targets, each iteration.
-
-    Parameters
-    ----------
-    estimator : estimator
-        Whose fit it is.
-    X, y, sample_weight : array_like
-        As ``fit`` was given them.
-    """
+    """The tasks of one fit, whose arguments are given: the fit, each of several targets, each iteration."""
 
     def __init__(self, estimator: Any, X: Any, y: Any, sample_weight: Any) -> None:
         metadata = None if sample_weight is None else {"sample_weight": sample_weight}
@@ -53,7 +45,7 @@ class Callbacks:
         attributes: Callable[[list[FloatArray], list[float]], dict[str, Any]],
     ) -> None:
         """From (coefficients, intercept) of each target; `attributes` makes a fitted estimator's of them."""
-        self._at, self._attributes = list(starts), attributes
+        self._at, self._attributes = starts, attributes
 
     def target(self, name: str) -> None:
         """Begin one of several targets; those to come are at their starts."""
@@ -62,9 +54,9 @@ class Callbacks:
 
     def iteration(self, k: int, coef: FloatArray, intercept: float) -> bool:
         """An iteration of the k-th target, and whether a callback wants it to be the last."""
+        self._at[k] = coef, intercept
         task = self._parent.subcontext(task_name="iteration")
         task.call_on_fit_task_begin(**self._given, reconstruction_attributes=self._now)
-        self._at[k] = coef, intercept
         return bool(task.call_on_fit_task_end(**self._given, reconstruction_attributes=self._now))
 
     def target_end(self) -> None:

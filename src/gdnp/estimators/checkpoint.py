@@ -26,19 +26,7 @@ class Checkpoint:
 
     Where rows are dear every iteration follows from its point alone, from which margins, gradient and H are
     made in one reading. So a fit that goes on from the file takes the steps of one that was never ended.
-
-    Parameters
-    ----------
-    path : path
-        Of the file, which need not be there.
-    model : estimator
-    found : Source
-        Its rows; reading them counts as dear from now on.
-
-    Raises
-    ------
-    ValueError
-        For a file of another fit, or a fit that does not follow from its points.
+    Reading the rows that were `found` counts as dear from now on.
     """
 
     def __init__(self, path: str | os.PathLike[str], model: Any, found: Source) -> None:
@@ -91,29 +79,19 @@ class Checkpoint:
 
 
 class Kept:
-    """The best point of a fit so far, for Ctrl-C.
-
-    Parameters
-    ----------
-    objective : Objective
-    monitor : callable or None
-        What else sees each iteration.
-    """
+    """A monitor that keeps the best point of a fit so far, for Ctrl-C; `monitor` sees each iteration too."""
 
     def __init__(self, objective: Objective, monitor: Callable[[Progress], object] | None) -> None:
         self._objective, self._monitor = objective, monitor
         self._rows: list[tuple[float, ...]] = []
-        self._history = self._rows
         self.best: Progress | None = None
 
     def __call__(self, row: Progress) -> object:
         """Keep a row of the history, and the point where it is the best of all starts."""
         read = self._objective.cost.read.values()
-        if self._rows and row.passes < self._rows[-1][0]:  # another start
-            self._rows = []
         self._rows.append((row.passes, row.seconds, row.objective, row.gradient_norm, *read))
         if self.best is None or row.objective <= self.best.objective:
-            self.best, self._history = row, list(self._rows)
+            self.best, self._count = row, len(self._rows)
         return None if self._monitor is None else self._monitor(row)
 
     def fitted(self, settings: Settings, exact: bool) -> Fitted:
@@ -137,6 +115,6 @@ class Kept:
             length,
             Certificate(Status.STOPPED, gap, row.gradient_norm, "newton_decrement", row.objective),
             row.iteration,
-            dict(zip(names, np.array(self._history).T, strict=True)),
+            dict(zip(names, np.array(self._rows[: self._count]).T, strict=True)),
             0.0,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,7 +17,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from gdnp._typing import FloatArray
-from gdnp.design import Rows, RowVector
+from gdnp.design import DesignMatrix, Rows, RowVector
 from gdnp.design.targets import encoded, mass_of, renumbered, reweighed, signs
 from gdnp.estimators.base import LinearEstimator, ScoresSources, Task
 from gdnp.estimators.cluster import by_parts
@@ -82,10 +81,9 @@ class GDNPClassifier(ScoresSources, ClassifierMixin, LinearEstimator):  # type: 
     Attributes
     ----------
     coef_ : ndarray of shape (1, d) or (K, d)
-        0 for a class of the multinomial loss that no row of positive weight has.
     intercept_ : ndarray of shape (1,) or (K,)
-        For such a class -708, where its probability is 0: there is no finite value.
     classes_ : ndarray of shape (K,)
+        Those of the rows of positive weight.
     direction_ : ndarray of shape (d,) or (K, d)
         w of coef_ = length_ · w with wᵀSw = 1, S the covariance of X.
     length_ : float or ndarray of shape (K,)
@@ -116,27 +114,28 @@ class GDNPClassifier(ScoresSources, ClassifierMixin, LinearEstimator):  # type: 
 
     def _task(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> Task:
         settings = self._settings("classification")
-        found = self._source(X, y, sample_weight, **options)
+        read, y, weight, rows = self._given(X, y, sample_weight, options)
         codes: Any
-        make: Callable[..., Callable[[], Any]] = _one_against_rest
-        if found is None:
-            read, labels = self._read(X, y)
-            weight = self._weights(sample_weight, read)
-            classes, codes = _encode(labels)
-            rows = Rows(len(codes), 1)
-        else:
-            read, make = found.design, partial(_signs, found.design.rows)
-            assert found.target is not None
-            classes, codes = encoded(found.target, read.rows)
-            weight, rows = self._source_weights(found), read.rows
-        weight = self._class_weighted(weight, classes, codes, rows)
-        self.classes_, self._several = classes, len(classes) > 2
-        if self._several and _is_joint(settings.loss):
-            settings = self._jointly(settings, codes, weight, rows)
-            return Task(settings, read, weight, [lambda: codes])
-        codes_of = range(len(classes)) if self._several else [1]
+        classes, codes = encoded(y, rows) if isinstance(read, DesignMatrix) else _encode(y)
+        weight, mass = self._class_weighted(weight, classes, codes, rows)
+        counts = mass > 0.0
+        if counts.sum() < 2:
+            raise ValueError(
+                "y must have at least two classes in rows of positive weight. "
+                f"Got one class, {classes.tolist()[mass.argmax()]!r}."
+            )
+        if not counts.all():  # a class that no row counts for is none
+            rank = np.maximum(np.cumsum(counts) - 1, 0).astype(np.int16)
+            rows.total(partial(renumbered, rank), writes=(codes,))
+        self.classes_ = classes[counts]
+        several = len(self.classes_) > 2
+        if several and _is_joint(settings.loss):  # one loss, one certificate
+            self._several = False
+            return Task(self._jointly(settings), read, weight, [lambda: codes])
+        self._several = several
+        codes_of = range(len(self.classes_)) if several else [1]
         # each target forgets the codes once it is made
-        return Task(settings, read, weight, [make(codes, code) for code in codes_of])
+        return Task(settings, read, weight, [_signs(rows, codes, code) for code in codes_of])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -144,39 +143,22 @@ class GDNPClassifier(ScoresSources, ClassifierMixin, LinearEstimator):  # type: 
             tags.classifier_tags.multi_class = not _is_joint(get_loss(self.loss))
         return tags
 
-    def _jointly(self, settings: Settings, codes: Any, weight: Any, rows: Rows) -> Settings:
-        """The settings of the multinomial loss; labels are numbered among classes that rows count for."""
+    def _jointly(self, settings: Settings) -> Settings:
+        """The settings of the multinomial loss."""
         if settings.solver not in MULTINOMIAL:
             raise ValueError(
                 f"Only binary classification is supported by solver={settings.solver!r} for the log loss. "
                 f"Got {len(self.classes_)} classes; take 'auto', or sklearn.multiclass.OneVsRestClassifier."
             )
-        self._several = False  # one loss, one certificate
-        there = rows.total(partial(mass_of, len(self.classes_)), weight, codes)[0] > 0.0
-        self._there = there
-        if not there.all():
-            rows.total(partial(renumbered, np.cumsum(there).astype(np.int16) - 1), writes=(codes,))
-        return replace(settings, loss=Softmax(int(there.sum())))
-
-    def _starts(self, targets: int, features: int) -> list[tuple[FloatArray, Any] | None]:
-        if self._there is None:
-            return super()._starts(targets, features)
-        each = super()._starts(len(self._there), features)
-        if each[0] is None:
-            return [None]
-        known = [pair for pair, there in zip(each, self._there, strict=True) if there and pair is not None]
-        return [(np.array([w for w, _ in known]), np.array([b for _, b in known]))]
+        return replace(settings, loss=Softmax(len(self.classes_)))
 
     def _class_weighted(self, weight: Any, classes: NDArray[Any], codes: Any, rows: Rows) -> Any:
-        """The weights of the rows, those of their classes in them; None is 1 for each."""
-        if len(classes) < 2:
-            raise ValueError(f"y must have at least two classes. Got one class, {classes.tolist()[0]!r}.")
+        """The weights of the rows, those of their classes in them, and the sum of each class."""
         if weight is None and self.class_weight is None:
-            return None
+            return None, np.ones(len(classes))
         mass = rows.total(partial(mass_of, len(classes)), weight, codes)[0]
-        _check_mass(classes, mass)
         if self.class_weight is None:
-            return weight
+            return weight, mass
         with np.errstate(divide="ignore"):
             factor = compute_class_weight(self.class_weight, classes=classes, y=classes, sample_weight=mass)
         factor[mass == 0.0] = 0.0  # "balanced" divides by what a class weighs
@@ -186,18 +168,14 @@ class GDNPClassifier(ScoresSources, ClassifierMixin, LinearEstimator):  # type: 
         if not factor @ mass > 0.0:
             raise ValueError("class_weight must leave a positive total weight. Got 0: no row counts.")
         factor /= factor @ mass
-        _check_mass(classes, factor * mass)
         made: Any = rows.empty()
         rows.total(partial(reweighed, factor), weight, codes, writes=(made,))
-        return made
+        return made, factor * mass
 
     def _attributes(self, coefs: list[FloatArray], intercepts: list[float]) -> dict[str, Any]:
-        if self._there is not None:  # coefficients of all classes at once
-            placed = [_placed(self._there, *pair) for pair in zip(coefs, intercepts, strict=True)]
-            coefs, intercepts = (list(parts) for parts in zip(*placed, strict=True))
         known = super()._attributes(coefs, intercepts)
-        known["coef_"] = known["coef_"].reshape(-1, self.n_features_in_)
-        return {**known, "intercept_": known["intercept_"].ravel(), "classes_": self.classes_}
+        coef, intercept = known["coef_"], known["intercept_"]
+        return {"coef_": coef.reshape(-1, self.n_features_in_), "intercept_": intercept.ravel()}
 
     @by_parts
     def decision_function(self, X: Any) -> FloatArray:
@@ -240,12 +218,8 @@ class GDNPClassifier(ScoresSources, ClassifierMixin, LinearEstimator):  # type: 
             return scores, get_loss(self.loss).log_odds(scores.astype(np.float64))
 
     def _log_shares(self, odds: FloatArray) -> FloatArray:
-        """Logarithms of probabilities that sum to one: softmax of scores with one loss, else of each class.
-
-        Models with a certificate for each class are from before the log loss was multinomial.
-        """
-        joint = _is_joint(get_loss(self.loss)) and not isinstance(getattr(self, "certificate_", None), tuple)
-        return _normalised(odds.copy() if joint else -_softplus(-odds))
+        """Logarithms of probabilities that sum to one: softmax of scores of one loss, or of each class."""
+        return _normalised(odds.copy() if _is_joint(get_loss(self.loss)) else -_softplus(-odds))
 
     def sparsify(self) -> GDNPClassifier:
         """Hold ``coef_`` as a sparse matrix: smaller where more than half of it is 0."""
@@ -268,17 +242,6 @@ def _softplus(t: FloatArray) -> FloatArray:
 def _is_joint(loss: Loss) -> bool:
     """Whether more than two classes share one loss."""
     return type(loss) is LogLoss
-
-
-def _placed(there: NDArray[np.bool_], coef: FloatArray, intercept: Any) -> tuple[FloatArray, Any]:
-    """Coefficients of all classes from those that some row counts for.
-
-    The others have none, and the limit of their intercept is minus infinity. Scores sum to that of the
-    intercepts, so that the largest is at least their mean: the least logarithm below it is p = 0.
-    """
-    W, b = np.zeros((len(there), coef.shape[1])), np.full(len(there), math.log(np.finfo(float).tiny))
-    W[there], b[there] = coef, intercept
-    return W, b
 
 
 def _normalised(log_p: FloatArray) -> FloatArray:
@@ -305,14 +268,10 @@ def _led(p: FloatArray, scores: FloatArray) -> FloatArray:
 
 def _encode(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """Classes in order and the index of each row's; two numbers need no sorting of n labels."""
-    if y.dtype.kind in "fiu" and y.size:
-        low, high = y.min(), y.max()
-        upper = y == high
-        if bool((upper | (y == low)).all()) and low != high:
-            classes: NDArray[Any] = np.array([low, high], dtype=y.dtype)
-            codes = upper.view(np.int8)  # n bytes instead of 8 n
-        else:
-            classes, codes = np.unique(y, return_inverse=True)
+    low, high = (y.min(), y.max()) if y.dtype.kind in "fiu" else (0, 0)
+    classes: NDArray[Any]
+    if low < high and bool(((y == low) | (y == high)).all()):
+        classes, codes = np.array([low, high], dtype=y.dtype), (y == high).view(np.int8)  # n bytes, not 8 n
     else:
         classes, codes = np.unique(y, return_inverse=True)
     if 2 * len(classes) > len(codes):
@@ -326,15 +285,6 @@ def _encode(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     return classes, codes
 
 
-def _check_mass(classes: NDArray[Any], mass: FloatArray) -> None:
-    """Two classes must have a row that counts."""
-    if (mass > 0.0).sum() < 2:
-        raise ValueError(
-            "y must have at least two classes in rows of positive weight. "
-            f"Got one class, {classes.tolist()[mass.argmax()]!r}."
-        )
-
-
 def _signs(rows: Rows, codes: RowVector, code: int) -> Callable[[], RowVector]:
     def target() -> RowVector:
         made = rows.empty()
@@ -342,7 +292,3 @@ def _signs(rows: Rows, codes: RowVector, code: int) -> Callable[[], RowVector]:
         return made
 
     return target
-
-
-def _one_against_rest(codes: NDArray[Any], code: int) -> Callable[[], FloatArray]:
-    return lambda: np.where(codes == code, 1.0, -1.0)

@@ -60,8 +60,7 @@ def scored(model: Any, X: Any, y: Any, sample_weight: Any) -> float:
     if any(size != size for size in predicted.shape):
         predicted = predicted.compute_chunk_sizes()
     s = 1.0 if sample_weight is None else sample_weight
-    weigh = predicted * 0 + 1.0 if predicted.dtype.kind in "fiu" else (predicted == predicted) * 1.0
-    weigh = weigh * s
+    weigh = (predicted == predicted) * 1.0 * s
     total = weigh.sum()
     if is_classifier(model):
         return float((((predicted == y) * weigh).sum() / total).compute())
@@ -70,15 +69,7 @@ def scored(model: Any, X: Any, y: Any, sample_weight: Any) -> float:
 
 
 class DealtFolds:
-    """Folds of rows on workers, dealt out one by one, and scores on them; see ``Scores``.
-
-    Parameters
-    ----------
-    model : estimator
-        Ready to predict but for its coefficients.
-    found : Source
-    count : int
-    """
+    """Folds of rows on workers, dealt out one by one, and scores on them; see ``Scores``."""
 
     def __init__(self, model: Any, found: Source, count: int) -> None:
         self._model, self._found, self.count = model, found, count
@@ -106,7 +97,7 @@ class DealtFolds:
 
         def score(attributes: dict[str, Any], name: str) -> float:
             model = _Plain(self._model, "predict").model
-            model.__dict__.update({key: v for key, v in attributes.items() if key != "feature_names_in_"})
+            model.__dict__.update(attributes)
             vectors = self._found.target, self._found.weight, self._dealt
             total, mass = np.sum(self._design.asked(_score_of_part, *vectors, model=model, k=k), axis=0)
             if not mass > 0.0:
@@ -125,6 +116,7 @@ def _outside(k: int, s: FloatArray | None, dealt: Any, out: FloatArray) -> list[
 def _score_of_part(X: Any, y: Any, s: Any, dealt: Any, *, model: Any, k: int) -> tuple[float, float]:
     """The sum of the scores of the rows of a fold, and of their weights."""
     here = dealt == k if s is None else (dealt == k) & (s > 0.0)
+    here = here & np.isin(y, model.classes_) if is_classifier(model) else here
     mass = float(here.sum() if s is None else s[here].sum())
     weight = None if s is None else s[here]
     return (default_score(model, X[here], y[here], weight) * mass, mass) if mass else (0.0, 0.0)

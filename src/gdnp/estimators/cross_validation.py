@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +22,10 @@ from gdnp.estimators.classifier import GDNPClassifier
 from gdnp.estimators.cluster import DealtFolds
 from gdnp.estimators.fitting import Data, Fitted, Settings
 from gdnp.estimators.leave_one_out import left_out
-from gdnp.estimators.progress import counted
+from gdnp.estimators.progress import told
 from gdnp.estimators.regressor import GDNPRegressor
 from gdnp.estimators.ridge_path import Leader, Path, checked_alphas, grid
-from gdnp.estimators.scoring import PREDICTED, Scores
+from gdnp.estimators.scoring import Scores
 from gdnp.losses import Loss, checked_loss
 from gdnp.problem.coordinates import LARGEST_GRAM
 from gdnp.solvers import Certificate, Status
@@ -92,7 +91,7 @@ def path(X: Any, y: Any, alphas: Any = None, *, loss: str | Loss = "log_loss", *
 
 @dataclass(eq=False, repr=False)
 class CrossValidated(LinearEstimator):
-    """What the two estimators have in common; private methods but the first work on a copy."""
+    """What the two estimators have in common; private methods work on a copy."""
 
     _: KW_ONLY
     alpha: float = field(init=False, default=1.0)
@@ -101,9 +100,22 @@ class CrossValidated(LinearEstimator):
     cv: Any = None
     scoring: Any = None
     refit: bool = True
-    _depth = 4
+    _depth = 3
 
-    def _cross_validate(self, X: Any, y: Any, sample_weight: Any, groups: Any, client: Any = None) -> Any:
+    def fit(  # type: ignore[override]  # rows of files are not drawn for folds
+        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, *, client: Any = None
+    ) -> Self:
+        """Choose a ridge for X of shape (n, d), dense or sparse, and y of shape (n,), of targets also (n, k).
+
+        `groups` of shape (n,) are for a `cv` that keeps them together. X, y and sample_weight may be Dask
+        collections, whose rows are dealt out to folds one by one; `client` is as for ``GDNPClassifier``.
+
+        Raises
+        ------
+        ValueError
+            For bad parameters or data as ``GDNPClassifier``, for bad `alphas`, for folds that leave a class
+            out of a training set, or a scorer that fails.
+        """
         checked_flag("refit", self.refit)
         if groups is not None and not (hasattr(self.cv, "split") or isinstance(self.cv, Iterable)):
             raise ValueError(
@@ -112,28 +124,19 @@ class CrossValidated(LinearEstimator):
             )
         if getattr(self, "_skl_callbacks", None):
             raise ValueError("callbacks are for GDNPClassifier and GDNPRegressor. Got some; remove them.")
-        draft = copy.copy(self)
-        for name in (
-            "certificate_",
-            "certificates_",
-            "coefs_paths_",
-            "direction_",
-            "history_",
-            "length_",
-            "n_iter_",
-        ):
-            draft.__dict__.pop(name, None)  # not every way of choosing has them
+        draft = self._draft()
+        scores: Scores | DealtFolds
         if is_collection(X) or client is not None:
             count, found = self._number_of_folds(groups), source(X, y=y, weight=sample_weight, client=client)
             task = draft._prepared(found, None, None)
-            draft._search(task, DealtFolds(draft, found, count), None)
-            self._published(draft, task.settings, None)
-            return self
-        task = draft._prepared(X, y, sample_weight)
-        labels = np.asarray(y)
-        labels = labels.ravel() if labels.ndim == 2 and labels.shape[1] == 1 else labels
-        weight = None if sample_weight is None else draft._weights(sample_weight, task.X)
-        draft._search(task, Scores(draft, self.scoring, task.X, labels, weight), groups)
+            scores = DealtFolds(draft, found, count)
+        else:
+            task = draft._prepared(X, y, sample_weight)
+            labels = np.asarray(y)
+            labels = labels.ravel() if labels.ndim == 2 and labels.shape[1] == 1 else labels
+            weight = None if sample_weight is None else draft._weights(sample_weight, task.X)
+            scores = Scores(draft, self.scoring, task.X, labels, weight)
+        draft._search(task, scores, groups)
         self._published(draft, task.settings, None)
         return self
 
@@ -198,10 +201,8 @@ class CrossValidated(LinearEstimator):
         self.alpha_, self.best_score_ = self.alphas_[best].mean(), self.scores_[each, best].mean()
         chosen = [sets[k][a] for k, a in enumerate(best)]
         coefs = list(np.mean([[fit.coef for fit in row] for row in chosen], axis=0))
-        found = self._attributes(
-            coefs, list(np.mean([[fit.intercept for fit in row] for row in chosen], axis=0))
-        )
-        self.__dict__.update({name: value for name, value in found.items() if value is not None})
+        intercepts = list(np.mean([[fit.intercept for fit in row] for row in chosen], axis=0))
+        self.__dict__.update(self._attributes(coefs, intercepts))
 
     def _keep_best(self, scores: FloatArray, fits: Callable[[int], list[Fitted]]) -> None:
         """The ridge of the best score, of several the largest, and its fits on all rows."""
@@ -265,10 +266,12 @@ class CrossValidated(LinearEstimator):
         rng = check_random_state(self.random_state) if self.n_init > 1 else None
         count = len(task.targets)
         found: list[list[list[Fitted]]] = [[[] for _ in order] for _ in range(1 + len(folds))]
-        total = len(found) * len(order) * count
-        with self._arithmetic(), counted("fit", total, verbose=bool(self.verbose)) as advance:
+        done, total = 0, len(found) * len(order) * count
+        with self._arithmetic(), told(verbose=bool(self.verbose), live=True) as show:
             data = Data(task.X, task.weight, task.settings, self.n_jobs, count)
-            for make, start in zip(task.targets, self._starts(count, task.X.shape[1]), strict=True):
+            for make, start in zip(
+                task.targets, self._starts(task.settings.loss, count, task.X.shape[1]), strict=True
+            ):
                 target = make()
                 choices = [choice for choice, _ in folds if choice is not None]
                 leader = self._leader(task, target, data, choices, rng)
@@ -284,7 +287,10 @@ class CrossValidated(LinearEstimator):
                 for k, some in enumerate(fits):
                     for a, fit in zip(order, some, strict=True):
                         found[k][a].append(replace(fit, preconditioner=None))  # as large as X, of many fits
-                        advance(f"alpha {self.alphas_[a]:.3g}  gap {fit.certificate.gap:.1e}")
+                        done += 1
+                        if show is not None:
+                            gap = fit.certificate.gap
+                            show(f"fit {done}/{total}  alpha {self.alphas_[a]:.3g}  gap {gap:.1e}")
         return found
 
     def _alone(self, way: Path, X: Any, weight: Any, target: Any) -> Iterator[Fitted]:
@@ -346,8 +352,8 @@ class GDNPClassifierCV(CrossValidated, GDNPClassifier):
     fit_intercept, solver, tol, max_iter, class_weight, warm_start, n_init, n_jobs, random_state
         See ``GDNPClassifier``.
     verbose : int
-        Whether to print a line a fit on stderr. A terminal shows a bar after two seconds, where rich is
-        installed.
+        Whether to print a line a fit on stderr. A terminal shows the last one after two seconds, where rich
+        is installed.
 
     Attributes
     ----------
@@ -374,23 +380,6 @@ class GDNPClassifierCV(CrossValidated, GDNPClassifier):
     (0.0001, (5, 3))
     """
 
-    def fit(  # type: ignore[override]  # rows of files are not drawn for folds
-        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, *, client: Any = None
-    ) -> GDNPClassifierCV:
-        """Choose a ridge for X of shape (n, d), dense or sparse, and labels y of shape (n,).
-
-        `groups` of shape (n,) are for a `cv` that keeps them together. X, y and sample_weight may be Dask
-        collections, whose rows are dealt out to folds one by one; `client` is as for ``GDNPClassifier``.
-
-        Raises
-        ------
-        ValueError
-            For bad parameters or data as ``GDNPClassifier``, for bad `alphas`, for folds that leave a class
-            out of a training set, or a scorer that fails.
-        """
-        self._cross_validate(X, y, sample_weight, groups, client)
-        return self
-
 
 @dataclass(eq=False, repr=False)
 class GDNPRegressorCV(CrossValidated, GDNPRegressor):
@@ -404,7 +393,7 @@ class GDNPRegressorCV(CrossValidated, GDNPRegressor):
         See ``GDNPClassifierCV``. alpha of ``RidgeCV`` is n times this one.
     cv : int, splitter, iterable or None
         As in scikit-learn. None leaves out each row in turn, in closed form, where the loss is squared, the
-        ridges are positive and the rows or the columns are up to 4096. It is 5 folds elsewhere.
+        ridges are positive, the rows or the columns are up to 4096 and `scoring` is None. Else it is 5 folds.
     scoring : str, callable or None
         As in scikit-learn. None is "neg_mean_squared_error", and for a robust loss "neg_mean_absolute_error".
     fit_intercept, solver, tol, max_iter, class_weight, warm_start, n_init, n_jobs, random_state
@@ -416,36 +405,27 @@ class GDNPRegressorCV(CrossValidated, GDNPRegressor):
         See ``GDNPClassifierCV``. With rows left out one by one there are no paths and certificates of folds,
         and ``n_iter_`` is a number.
     scores_ : ndarray of shape (n_folds, m)
-        With rows left out one by one and `scoring` None, each row of positive weight is a fold. A scorer that
-        is given sees all of their predictions at once, as in ``RidgeCV``: one fold.
+        With rows left out one by one, each row of positive weight is a fold.
     coef_, intercept_, delta_, direction_, length_, certificate_, history_
         Of the chosen model; see ``GDNPRegressor``.
     """
 
-    def fit(  # type: ignore[override]  # rows of files are not drawn for folds
-        self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None, *, client: Any = None
-    ) -> GDNPRegressorCV:
-        """Choose a ridge for targets y of shape (n,) or (n, k); see ``GDNPClassifierCV.fit``."""
-        self._cross_validate(X, y, sample_weight, groups, client)
-        return self
-
     def _search(self, task: Task, scores: Scores | DealtFolds, groups: Any) -> None:
         closed = task.settings.loss.quadratic and min(task.X.shape) <= 2 * LARGEST_GRAM
-        closed = closed and self.cv is None and self.refit and self.alphas_.min() > 0.0
+        closed = closed and self.cv is self.scoring is None and self.refit and self.alphas_.min() > 0.0
         if closed and isinstance(scores, Scores) and len(scores.y) > 1:
-            self._leave_one_out(task, scores)
+            self._leave_one_out(task, scores.y.astype(np.float64))
         else:
             super()._search(task, scores, groups)
-        self._keep_deltas()
 
-    def _leave_one_out(self, task: Task, scores: Scores) -> None:
+    def _leave_one_out(self, task: Task, y: FloatArray) -> None:
         """Score each row by the fit of all others."""
-        weight, settings, X, y = task.weight, task.settings, task.X, scores.y.astype(np.float64)
+        weight, settings, X = task.weight, task.settings, task.X
         if weight is not None and not (weight > 0.0).all():
             rows = np.flatnonzero(weight > 0.0)
             X, y, weight = _safe_indexing(X, rows), y[rows], weight[rows]
         targets, order = y.reshape(len(y), -1), self._falling
-        self.scores_ = np.empty((len(y) if self.scoring is None else 1, len(order)))
+        self.scores_ = np.empty((len(y), len(order)))
         way = Path(settings, self.alphas_, self._kind is np.float32)
         with self._arithmetic():
             weakest = replace(settings, alpha=float(self.alphas_.min()))
@@ -453,13 +433,7 @@ class GDNPRegressorCV(CrossValidated, GDNPRegressor):
             problem = data.objective(targets[:, 0]).standardised
             alphas = self.alphas_[order] / settings.loss.max_curvature
             for a, predicted in zip(order, left_out(problem, targets, alphas), strict=True):
-                if self.scoring is None:
-                    self.scores_[:, a] = -np.square(targets - predicted).mean(axis=1)
-                else:
-                    name = f"rows left out one by one with alpha={self.alphas_[a]:g}"
-                    predicted = predicted.reshape(y.shape)
-                    self.scores_[0, a] = scores.given(PREDICTED, predicted, y, weight, name)
-            weight = weight if self.scoring is None else None
+                self.scores_[:, a] = -np.square(targets - predicted).mean(axis=1)
             mean = np.average(self.scores_, axis=0, weights=weight)
 
             def fits(best: int) -> list[Fitted]:

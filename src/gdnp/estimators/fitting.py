@@ -10,7 +10,6 @@ import numpy as np
 
 from gdnp._typing import FloatArray
 from gdnp.design import DesignMatrix, as_design
-from gdnp.design.block import EPS
 from gdnp.losses import Loss, Softmax
 from gdnp.methods import get_method
 from gdnp.newton import Begin, Newton, solve
@@ -79,13 +78,6 @@ class Data:
             shared=self._shared,
         )
 
-    def constant(self, target: Any) -> tuple[FloatArray, Any]:
-        """The constant prediction that a fit of one target starts from, and no coefficients."""
-        objective = self.objective(target)
-        if isinstance(objective, Multinomial):
-            return np.zeros((objective.classes, objective.n_features)), objective.constant.x[-1]
-        return np.zeros(self.design.n_features), float(objective.unread.constant.x[-1])
-
 
 def fit_one(
     objective: Objective,
@@ -116,25 +108,23 @@ def fit_one(
     if start is not None:
         b = start[1] - objective.raw_intercept(start[0], 0.0) if settings.fit_intercept else 0.0
         at = np.append(start[0], b)
-    method = get_method(settings.solver)
+    # A method that does not know how good it is ends where f is as low as it has to be.
+    bound = solve(objective, tol=0.1 * settings.tol)
+    assert bound.certificate is not None
+    least = bound.certificate.objective
+    enough = least + 0.5 * settings.tol * max(least, bound.state.floor)
 
-    def gone_on(at: FloatArray | None, tol: float, most: int) -> Result:
-        return run(objective, method, at, max_iter=most, tol=tol, callback=monitor, lengths=False)
+    def watch(row: Progress) -> bool:
+        return (monitor is not None and monitor(row) is True) or row.objective <= enough
 
-    # The loop stops on the gradient norm, whose square goes with the suboptimality that `tol` is about.
-    tol = 0.1 * settings.tol**0.5
-    found, passes = gone_on(at, tol, settings.max_iter), objective.cost.passes
-    bound = solve(objective, tol=settings.tol)
-    fit = _judged(objective, settings, found, bound)
-    passes = objective.cost.passes - passes
-    while found.status is Status.CONVERGED and fit.certificate.status is Status.STALLED and tol > EPS:
-        tol *= 0.1  # the gradient was small enough, and f is not
-        at = np.append(found.coef, found.intercept - objective.raw_intercept(found.coef, 0.0))
-        found = _joined(found, gone_on(at, tol, settings.max_iter - found.n_iter))
-        fit = _judged(objective, settings, found, bound)
-    spent = {"passes": passes, "seconds": float(bound.history["seconds"][-1])}
+    tol = 0.0 if settings.loss.convex else 0.1 * settings.tol**0.5
+    method, most = get_method(settings.solver), settings.max_iter
+    found = run(objective, method, at, max_iter=most, tol=tol, callback=watch, lengths=False)
+    if found.objective <= enough:
+        found = replace(found, status=Status.CONVERGED)
+    spent = {name: column[-1] for name, column in bound.history.items() if name in ("passes", "seconds")}
     last = {name: np.append(row, row[-1] + spent.get(name, 0.0)) for name, row in found.history.items()}
-    return replace(fit, history=last)
+    return replace(_judged(objective, settings, found, bound), history=last)
 
 
 def rounded(objective: Objective, fit: Fitted, tol: float) -> Fitted:
@@ -198,14 +188,6 @@ def _certified(
     if end is not None:
         there = margin_error(end.problem, end.point.x, *end.problem.raw(end.point.x))
     return certified(point, known, known.status, tol, floor, (here, there))
-
-
-def _joined(first: Result, more: Result) -> Result:
-    """A run and the one that went on from its end, as one."""
-    history = {name: np.append(rows, more.history[name][1:]) for name, rows in first.history.items()}
-    for name in ("passes", "seconds"):
-        history[name][first.n_iter + 1 :] += first.history[name][-1]
-    return replace(more, n_iter=first.n_iter + more.n_iter, history=history)
 
 
 def _judged(objective: Objective, settings: Settings, found: Result, bound: Result) -> Fitted:

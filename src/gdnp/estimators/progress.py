@@ -1,52 +1,39 @@
-"""How far a long fit is, on stderr: lines, or something live on a terminal."""
+"""How far a long fit is, on stderr: lines, or one that changes on a terminal."""
 
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 from gdnp.solvers import Progress
 
 PATIENCE = 2.0
-"""Seconds without a bar."""
+"""Seconds until a terminal shows anything."""
 
 
 @contextmanager
-def counted(what: str, total: int, *, verbose: bool = False) -> Iterator[Callable[[str], None]]:
-    """A function to be called after each of `total` fits with a word on it, which `verbose` prints."""
-    begin, done = time.monotonic(), 0
-    bar: Any = None
+def told(*, verbose: bool, live: bool) -> Iterator[Callable[[str], None] | None]:
+    """A function to be called with words on what was done: printed, or shown by rich if `live`; or None."""
+    begin = time.monotonic()
+    status: Any = None
+    live = live and sys.stderr.isatty() and find_spec("rich") is not None
     with ExitStack() as stack:
 
-        def advance(word: str) -> None:
-            nonlocal bar, done
-            done += 1
+        def show(words: str) -> None:
+            nonlocal status
             if verbose:
-                print(f"gdnp  {what} {done}/{total}  {word}", file=sys.stderr)
-            elif bar is None and time.monotonic() - begin > PATIENCE and sys.stderr.isatty():
-                bar = _bar(stack, what, total)
-            if bar is not None:
-                bar(done)
+                print(f"gdnp  {words}", file=sys.stderr)
+            elif status is not None:
+                status.update(f"gdnp  {words}")
+            elif time.monotonic() - begin > PATIENCE:
+                from rich.console import Console
 
-        yield advance
+                console = Console(stderr=True, highlight=False)
+                status = stack.enter_context(console.status(f"gdnp  {words}"))
 
-
-@contextmanager
-def told(verbose: bool, live: bool) -> Iterator[Callable[[str], None] | None]:
-    """A function to be called with words on each iteration: printed, or shown on a terminal if `live`."""
-    if verbose:
-        yield lambda words: print(f"gdnp  {words}", file=sys.stderr)
-        return
-    try:
-        from rich.console import Console
-    except ImportError:
-        live = False
-    if not (live and sys.stderr.isatty()):
-        yield None
-        return
-    with Console(stderr=True, highlight=False).status("gdnp") as status:
-        yield lambda words: status.update(f"gdnp  {words}")
+        yield show if verbose or live else None
 
 
 def words_of(row: Progress, *, newton: bool) -> str:
@@ -60,15 +47,3 @@ def words_of(row: Progress, *, newton: bool) -> str:
         f"{row.seconds:8.3f} s  {row.passes:8.1f} passes  {''.join(read)}objective {row.objective:.10g}  "
         f"gradient {row.gradient_norm:.2e}" + (f"  gap about {gap:.1e}" if newton and read else "")
     )
-
-
-def _bar(stack: ExitStack, what: str, total: int) -> Callable[[int], None]:
-    """rich's bar, nothing where that is not installed."""
-    try:
-        from rich.console import Console
-        from rich.progress import Progress
-    except ImportError:
-        return lambda done: None
-    progress = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
-    task = progress.add_task(what, total=total)
-    return lambda done: progress.update(task, completed=done)

@@ -3,22 +3,22 @@
 import warnings
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
 
 from gdnp._typing import FloatArray
-from gdnp.design import Rows
+from gdnp.design import DesignMatrix
 from gdnp.design.block import Affine
 from gdnp.design.source import numbers
-from gdnp.estimators.base import LinearEstimator, ScoresSources, Task, check_number
-from gdnp.estimators.callbacks import WRAPPERS, Callbacks
+from gdnp.estimators.base import LinearEstimator, ScoresSources, Task
+from gdnp.estimators.callbacks import WRAPPERS
 from gdnp.estimators.cluster import by_parts
 from gdnp.estimators.fitting import Data, Settings, fit_one
 from gdnp.losses import Loss, SquaredError
 from gdnp.solvers.state import ROUNDING
+from gdnp.validation import checked_number
 
 LARGEST_TARGET = 1e150
 NORMAL_MAD = 1.4826
@@ -77,45 +77,22 @@ class GDNPRegressor(ScoresSources, RegressorMixin, LinearEstimator):  # type: ig
         settings = self._settings("regression")
         if self.class_weight is not None:
             raise ValueError(f"class_weight must be None in regression. Got {self.class_weight!r}.")
-        found = self._source(X, y, sample_weight, **options)
-        if found is None:
-            read, target = self._read(X, y, y_numeric=True, multi_output=True)
-            weight = self._weights(sample_weight, read)
-            target = np.asarray(target, dtype=np.float64)
-            largest = float(np.abs(target).max())
-        else:
-            read = found.design
-            assert found.target is not None
-            target, weight = numbers(found.target, "y", read.rows), self._source_weights(found)
-            largest = float(read.rows.extremes(target)[0, 2])
-        if largest > LARGEST_TARGET:
+        read, y, weight, rows = self._given(X, y, sample_weight, options, y_numeric=True, multi_output=True)
+        remote = isinstance(read, DesignMatrix)
+        target: Any = numbers(y, "y", rows) if remote else np.asarray(y, dtype=np.float64)
+        largest = float(rows.extremes(target)[0, 2])
+        if largest > 0.0 and not 1.0 / LARGEST_TARGET <= largest <= LARGEST_TARGET:
             raise ValueError(
-                f"y must be at most {LARGEST_TARGET:g} in size, so that its squares are finite. "
-                f"Got {largest:g}; divide y by a constant."
+                f"y must be 0 or from {1.0 / LARGEST_TARGET:g} to {LARGEST_TARGET:g} in size, so that its "
+                f"squares are numbers. Got {largest:g} at most; multiply y by a constant."
             )
-        if 0.0 < largest < 1.0 / LARGEST_TARGET:
-            raise ValueError(
-                f"y must be 0 or at least {1.0 / LARGEST_TARGET:g} in size, so that its squares count. "
-                f"Got {largest:g} at most; multiply y by a constant."
-            )
-        self._several, self._deltas = len(target.shape) == 2, []
-        rows = Rows(len(target), 1) if found is None else read.rows
+        self._several = len(target.shape) == 2
         columns = rows.columns(target) if self._several else [target]
         return Task(settings, read, weight, [partial(_same, one) for one in columns])
 
-    def _fit_targets(self, task: Task, callbacks: Callbacks | None) -> None:
-        super()._fit_targets(task, callbacks)
-        self._keep_deltas()
-
-    def _keep_deltas(self) -> None:
-        """Of the copy: ``delta_``, of a loss that has δ."""
-        self.__dict__.pop("delta_", None)
-        if self._deltas:
-            self.delta_ = np.array(self._deltas) if self._several else self._deltas[0]
-
     def _settings(self, task: str) -> Settings:
         if not (isinstance(self.delta, str) and self.delta == "auto"):
-            check_number('delta, where it is not "auto",', self.delta, Real, 1.0 / LARGEST_TARGET)
+            checked_number('delta, where it is not "auto",', self.delta, positive=True)
         return super()._settings(task)
 
     def _warn(self, settings: Settings) -> None:
@@ -136,7 +113,7 @@ class GDNPRegressor(ScoresSources, RegressorMixin, LinearEstimator):  # type: ig
     def _settings_of(
         self, X: Any, target: FloatArray, weight: FloatArray | None, settings: Settings
     ) -> Settings:
-        """With δ in the loss; "auto" is 1.345 times the scale of least squares' residuals.
+        """With δ in the loss, and in ``delta_``; "auto" is 1.345 times the scale of least squares' residuals.
 
         Where most residuals are 0 but for rounding their mean size stands in, or if all are the
         standard deviation of the targets.
@@ -147,7 +124,8 @@ class GDNPRegressor(ScoresSources, RegressorMixin, LinearEstimator):  # type: ig
             auto = isinstance(self.delta, str)
             delta = self._auto_delta(X, target, weight, settings) if auto else float(self.delta)
             settings = replace(settings, loss=replace(settings.loss, delta=delta))  # type: ignore[type-var]
-        self._deltas.append(settings.loss.delta)  # type: ignore[attr-defined]
+        delta = settings.loss.delta  # type: ignore[attr-defined]
+        self.delta_ = np.append(getattr(self, "delta_", []), delta) if self._several else delta
         return settings
 
     def _auto_delta(self, X: Any, target: FloatArray, weight: FloatArray | None, settings: Settings) -> float:
@@ -166,9 +144,7 @@ class GDNPRegressor(ScoresSources, RegressorMixin, LinearEstimator):  # type: ig
 
     def _attributes(self, coefs: list[FloatArray], intercepts: list[float]) -> dict[str, Any]:
         found = super()._attributes(coefs, intercepts)
-        if not self._several:
-            found |= {"coef_": found["coef_"][0], "intercept_": found["intercept_"][0]}
-        return found
+        return found if self._several else {name: values[0] for name, values in found.items()}
 
     @by_parts
     def predict(self, X: Any) -> FloatArray:

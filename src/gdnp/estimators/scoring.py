@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, RegressorMixin, is_classifier
+from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring, make_scorer
 from sklearn.utils import _safe_indexing
 
@@ -22,34 +22,32 @@ class Scores:
     """
 
     def __init__(self, model: Any, scoring: Any, X: Any, y: NDArray[Any], weight: FloatArray | None) -> None:
-        self.X, self.y, self.weight = X, y, weight
+        self.X, self.y = X, y
         self._model = copy.copy(model)
         self._model.__dict__.pop("feature_names_in_", None)  # rows come as arrays
-        self._scorer, self._weighs = _scorer(self._model, scoring)
+        self._scorer, takes_weights = _scorer(self._model, scoring)
+        self._weight = weight if takes_weights else None
 
     def of(self, rows: NDArray[np.intp]) -> Callable[[dict[str, Any], str], float]:
         """A function of a model's attributes, and of what it is called, for some rows."""
+        if is_classifier(self._model):  # others count for nothing
+            rows = rows[np.isin(self.y[rows], self._model.classes_)]
         X, y = _safe_indexing(self.X, rows), self.y[rows]
-        weight = None if self.weight is None else self.weight[rows]
+        options = {} if self._weight is None else {"sample_weight": self._weight[rows]}
 
         def score(attributes: dict[str, Any], name: str) -> float:
-            self._model.__dict__.update({k: v for k, v in attributes.items() if k != "feature_names_in_"})
-            return self.given(self._model, X, y, weight, name)
+            self._model.__dict__.update(attributes)
+            try:
+                value = float(self._scorer(self._model, X, y, **options))
+            except Exception as error:
+                raise ValueError(
+                    f"scoring must give a number for every model. It failed for {name}: {error}"
+                ) from error
+            if np.isnan(value):
+                raise ValueError(f"scoring must give a number for every model. Got NaN for {name}.")
+            return value
 
         return score
-
-    def given(self, model: Any, X: Any, y: NDArray[Any], weight: FloatArray | None, name: str) -> float:
-        """The score of a model that is called `name`."""
-        options = {"sample_weight": weight} if self._weighs and weight is not None else {}
-        try:
-            value = float(self._scorer(model, X, y, **options))
-        except Exception as error:
-            raise ValueError(
-                f"scoring must give a number for every model. It failed for {name}: {error}"
-            ) from error
-        if np.isnan(value):
-            raise ValueError(f"scoring must give a number for every model. Got NaN for {name}.")
-        return value
 
 
 def default_score(model: Any, X: Any, y: NDArray[Any], sample_weight: FloatArray | None = None) -> float:
@@ -85,12 +83,3 @@ def _scorer(model: Any, scoring: Any) -> tuple[Any, bool]:
             **{**labels, **scorer._kwargs},
         )
     return scorer, "sample_weight" in known
-
-
-class _Predicted(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    def predict(self, X: Any) -> Any:
-        return X
-
-
-PREDICTED = _Predicted()
-"""A model of predictions instead of rows: it returns them."""
