@@ -158,9 +158,9 @@ def test_what_does_not_go_together(rows):
     GDNPClassifier().fit(rows / "X.npy", rows / "y.npy", checkpoint=file)
     before = file.read_bytes()
     for model, message in (
-        (GDNPClassifier(alpha=1e-3), "must be of this fit"),
+        (GDNPClassifier(alpha=1e-3), "must be a checkpoint of this fit"),
         (GDNPClassifier(solver="gdnp"), "production solver"),
-        (GDNPClassifier("sigmoid"), "must be of this fit"),
+        (GDNPClassifier("sigmoid"), "must be a checkpoint of this fit"),
     ):
         with pytest.raises(ValueError, match=message):
             model.fit(rows / "X.npy", rows / "y.npy", checkpoint=file)

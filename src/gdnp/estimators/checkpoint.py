@@ -4,6 +4,7 @@ import json
 import math
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +47,12 @@ class Checkpoint:
         self._of = json.dumps(settings | {"shape": design.shape, "names": found.names})
         self.points: dict[str, FloatArray] = {}
         if self.path.exists():
-            try:
+            with suppress(ValueError):
                 self.points = read_arrays(self.path)
-                same = str(self.points.pop("of")) == self._of
-            except (KeyError, ValueError) as error:
-                raise ValueError(f"{path} must be a checkpoint. Got another file; name a new one.") from error
-            if not same:
+            if str(self.points.pop("of", "")) != self._of:
                 raise ValueError(
-                    f"{path} must be of this fit. Got one of other data or parameters; name a new one."
+                    f"{path} must be a checkpoint of this fit. Got another file, or one of other data or "
+                    "parameters; name a new one."
                 )
 
     def watched(

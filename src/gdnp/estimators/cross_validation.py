@@ -181,20 +181,24 @@ class CrossValidated(LinearEstimator):
         whole, *sets = self._fitted(task, [fold for fold, _ in folds])
         shape = len(folds), len(self.alphas_)
         self.certificates_ = np.empty((*shape, len(task.targets)), dtype=object)
-        self.n_iter_: Any = np.empty(shape, dtype=int)
-        self.scores_, paths = np.empty(shape), []
+        self.scores_, iterations, paths = np.empty(shape), np.empty(shape, dtype=int), []
         for k, (fits, (_, test)) in enumerate(zip(sets, folds, strict=True)):
             held_out = scores.of(test)
             for a, row in enumerate(fits):
                 found = self._attributes([f.coef for f in row], [f.intercept for f in row])
                 self.scores_[k, a] = held_out(found, f"fold {k} with alpha={self.alphas_[a]:g}")
                 self.certificates_[k, a] = [f.certificate for f in row]
-                self.n_iter_[k, a] = max(1, *(f.n_iter for f in row))
+                iterations[k, a] = max(1, *(f.n_iter for f in row))
                 paths.append(np.column_stack((np.atleast_2d(found["coef_"]), np.ravel(found["intercept_"]))))
         self.coefs_paths_ = np.reshape(paths, (*shape, *paths[0].shape))
         if self.refit:
             self._keep_best(self.scores_.mean(axis=0), lambda best: whole[best])
-            return
+        else:
+            self._keep_mean(sets)
+        self.n_iter_: Any = iterations
+
+    def _keep_mean(self, sets: list[list[list[Fitted]]]) -> None:
+        """The mean of each fold's best fit."""
         order = self._falling
         best = order[np.argmax(self.scores_[:, order], axis=1)]
         each = np.arange(len(best))
@@ -209,10 +213,7 @@ class CrossValidated(LinearEstimator):
         order = self._falling
         best = int(order[np.argmax(scores[order])])
         self.alpha_, self.best_score_ = float(self.alphas_[best]), float(scores[best])
-        iterations = self.__dict__.get("n_iter_")
         self._keep(fits(best))
-        if iterations is not None:
-            self.n_iter_ = iterations
 
     @property
     def _falling(self) -> NDArray[np.intp]:
@@ -269,16 +270,21 @@ class CrossValidated(LinearEstimator):
         done, total = 0, len(found) * len(order) * count
         with self._arithmetic(), told(verbose=bool(self.verbose), live=True) as show:
             data = Data(task.X, task.weight, task.settings, self.n_jobs, count)
+            weakest = replace(task.settings, alpha=float(self.alphas_.min()))
             for make, start in zip(
                 task.targets, self._starts(task.settings.loss, count, task.X.shape[1]), strict=True
             ):
                 target = make()
                 choices = [choice for choice, _ in folds if choice is not None]
-                leader = self._leader(task, target, data, choices, rng)
+                settings = self._settings_of(task.X, target, task.weight, weakest)
+                if settings is not weakest:
+                    data = Data(task.X, task.weight, replace(settings, alpha=1.0), self.n_jobs)
+                way = Path(settings, self.alphas_[order], self._kind is np.float32, rng)
+                leader = Leader(way, data.objective(target), choices)
                 fits = [
                     leader.lead(start),
                     *(
-                        self._alone(leader.path, task.X, weight, target)
+                        self._alone(way, task.X, weight, target)
                         if choice is None
                         else leader.follow(k, weight)
                         for k, (choice, weight) in enumerate(folds)
@@ -297,21 +303,6 @@ class CrossValidated(LinearEstimator):
         """The fits of rows that weights choose."""
         data = Data(X, weight, replace(way.settings, alpha=1.0), self.n_jobs)
         return Leader(replace(way, rng=None), data.objective(target)).lead()
-
-    def _leader(
-        self,
-        task: Task,
-        target: FloatArray,
-        data: Data,
-        folds: Sequence[Choice],
-        rng: np.random.RandomState | None,
-    ) -> Leader:
-        given = replace(task.settings, alpha=float(self.alphas_.min()))
-        settings = self._settings_of(task.X, target, task.weight, given)
-        if settings is not given:
-            data = Data(task.X, task.weight, replace(settings, alpha=1.0), self.n_jobs)
-        way = Path(settings, self.alphas_[self._falling], self._kind is np.float32, rng)
-        return Leader(way, data.objective(target), folds)
 
     def _words(self, settings: Settings) -> Iterator[str]:
         if self.refit:
