@@ -25,11 +25,11 @@ from gdnp.design.threads import single_threaded_blas
 from gdnp.estimators.callbacks import WRAPPERS, Callbacks, CallbackSupportMixin, with_callbacks
 from gdnp.estimators.checkpoint import Checkpoint, Kept
 from gdnp.estimators.cluster import scored
-from gdnp.estimators.fitting import SOLVERS, Data, Fitted, Settings, fit_one, rounded
+from gdnp.estimators.fitting import SOLVERS, Data, Settings, fit_one, rounded
 from gdnp.estimators.progress import told, words_of
 from gdnp.losses import Loss, Softmax, checked_loss
 from gdnp.moments import check_finite
-from gdnp.solvers import Progress, Status
+from gdnp.solvers import Progress, Result, Status
 from gdnp.validation import NotFiniteError, checked_count, checked_flag, checked_number
 
 UNMET = {
@@ -267,7 +267,7 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator, Parameters):  # type:
         """One fit for each target, which is taken off the list when its turn comes."""
         X, weight, settings, targets = task.X, task.weight, task.settings, task.targets
         rng = check_random_state(self.random_state) if self.n_init > 1 else None
-        fits: list[Fitted] = []
+        fits: list[Result] = []
         count, features = len(targets), X.shape[1]
         self._kind = np.float32 if X.dtype == np.float32 else np.float64
         starts = self._starts(settings.loss, count, features)
@@ -302,9 +302,9 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator, Parameters):  # type:
                     if kept is None or kept.best is None or targets:
                         raise
                     fit, self._interrupted = kept.fitted(mine, self._kind is np.float64), True
-                fit = replace(fit, preconditioner=None)  # as large as X, of many targets
                 exact = self._kind is np.float64 or self._interrupted  # no further reading
-                fits.append(fit if exact else rounded(objective, fit, mine.tol))
+                fit = fit if exact else rounded(objective, fit, mine.tol)
+                fits.append(replace(fit, state=None))  # as large as X, of many targets
                 if callbacks is not None and count > 1:
                     callbacks.target_end()
         self._keep(fits)
@@ -355,13 +355,14 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator, Parameters):  # type:
         coef, intercept = np.array(coefs, dtype=self._kind), np.array(intercepts, dtype=self._kind)
         return {"coef_": coef, "intercept_": intercept}
 
-    def _keep(self, fits: list[Fitted]) -> None:
+    def _keep(self, fits: list[Result]) -> None:
         """Set what every fitted estimator has."""
         self.__dict__.update(self._attributes([f.coef for f in fits], [f.intercept for f in fits]))
         each = self._several
         self.direction_ = np.array([f.direction for f in fits]) if each else fits[0].direction
         self.length_ = np.array([f.length for f in fits]) if each else fits[0].length
-        self.certificate_ = tuple(f.certificate for f in fits) if each else fits[0].certificate
+        known = tuple(f.certificate for f in fits if f.certificate is not None)
+        self.certificate_ = known if each else known[0]
         self.n_iter_ = max(1, *(f.n_iter for f in fits)) if each else max(1, fits[0].n_iter)
         self.history_ = {name: np.concatenate([f.history[name] for f in fits]) for name in fits[0].history}
         if each:

@@ -15,11 +15,11 @@ from gdnp._typing import FloatArray
 from gdnp.design import Source, StreamDesign
 from gdnp.design.block import EPS
 from gdnp.design.source import COLD
-from gdnp.estimators.fitting import Fitted, Settings
+from gdnp.estimators.fitting import Settings
 from gdnp.newton.multinomial import is_dear
 from gdnp.problem.multinomial import Multinomial
 from gdnp.problem.objective import LARGEST_GRAM, Objective
-from gdnp.solvers import Certificate, Progress, Status
+from gdnp.solvers import Certificate, Progress, Result, Status
 
 
 class Checkpoint:
@@ -93,7 +93,7 @@ class Kept:
             self.best, self._count = row, len(self._rows)
         return None if self._monitor is None else self._monitor(row)
 
-    def fitted(self, settings: Settings, exact: bool) -> Fitted:
+    def fitted(self, settings: Settings, exact: bool) -> Result:
         """The fit as far as it got; without a reading its gap is estimated at most.
 
         Where coefficients are not `exact`, but rounded to single precision, the gap is not known.
@@ -107,13 +107,15 @@ class Kept:
         (coef, intercept), length = row.solution(), row.point.length  # type: ignore[attr-defined]
         unit = np.asarray(length)[..., None]
         names = "passes", "seconds", "objective", "gradient_norm", *self._objective.cost.read
-        return Fitted(
+        return Result(
             coef,
             intercept,
             np.divide(coef, unit, out=np.zeros_like(coef), where=unit > 0.0),
             length,
-            Certificate(Status.STOPPED, gap, row.gradient_norm, "newton_decrement", row.objective),
+            row.objective,
+            row.gradient_norm,
+            Status.STOPPED,
             row.iteration,
             dict(zip(names, np.array(self._rows[: self._count]).T, strict=True)),
-            0.0,
+            Certificate(Status.STOPPED, gap, row.gradient_norm, "newton_decrement", row.objective),
         )

@@ -20,7 +20,7 @@ from gdnp.design.source import is_remote
 from gdnp.estimators.base import LinearEstimator, Task
 from gdnp.estimators.classifier import GDNPClassifier
 from gdnp.estimators.cluster import DealtFolds
-from gdnp.estimators.fitting import Data, Fitted, Settings
+from gdnp.estimators.fitting import Data, Settings
 from gdnp.estimators.leave_one_out import left_out
 from gdnp.estimators.progress import told
 from gdnp.estimators.regressor import GDNPRegressor
@@ -28,7 +28,7 @@ from gdnp.estimators.ridge_path import Leader, Path, checked_alphas, grid
 from gdnp.estimators.scoring import Scores
 from gdnp.losses import Loss, checked_loss
 from gdnp.problem.coordinates import LARGEST_GRAM
-from gdnp.solvers import Certificate, Status
+from gdnp.solvers import Certificate, Result, Status
 from gdnp.validation import checked_flag
 
 FOLDS = 5
@@ -197,7 +197,7 @@ class CrossValidated(LinearEstimator):
             self._keep_mean(sets)
         self.n_iter_: Any = iterations
 
-    def _keep_mean(self, sets: list[list[list[Fitted]]]) -> None:
+    def _keep_mean(self, sets: list[list[list[Result]]]) -> None:
         """The mean of each fold's best fit."""
         order = self._falling
         best = order[np.argmax(self.scores_[:, order], axis=1)]
@@ -208,7 +208,7 @@ class CrossValidated(LinearEstimator):
         intercepts = list(np.mean([[fit.intercept for fit in row] for row in chosen], axis=0))
         self.__dict__.update(self._attributes(coefs, intercepts))
 
-    def _keep_best(self, scores: FloatArray, fits: Callable[[int], list[Fitted]]) -> None:
+    def _keep_best(self, scores: FloatArray, fits: Callable[[int], list[Result]]) -> None:
         """The ridge of the best score, of several the largest, and its fits on all rows."""
         order = self._falling
         best = int(order[np.argmax(scores[order])])
@@ -261,12 +261,12 @@ class CrossValidated(LinearEstimator):
                 "drop the class, or pass splits that leave a row of it in."
             )
 
-    def _fitted(self, task: Task, folds: Sequence[Fold]) -> list[list[list[Fitted]]]:
+    def _fitted(self, task: Task, folds: Sequence[Fold]) -> list[list[list[Result]]]:
         """The fits of all rows and of the folds, for each of ``alphas_``, of every target."""
         order = self._falling
         rng = check_random_state(self.random_state) if self.n_init > 1 else None
         count = len(task.targets)
-        found: list[list[list[Fitted]]] = [[[] for _ in order] for _ in range(1 + len(folds))]
+        found: list[list[list[Result]]] = [[[] for _ in order] for _ in range(1 + len(folds))]
         done, total = 0, len(found) * len(order) * count
         with self._arithmetic(), told(verbose=bool(self.verbose), live=True) as show:
             data = Data(task.X, task.weight, task.settings, self.n_jobs, count)
@@ -292,14 +292,14 @@ class CrossValidated(LinearEstimator):
                 ]
                 for k, some in enumerate(fits):
                     for a, fit in zip(order, some, strict=True):
-                        found[k][a].append(replace(fit, preconditioner=None))  # as large as X, of many fits
+                        found[k][a].append(fit)
                         done += 1
-                        if show is not None:
+                        if show is not None and fit.certificate is not None:
                             gap = fit.certificate.gap
                             show(f"fit {done}/{total}  alpha {self.alphas_[a]:.3g}  gap {gap:.1e}")
         return found
 
-    def _alone(self, way: Path, X: Any, weight: Any, target: Any) -> Iterator[Fitted]:
+    def _alone(self, way: Path, X: Any, weight: Any, target: Any) -> Iterator[Result]:
         """The fits of rows that weights choose."""
         data = Data(X, weight, replace(way.settings, alpha=1.0), self.n_jobs)
         return Leader(replace(way, rng=None), data.objective(target)).lead()
@@ -427,7 +427,7 @@ class GDNPRegressorCV(CrossValidated, GDNPRegressor):
                 self.scores_[:, a] = -np.square(targets - predicted).mean(axis=1)
             mean = np.average(self.scores_, axis=0, weights=weight)
 
-            def fits(best: int) -> list[Fitted]:
+            def fits(best: int) -> list[Result]:
                 path = replace(way, alphas=self.alphas_[[best]])
                 objectives = map(data.objective, np.ascontiguousarray(targets.T))
                 return [fit for one in objectives for fit in Leader(path, one).lead()]

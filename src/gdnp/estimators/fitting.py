@@ -38,23 +38,6 @@ class Settings:
     n_init: int
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """A fitted linear function, or one of each class with a loss of all, and how it came about."""
-
-    coef: FloatArray
-    intercept: Any
-    direction: FloatArray
-    length: Any
-    certificate: Certificate
-    n_iter: int
-    history: dict[str, FloatArray]
-    floor: float
-    """What f is rounding below, which the gap is relative to at least."""
-    preconditioner: Preconditioner | None = None
-    """The last of the production solver, in the standard coordinates."""
-
-
 class Data:
     """X, its weights (n,) of sum one or None, and what the problems of several targets share."""
 
@@ -88,11 +71,12 @@ def fit_one(
     rng: np.random.RandomState | None = None,
     monitor: Callable[[Progress], object] | None = None,
     x: FloatArray | None = None,
-) -> Fitted:
+) -> Result:
     """Fit one target, from (coef, intercept) of raw columns where `start` is given.
 
     The production solver begins with `preconditioner` there. `rng` draws further starts of a loss that is not
-    convex; `monitor` sees every row of the history; `x` is a start in standard coordinates.
+    convex; `monitor` sees every row of the history; `x` is a start in standard coordinates. The result has a
+    certificate, and the production solver's last state.
     """
     if settings.solver in ("auto", "newton"):
         begin = None if x is None else Begin(x)
@@ -101,9 +85,7 @@ def fit_one(
         found = _best(objective, settings, begin, rng, monitor)
         if found.certificate is None:
             raise ValueError("steps must stay finite. Got an overflow; scale the columns of X.")
-        found = _least(objective, settings, found)
-        assert found.certificate is not None
-        return _fitted(found, found.certificate, found.history, found.state.floor)
+        return _checked(_least(objective, settings, found), "float64")
     at = None
     if start is not None:
         b = start[1] - objective.raw_intercept(start[0], 0.0) if settings.fit_intercept else 0.0
@@ -127,40 +109,27 @@ def fit_one(
     return replace(_judged(objective, settings, found, bound), history=last)
 
 
-def rounded(objective: Objective, fit: Fitted, tol: float) -> Fitted:
+def rounded(objective: Objective, fit: Result, tol: float) -> Result:
     """The fit in float32, as X is, with the certificate of these coefficients."""
+    assert fit.certificate is not None
     with np.errstate(over="ignore"):
         coef = fit.coef.astype(np.float32).astype(np.float64)
-        intercept = np.asarray(fit.intercept, dtype=np.float32).astype(np.float64)[()]
-    _check_finite(coef, intercept, "float32")
-    there = _certified(objective, tol, (coef, intercept), fit.certificate, fit.floor)
-    return replace(fit, coef=coef, intercept=intercept, certificate=there)
+        intercept: Any = np.asarray(fit.intercept, dtype=np.float32).astype(np.float64)[()]
+    single = _checked(replace(fit, coef=coef, intercept=intercept), "float32")
+    there = _certified(objective, tol, (coef, intercept), fit.certificate, fit.state.floor)
+    return replace(single, certificate=there)
 
 
-def _check_finite(coef: FloatArray, intercept: Any, kind: str) -> None:
-    bad = np.flatnonzero(~np.isfinite(np.atleast_2d(coef)).all(axis=0))
-    if len(bad) or not np.isfinite(intercept).all():
+def _checked(fit: Result, kind: str) -> Result:
+    bad = np.flatnonzero(~np.isfinite(np.atleast_2d(fit.coef)).all(axis=0))
+    if len(bad) or not np.isfinite(fit.intercept).all():
         where = f"those of {len(bad)} column(s), the first being {bad[:5].tolist()}"
         where = where if len(bad) else "the intercept"
         raise ValueError(
             f"coefficients must be finite in {kind}. Got an overflow of {where}; "
             "multiply these columns by a constant, or set alpha > 0."
         )
-
-
-def _fitted(found: Result, certificate: Certificate, history: dict[str, FloatArray], floor: float) -> Fitted:
-    _check_finite(found.coef, found.intercept, "float64")
-    return Fitted(
-        found.coef,
-        found.intercept,
-        found.direction,
-        found.length,
-        certificate,
-        found.n_iter,
-        history,
-        floor,
-        getattr(found.state, "preconditioner", None),
-    )
+    return fit
 
 
 def _least(objective: Objective, settings: Settings, found: Result) -> Result:
@@ -190,7 +159,7 @@ def _certified(
     return certified(point, known, known.status, tol, floor, (here, there))
 
 
-def _judged(objective: Objective, settings: Settings, found: Result, bound: Result) -> Fitted:
+def _judged(objective: Objective, settings: Settings, found: Result, bound: Result) -> Result:
     """A fit of a method that does not know how good it is, certified against one that does."""
     standard = objective.standardised
     point = standard.point(standard.from_raw(found.coef, found.intercept))
@@ -205,7 +174,7 @@ def _judged(objective: Objective, settings: Settings, found: Result, bound: Resu
     gradient = point.x_gradient
     square = float(gradient @ bound.state.preconditioner.solve(gradient))
     certificate = replace(certificate, gradient_norm=math.sqrt(max(square, 0.0)))
-    return _fitted(found, certificate, found.history, floor)
+    return _checked(replace(found, certificate=certificate, state=bound.state), "float64")
 
 
 def _best(

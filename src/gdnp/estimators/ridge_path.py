@@ -19,15 +19,23 @@ from numpy.typing import NDArray
 from gdnp._typing import FloatArray
 from gdnp.design import Choice
 from gdnp.design.block import EPS
-from gdnp.estimators.fitting import Fitted, Settings, fit_one, rounded
-from gdnp.newton.preconditioners.base import Preconditioner
-from gdnp.newton.preconditioners.choice import AT_ONCE, Facts, Kind, Stage, cost
-from gdnp.newton.preconditioners.full import FullPreconditioner
-from gdnp.newton.preconditioners.making import made
-from gdnp.newton.preconditioners.rows import BasisPreconditioner, KernelPreconditioner
+from gdnp.estimators.fitting import Settings, fit_one, rounded
+from gdnp.newton.preconditioners import (
+    BasisPreconditioner,
+    Facts,
+    FullPreconditioner,
+    KernelPreconditioner,
+    Kind,
+    Preconditioner,
+    Stage,
+    cost,
+    made,
+)
+from gdnp.newton.preconditioners.choice import AT_ONCE
 from gdnp.problem.coordinates import FAR_FROM_ZERO, LARGEST_GRAM, Gram
 from gdnp.problem.gram import covariance, gram
 from gdnp.problem.objective import Objective
+from gdnp.solvers import Result
 
 GRID = 10
 """Ridges of a grid, where their number is not asked for."""
@@ -50,7 +58,7 @@ class Path:
     single: bool = False
     rng: np.random.RandomState | None = None
 
-    def fit(self, problem: Objective, **start: Any) -> Fitted:
+    def fit(self, problem: Objective, **start: Any) -> Result:
         """One fit, with a certificate."""
         found = fit_one(problem, replace(self.settings, alpha=problem.alpha), **start)
         return rounded(problem, found, self.settings.tol) if self.single else found
@@ -70,7 +78,8 @@ class Leader:
 
     def __init__(self, path: Path, objective: Objective, folds: Sequence[Choice] = ()) -> None:
         self.path, self.folds = path, folds
-        self.fits: list[Fitted] = []
+        self.fits: list[Result] = []
+        self._last: list[Preconditioner] = []
         self._problems = [objective.with_alpha(float(path.alphas[0]))]
         first, loss = self._problems[0].standardised, objective.loss
         n, s, taken = first.n_samples, first.weight, first.design.rows.gather
@@ -84,7 +93,7 @@ class Leader:
         if loss.quadratic and small and first.has_ridge:
             self._grams = _grams(first, folds, self._shares)
 
-    def lead(self, start: Solution | None = None) -> Iterator[Fitted]:
+    def lead(self, start: Solution | None = None) -> Iterator[Result]:
         """The fits of all rows, the first from `start` where that is given.
 
         Where a loss that is not convex ends hangs on where it began: each of its fits has a start of its own.
@@ -97,12 +106,14 @@ class Leader:
             before = [(fit.coef, fit.intercept) for fit in self.fits] if problem.loss.convex else []
             begin = self.path.ahead(before) or start
             H = self._sharp(problem, begin)
-            self.fits.append(self.path.fit(problem, start=begin, preconditioner=H, rng=self.path.rng))
+            fit = self.path.fit(problem, start=begin, preconditioner=H, rng=self.path.rng)
+            self._last.append(fit.state.preconditioner)
+            self.fits.append(replace(fit, state=None))  # as large as X, of many fits
             if len(self.fits) > 1:
                 problem.shared.kernel = None  # a multiple of the first
             yield self.fits[-1]
 
-    def follow(self, fold: int, weight: FloatArray | None) -> Iterator[Fitted]:
+    def follow(self, fold: int, weight: FloatArray | None) -> Iterator[Result]:
         """The fits of a training set, with weights of sum one or None."""
         apart: list[Solution] = []
         choice, first = self.folds[fold], self._problems[0].standardised
@@ -110,19 +121,19 @@ class Leader:
         production = self.path.settings.solver in ("auto", "newton")
         shares = production and first.alpha > 0.0 and not _are_apart(own.standardised, first)
         K = None if known is None else known[1][np.ix_(choice.index, choice.index)]
-        for whole, led in zip(self._problems, self.fits, strict=True):
+        for whole, led, last in zip(self._problems, self.fits, self._last, strict=True):
             if shares and whole.alpha > 0.0:
                 problem = own.beside(whole.standardised, self._shares[fold])
                 if K is not None:
                     problem.shared.kernel = problem.coordinates.ridge, K * (first.alpha / whole.alpha)
-                H = self._quadratic(1 + fold, problem) or _of_columns(led.preconditioner)
+                H = self._quadratic(1 + fold, problem) or _of_columns(last)
             else:  # which columns are combinations of others is a matter of the rows, for one
                 problem, H = own.with_alpha(whole.alpha), None
             w, b = (self.path.ahead(apart) if problem.loss.convex else None) or (0.0, 0.0)
             start = led.coef + w, led.intercept + b
             fit = self.path.fit(problem, start=start, preconditioner=H)
             apart.append((fit.coef - led.coef, fit.intercept - led.intercept))
-            yield fit
+            yield replace(fit, state=None)
 
     def _sharp(self, problem: Objective, begin: Solution | None) -> Preconditioner | None:
         """H of all rows where a fit begins, for the training sets too; None where that is dear."""
@@ -150,7 +161,7 @@ def _are_apart(few: Objective, whole: Objective) -> bool:
     return bool(np.maximum(np.abs(centre - middle) * unit, size).max(initial=0.0) > FAR_FROM_ZERO)
 
 
-def _of_columns(preconditioner: Preconditioner | None) -> Preconditioner | None:
+def _of_columns(preconditioner: Preconditioner) -> Preconditioner | None:
     """The preconditioner, unless it is about rows, which others do not have."""
     of_rows = isinstance(preconditioner, KernelPreconditioner | BasisPreconditioner)
     return None if of_rows else preconditioner
