@@ -27,7 +27,7 @@ def renumbered(rank: NDArray[np.int16], codes: NDArray[Any]) -> list[Any]:
     return []
 
 
-def _check_labels(labels: Any) -> None:
+def check_labels(labels: Any) -> None:
     """Refuse what is no label, and too many."""
     if len(labels) > MOST_CLASSES:
         raise ValueError(f"y must have at most {MOST_CLASSES} classes. Got more; use GDNPRegressor.")
@@ -46,15 +46,15 @@ def encoded(values: Any, rows: Rows) -> tuple[NDArray[Any], RowVector]:
         if len(values.shape) > 1:
             raise ValueError(f"y must have one label a row. Got shape {values.shape}.")
         classes, on_workers = rows.labels(values)
-        _check_labels(classes)
+        check_labels(classes)
         return classes, on_workers
     known: dict[Any, int] = {}
 
     def numbered(batch: NDArray[Any]) -> NDArray[Any]:
         labels, found = np.unique(batch, return_inverse=True)
-        _check_labels(labels)
+        check_labels(labels)
         codes = [known.setdefault(label, len(known)) for label in labels.tolist()]
-        _check_labels(known)
+        check_labels(known)
         return np.array(codes, dtype=np.int16)[found]
 
     codes = filled(values, "y", rows, np.int16, numbered)

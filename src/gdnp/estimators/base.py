@@ -246,7 +246,6 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator, Parameters):  # type:
         callbacks = Callbacks(self, X, y, sample_weight) if watched else None
         draft._fit_targets(task, callbacks)
         self._published(draft, task.settings, callbacks)
-        self._warn(task.settings)
         return self
 
     def _draft(self) -> Any:
@@ -259,9 +258,6 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator, Parameters):  # type:
     def _task(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> Task:
         """What is to be fitted."""
         raise NotImplementedError
-
-    def _warn(self, settings: Settings) -> None:
-        """Of what is no failure."""
 
     def _fit_targets(self, task: Task, callbacks: Callbacks | None) -> None:
         """One fit for each target, which is taken off the list when its turn comes."""

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from gdnp._typing import FloatArray
 from gdnp.design import DesignMatrix, Rows, RowVector
-from gdnp.design.targets import encoded, mass_of, renumbered, reweighed, signs
+from gdnp.design.targets import check_labels, encoded, mass_of, renumbered, reweighed, signs
 from gdnp.estimators.base import LinearEstimator, ScoresSources, Task
 from gdnp.estimators.cluster import by_parts
 from gdnp.estimators.fitting import Settings
@@ -276,13 +276,8 @@ def _encode(y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         classes, codes = np.unique(y, return_inverse=True)
     if 2 * len(classes) > len(codes):
         check_classification_targets(y)  # warns of what looks like numbers
-    codes = codes.astype(np.min_scalar_type(len(classes)), copy=False)
-    if classes.dtype.kind == "f" and (classes != np.floor(classes)).any():
-        raise ValueError(
-            "Unknown label type: continuous. y must hold class labels, at most one of a few per row; "
-            "use GDNPRegressor for numbers."
-        )
-    return classes, codes
+    check_labels(classes)
+    return classes, codes.astype(np.min_scalar_type(len(classes)), copy=False)
 
 
 def _signs(rows: Rows, codes: RowVector, code: int) -> Callable[[], RowVector]:

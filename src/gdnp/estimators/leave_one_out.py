@@ -35,17 +35,13 @@ def left_out(problem: Objective, targets: FloatArray, alphas: FloatArray) -> Ite
     else:
         rest, room = centred - q @ c, np.maximum(1.0 - own - s * square.sum(axis=1), 0.0)
     for alpha in alphas:
+        ridge = alpha * (1.0 - (1.0 / n if problem.weight is None else s[:, None]))
+        tau = ridge / (variance + ridge)
         if problem.weight is None:
-            tau = _share(alpha * (1.0 - 1.0 / n), variance)
             residual, left = rest + q @ (tau[:, None] * c), room + s * (square @ tau)
         else:
-            tau = _share(alpha * (1.0 - s)[:, None], variance)
             residual, left = rest + (q * tau) @ c, room + s * np.einsum("ij,ij->i", square, tau)
         yield targets - residual / left[:, None]
-
-
-def _share(alpha: FloatArray, variance: FloatArray) -> FloatArray:
-    return np.asarray(alpha / (variance + alpha))
 
 
 def _of_columns(problem: Objective) -> tuple[FloatArray, FloatArray]:

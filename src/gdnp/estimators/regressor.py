@@ -1,8 +1,7 @@
 """``GDNPRegressor``: linear regression with squared or robust losses."""
 
-import warnings
+from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from gdnp.design import DesignMatrix
 from gdnp.design.block import Affine
 from gdnp.design.source import numbers
 from gdnp.estimators.base import LinearEstimator, ScoresSources, Task
-from gdnp.estimators.callbacks import WRAPPERS
 from gdnp.estimators.cluster import by_parts
 from gdnp.estimators.fitting import Data, Settings, fit_one
 from gdnp.losses import Loss, SquaredError
@@ -88,26 +86,27 @@ class GDNPRegressor(ScoresSources, RegressorMixin, LinearEstimator):  # type: ig
             )
         self._several = len(target.shape) == 2
         columns = rows.columns(target) if self._several else [target]
-        return Task(settings, read, weight, [partial(_same, one) for one in columns])
+        return Task(settings, read, weight, [lambda one=one: one for one in columns])  # type: ignore[misc]
 
     def _settings(self, task: str) -> Settings:
         if not (isinstance(self.delta, str) and self.delta == "auto"):
             checked_number('delta, where it is not "auto",', self.delta, positive=True)
         return super()._settings(task)
 
-    def _warn(self, settings: Settings) -> None:
-        """Say so where the default δ is another thing than the size of the residuals."""
+    def _words(self, settings: Settings) -> Iterator[str]:
+        """Say so too where the default δ is another thing than the size of the residuals."""
+        yield from super()._words(settings)
         if not (isinstance(self.loss, str) and hasattr(self, "delta_") and self.delta == 1.0):
             return
         known = self.certificate_ if isinstance(self.certificate_, tuple) else (self.certificate_,)
         with np.errstate(all="ignore"):
-            ridges = 0.5 * settings.alpha * np.square(np.atleast_2d(self.coef_)).sum(axis=1, dtype=np.float64)
+            squares = np.square(np.atleast_2d(self.coef_)).sum(axis=1, dtype=np.float64)
+            ridges = 0.5 * getattr(self, "alpha_", settings.alpha) * squares
             risk = max(one.objective - ridge for one, ridge in zip(known, ridges, strict=True))
         if risk > TOO_NARROW:
-            warnings.warn(
+            yield (
                 f"The residuals are about {risk:.2g} times delta=1, so that they count by their size alone; "
-                'set delta in the units of y, or delta="auto".',
-                stacklevel=3 + WRAPPERS,
+                'set delta in the units of y, or delta="auto".'
             )
 
     def _settings_of(
@@ -150,10 +149,6 @@ class GDNPRegressor(ScoresSources, RegressorMixin, LinearEstimator):  # type: ig
     def predict(self, X: Any) -> FloatArray:
         """X coef_ᵀ + intercept_, shape (n,) or (n, k)."""
         return self._decision(X)
-
-
-def _same(target: Any) -> Any:
-    return target
 
 
 def _median(values: FloatArray, weight: FloatArray | None) -> float:
