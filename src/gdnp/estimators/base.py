@@ -300,7 +300,8 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator, Parameters):  # type:
                     fit, self._interrupted = kept.fitted(mine, self._kind is np.float64), True
                 exact = self._kind is np.float64 or self._interrupted  # no further reading
                 fit = fit if exact else rounded(objective, fit, mine.tol)
-                fits.append(replace(fit, state=None))  # as large as X, of many targets
+                fit = replace(fit, state=None)  # as large as X, of many targets
+                fits.append(fit)
                 if callbacks is not None and count > 1:
                     callbacks.target_end()
         self._keep(fits)

@@ -108,10 +108,11 @@ class Leader:
             H = self._sharp(problem, begin)
             fit = self.path.fit(problem, start=begin, preconditioner=H, rng=self.path.rng)
             self._last.append(fit.state.preconditioner)
-            self.fits.append(replace(fit, state=None))  # as large as X, of many fits
+            fit = replace(fit, state=None)  # as large as X, of many fits
+            self.fits.append(fit)
             if len(self.fits) > 1:
                 problem.shared.kernel = None  # a multiple of the first
-            yield self.fits[-1]
+            yield fit
 
     def follow(self, fold: int, weight: FloatArray | None) -> Iterator[Result]:
         """The fits of a training set, with weights of sum one or None."""
@@ -131,9 +132,9 @@ class Leader:
                 problem, H = own.with_alpha(whole.alpha), None
             w, b = (self.path.ahead(apart) if problem.loss.convex else None) or (0.0, 0.0)
             start = led.coef + w, led.intercept + b
-            fit = self.path.fit(problem, start=start, preconditioner=H)
+            fit = replace(self.path.fit(problem, start=start, preconditioner=H), state=None)
             apart.append((fit.coef - led.coef, fit.intercept - led.intercept))
-            yield replace(fit, state=None)
+            yield fit
 
     def _sharp(self, problem: Objective, begin: Solution | None) -> Preconditioner | None:
         """H of all rows where a fit begins, for the training sets too; None where that is dear."""
