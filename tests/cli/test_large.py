@@ -77,7 +77,7 @@ def test_a_checkpoint_overwrites_nothing_else(folder, capsys, path, message):
 def test_a_file_that_is_no_checkpoint_stays(folder, capsys):
     Path("c.npz").write_text("mine")
     assert main(["fit", "t.parquet", "--memory", "1MB", "--checkpoint", "c.npz"]) == 1
-    assert "c.npz must be a checkpoint. Got another file; name a new one." in capsys.readouterr().err
+    assert "c.npz must be a checkpoint of this fit. Got another file" in capsys.readouterr().err
     assert Path("c.npz").read_text() == "mine"
 
 

@@ -20,18 +20,11 @@ from gdnp._typing import FloatArray
 from gdnp.design import Choice
 from gdnp.design.block import EPS
 from gdnp.estimators.fitting import Settings, fit_one, rounded
-from gdnp.newton.preconditioners import (
-    BasisPreconditioner,
-    Facts,
-    FullPreconditioner,
-    KernelPreconditioner,
-    Kind,
-    Preconditioner,
-    Stage,
-    cost,
-    made,
-)
-from gdnp.newton.preconditioners.choice import AT_ONCE
+from gdnp.newton.preconditioners.base import Preconditioner
+from gdnp.newton.preconditioners.choice import AT_ONCE, Facts, Kind, Stage, cost
+from gdnp.newton.preconditioners.full import FullPreconditioner
+from gdnp.newton.preconditioners.making import made
+from gdnp.newton.preconditioners.rows import BasisPreconditioner, KernelPreconditioner
 from gdnp.problem.coordinates import FAR_FROM_ZERO, LARGEST_GRAM, Gram
 from gdnp.problem.gram import covariance, gram
 from gdnp.problem.objective import Objective
