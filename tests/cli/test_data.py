@@ -12,15 +12,16 @@ def test_data_lists_what_is_known(capsys, offline, tmp_path):
     entries = {entry["name"]: entry for entry in found["datasets"]}
     assert entries["gaussian"]["present"]
     assert not entries["a9a"]["present"]
-    assert entries["a9a"]["path"] == str(tmp_path / "nothing" / "a9a" / "a9a")
-    assert len(entries["a9a.t"]["sha256"]) == 64
+    (file,) = entries["a9a"]["files"]
+    assert file["path"] == str(tmp_path / "nothing" / "a9a" / "a9a")
+    assert len(file["checksum"]) == len("sha256:") + 64
     assert len(entries["cifar10"]["files"]) == 5
-    assert entries["mnist"]["path"] == str(tmp_path / "nothing" / "mnist")
-    assert entries["mnist"]["sha256"] is None
     assert main(["data"]) == 0
-    shown = capsys.readouterr().out
-    assert "breast_cancer" in shown
-    assert "mushrooms" in shown
+    lines = map(str.split, capsys.readouterr().out.splitlines())
+    shown = {line[0]: " ".join(line[1:]) for line in lines if line}
+    assert shown["breast_cancer"] == "yes none needed"
+    assert shown["mushrooms"].startswith("no ")
+    assert shown["mnist"].endswith("nothing/mnist")  # the folder of its files
     batches = tmp_path / "nothing" / "cifar-10-batches-py"
     batches.mkdir(parents=True)
     (batches / "data_batch_2").touch()

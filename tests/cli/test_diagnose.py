@@ -85,7 +85,7 @@ def test_files_block_by_block_say_what_a_table_says(column, said, capsys, rng):
         (["one.csv", "--target", "label"], 1, "should have at least two values. Got 'same' in every row"),
         (["one.csv", "--target", "missing"], 1, "missing"),
         (["broken.csv"], 1, "broken.csv"),
-        (["breast_cancer", "--target", "label"], 2, "--target names a column of a table"),
+        (["breast_cancer", "--target", "label"], 2, "--target is for a table. Got it for the data set"),
         ([], 2, "DATA"),
     ],
 )

@@ -44,4 +44,4 @@ def test_a_file_that_is_there_is_kept(tmp_path, capsys):
 
 def test_a_file_that_cannot_be_written_is_refused(tmp_path, capsys):
     assert main(["explore", "--out", str(tmp_path / "no" / "page.html")]) == 2
-    assert "folder that exists" in one_sentence(capsys)
+    assert "folder that can be written to" in one_sentence(capsys)

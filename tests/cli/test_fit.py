@@ -128,9 +128,9 @@ def test_strict_and_converged(capsys):
         (["breast_cancer", "--tol", "inf"], "--tol must be a finite number"),
         (["breast_cancer", "--max-iter", "0"], "Invalid value"),
         (["breast_cancer", "--force"], "it needs --out"),
-        (["breast_cancer", "--target", "y"], "--target names a column of a table"),
+        (["breast_cancer", "--target", "y"], "--target is for a table. Got it for the data set"),
         (["breast_cancer", "--out", "."], "must name a file"),
-        (["breast_cancer", "--out", "absent/m.skops"], "folder that exists"),
+        (["breast_cancer", "--out", "absent/m.skops"], "folder that can be written to"),
         ([], "Missing argument"),
     ],
 )

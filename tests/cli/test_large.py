@@ -62,7 +62,7 @@ def _named(X):
     [
         ("t.parquet", "--checkpoint must not be DATA itself"),
         ("m.skops", "--checkpoint must not be --out itself"),
-        ("absent/c.npz", "--checkpoint must be in a folder that exists"),
+        ("absent/c.npz", "--checkpoint must be in a folder that can be written to"),
         ("T", "--checkpoint must name a file"),
     ],
 )

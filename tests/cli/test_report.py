@@ -6,10 +6,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import scipy.sparse as sp
 
 from gdnp import GDNPClassifier, GDNPRegressor
-from gdnp.cli.report import certificate_in_words, document_of, print_report, spread_of, worst_certificate
+from gdnp.cli.report import certificate_in_words, document_of, print_report, worst_certificate
 from gdnp.cli.terminal import console_of
 from gdnp.solvers import Certificate
 from gdnp.solvers.state import Status
@@ -51,20 +50,13 @@ def test_the_certificate_in_words(one, words):
     assert words in certificate_in_words(one)
 
 
-def test_spread_of_columns(rng):
-    X = rng.standard_normal((50, 3)) * [1.0, 1e3, 0.0] + 5.0
-    expected = pytest.approx(X.std(axis=0), rel=1e-12, abs=1e-12)
-    assert spread_of(X) == expected
-    assert spread_of(sp.csr_matrix(X)) == pytest.approx(X.std(axis=0), rel=1e-9, abs=1e-6)
-
-
 def fitted(rng, classes=2):
     X = rng.standard_normal((90, 3)) * [1.0, 100.0, 1.0]
     y = np.array(["no", "yes", "perhaps"])[(np.argsort(np.argsort(X[:, 1])) * classes) // 90]
     flip = rng.random(90) < 0.2
     y[flip] = rng.permutation(y[flip])
     model = GDNPClassifier(alpha=0.01).fit(X, y)
-    model.sd_ = spread_of(X)
+    model.sd_ = X.std(axis=0)
     return model
 
 

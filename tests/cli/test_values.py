@@ -1,7 +1,6 @@
 """Labels and numbers as files have them, and the score of a prediction."""
 
 import errno
-import math
 import os
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from gdnp.cli import values
 from gdnp.cli.errors import UsageError, one_of
-from gdnp.cli.values import check_out, number, plain, text
+from gdnp.cli.values import check_out, plain, text
 
 
 @pytest.mark.parametrize(
@@ -34,10 +33,6 @@ def test_labels_of_csv():
     assert [text(value) for value in ("a", 1, 0.1, True)] == ["a", "1", "0.1", "True"]
 
 
-def test_json_has_no_infinity():
-    assert [number(value) for value in (1.5, math.inf, -math.inf, math.nan)] == [1.5, None, None, None]
-
-
 def test_words_that_are_not_known_are_met_with_the_nearest():
     one_of("--loss", None, ["huber"])
     one_of("--loss", "huber", ["huber"])
@@ -50,11 +45,13 @@ def test_words_that_are_not_known_are_met_with_the_nearest():
 def test_out_must_be_a_file_in_a_folder(tmp_path):
     check_out(None)
     check_out(tmp_path / "new.csv")
-    with pytest.raises(UsageError, match=r"must name a file\. Got the folder"):
+    with pytest.raises(UsageError, match=r"must name a file\. Got /"):
         check_out(tmp_path)
     with pytest.raises(UsageError, match=r"must name a file\. Got -"):
         check_out(Path("-"))
-    with pytest.raises(UsageError, match="in a folder that exists"):
+    with pytest.raises(
+        UsageError, match=r"in a folder that can be written to\. Got .*: No such file or directory"
+    ):
         check_out(tmp_path / "absent" / "new.csv")
 
 

@@ -8,8 +8,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from gdnp.cli.errors import CommandError, UsageError
@@ -40,11 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say('the command line needs typer and rich: pip install "gdnp[cli]".', FAILURE)
     # ClickException: of click, or of the copy of it that newer versions of typer bring.
     refused: Any = typer.BadParameter.__mro__[2]
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends workers, names what is finished
     try:
-        with _interrupt_on_sigterm():
-            from gdnp.cli.application import app
+        from gdnp.cli.application import app
 
-            return _run(app(args=given, prog_name="gdnp", standalone_mode=False))
+        chosen = app(args=given, prog_name="gdnp", standalone_mode=False)
+        if not callable(chosen):  # parsing has met the request already, as for --help
+            return chosen or OK
+        chosen()
+        sys.stdout.flush()
+        return OK
     except CommandError as error:
         return _say(str(error), error.code)
     except refused as error:
@@ -61,31 +65,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("GDNP_DEBUG"):
             raise
         return _say(_sentence(error), FAILURE)
-
-
-def _run(chosen: Callable[[], None] | int | None) -> int:
-    """Do what was asked for; an exit code stands for a request that parsing has already met (--help)."""
-    if callable(chosen):
-        chosen()
-        sys.stdout.flush()
-        return OK
-    return chosen or OK
-
-
-@contextmanager
-def _interrupt_on_sigterm() -> Iterator[None]:
-    """Stop on SIGTERM as on Ctrl-C, so that the workers end and the finished parts are named."""
-
-    def interrupt(signum: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not in the main thread
-        yield
-        return
-    try:
-        yield
     finally:
         signal.signal(signal.SIGTERM, before)
 

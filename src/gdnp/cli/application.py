@@ -3,8 +3,10 @@
 What a command does begins once words are parsed, outside of click, which has words of its own for Ctrl-C.
 """
 
-from collections.abc import Callable
-from functools import partial, wraps
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import is_dataclass
+from functools import partial
 from importlib import import_module
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -50,13 +52,30 @@ class Commands(TyperGroup):
 
 
 def _deferred(command: Callable[..., None]) -> Callable[..., Callable[[], None]]:
-    """A command that returns what is to be done."""
+    """A command that returns what is to be done; a dataclass stands for options, its fields."""
 
-    @wraps(command)
     def parsed(**given: Any) -> Callable[[], None]:
-        return partial(command, **given)
+        return _filled(command, given)
 
+    options = list(_options_of(command))
+    parsed.__doc__ = command.__doc__
+    parsed.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    parsed.__annotations__ = {option.name: option.annotation for option in options}
     return parsed
+
+
+def _options_of(made: Any) -> Iterator[inspect.Parameter]:
+    for parameter in inspect.signature(made).parameters.values():
+        if is_dataclass(parameter.annotation):
+            yield from _options_of(parameter.annotation)
+        else:
+            yield parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+
+
+def _filled(made: Any, given: dict[str, Any]) -> Callable[[], Any]:
+    known = inspect.signature(made).parameters.values()
+    fields = {p.name: _filled(p.annotation, given)() for p in known if is_dataclass(p.annotation)}
+    return partial(made, **fields, **{p.name: given[p.name] for p in known if p.name not in fields})
 
 
 def _show_version(value: bool) -> None:

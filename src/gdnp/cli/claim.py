@@ -5,8 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from gdnp.cli.errors import UsageError, one_of
+from gdnp.cli.options import Json, flag
 from gdnp.cli.terminal import console_of, print_json, print_table
-from gdnp.cli.values import JsonOption
 from gdnp.paper.claims import CLAIMS, ClaimResult, recorded_results, run_claims
 
 DRAWN = {"figure-1": "Figure 1", "figure-2": "Figure 2", "figure-3": "Figure 3"}
@@ -18,9 +18,9 @@ def claim(
     name: Annotated[
         str, typer.Argument(metavar="[ID]", help="A claim, or figure-1, figure-2, figure-3.")
     ] = "",
-    every: Annotated[bool, typer.Option("--list", help="All of them: id, source and verdict.")] = False,
-    measure: Annotated[bool, typer.Option("--measure", help="Measure now, not what is recorded.")] = False,
-    as_json: JsonOption = False,
+    every: Annotated[bool, flag("--list", "All of them: id, source and verdict.")] = False,
+    measure: Annotated[bool, flag("--measure", "Measure now, not what is recorded.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Print one claim about the paper with its verdict and its evidence."""
     if every == bool(name):

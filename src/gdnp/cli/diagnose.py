@@ -1,6 +1,5 @@
 """``gdnp diagnose``."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -8,23 +7,23 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from gdnp._files import replacing
-from gdnp.cli.large import MemoryOption, ScratchOption, files_of, refuse_options, task_of_files
-from gdnp.cli.tables import Source, read_source, say, with_table_options
-from gdnp.cli.terminal import console_of
-from gdnp.cli.values import DataArgument, Force, JsonOption, TargetOption, check_out, plain, text
+from gdnp.cli.large import files_of, refuse_options, task_of_files
+from gdnp.cli.options import Data, Force, Json, Memory, Scratch, TableOptions, Target, flag, option
+from gdnp.cli.tables import Source, read_source, say
+from gdnp.cli.terminal import console_of, print_json
+from gdnp.cli.values import check_out, plain, text
 from gdnp.datasets import Dataset
 from gdnp.design import Source as Rows
 from gdnp.design.targets import encoded, mass_of
 from gdnp.diagnose import Diagnosis, sections
 from gdnp.diagnose import diagnose as audit
+from gdnp.store import write_json
 from gdnp.tables import task_of
 from gdnp.tables.target import varied
 
@@ -32,21 +31,17 @@ MOST_CLASSES = 10
 """Classes that are audited, each against the rest."""
 
 
-@with_table_options
 def diagnose(
-    data: DataArgument,
-    target: TargetOption = None,
-    symbols: Annotated[
-        bool, typer.Option("--symbols", help="Also the numbers, in the symbols of the paper.")
-    ] = False,
-    table: Any = None,
-    as_json: JsonOption = False,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the JSON document there as well.")
-    ] = None,
+    data: Data,
+    *,
+    target: Target = None,
+    symbols: Annotated[bool, flag("--symbols", "Also the numbers, in the symbols of the paper.")] = False,
+    table: TableOptions,
+    as_json: Json = False,
+    out: Annotated[Path | None, option("FILE", "Write the JSON document there as well.")] = None,
     force: Force = False,
-    memory: MemoryOption = None,
-    scratch: ScratchOption = None,
+    memory: Memory = None,
+    scratch: Scratch = None,
 ) -> None:
     """Audit data: what is the matter, what it costs, what to do.
 
@@ -57,7 +52,7 @@ def diagnose(
     """  # noqa: D301
     of_files = memory is not None or scratch is not None or Path(data).is_dir()
     if of_files:
-        refuse_options(data, table)
+        refuse_options(data, {}, table)
     check_out(out, force, DATA=data)
     with console_of(stderr=True).status(f"Reading and auditing {data}"):  # on a terminal only
         source: Source | Rows = (
@@ -70,12 +65,10 @@ def diagnose(
     words = _about_columns(columns, found[0][1].n)
     whole = several[0] if len(several) == 1 else {"name": found[0][1].name, "classes": several}
     whole = whole | {"columns": words, "table": columns or None}
-    document = json.dumps(whole, indent=1, allow_nan=False, ensure_ascii=False)
     if out is not None:
-        with replacing(out) as beside:
-            beside.write_text(document + "\n", encoding="utf-8")
+        write_json(out, whole, indent=1)
     if as_json:
-        print(document)
+        print_json(whole)
         return
     console = console_of()
     first = found[0][1]

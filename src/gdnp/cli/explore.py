@@ -5,18 +5,15 @@ import webbrowser
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from gdnp._files import replacing
+from gdnp.cli.options import Force, option
 from gdnp.cli.terminal import console_of
-from gdnp.cli.values import Force, check_out
+from gdnp.cli.values import check_out
 from gdnp.explorer import page
 
 
 def explore(
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="Write the page there, and open nothing.")
-    ] = None,
+    out: Annotated[Path | None, option("FILE", "Write the page there, and open nothing.")] = None,
     force: Force = False,
 ) -> None:
     """Open a page to play with: lengths, directions and methods in the plane. It needs no network."""

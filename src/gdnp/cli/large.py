@@ -5,42 +5,26 @@ import json
 import math
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
 from numpy.typing import NDArray
 
 from gdnp._files import replacing
 from gdnp.cli.errors import UsageError
+from gdnp.cli.options import TableOptions
 from gdnp.cli.report import concluded, worst_certificate
-from gdnp.cli.tables import say
-from gdnp.cli.values import check_out, plain, text
+from gdnp.cli.tables import say, warnings_said
+from gdnp.cli.values import plain, text
 from gdnp.design import Source, source
 from gdnp.design.cluster import connected
 from gdnp.design.source import bytes_of
-from gdnp.losses import LOSSES
 from gdnp.models import save_model
 from gdnp.tables.target import constant_target
 
-MemoryOption = Annotated[
-    str | None,
-    typer.Option(metavar="SIZE", help="Read npy, Parquet or a folder again and again, in so much memory."),
-]
-ScratchOption = Annotated[
-    Path | None, typer.Option(metavar="FOLDER", help="With --memory: where numbers of the rows go.")
-]
-CheckpointOption = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Save the fit there as it goes, and go on from it.")
-]
-SchedulerOption = Annotated[
-    str | None,
-    typer.Option(metavar="ADDRESS", help="Fit on a Dask cluster, whose workers see DATA: CSV or Parquet."),
-]
 MOST_CLASSES = 20
 """Whole numbers are labels where at most this many differ."""
 
@@ -66,25 +50,26 @@ def files_of(
         ) from error
 
 
-def fit_large(options: Any, large: dict[str, Any], alpha: float) -> None:
-    """Fit the files that `options` of ``gdnp fit`` name, read as `large` says; `alpha` stands for auto."""
-    check_out(options.out, options.force, DATA=options.data)
-    asked = {"test": options.test, "cv": options.folds, "dry-run": options.dry_run}
-    refuse_options(options.data, options.table, **asked)
-    if large["scheduler"] is not None and (large["memory"] or large["scratch"]):
+def fit_large(options: Any, alpha: float) -> None:
+    """Fit the files that `options` of ``gdnp fit`` name; `alpha` stands for auto."""
+    asked = {"test": options.test, "cv": options.cv, "dry-run": options.dry_run}
+    refuse_options(options.data, {name: given for name, given in asked.items() if given}, options.table)
+    address = options.scheduler
+    if address is not None and (options.memory or options.scratch):
         raise UsageError("--memory and --scratch are for files that are read here. Got --scheduler, too.")
-    with nullcontext() if large["scheduler"] is None else connected(large["scheduler"]) as client:
-        _fit_source(options, large, alpha, client)
+    with nullcontext() if address is None else connected(address) as client:
+        found = files_of(options.data, options.target, options.memory, options.scratch, client)
+        _fit_source(options, found, alpha)
 
 
-def _fit_source(options: Any, large: dict[str, Any], alpha: float, client: Any) -> None:
-    found = files_of(options.data, options.target, large["memory"], large["scratch"], client)
+def _fit_source(options: Any, found: Source, alpha: float) -> None:
     _check_varied(found, options.target)
-    task = options.task or (LOSSES[options.loss].task if options.loss else task_of_files(found))
-    if options.auto:
+    task = options.asked_task or task_of_files(found)
+    auto = options.alpha == "auto"
+    if auto:
         say(f"of files alpha is not chosen by cross-validation: it is {alpha:g} (--alpha).")
-    model, begin = options.estimator(task, None, alpha=alpha if options.auto else None), time.perf_counter()
-    checkpoint = large["checkpoint"]
+    model, begin = options.estimator(task, None, alpha=alpha if auto else None), time.perf_counter()
+    checkpoint = options.checkpoint
     about = {
         "data": str(options.data),
         "target": options.target or "the last column",
@@ -93,8 +78,7 @@ def _fit_source(options: Any, large: dict[str, Any], alpha: float, client: Any) 
         "task": task,
         "model": None,
     }
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    with warnings_said():
         try:
             model.fit(found, **({} if checkpoint is None else {"checkpoint": checkpoint}))
         except KeyboardInterrupt:
@@ -110,28 +94,22 @@ def _fit_source(options: Any, large: dict[str, Any], alpha: float, client: Any) 
                 say(f"{checkpoint} has the last point; the same command{with_force} goes on from it.")
             raise
     model.set_params(verbose=0)
-    for warning in caught:
-        say(" ".join(str(warning.message).split()))
     about["seconds"] = time.perf_counter() - begin
-    if "readings" in model.history_:
-        about["readings"] = round(float(model.history_["readings"][-1]), 2)
-        size = float(model.history_["bytes"][-1])
-        if client is None:
+    last = {name: column[-1] for name, column in model.history_.items()}
+    if "readings" in last:
+        about["readings"] = round(float(last["readings"]), 2)
+        size = float(last["bytes"])
+        if options.scheduler is None:
             about["gigabytes_read"] = size / 1e9
         else:
-            about |= {"rounds": int(model.history_["rounds"][-1]), "megabytes_sent": size / 1e6}
+            about |= {"rounds": int(last["rounds"]), "megabytes_sent": size / 1e6}
     concluded(model, about, options)
 
 
-def refuse_options(data: str, table: Any, **asked: Any) -> None:
+def refuse_options(data: str, asked: dict[str, Any], table: TableOptions) -> None:
     """Refuse what only a table in memory has."""
-    asked |= {"sep" if name == "separator" else name: given for name, given in vars(table.reading).items()}
-    for name, given in (asked | table.columns).items():
-        if given or (name == "header" and given is not None):
-            option = name.replace("_", "-")
-            raise UsageError(
-                f"--{option} is for a table in memory. Got it for files in {data}: leave it out."
-            )
+    for name in asked | table.given:
+        raise UsageError(f"--{name} is for a table in memory. Got it for files in {data}: leave it out.")
 
 
 def _targets(found: Source) -> Iterator[NDArray[Any]]:
@@ -174,20 +152,19 @@ def predict_large(model: Any, data: Path, proba: bool, target: str | None, out: 
     header = ["prediction"]
     if proba:
         header += [f"probability_{text(plain(label))}" for label in model.classes_]
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="X does not have valid feature names", category=UserWarning)
-        with (
-            nullcontext() if out is None else replacing(out) as beside,
-            nullcontext(sys.stdout)
-            if beside is None
-            else beside.open("w", encoding="utf-8", newline="") as opened,
-        ):
-            writer = csv.writer(opened, lineterminator="\n")
-            writer.writerow(header)
-            for rows in found.blocks():
-                shares = model.predict_proba(rows).tolist() if proba else [[]] * len(rows)
-                labels = model.predict(rows)
-                writer.writerows([text(plain(a)), *b] for a, b in zip(labels, shares, strict=True))
+    with (
+        warnings_said(),
+        nullcontext() if out is None else replacing(out) as beside,
+        nullcontext(sys.stdout)
+        if beside is None
+        else beside.open("w", encoding="utf-8", newline="") as opened,
+    ):
+        writer = csv.writer(opened, lineterminator="\n")
+        writer.writerow(header)
+        for rows in found.blocks():
+            shares = model.predict_proba(rows).tolist() if proba else [[]] * len(rows)
+            labels = model.predict(rows)
+            writer.writerows([text(plain(a)), *b] for a, b in zip(labels, shares, strict=True))
     if out is not None:
         say(f"{found.design.n_samples:,} predictions are in {out}.")
     if target is not None:

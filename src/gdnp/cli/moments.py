@@ -1,5 +1,7 @@
 """``gdnp moments``."""
 
+from functools import reduce
+from operator import add, sub
 from pathlib import Path
 from typing import Annotated
 
@@ -7,10 +9,11 @@ import numpy as np
 import typer
 
 from gdnp.cli.errors import UsageError
-from gdnp.cli.large import MemoryOption, ScratchOption, files_of
+from gdnp.cli.large import files_of
+from gdnp.cli.options import Force, Json, Memory, NoIntercept, Scratch, Target, option
 from gdnp.cli.tables import say
 from gdnp.cli.terminal import console_of, print_json, print_table
-from gdnp.cli.values import Force, JsonOption, TargetOption, check_out
+from gdnp.cli.values import check_out
 from gdnp.moments import Moments
 
 
@@ -22,13 +25,13 @@ def moments(
             help="npy, Parquet, Arrow or a folder; saved moments; or a sum of them, less those after a -.",
         ),
     ],
-    target: TargetOption = None,
-    alpha: Annotated[float, typer.Option(min=0.0, metavar="NUMBER", help="Ridge of least squares.")] = 0.0,
-    no_intercept: Annotated[bool, typer.Option("--no-intercept", help="Fit through zero.")] = False,
-    memory: MemoryOption = None,
-    scratch: ScratchOption = None,
-    out: Annotated[Path | None, typer.Option(metavar="FILE.npz", help="Save the moments there.")] = None,
-    as_json: JsonOption = False,
+    target: Target = None,
+    alpha: Annotated[float, option("NUMBER", "Ridge of least squares.", min=0.0)] = 0.0,
+    no_intercept: NoIntercept = False,
+    memory: Memory = None,
+    scratch: Scratch = None,
+    out: Annotated[Path | None, option("FILE.npz", "Save the moments there.")] = None,
+    as_json: Json = False,
     force: Force = False,
 ) -> None:
     """Moments of files of any size, their sums and differences, and what follows from them alone.
@@ -46,7 +49,9 @@ def moments(
         )
     check_out(out, force)
     if merges:
-        found = _merged(words[1:])
+        cut = words.index("-") if "-" in words else len(words)
+        found = reduce(add, map(Moments.load, words[1:cut]))
+        found = reduce(sub, map(Moments.load, words[cut + 1 :]), found)
     elif words[0].endswith(".npz"):
         found = Moments.load(words[0])
     else:
@@ -56,18 +61,6 @@ def moments(
         say(f"the moments of {found.weight:g} rows, {len(found.mean)} columns are in {out}.")
         return
     _least_squares(found, alpha, not no_intercept, as_json)
-
-
-def _merged(words: list[str]) -> Moments:
-    """The sum of files, less those after a "-"."""
-    cut = words.index("-") if "-" in words else len(words)
-    first, *others = words[:cut]
-    found = Moments.load(first)
-    for file in others:
-        found = found + Moments.load(file)
-    for file in words[cut + 1 :]:
-        found = found - Moments.load(file)
-    return found
 
 
 def _least_squares(found: Moments, alpha: float, intercept: bool, as_json: bool) -> None:

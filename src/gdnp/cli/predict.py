@@ -2,42 +2,34 @@
 
 import json
 import sys
-import warnings
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import typer
 from sklearn.pipeline import Pipeline
 
 from gdnp._files import replacing, require
 from gdnp.cli.errors import UsageError
 from gdnp.cli.large import predict_large
+from gdnp.cli.options import Data, Force, Json, ReadingOptions, SavedModel, Target, flag, option
 from gdnp.cli.scores import NAMES, scores_of
-from gdnp.cli.tables import say, with_table_options
-from gdnp.cli.values import DataArgument, Force, JsonOption, TargetOption, check_out, number, plain, text
+from gdnp.cli.tables import say, warnings_said
+from gdnp.cli.values import check_out, plain, text
 from gdnp.models import Model, estimator_of, load_model, read_rows
 from gdnp.tables import column_of
 from gdnp.tables.target import GAPS, TRUTH, numbers_of, texts
 
 
-@partial(with_table_options, columns=False)
 def predict(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model that gdnp fit saved.")],
-    data: DataArgument,
-    proba: Annotated[
-        bool, typer.Option("--proba", help="Also the probability of each class, a column each.")
-    ] = False,
-    target: TargetOption = None,
-    id: Annotated[
-        list[str] | None, typer.Option(metavar="COLUMN", help="Written beside the predictions; repeatable.")
-    ] = None,
-    table: Any = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to write, .parquet or CSV; else stdout.")
-    ] = None,
-    as_json: JsonOption = False,
+    model: SavedModel,
+    data: Data,
+    *,
+    proba: Annotated[bool, flag("--proba", "Also the probability of each class, a column each.")] = False,
+    target: Target = None,
+    id: Annotated[list[str] | None, option("COLUMN", "Written beside the predictions; repeatable.")] = None,
+    table: ReadingOptions,
+    out: Annotated[Path | None, option("FILE", "Where to write, .parquet or CSV; else stdout.")] = None,
+    as_json: Json = False,
     force: Force = False,
 ) -> None:
     """Predict with a saved model: a prediction for each row, and a score where the target is there.
@@ -48,7 +40,8 @@ def predict(
     """  # noqa: D301
     check_out(out, force, MODEL=model, DATA=data)
     loaded = load_model(model)
-    classes = getattr(estimator_of(loaded), "classes_", None)
+    linear = estimator_of(loaded)
+    classes = [plain(label) for label in getattr(linear, "classes_", ())] or None
     if proba and classes is None:
         raise UsageError(f"--proba needs a classifier. Got a regressor in {model}.")
     if Path(data).is_dir():
@@ -61,27 +54,32 @@ def predict(
         say(f"{note}.")
     if id and rows.frame is None:
         raise UsageError(f"--id names a column of a table. Got it for {data}.")
-    ids = {
-        name: rows.frame[name].tolist()
-        for name in (column_of(rows.frame.columns, i, "--id") for i in id or ())
-    }
-    linear, X, predicted, shares = _predicted(loaded, data, rows.X, proba)
-    predictions = [plain(value) for value in predicted]
+    named = [column_of(rows.frame.columns, i, "--id") for i in id or ()]
+    ids = {name: rows.frame[name].tolist() for name in named}
+    X = rows.X
+    with warnings_said():
+        if isinstance(loaded, Pipeline):
+            try:
+                X = loaded[0].transform(X)
+            except ValueError as error:
+                raise ValueError(f"{data}: {error}") from error
+        predictions = [plain(value) for value in linear.predict(X)]
+        shares = linear.predict_proba(X) if proba else None
     columns = ids | {"prediction": predictions}
-    if shares is not None and classes is not None:
-        columns |= {f"probability_{text(plain(c))}": shares[:, k].tolist() for k, c in enumerate(classes)}
+    if shares is not None:
+        columns |= {f"probability_{text(c)}": shares[:, k].tolist() for k, c in enumerate(classes or ())}
     scored = None if rows.y is None else _scores(linear, X, rows.y)
     if out is not None:
         with replacing(out) as beside:
             _write(columns, beside)
-        say(f"{len(predicted):,} predictions are in {out}.")
+        say(f"{len(predictions):,} predictions are in {out}.")
     if as_json:
         document = {
             "model": str(model),
             "data": data,
-            "rows": len(predicted),
+            "rows": len(predictions),
             "score": scored,
-            "classes": None if classes is None else [plain(label) for label in classes],
+            "classes": classes,
             "predictions": predictions,
             "probabilities": None if shares is None else shares.tolist(),
             "ids": ids,
@@ -97,30 +95,12 @@ def predict(
         say(f"{shown} on {scored['rows']:,} rows.")
 
 
-def _predicted(model: Model, data: str, X: Any, proba: bool) -> tuple[Any, Any, Any, Any]:
-    """The linear model, the rows in its columns, predictions and probabilities; what is warned of is said."""
-    linear = estimator_of(model)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        # The columns are matched already; scikit-learn only sees an array without names.
-        warnings.filterwarnings("ignore", message="X does not have valid feature names", category=UserWarning)
-        try:
-            X = model[0].transform(X) if isinstance(model, Pipeline) else X
-        except ValueError as error:
-            raise ValueError(f"{data}: {error}") from error
-        predicted, shares = linear.predict(X), linear.predict_proba(X) if proba else None
-    for warning in caught:
-        say(f"{warning.message}")
-    return linear, X, predicted, shares
-
-
 def _scores(model: Model, X: Any, y: Any) -> dict[str, Any] | None:
     """On the rows that have a target that the model knows; None where no row has."""
     known, rows = _known(model, y)
     if not rows.any() or (not hasattr(model, "classes_") and len(np.unique(known)) < 2):
         return None
-    values = scores_of(model, X[rows], known)
-    return {"rows": int(rows.sum()), "values": {name: number(value) for name, value in values.items()}}
+    return {"rows": int(rows.sum()), "values": scores_of(model, X[rows], known)}
 
 
 def _known(model: Model, y: Any) -> tuple[Any, Any]:

@@ -13,13 +13,15 @@ from scipy.sparse import issparse
 from gdnp.cli.errors import NotConverged
 from gdnp.cli.scores import NAMES
 from gdnp.cli.terminal import console_of, print_json, print_table
-from gdnp.cli.values import number, plain, text
+from gdnp.cli.values import plain, text
 from gdnp.models import Model, estimator_of, save_model
 from gdnp.solvers import Certificate
 from gdnp.solvers.state import Status
+from gdnp.store import plain as finite
 
 STRONGEST = 12
 MOST_COLUMNS = 40
+HEADS = {"column": "column", "class": "class", "coefficient": "per unit", "per_sd": "per sd", "sd": "sd"}
 KINDS = {
     "duality_gap": "a duality gap proves it",
     "newton_decrement": "by the Newton decrement, an estimate",
@@ -49,42 +51,28 @@ def certificate_in_words(certificate: Certificate) -> str:
     return f"not found: {certificate.status.message}; the objective may be {gap} of itself too high ({known})"
 
 
-def spread_of(X: Any) -> Any:
-    """Standard deviation of each column of a matrix or data frame."""
-    if not issparse(X):
-        return np.asarray(X, dtype=np.float64).std(axis=0)
-    mean = np.asarray(X.mean(axis=0)).ravel()
-    return np.sqrt(np.maximum(np.asarray(X.multiply(X).mean(axis=0)).ravel() - mean**2, 0.0))
-
-
 def document_of(model: Model, about: dict[str, Any]) -> dict[str, Any]:
     """All there is to say: `about` is of the data and the fit, the rest is read off the model."""
-    estimator, worst = estimator_of(model), worst_certificate(model)
-    every = certificates_of(model)
+    estimator, every, worst = estimator_of(model), certificates_of(model), worst_certificate(model)
     names = ("alpha", "fit_intercept", "solver", "tol", "max_iter")
-    loss = estimator.loss if isinstance(estimator.loss, str) else estimator.loss.name
-    return about | {
+    parameters = {name: getattr(estimator, name) for name in names}
+    parameters["loss"] = estimator.loss if isinstance(estimator.loss, str) else estimator.loss.name
+    classes = getattr(estimator, "classes_", None)
+    found = {
         "in_words": certificate_in_words(worst),
-        "classes": [plain(label) for label in estimator.classes_] if hasattr(estimator, "classes_") else None,
-        "parameters": {name: getattr(estimator, name) for name in names}
-        | {"loss": loss, "delta": getattr(estimator, "delta_", None)},
+        "classes": None if classes is None else [plain(label) for label in classes],
+        "parameters": parameters | {"delta": getattr(estimator, "delta_", None)},
         "status": worst.status.name,
         "message": worst.status.message,
         "converged": worst.status is Status.CONVERGED,
-        "objective": number(sum(one.objective for one in every)),
-        "certificate": {"kind": worst.kind, "proved": worst.proved, "gap": number(worst.gap)},
-        "certificates": [
-            {
-                name: number(value) if isinstance(value, float) else value
-                for name, value in asdict(one).items()
-            }
-            | {"status": one.status.name}
-            for one in every
-        ],
+        "objective": sum(one.objective for one in every),
+        "certificate": {"kind": worst.kind, "proved": worst.proved, "gap": worst.gap},
+        "certificates": [asdict(one) | {"status": one.status.name} for one in every],
         "iterations": int(estimator.n_iter_),
-        "intercept": np.ravel(estimator.intercept_).tolist(),
+        "intercept": np.ravel(estimator.intercept_),
         "coefficients": coefficients(model),
     }
+    return about | {name: finite(value) for name, value in found.items()}
 
 
 def concluded(model: Model, about: dict[str, Any], options: Any) -> None:
@@ -131,42 +119,13 @@ def coefficients(model: Model) -> list[dict[str, Any]]:
 
 def print_report(console: Console, found: dict[str, Any]) -> None:
     """The data, the columns, the score, the optimum and the strongest coefficients."""
-    classes, task = (
-        found["classes"],
-        found.get("task") or ("classification" if found["classes"] else "regression"),
-    )
-    what = "GDNPClassifier" if classes else "GDNPRegressor"
+    what = "GDNPClassifier" if found["classes"] else "GDNPRegressor"
     of = f" of {found['target']!r}" if found.get("target") else ""
     made = f" as {found['made']:,} numbers" if found.get("table") else ""
     size = f": {found['rows']:,} rows, {found['columns']:,} columns{made}" if "rows" in found else ""
     data = {"-": "standard input", None: "unknown data"}.get(found.get("data"), found.get("data"))
     console.print(f"{what}{of} on {data}{size}", markup=False, style="bold", soft_wrap=True)
-    many = len(found["certificates"])
-    because = f", since {found['why']} (guessed; --task says another)" if found.get("why") else ""
-    lines = {"task": task + because}
-    if classes:
-        shown = ", ".join(text(label) for label in classes[:8]) + (", ..." if len(classes) > 8 else "")
-        lines["classes"] = shown + (
-            f"; coefficients above 0 speak for {text(classes[1])}" if len(classes) == 2 else ""
-        )
-    alpha = ", chosen by cross-validation" if found.get("auto") else ""
-    delta = found["parameters"].get("delta")
-    shown = "" if delta is None else f" with delta {delta:.4g}"
-    lines["loss"] = f"{found['parameters']['loss']}{shown}, alpha {found['parameters']['alpha']:.4g}{alpha}"
-    lines["optimum"] = found["in_words"] + (", of the worst class" if many > 1 else "")
-    objective = "unknown" if found["objective"] is None else f"{found['objective']:.10g}"
-    lines["objective"] = objective + (f", the sum over {many} classes" if many > 1 else "")
-    lines["iterations"] = str(found["iterations"]) + (", of the slowest class" if many > 1 else "")
-    if found.get("seconds") is not None:
-        lines["seconds"] = f"{found['seconds']:.3g}"
-    if "readings" in found:
-        where = (
-            ", {gigabytes_read:.3g} GB"
-            if "rounds" not in found
-            else " in {rounds} rounds, {megabytes_sent:.3g} MB"
-        )
-        lines["readings"] = f"{found['readings']:g} of all rows" + where.format(**found)
-    for name, value in lines.items():
+    for name, value in _lines(found).items():
         console.print(f"  {name:<11} {value}", markup=False, soft_wrap=True)
     console.print()
     if found.get("table"):
@@ -174,43 +133,69 @@ def print_report(console: Console, found: dict[str, Any]) -> None:
     if "readings" not in found:  # rows of files are never held out
         _print_score(console, found.get("score"))
     _print_coefficients(console, found)
-    saved = found.get("model")
-    console.print(
-        f"\nModel: {saved}" if saved else "\nThe model is not saved: --out MODEL.skops saves it.",
-        markup=False,
+    saved = (
+        f"Model: {found['model']}"
+        if found.get("model")
+        else "The model is not saved: --out MODEL.skops saves it."
     )
+    console.print(f"\n{saved}", markup=False)
+
+
+def _lines(found: dict[str, Any]) -> dict[str, str]:
+    """What is said in a line, by its name; a report of files has no table, an older model no seconds."""
+    classes, used, many = found["classes"], found["parameters"], len(found["certificates"]) > 1
+    task = found.get("task") or ("classification" if classes else "regression")
+    lines = {
+        "task": task + (f", since {found['why']} (guessed; --task says another)" if found.get("why") else "")
+    }
+    if classes:
+        speaks = f"; coefficients above 0 speak for {text(classes[1])}" if len(classes) == 2 else ""
+        lines["classes"] = ", ".join(map(text, classes[:8])) + (", ..." if len(classes) > 8 else "") + speaks
+    delta = "" if used["delta"] is None else f" with delta {used['delta']:.4g}"
+    chosen = ", chosen by cross-validation" if found.get("auto") else ""
+    lines["loss"] = f"{used['loss']}{delta}, alpha {used['alpha']:.4g}{chosen}"
+    lines["optimum"] = found["in_words"] + ", of the worst class" * many
+    objective = "unknown" if found["objective"] is None else f"{found['objective']:.10g}"
+    lines["objective"] = objective + f", the sum over {len(found['certificates'])} classes" * many
+    lines["iterations"] = str(found["iterations"]) + ", of the slowest class" * many
+    if "seconds" in found:
+        lines["seconds"] = f"{found['seconds']:.3g}"
+    if "rounds" in found:
+        lines["readings"] = "{readings:g} of all rows in {rounds} rounds, {megabytes_sent:.3g} MB".format(
+            **found
+        )
+    elif "readings" in found:
+        lines["readings"] = "{readings:g} of all rows, {gigabytes_read:.3g} GB".format(**found)
+    return lines
 
 
 def print_columns(console: Console, columns: list[dict[str, Any]]) -> None:
     """What was done with each column of a table."""
-    rows = [
-        (
-            column["name"],
-            column["kind"] if column["makes"] else f"left out: {column['kind']}",
-            f"{column['gaps']:,}" if column["gaps"] else "",
-            f"{column['makes']}" if column["makes"] else "",
-            column["note"],
+    rows = []
+    for one in columns[:MOST_COLUMNS]:
+        kind = one["kind"] if one["makes"] else f"left out: {one['kind']}"
+        rows.append(
+            (
+                one["name"],
+                kind,
+                f"{one['gaps']:,}" if one["gaps"] else "",
+                str(one["makes"] or ""),
+                one["note"],
+            )
         )
-        for column in columns[:MOST_COLUMNS]
-    ]
     more = len(columns) - MOST_COLUMNS
     note = f"{more:,} more columns: --json has all." if more > 0 else ""
-    print_table(
-        console, "What was done with each column", ("column", "as", "gaps", "numbers", "note"), rows, note
-    )
+    heads = "column", "as", "gaps", "numbers", "note"
+    print_table(console, "What was done with each column", heads, rows, note)
 
 
 def _print_score(console: Console, score: dict[str, Any] | None) -> None:
     if score is None:
         console.print("No score: no rows were held out (--test .2 or --cv 5 does it).\n", markup=False)
         return
-    spread = score["spread"] or {}
+    spread = {name: f" ± {value:.2g}" for name, value in (score["spread"] or {}).items()}
     rows = [
-        (
-            NAMES[name],
-            f"{value:.4g}" + (f" ± {spread[name]:.2g}" if name in spread else ""),
-            f"{score['baseline'][name]:.4g}",
-        )
+        (NAMES[name], f"{value:.4g}{spread.get(name, '')}", f"{score['baseline'][name]:.4g}")
         for name, value in score["values"].items()
     ]
     print_table(console, f"Score: {score['method']}", ("", "this model", "baseline"), rows, score["note"])
@@ -219,20 +204,12 @@ def _print_score(console: Console, score: dict[str, Any] | None) -> None:
 
 def _print_coefficients(console: Console, found: dict[str, Any]) -> None:
     every = found["coefficients"]
-    key = "per_sd" if every and "per_sd" in every[0] else "coefficient"
-    strongest = sorted(every, key=lambda one: -abs(one[key]))[:STRONGEST]
-    heads = [
-        ("column", "column"),
-        ("class", "class"),
-        ("coefficient", "per unit"),
-        ("per_sd", "per sd"),
-        ("sd", "sd"),
-    ]
-    heads = [(name, head) for name, head in heads if every and name in every[0]]
+    heads = {name: head for name, head in HEADS.items() if every and name in every[0]}
+    key = "per_sd" if "per_sd" in heads else "coefficient"
     rows = [
-        tuple(f"{one[name]:.4g}" if isinstance(one[name], float) else text(one[name]) for name, _ in heads)
-        for one in strongest
+        tuple(f"{one[name]:.4g}" if isinstance(one[name], float) else text(one[name]) for name in heads)
+        for one in sorted(every, key=lambda one: -abs(one[key]))[:STRONGEST]
     ]
-    unit = "log odds" if found["parameters"]["loss"] == "log_loss" and found["classes"] else ""
-    title = f"Strongest of {len(every):,} coefficients{f', in {unit}' if unit else ''}"
-    print_table(console, title, tuple(head for _, head in heads), rows, "")
+    unit = ", in log odds" if found["parameters"]["loss"] == "log_loss" and found["classes"] else ""
+    title = f"Strongest of {len(every):,} coefficients{unit}"
+    print_table(console, title, tuple(heads.values()), rows)

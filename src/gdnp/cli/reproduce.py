@@ -9,9 +9,9 @@ import typer
 
 from gdnp import paper
 from gdnp.cli.errors import ClaimFailed, UsageError, one_of
-from gdnp.cli.tables import asked_of, say, with_table_options
+from gdnp.cli.options import Json, TableOptions, Target, flag, option
+from gdnp.cli.tables import asked_of, say
 from gdnp.cli.terminal import Terminal, console_of, print_json, print_table
-from gdnp.cli.values import JsonOption, TargetOption
 from gdnp.datasets import DATASETS
 from gdnp.datasets.files import holds_table
 from gdnp.paper import OptionError, Options, Outcome, Store, Unavailable, redraw
@@ -22,7 +22,6 @@ RESULTS = Path("gdnp-results")
 REPORT = "report.html"
 
 
-@with_table_options
 def reproduce(
     name: Annotated[
         str,
@@ -32,43 +31,34 @@ def reproduce(
             autocompletion=lambda: [*paper.EXPERIMENTS, *paper.ALIASES],
         ),
     ] = "",
+    *,
     data: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME|FILE", help="Data instead of the default ones; repeatable."),
+        list[str] | None, option("NAME|FILE", "Data instead of the default ones; repeatable.")
     ] = None,
-    target: TargetOption = None,
-    table: Any = None,
+    target: Target = None,
+    table: TableOptions,
     columns: Annotated[
-        tuple[str, str] | None,
-        typer.Option(metavar="A B", help="For figure1: two columns of the data, by name or number."),
+        tuple[str, str] | None, option("A B", "For figure1: two columns of the data, by name or number.")
     ] = None,
-    full: Annotated[bool, typer.Option("--full", help="The paper's size, not a quick run.")] = False,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where results go.", show_default=str(RESULTS))
-    ] = None,
+    full: Annotated[bool, flag("--full", "The paper's size, not a quick run.")] = False,
+    out: Annotated[Path | None, option("DIR", "Where results go.", show_default=str(RESULTS))] = None,
     source: Annotated[
         Path | None,
         typer.Option("--from", metavar="DIR", help="Draw a finished result again; compute nothing."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.")] = 0,
-    device: Annotated[
-        str, typer.Option(metavar="DEVICE", help="For figure3: cpu, cuda or another one of PyTorch.")
-    ] = "cpu",
+    device: Annotated[str, option("DEVICE", "For figure3: cpu, cuda or another one of PyTorch.")] = "cpu",
     loss: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME|MODULE:OBJECT", help="For figure2: losses instead of its two; repeatable."
-        ),
+        list[str] | None, option("NAME|MODULE:OBJECT", "For figure2: losses instead of its two; repeatable.")
     ] = None,
     method: Annotated[
-        list[str] | None,
-        typer.Option(metavar="MODULE:OBJECT", help="For figure2: a method beside its own; repeatable."),
+        list[str] | None, option("MODULE:OBJECT", "For figure2: a method beside its own; repeatable.")
     ] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
-    as_json: JsonOption = False,
-    force: Annotated[bool, typer.Option("--force", help="Delete a finished result there.")] = False,
+    as_json: Json = False,
+    force: Annotated[bool, flag("--force", "Delete a finished result there.")] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Exit with 5 if a verdict differs from the recorded one.")
+        bool, flag("--check", "Exit with 5 if a verdict differs from the recorded one.")
     ] = False,
 ) -> None:
     """Compute, draw and summarise an experiment of the paper, or all of them."""

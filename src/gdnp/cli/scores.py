@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,9 @@ from sklearn.metrics import (
     roc_auc_score,
     root_mean_squared_error,
 )
-from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold, StratifiedShuffleSplit
+from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
+
+from gdnp.cli.values import plain, text
 
 NAMES = {
     "auc": "AUC",
@@ -25,8 +27,8 @@ NAMES = {
     "accuracy": "accuracy",
     "r2": "R²",
     "rmse": "root mean square error",
+    "mae": "mean absolute error",
 }
-NAMES |= {"mae": "mean absolute error"}
 FEW = 2000
 """Below so many rows a fifth of them tells little, and fitting five times costs little."""
 FEWEST, FOLDS, SHARE = 20, 5, 0.2
@@ -41,16 +43,12 @@ def scores_of(model: Any, X: Any, y: NDArray[Any]) -> dict[str, float]:
         r2 = r2_score(y, predicted) if np.ptp(y) > 0.0 else math.nan
         rmse, mae = root_mean_squared_error(y, predicted), mean_absolute_error(y, predicted)
         return {"r2": float(r2), "rmse": float(rmse), "mae": float(mae)}
-    found = {}
-    classes = model.classes_
+    found, classes = {}, model.classes_
     if hasattr(model, "predict_proba") and np.isin(y, classes).all():
         shares = model.predict_proba(X)
-        known = np.unique(y)
-        if len(classes) == 2 and len(known) == 2:
-            found["auc"] = float(roc_auc_score(y == classes[1], shares[:, 1]))
-        elif len(known) == len(classes) > 2:
-            each = [roc_auc_score(y == label, shares[:, k]) for k, label in enumerate(classes)]
-            found["auc"] = float(np.mean(each))
+        if len(np.unique(y)) == len(classes):
+            of = shares if len(classes) > 2 else shares[:, 1]
+            found["auc"] = float(roc_auc_score(y, of, multi_class="ovr"))
         found["log_loss"] = float(log_loss(y, shares, labels=classes))
     return {**found, "accuracy": float(accuracy_score(y, predicted))}
 
@@ -83,36 +81,38 @@ def held_out(
     if not (test or folds) or folds_of(y, classifies) < 2 or (folds and folds < 2):
         return None, None
     baseline = DummyClassifier(strategy="prior") if classifies else DummyRegressor()
-    rows: list[dict[str, float]] = []
-    other: list[dict[str, float]] = []
-    model = None
+    found: list[dict[str, float]] = []
+    blind: list[dict[str, float]] = []
     for fitted, left in _splits(y, classifies, test, folds):
         model = make(y[fitted])
         with warnings.catch_warnings():  # the fit of all rows says what there is to say
             warnings.simplefilter("ignore")
             model.fit(_part(X, fitted), y[fitted])
-        rows.append(scores_of(model, _part(X, left), y[left]))
-        other.append(scores_of(baseline.fit(fitted[:, None], y[fitted]), left[:, None], y[left]))
-    count = len(left)
-    how = f"{folds}-fold cross-validation" if folds else f"{count:,} of {n:,} rows held out"
-    shared = [name for name in rows[0] if all(math.isfinite(row.get(name, math.nan)) for row in rows)]
+        found.append(scores_of(model, _part(X, left), y[left]))
+        blind.append(scores_of(baseline.fit(fitted[:, None], y[fitted]), left[:, None], y[left]))
+    said = baseline.fit(y[:, None], y).predict(y[:1, None])[0]
+    says = f"{text(plain(said))!r} for every row" if classifies else f"{said:.4g}, the mean"
+    how = f"{folds}-fold cross-validation" if folds else f"{len(left):,} of {n:,} rows held out"
+    shared = [name for name in found[0] if all(math.isfinite(one.get(name, math.nan)) for one in found)]
+    rows = np.array([[one[name] for name in shared] for one in found])
+    other = np.array([[one[name] for name in shared] for one in blind])
     return {
         "method": how,
-        "values": {name: float(np.mean([row[name] for row in rows])) for name in shared},
-        "spread": {name: float(np.std([row[name] for row in rows])) for name in shared} if folds else None,
-        "baseline": {name: float(np.mean([row[name] for row in other])) for name in shared},
+        "values": dict(zip(shared, rows.mean(axis=0).tolist(), strict=True)),
+        "spread": dict(zip(shared, rows.std(axis=0).tolist(), strict=True)) if folds else None,
+        "baseline": dict(zip(shared, other.mean(axis=0).tolist(), strict=True)),
+        "note": f"The baseline says {says}. Below is the model of all rows.",
     }, model
 
 
 def _splits(
     y: NDArray[Any], classifies: bool, test: float | None, folds: int | None
-) -> Iterator[tuple[Index, Index]]:
-    shuffled: dict[str, Any] = {"random_state": 0}
+) -> Iterable[tuple[Index, Index]]:
     if folds:
         kind = StratifiedKFold if classifies else KFold
-        return kind(folds, shuffle=True, **shuffled).split(y, y)  # type: ignore[no-any-return]
-    kind = StratifiedShuffleSplit if classifies else ShuffleSplit
-    return kind(1, test_size=test, **shuffled).split(y, y)  # type: ignore[no-any-return]
+        return kind(folds, shuffle=True, random_state=0).split(y, y)  # type: ignore[no-any-return]
+    rows, labels = np.arange(len(y)), y if classifies else None
+    return [train_test_split(rows, test_size=test, stratify=labels, random_state=0)]
 
 
 def _part(X: Any, rows: Index) -> Any:

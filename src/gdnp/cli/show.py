@@ -1,21 +1,14 @@
 """``gdnp show``."""
 
 import json
-from pathlib import Path
-from typing import Annotated
 
-import typer
-
+from gdnp.cli.options import Json, SavedModel
 from gdnp.cli.report import document_of, print_report
 from gdnp.cli.terminal import console_of, print_json
-from gdnp.cli.values import JsonOption
 from gdnp.models import load_model
 
 
-def show(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model that gdnp fit saved.")],
-    as_json: JsonOption = False,
-) -> None:
+def show(model: SavedModel, as_json: Json = False) -> None:
     """Print what gdnp fit said of a saved model, and all its coefficients with --json.
 
     \b

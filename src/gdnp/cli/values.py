@@ -1,29 +1,13 @@
 """What ``gdnp fit`` and ``gdnp predict`` share: arguments, scores, labels and numbers as files have them."""
 
-import math
 import os
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-import typer
 
 from gdnp.cli.errors import UsageError
-
-DataArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATA",
-        help="CSV, Parquet, Arrow, JSON, npy, LIBSVM, packed or not; - is stdin; or a name of gdnp data.",
-    ),
-]
-TargetOption = Annotated[
-    str | None,
-    typer.Option(metavar="COLUMN", help="What is predicted, by name or number; by default the last column."),
-]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 def check_out(out: Path | None, force: bool = False, **inputs: str | Path) -> None:
@@ -39,12 +23,8 @@ def check_out(out: Path | None, force: bool = False, **inputs: str | Path) -> No
 
 def check_place(option: str, path: Path, **inputs: str | Path | None) -> None:
     """Refuse a file that could not be written, or that is one of the inputs or in their folder."""
-    if path.is_dir():
-        raise UsageError(f"{option} must name a file. Got the folder {path}.")
-    if str(path) == "-":
-        raise UsageError(f"{option} must name a file. Got -: the standard output has what no file takes.")
-    if not path.parent.is_dir():
-        raise UsageError(f"{option} must be in a folder that exists. Got {path}.")
+    if path.is_dir() or str(path) == "-":
+        raise UsageError(f"{option} must name a file. Got {path}.")
     try:
         with TemporaryFile(dir=path.parent):
             pass
@@ -52,15 +32,14 @@ def check_place(option: str, path: Path, **inputs: str | Path | None) -> None:
         raise UsageError(
             f"{option} must be in a folder that can be written to. Got {path}: {error.strerror}."
         ) from error
-    whole = path.resolve()
     for name, given in inputs.items():
         if given is None:
             continue
         there = 0 if given == "-" else given  # the standard input may come from a file
-        same = path.exists() and os.path.exists(there) and os.path.samefile(path, there)
-        if same or whole == Path(given).resolve():
+        whole, other = path.resolve(), Path(given).resolve()
+        if whole == other or (path.exists() and os.path.exists(there) and os.path.samefile(path, there)):
             raise UsageError(f"{option} must not be {name} itself. Got {path}.")
-        if os.path.isdir(there) and whole.is_relative_to(Path(given).resolve()) and path.suffix != ".skops":
+        if os.path.isdir(there) and whole.is_relative_to(other) and path.suffix != ".skops":
             raise UsageError(f"{option} must not be a file of the folder {name}. Got {path}.")
 
 
@@ -75,8 +54,3 @@ def plain(value: Any) -> Any:
 def text(value: Any) -> str:
     """A label or number as CSV and probability columns have it."""
     return value if isinstance(value, str) else repr(value)
-
-
-def number(value: float) -> float | None:
-    """JSON has no infinity."""
-    return float(value) if math.isfinite(value) else None
