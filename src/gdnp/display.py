@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from gdnp._files import require
 from gdnp._typing import FloatArray
 
 Axis = Literal["passes", "seconds", "iterations"]
+LABELS = {"passes": "passes over the data", "seconds": "seconds", "iterations": "iterations"}
 
 
 class ConvergenceDisplay:
@@ -76,7 +78,7 @@ class ConvergenceDisplay:
 
     def plot(self, *, ax: Any = None, x: Axis = "passes", **line: Any) -> ConvergenceDisplay:
         """Draw on `ax`, or on new axes."""
-        if x not in ("passes", "seconds", "iterations"):
+        if x not in LABELS:
             raise ValueError(f"x must be 'passes', 'seconds' or 'iterations'. Got {x!r}.")
         if ax is None:
             _, ax = require("matplotlib.pyplot", "plot").subplots()
@@ -85,8 +87,7 @@ class ConvergenceDisplay:
             along = np.arange(len(history["objective"])) if x == "iterations" else history[x]
             gap = np.maximum(self.suboptimality(name), 1e-16)
             self.lines_ += ax.semilogy(along, gap, **{"marker": ".", "label": name, **line})
-        ax.set_xlabel({"passes": "passes over the data", "seconds": "seconds", "iterations": "iterations"}[x])
-        ax.set_ylabel("relative suboptimality")
+        ax.set(xlabel=LABELS[x], ylabel="relative suboptimality")
         ax.legend()
         self.ax_, self.figure_ = ax, ax.figure
         return self
@@ -133,11 +134,9 @@ def _named(estimators: list[Any]) -> dict[str, Any]:
     """Names by solver, numbered where one comes twice."""
     named: dict[str, Any] = {}
     for estimator in estimators:
-        name = base = str(getattr(estimator, "solver", type(estimator).__name__))
-        k = 2
-        while name in named:
-            name, k = f"{base} {k}", k + 1
-        named[name] = estimator
+        base = getattr(estimator, "solver", type(estimator).__name__)
+        names = itertools.chain([base], (f"{base} {k}" for k in itertools.count(2)))
+        named[next(name for name in names if name not in named)] = estimator
     return named
 
 

@@ -54,30 +54,28 @@ def diagnose(
     if of_files:
         refuse_options(data, {}, table)
     check_out(out, force, DATA=data)
+    columns, raw = [], 0
     with console_of(stderr=True).status(f"Reading and auditing {data}"):  # on a terminal only
-        source: Source | Rows = (
-            files_of(data, target, memory, scratch) if of_files else read_source(data, target, table)
-        )
-        found = _audits_of_files(source) if isinstance(source, Rows) else _audits(data, source)
-    made = None if isinstance(source, Rows) else source.columns
-    columns = made.columns_ if made else []
+        if of_files:
+            found = _audits_of_files(files_of(data, target, memory, scratch))
+        else:
+            source = read_source(data, target, table)
+            columns, raw = source.columns.columns_ if source.columns else [], source.raw
+            found = _audits(data, source)
+    first, words = found[0][1], _about_columns(columns, found[0][1].n)
     several = [{"class": label} | one.to_dict() for label, one in found]
-    words = _about_columns(columns, found[0][1].n)
-    whole = several[0] if len(several) == 1 else {"name": found[0][1].name, "classes": several}
-    whole = whole | {"columns": words, "table": columns or None}
+    whole = several[0] if len(several) == 1 else {"name": first.name, "classes": several}
+    whole |= {"columns": words, "table": columns or None}
     if out is not None:
         write_json(out, whole, indent=1)
     if as_json:
         print_json(whole)
         return
     console = console_of()
-    first = found[0][1]
-    shape = f"{first.d:,} columns"
-    if not isinstance(source, Rows) and columns:
-        shape = f"{source.raw:,} columns as {first.d:,} numbers"
+    shape = f"{raw:,} columns as {first.d:,} numbers" if columns else f"{first.d:,} columns"
     console.print(Text(f"Diagnosis of {first.name}: {first.n:,} rows, {shape}", "bold"))
     _points(console, words)
-    shared = set(found[0][1].findings).intersection(*(one.findings for _, one in found))
+    shared = set(first.findings).intersection(*(one.findings for _, one in found))
     console.print(Text("\nWhat is the matter", "bold"))
     _points(console, [sentence for sentence in first.findings if sentence in shared] or ["Nothing."])
     for label, one in found:
@@ -96,25 +94,28 @@ def _audits(data: str, source: Source) -> list[tuple[Any, Diagnosis]]:
     y = source.target.labels
     name = Path(data).name
     X, names = _without_coding(source)
-    numbers = source.target.numbers
-    if numbers is not None and task_of(source.target)[0] == "regression":
-        middle = min(float(np.median(numbers)), np.unique(numbers)[-2])  # so that some are above it
-        say(f"the target is a number: rows above {middle:.4g} are compared with those up to it.")
-        y = numbers > middle
+    if source.target.numbers is not None and task_of(source.target)[0] == "regression":
+        y = source.target.numbers > _middle(source.target.numbers)
     labels, counts = np.unique(y, return_counts=True)
     return _of_each(labels, counts, lambda k: audit(Dataset(name, X, y if k is None else y == k, names)))
+
+
+def _middle(numbers: NDArray[Any]) -> float:
+    """The median, or what is next to the largest number, so that some are above it."""
+    middle = min(float(np.median(numbers)), float(numbers[numbers < numbers.max()].max()))
+    say(f"the target is a number: rows above {middle:.4g} are compared with those up to it.")
+    return middle
 
 
 def _audits_of_files(found: Rows) -> list[tuple[Any, Diagnosis]]:
     """The same, block by block."""
     whole: Any = found.target
     if task_of_files(found) == "regression":
-        numbers = np.sort(np.concatenate(list(whole())))
-        if not np.isfinite(numbers[[0, -1]]).all():
+        numbers = np.concatenate(list(whole()))
+        if not np.isfinite(numbers).all():
             raise ValueError("y must be finite. Got NaN or infinity; drop those rows.")
         varied(numbers, "The target")
-        middle = min(float(np.median(numbers)), float(numbers[numbers < numbers[-1]][-1]))
-        say(f"the target is a number: rows above {middle:.4g} are compared with those up to it.")
+        middle = _middle(numbers)
         return [(None, audit(replace(found, target=lambda: (batch > middle for batch in whole()))))]
     rows = found.design.rows
     labels, codes = encoded(whole, rows)

@@ -1,6 +1,5 @@
 """``gdnp predict``."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,11 +10,11 @@ from sklearn.pipeline import Pipeline
 from gdnp._files import replacing, require
 from gdnp.cli.errors import UsageError
 from gdnp.cli.large import predict_large
-from gdnp.cli.options import Data, Force, Json, ReadingOptions, SavedModel, Target, flag, option
+from gdnp.cli.options import Data, Force, ReadingOptions, SavedModel, Target, flag, option
 from gdnp.cli.scores import NAMES, scores_of
 from gdnp.cli.tables import say, warnings_said
 from gdnp.cli.values import check_out, plain, text
-from gdnp.models import Model, estimator_of, load_model, read_rows
+from gdnp.models import Model, Rows, estimator_of, load_model, read_rows
 from gdnp.tables import column_of
 from gdnp.tables.target import GAPS, TRUTH, numbers_of, texts
 
@@ -29,7 +28,6 @@ def predict(
     id: Annotated[list[str] | None, option("COLUMN", "Written beside the predictions; repeatable.")] = None,
     table: ReadingOptions,
     out: Annotated[Path | None, option("FILE", "Where to write, .parquet or CSV; else stdout.")] = None,
-    as_json: Json = False,
     force: Force = False,
 ) -> None:
     """Predict with a saved model: a prediction for each row, and a score where the target is there.
@@ -41,12 +39,12 @@ def predict(
     check_out(out, force, MODEL=model, DATA=data)
     loaded = load_model(model)
     linear = estimator_of(loaded)
-    classes = [plain(label) for label in getattr(linear, "classes_", ())] or None
-    if proba and classes is None:
+    classes = getattr(linear, "classes_", ())
+    if proba and not len(classes):
         raise UsageError(f"--proba needs a classifier. Got a regressor in {model}.")
     if Path(data).is_dir():
-        if id or as_json:
-            raise UsageError(f"A folder is predicted line by line: leave out {'--id' if id else '--json'}.")
+        if id:
+            raise UsageError("A folder is predicted line by line: leave out --id.")
         predict_large(loaded, Path(data), proba, target, out)
         return
     rows = read_rows(loaded, data, target=target, reading=table.reading)
@@ -63,44 +61,34 @@ def predict(
                 X = loaded[0].transform(X)
             except ValueError as error:
                 raise ValueError(f"{data}: {error}") from error
-        predictions = [plain(value) for value in linear.predict(X)]
-        shares = linear.predict_proba(X) if proba else None
-    columns = ids | {"prediction": predictions}
-    if shares is not None:
-        columns |= {f"probability_{text(c)}": shares[:, k].tolist() for k, c in enumerate(classes or ())}
-    scored = None if rows.y is None else _scores(linear, X, rows.y)
-    if out is not None:
+        columns = ids | {"prediction": [plain(value) for value in linear.predict(X)]}
+        shares = linear.predict_proba(X).T.tolist() if proba else []
+    columns |= {f"probability_{text(plain(c))}": share for c, share in zip(classes, shares, strict=False)}
+    if out is None:
+        _write(columns, sys.stdout)
+    else:
         with replacing(out) as beside:
             _write(columns, beside)
-        say(f"{len(predictions):,} predictions are in {out}.")
-    if as_json:
-        document = {
-            "model": str(model),
-            "data": data,
-            "rows": len(predictions),
-            "score": scored,
-            "classes": classes,
-            "predictions": predictions,
-            "probabilities": None if shares is None else shares.tolist(),
-            "ids": ids,
-            "out": None if out is None else str(out),
-        }
-        print(json.dumps(document, allow_nan=False, ensure_ascii=False, default=str))
-    elif out is None:
-        _write(columns, sys.stdout)
-    if rows.frame is not None and rows.y is not None and (unscored := _unscored(linear, rows.y)):
-        say(unscored)
-    if scored is not None:
-        shown = ", ".join(f"{NAMES[name]} {value:.4f}" for name, value in scored["values"].items())
-        say(f"{shown} on {scored['rows']:,} rows.")
+        say(f"{len(columns['prediction']):,} predictions are in {out}.")
+    if rows.y is not None:
+        _say_score(linear, X, rows)
 
 
-def _scores(model: Model, X: Any, y: Any) -> dict[str, Any] | None:
-    """On the rows that have a target that the model knows; None where no row has."""
-    known, rows = _known(model, y)
-    if not rows.any() or (not hasattr(model, "classes_") and len(np.unique(known)) < 2):
-        return None
-    return {"rows": int(rows.sum()), "values": scores_of(model, X[rows], known)}
+def _say_score(model: Model, X: Any, rows: Rows) -> None:
+    """On the rows that have a target that the model knows; in a table, why others have none."""
+    known, has = _known(model, rows.y)
+    classes = [text(plain(label)) for label in getattr(model, "classes_", ())]
+    if rows.frame is not None:
+        labels = texts(require("pandas", "Reading a table").Series(rows.y))
+        missed = labels[~has & ~labels.isin(GAPS)]  # gaps are no news
+        if len(missed):
+            wanted = f"classes of the model ({', '.join(classes[:8])})" if classes else "numbers"
+            count = f"{len(missed):,} of {len(labels):,} rows"
+            say(f"no score for {count}: the target should hold {wanted}. Got {missed.iloc[0]!r}.")
+    if len(known) and (classes or np.ptp(known) > 0.0):
+        values = scores_of(model, X[has], known)
+        shown = ", ".join(f"{NAMES[name]} {value:.4f}" for name, value in values.items())
+        say(f"{shown} on {len(known):,} rows.")
 
 
 def _known(model: Model, y: Any) -> tuple[Any, Any]:
@@ -118,18 +106,6 @@ def _known(model: Model, y: Any) -> tuple[Any, Any]:
         values = numbers_of(y).tolist()
         found = [named.get(v) if label is None else label for v, label in zip(values, found, strict=True)]
     return np.array([v for v in found if v is not None]), np.array([v is not None for v in found])
-
-
-def _unscored(model: Model, y: Any) -> str | None:
-    """What is said of a target in a table that has no score, or not in every row; gaps are no news."""
-    labels = texts(require("pandas", "Reading a table").Series(y))
-    missed = labels[~_known(model, y)[1] & ~labels.isin(GAPS)]
-    if missed.empty:
-        return None
-    classes = [text(plain(label)) for label in getattr(model, "classes_", [])]
-    wanted = f"classes of the model ({', '.join(classes[:8])})" if classes else "numbers"
-    count = f"{len(missed):,} of {len(labels):,} rows"
-    return f"no score for {count}: the target should hold {wanted}. Got {missed.iloc[0]!r}."
 
 
 def _write(columns: dict[str, list[Any]], to: Any) -> None:

@@ -7,7 +7,7 @@ they are and for columns of unit variance; the others (r, rank, angles, separabi
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -15,8 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.linalg import eigh, eigvalsh_tridiagonal
-from scipy.special import ndtr
-from scipy.stats import kurtosis, normaltest, skew
+from scipy.stats import kstest, kurtosis, normaltest, skew
 
 import gdnp.diagnose.words as words
 from gdnp._typing import FloatArray
@@ -159,14 +158,8 @@ def _read(dataset: Dataset | Source, n_jobs: int | None) -> tuple[Objective, str
     )
 
 
-@dataclass(frozen=True)
-class _OnWorker:
-    name: str
-    names: tuple[str, ...] | None
-
-    def __call__(self, part: DesignMatrix, y: NDArray[Any]) -> Diagnosis:
-        rows = np.concatenate([part.block(k).dense(0, b - a) for k, (a, b) in enumerate(part.bounds)])
-        return diagnose(Dataset(self.name, rows, y, self.names))
+def _on_worker(name: str, names: tuple[str, ...] | None, part: DesignMatrix, y: NDArray[Any]) -> Diagnosis:
+    return diagnose(Dataset(name, np.concatenate(list(Source(part).blocks())), y, names))
 
 
 def _of_sample(dataset: Dataset) -> Diagnosis:
@@ -176,7 +169,9 @@ def _of_sample(dataset: Dataset) -> Diagnosis:
     names = dataset.feature_names or (None if found.names is None else tuple(found.names))
     name = f"{dataset.name} ({min(n, MOST_ROWS):,} rows drawn from {n:,})"
     mass = rows.hold(np.broadcast_to(1.0, n))
-    made: Diagnosis = found.design.on_sample(_OnWorker(name, names), mass, min(n, MOST_ROWS), found.target)
+    made: Diagnosis = found.design.on_sample(
+        partial(_on_worker, name, names), mass, min(n, MOST_ROWS), found.target
+    )
     return made
 
 
@@ -259,13 +254,11 @@ def _gaussianity(objective: Objective, direction: FloatArray) -> Gaussianity | N
     sd = float(z.std())
     if not sd > 1e-8:  # z is constant where its mean is all of its length 1 in S
         return None
-    t = np.sort((z - z.mean()) / sd)
-    steps = np.arange(len(t) + 1) / len(t)
-    cdf = ndtr(t)
+    t = (z - z.mean()) / sd
     return Gaussianity(
         skewness=float(skew(t)),
         excess_kurtosis=float(kurtosis(t)),
-        distance=float(max((steps[1:] - cdf).max(), (cdf - steps[:-1]).max())),
+        distance=float(kstest(t, "norm", method="asymp").statistic),
         p_value=float(normaltest(t).pvalue) if len(t) >= 20 else None,
     )
 

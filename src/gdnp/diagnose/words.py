@@ -8,60 +8,48 @@ from typing import Any
 from gdnp.diagnose.records import EPSILON, Diagnosis, Gaussianity, Spectrum
 from gdnp.diagnose.separability import Separability
 
-SAYS: dict[str, str] = json.loads(Path(__file__).with_name("words.json").read_text(encoding="utf-8"))
+WORDS = json.loads(Path(__file__).with_name("words.json").read_text(encoding="utf-8"))
+SAYS: dict[str, str] = WORDS["sentences"]
 """Sentences and their parts, by what they are about; numbers fill their braces."""
+TABLES: list[tuple[str, list[tuple[str, str]]]] = WORDS["tables"]
+"""Titles of tables, and under each what a row has, and its value."""
 FAR = 10.0
 """Standard deviations between a column and zero that are worth a sentence."""
-UNEQUAL, FEW = 100.0, 100
-"""Ratio of standard deviations that is worth one, and iterations that are not."""
+UNEQUAL, FEW, RARE = 100.0, 100, 2.0
+"""Ratio of standard deviations that is worth one, iterations that are not, and percent of rows that are."""
 
 
 def sections(found: Diagnosis) -> list[tuple[str, list[tuple[str, str]]]]:
     """Titles of what was `found`, and under each the rows of a table: what, and its value."""
-    about = " at least" if found.estimated else ""
-    layout = "sparse" if found.sparse else "dense"
-    stored = f", {found.entries:,} stored numbers" if found.sparse else ""
-    rank = "not computed (too many columns)" if found.rank is None else f"{found.rank:,} of {found.d:,}"
-    data = [
-        ("rows x columns", f"{found.n:,} x {found.d:,}, {layout}{stored}"),
-        ("rows with y = +1", f"{100.0 * found.positive:.3g} % of the rows"),
-        ("constant columns", _listed(found.constant) or "none"),
-        ("largest |mean|/sd", f"{found.offset:.3g} ({found.offset_column})"),
-        ("rank of S", rank),
-        ("r = uᵀS⁻¹u", f"{found.r:.4g} (R² of least squares on the labels: {found.r_squared:.3g})"),
-    ]
-    scales = (("columns as they are", found.raw), ("columns of unit variance", found.scaled))
-    spectra = [
-        (name, f"L {s.largest:.3g}, μ {s.smallest:.3g}, κ{about} {_shown(s.condition)}") for name, s in scales
-    ]
-    bounds = (
-        "from the eigenvalues seen" if found.estimated else "upper bounds; Gaussian data, exact arithmetic"
-    )
-    predicted = [(name, _iterations(s, at_least=found.estimated)) for name, s in scales]
-    shapes = [("z along u", _shape(found.along_u)), ("z along the fit", _shape(found.along_fit))]
-    shown = (
-        "undefined" if found.fit.cosine is None else f"{found.fit.angle:.3g}° (cosine {found.fit.cosine:.5f})"
-    )
-    fit = [
-        ("fitted", f"{found.fit.what} (relative gradient {found.fit.relative_gradient:.0e})"),
-        ("angle to S⁻¹u, in S", shown),
-        ("error on these rows", f"{100.0 * found.fit.training_error:.3g} %"),
-        ("separable", _separable(found.separability, found.n)),
-    ]
+    fit, rank, scales = found.fit, found.rank, (found.raw, found.scaled)
+    shown = vars(found) | {
+        "layout": f"sparse, {found.entries:,} stored numbers" if found.sparse else "dense",
+        "share": 100.0 * found.positive,
+        "constant": _listed(found.constant) or "none",
+        "rank": "not computed (too many columns)" if rank is None else f"{rank:,} of {found.d:,}",
+        "about": " at least" if found.estimated else "",
+        "conditions": [_shown(scale.condition) for scale in scales],
+        "accuracy": EPSILON,
+        "bounds": SAYS["bounds seen" if found.estimated else "bounds"],
+        "iterations": [_iterations(scale, at_least=found.estimated) for scale in scales],
+        "shapes": [_shape(found.along_u), _shape(found.along_fit)],
+        "angle": "undefined" if fit.cosine is None else f"{fit.angle:.3g}° (cosine {fit.cosine:.5f})",
+        "error": 100.0 * fit.training_error,
+        "separable": _separable(found.separability, found.n),
+    }
     return [
-        ("Data", data),
-        ("Eigenvalues of S", spectra),
-        (f"Predicted iterations to {EPSILON:g} ({bounds})", predicted),
-        ("Is z Gaussian?", shapes),
-        ("The fitted direction", fit),
+        (title.format(**shown), [(name, value.format(**shown)) for name, value in rows])
+        for title, rows in TABLES
     ]
 
 
 def findings(found: Diagnosis) -> list[str]:
     """Sentences for someone who has the data and not the paper."""
-    first = (_about_separability, _about_condition, _about_signal, _about_rank)
-    then = (_about_offsets, _about_classes)
-    return [sentence for about in (*first, *then) if (sentence := about(found))]
+    rare = 100.0 * min(found.positive, 1.0 - found.positive)
+    said = [about(found) for about in (_about_separability, _about_condition, _about_signal, _about_rank)]
+    said.append(_say("offset" if found.offset > FAR else "none", **vars(found)))
+    said.append(_say("none" if rare >= RARE else "rare class", rare=rare, others=100.0 - rare))
+    return list(filter(None, said))
 
 
 def theory(found: Diagnosis) -> list[str]:
@@ -129,10 +117,6 @@ def _about_rank(found: Diagnosis) -> str:
     return " ".join(parts)
 
 
-def _about_offsets(found: Diagnosis) -> str:
-    return _say("offset" if found.offset > FAR else "none", **vars(found))
-
-
 def _about_direction(found: Diagnosis) -> str:
     angle = found.fit.angle
     if angle is None:
@@ -150,11 +134,6 @@ def _about_shape(found: Diagnosis) -> str:
     mild = abs(shape.skewness) < 0.5 and abs(shape.excess_kurtosis) < 1.0 and shape.distance < 0.05
     many = _say("many") if found.n > 5000 else ""
     return _say("nearly Gaussian" if mild else "not Gaussian", many=many, **vars(shape))
-
-
-def _about_classes(found: Diagnosis) -> str:
-    rare = min(found.positive, 1.0 - found.positive)
-    return _say("none" if rare >= 0.02 else "rare class", rare=100.0 * rare, others=100.0 * (1.0 - rare))
 
 
 def advice(found: Diagnosis, gram_passes: float) -> tuple[str, str]:
@@ -189,15 +168,11 @@ def _iterations(spectrum: Spectrum, *, at_least: bool) -> str:
 def _shape(shape: Gaussianity | None) -> str:
     if shape is None:
         return "does not vary"
-    p = "too few rows to test" if shape.p_value is None else f"p {_p_value(shape.p_value)}"
+    p = "too few rows to test" if shape.p_value is None else f"p {shape.p_value:.2g}"
     return (
         f"skewness {shape.skewness:+.2f}, excess kurtosis {shape.excess_kurtosis:+.2f}, "
         f"off by {shape.distance:.3f} at most, {p}"
     )
-
-
-def _p_value(p: float) -> str:
-    return "below 1e-10" if p < 1e-10 else f"{p:.2g}"
 
 
 def _separable(found: Separability, n: int) -> str:
