@@ -7,7 +7,7 @@ import typer
 from gdnp.cli.errors import UsageError, one_of
 from gdnp.cli.options import Json, flag
 from gdnp.cli.terminal import console_of, print_json, print_table
-from gdnp.paper.claims import CLAIMS, ClaimResult, recorded_results, run_claims
+from gdnp.paper.claims import CLAIMS, recorded_results, run_claims
 
 DRAWN = {"figure-1": "Figure 1", "figure-2": "Figure 2", "figure-3": "Figure 3"}
 """Ids of what the paper draws: each stands for the claims about it."""
@@ -29,30 +29,29 @@ def claim(
         one_of("ID", name, (*CLAIMS, *DRAWN))
     chosen = [name] if name in CLAIMS else [c.id for c in CLAIMS.values() if DRAWN.get(name, "") in c.source]
     results = run_claims(chosen) if measure else [r for r in recorded_results() if r.claim.id in chosen]
+    found: list[dict[str, Any]] = [
+        {
+            **result.plain,
+            "mutants": list(result.claim.mutants),
+            "measure again": f"gdnp claim {result.claim.id} --measure",
+        }
+        for result in results
+    ]
     if as_json:
-        print_json([_plain(result) for result in results])
+        print_json(found)
         return
     console = console_of()
     if every:
-        rows: list[tuple[str, ...]] = [
-            (result.claim.id, result.claim.source, result.outcome) for result in results
-        ]
+        rows = [(one["id"], one["source"], one["verdict"]) for one in found]
         rows += [
             (name, words, ", ".join(c.id for c in CLAIMS.values() if words in c.source))
             for name, words in DRAWN.items()
         ]
         print_table(console, "Claims", ("id", "source", "verdict"), rows)
         return
-    for result in results:
-        found = _plain(result)
-        for label, text in ((label, found[label]) for label in SHOWN.split(",")):
-            if text not in ("", None, []):
-                shown = ", ".join(text) if isinstance(text, list) else text
+    for one in found:
+        for label in SHOWN.split(","):
+            if one[label] not in ("", None, []):
+                shown = ", ".join(one[label]) if isinstance(one[label], list) else one[label]
                 console.print(f"{label + ':':<16}{shown}", markup=False, soft_wrap=True)
         console.print()
-
-
-def _plain(result: ClaimResult) -> dict[str, Any]:
-    """A claim and what was found, with the line that measures it afresh."""
-    again = f"gdnp claim {result.claim.id} --measure"
-    return {**result.plain, "mutants": list(result.claim.mutants), "measure again": again}

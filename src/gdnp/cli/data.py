@@ -29,7 +29,7 @@ def data(
     folder = data_dir()
     found = [_known(name, folder) for name in DATASETS]
     if as_json:
-        print_json({"folder": str(folder), "datasets": found})
+        print_json({"folder": folder, "datasets": found})
         return
     console = console_of()
     print_table(console, "Data sets", ("name", "present", "file"), list(map(_row, found)))
@@ -38,7 +38,7 @@ def data(
 
 def _known(name: str, folder: Path) -> dict[str, Any]:
     files = [
-        {"path": str(folder / key), "checksum": checksum, "present": (folder / key).is_file()}
+        {"path": folder / key, "checksum": checksum, "present": (folder / key).is_file()}
         for key, checksum in files_of(name).items()
     ]
     return {"name": name, "present": all(file["present"] for file in files), "files": files}
@@ -50,4 +50,4 @@ def _row(found: dict[str, Any]) -> tuple[str, ...]:
     count, here = sum(file["present"] for file in files), "yes" if found["present"] else "no"
     here = f"{count} of {len(files)} files" if 0 < count < len(files) else here
     paths = [file["path"] for file in files] or ["none needed"]
-    return found["name"], here, paths[0] if len(paths) == 1 else str(Path(paths[0]).parent)
+    return found["name"], here, str(paths[0] if len(paths) == 1 else paths[0].parent)

@@ -25,7 +25,6 @@ from gdnp.diagnose import Diagnosis, sections
 from gdnp.diagnose import diagnose as audit
 from gdnp.store import write_json
 from gdnp.tables import task_of
-from gdnp.tables.target import varied
 
 MOST_CLASSES = 10
 """Classes that are audited, each against the rest."""
@@ -57,7 +56,7 @@ def diagnose(
     columns, raw = [], 0
     with console_of(stderr=True).status(f"Reading and auditing {data}"):  # on a terminal only
         if of_files:
-            found = _audits_of_files(files_of(data, target, memory, scratch))
+            found = _audits_of_files(files_of(data, target, memory, scratch), target)
         else:
             source = read_source(data, target, table)
             columns, raw = source.columns.columns_ if source.columns else [], source.raw
@@ -107,14 +106,13 @@ def _middle(numbers: NDArray[Any]) -> float:
     return middle
 
 
-def _audits_of_files(found: Rows) -> list[tuple[Any, Diagnosis]]:
+def _audits_of_files(found: Rows, target: str | None) -> list[tuple[Any, Diagnosis]]:
     """The same, block by block."""
     whole: Any = found.target
-    if task_of_files(found) == "regression":
+    if task_of_files(found, target) == "regression":
         numbers = np.concatenate(list(whole()))
         if not np.isfinite(numbers).all():
             raise ValueError("y must be finite. Got NaN or infinity; drop those rows.")
-        varied(numbers, "The target")
         middle = _middle(numbers)
         return [(None, audit(replace(found, target=lambda: (batch > middle for batch in whole()))))]
     rows = found.design.rows

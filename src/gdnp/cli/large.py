@@ -5,13 +5,11 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gdnp._files import replacing
 from gdnp.cli.errors import UsageError
@@ -63,8 +61,7 @@ def fit_large(options: Any, alpha: float) -> None:
 
 
 def _fit_source(options: Any, found: Source, alpha: float) -> None:
-    _check_varied(found, options.target)
-    task = options.asked_task or task_of_files(found)
+    task = task_of_files(found, options.target, options.asked_task)
     auto = options.alpha == "auto"
     if auto:
         say(f"of files alpha is not chosen by cross-validation: it is {alpha:g} (--alpha).")
@@ -112,35 +109,20 @@ def refuse_options(data: str, asked: dict[str, Any], table: TableOptions) -> Non
         raise UsageError(f"--{name} is for a table in memory. Got it for files in {data}: leave it out.")
 
 
-def _targets(found: Source) -> Iterator[NDArray[Any]]:
-    """The values of the target, some at a time; on a cluster those that were seen."""
-    assert found.target is not None
-    return found.target() if callable(found.target) else (one.values for one in found.target.seen)
-
-
-def _check_varied(found: Source, name: str | None) -> None:
-    """Refuse a target that is the same in every row."""
-    first: Any = None
-    for batch in _targets(found):
-        first = batch[:1] if first is None else first
-        if (batch != first).any():
-            return
-    if found.design.n_samples > 1:
-        raise constant_target(f"The target {name!r}" if name else "The last column", first[0])
-
-
-def task_of_files(found: Source) -> str:
-    """What the target looks like."""
+def task_of_files(found: Source, name: str | None, asked: str | None = None) -> str:
+    """What is `asked`, else what the target looks like; refused where it is the same in every row."""
+    target: Any = found.target
+    batches = target() if callable(target) else (one.values for one in target.seen)  # seen on a cluster
     seen: set[Any] = set()
-    for batch in _targets(found):
-        if batch.dtype.kind not in "fiu":
-            return "classification"
-        if (batch != np.floor(batch)).any():
-            return "regression"
+    for batch in batches:
         seen.update(np.unique(batch).tolist())
-        if len(seen) > MOST_CLASSES:
-            return "regression"
-    return "classification"
+        if len(seen) > (1 if asked else MOST_CLASSES):
+            break
+    if len(seen) == 1 and found.design.n_samples > 1:
+        raise constant_target(f"The target {name!r}" if name else "The last column", seen.pop())
+    numbers = [value for value in seen if isinstance(value, int | float)]
+    broken = any(value % 1 != 0 for value in numbers)
+    return asked or ("regression" if broken or len(numbers) > MOST_CLASSES else "classification")
 
 
 def predict_large(model: Any, data: Path, proba: bool, target: str | None, out: Path | None) -> None:

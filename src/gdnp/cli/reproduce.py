@@ -64,8 +64,7 @@ def reproduce(
     """Compute, draw and summarise an experiment of the paper, or all of them."""
     asked = asked_of(target, table)
     if source is not None:
-        chosen = full, force, data, asked, columns, loss, method, seed, jobs, check, device != "cpu"
-        if any(chosen):
+        if any((full, force, data, asked, columns, loss, method, seed, jobs, check, device != "cpu")):
             raise UsageError("--from draws what is there: it goes with --out and --json only.")
         _redraw(name, source, out, as_json)
         return
@@ -79,28 +78,54 @@ def reproduce(
         sys.path.insert(0, "")  # what is one's own lies in the working folder
     if asked and not data:
         raise UsageError("--target and options of tables need --data FILE.")
-    sources = [_as_asked(one, asked) for one in data or ()]
-    options = Options(
-        tuple(sources), full, seed, columns or (), device, tuple(loss or ()), tuple(method or ())
-    )
     if check and name not in ("", "theorems"):
         raise UsageError(f"--check is for theorems, whose verdicts are recorded. Got it for {name}.")
-    outcomes = _reproduced(name, options, out or RESULTS, jobs, as_json, force)
-    different = [name for o in outcomes for name in o.summary.get("disagreements", ())]
+    chosen = [_experiment(name)] if name else list(paper.EXPERIMENTS.values())
+    given = tuple(_as_asked(file, asked) for file in data or ())
+    options = Options(given, full, seed, columns or (), device, tuple(loss or ()), tuple(method or ()))
+    reporter = Terminal(console_of(stderr=True))
+    if not name and not full:
+        reporter.message("All experiments take one to five minutes on two cores.")
+    out = out or RESULTS
+    outcomes, left_out = _computed(chosen, options, out, force=force, workers=jobs, reporter=reporter)
+    page = _report(out, reporter)
+    _print_outcomes(outcomes, as_json, page)
+    for message in left_out:
+        reporter.message(message)
+    if page is not None:
+        reporter.message(f"Open the page in a browser: {page.resolve().as_uri()}")
+    different = [name for o in outcomes.values() for name in o.summary.get("disagreements", ())]
     if check and different:
         raise ClaimFailed(f"every verdict should be the recorded one. Got others for {', '.join(different)}.")
 
 
-def _is_table(file: str) -> bool:
-    return file not in DATASETS and Path(file).is_file() and holds_table(file)
+def _computed(
+    chosen: list[Any], options: Options, out: Path, **how: Any
+) -> tuple[dict[str, Outcome], list[str]]:
+    """What came of each, by its name; of several experiments, which were left out and why."""
+    outcomes, left_out = {}, []
+    for experiment in chosen:
+        try:
+            outcomes[experiment.name] = paper.reproduce(experiment, options, out, **how)
+        except OptionError as error:
+            raise UsageError(str(error)) from error
+        except Unavailable as error:
+            if len(chosen) == 1:
+                raise
+            left_out.append(f"{experiment.name} was left out: {error}")
+    return outcomes, left_out
 
 
 def _as_asked(file: str, asked: str) -> str:
-    """The file with what was said of it, where it is a table."""
-    if not asked:
+    """The file with what was said of it, where it is a table, of which all that is found out is said."""
+    if file in DATASETS or not Path(file).is_file() or not holds_table(file):
+        if asked:
+            raise UsageError(f"--target and options of tables are for tables. Got them for {file}.")
         return file
-    if not _is_table(file):
-        raise UsageError(f"--target and options of tables are for tables. Got them for {file}.")
+    given = json.loads(asked or "{}")
+    table = read_table(file, Reading(**given.get("reading", {})))
+    for note in (*table.notes, *taken(table, given.get("target")).notes):
+        say(f"{note}.")
     found = TableFile(file)
     found.asked = asked
     return found
@@ -109,40 +134,6 @@ def _as_asked(file: str, asked: str) -> str:
 def _experiment(name: str) -> Any:
     one_of("NAME", name, (*paper.EXPERIMENTS, *paper.ALIASES))
     return paper.EXPERIMENTS[paper.ALIASES.get(name, name)]
-
-
-def _reproduced(
-    name: str, options: Options, out: Path, jobs: int | None, as_json: bool, force: bool
-) -> list[Outcome]:
-    chosen = [_experiment(name)] if name else list(paper.EXPERIMENTS.values())
-    for file in options.data:
-        if _is_table(file):
-            given = json.loads(getattr(file, "asked", "{}"))
-            table = read_table(file, Reading(**given.get("reading", {})))
-            for note in (*table.notes, *taken(table, given.get("target")).notes):
-                say(f"{note}.")
-    reporter = Terminal(console_of(stderr=True))
-    if not name and not options.full:
-        reporter.message("All experiments take one to five minutes on two cores.")
-    outcomes, left_out = {}, []
-    for experiment in chosen:
-        try:
-            outcomes[experiment.name] = paper.reproduce(
-                experiment, options, out, force=force, workers=jobs, reporter=reporter
-            )
-        except OptionError as error:
-            raise UsageError(str(error)) from error
-        except Unavailable as error:
-            if name:
-                raise
-            left_out.append(f"{experiment.name} was left out: {error}")
-    page = _report(out, reporter)
-    _print_outcomes(outcomes, as_json, page)
-    for message in left_out:
-        reporter.message(message)
-    if page is not None:
-        reporter.message(f"Open the page in a browser: {page.resolve().as_uri()}")
-    return list(outcomes.values())
 
 
 def _report(out: Path, reporter: Terminal) -> Path | None:
@@ -161,25 +152,15 @@ def _redraw(name: str, source: Path, directory: Path | None, as_json: bool) -> N
     if not (name and source.is_dir()):
         raise FileNotFoundError(f"--from should name the folder of a finished result. Got {source}.")
     outcome = redraw(_experiment(name), source, directory)
-    page = None
-    if directory is None and (source.parent / REPORT).is_file():
-        page = _report(source.parent, Terminal(console_of(stderr=True)))
+    there = directory is None and (source.parent / REPORT).is_file()
+    page = _report(source.parent, Terminal(console_of(stderr=True))) if there else None
     _print_outcomes({name: outcome}, as_json, page)
 
 
-def _print_outcomes(outcomes: dict[str, Outcome], as_json: bool, report: Path | None = None) -> None:
+def _print_outcomes(outcomes: dict[str, Outcome], as_json: bool, report: Path | None) -> None:
     if as_json:
-        document = {
-            name: {
-                "directory": str(outcome.directory),
-                "figures": [str(path) for path in outcome.figures],
-                "reused": outcome.reused,
-                "summary": outcome.summary,
-            }
-            for name, outcome in outcomes.items()
-        }
-        page = {} if report is None else {"report": str(report)}
-        print_json({"experiments": document, **page})
+        page = {} if report is None else {"report": report}
+        print_json({"experiments": {name: vars(one) for name, one in outcomes.items()}, **page})
         return
     console = console_of()
     for name, outcome in outcomes.items():

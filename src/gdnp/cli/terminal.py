@@ -16,6 +16,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from gdnp.parts import Reporter
+from gdnp.store import plain
 
 Advance = Callable[[str, float], None]
 LINE_EVERY = 5.0
@@ -24,15 +25,15 @@ LINE_EVERY = 5.0
 
 def console_of(*, stderr: bool = False) -> Console:
     """A console without any colour or weight where NO_COLOR is set, and wide where nobody is looking."""
-    plain: dict[str, Any] = {"color_system": None} if os.environ.get("NO_COLOR") else {}
+    colours: dict[str, Any] = {"color_system": None} if os.environ.get("NO_COLOR") else {}
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else 120
-    return Console(stderr=stderr, highlight=False, width=width, **plain)
+    return Console(stderr=stderr, highlight=False, width=width, **colours)
 
 
 def print_json(document: Any) -> None:
-    """For programs, on stdout."""
-    print(json.dumps(document, indent=1, allow_nan=False, ensure_ascii=False))
+    """For programs, on stdout; paths and dates as text."""
+    print(json.dumps(plain(document), indent=1, allow_nan=False, ensure_ascii=False, default=str))
 
 
 def print_table(
