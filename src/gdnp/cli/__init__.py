@@ -19,18 +19,7 @@ OK, FAILURE, DATA_MISSING, INTERRUPTED = 0, 1, 3, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line.
-
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        What follows ``gdnp``; by default that of the process.
-
-    Returns
-    -------
-    int
-        The exit code.
-    """
+    """Run the command line on what follows ``gdnp``, by default in this process; the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         import rich  # noqa: F401

@@ -191,8 +191,7 @@ def _fit(options: FitOptions) -> None:
     alpha = ALPHA if auto and few else None
     make = partial(options.estimator, task, alpha=alpha)
     about["score"], chosen = held_out(make, source.X, y, options.test, options.cv)
-    if about["score"] and about["score"]["spread"] is None:
-        alpha = alpha or getattr(chosen, "alpha_", None)
+    alpha = alpha or getattr(chosen, "alpha_", None)
     begin = time.perf_counter()
     if auto and alpha is None:
         with warnings.catch_warnings():  # the fit of all rows says what there is to say

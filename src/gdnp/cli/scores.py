@@ -19,6 +19,7 @@ from sklearn.metrics import (
 )
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
+from gdnp._files import require
 from gdnp.cli.values import plain, text
 
 NAMES = {
@@ -61,18 +62,10 @@ def folds_of(y: NDArray[Any], classifies: bool) -> int:
 def held_out(
     make: Callable[[NDArray[Any]], Any], X: Any, y: NDArray[Any], test: float | None, folds: int | None
 ) -> tuple[dict[str, Any] | None, Any]:
-    """Scores on rows that were left out, beside a baseline's, and the last model that was fitted for it.
+    """Scores on rows that were left out, beside a baseline's; and the model behind them, if it was one.
 
-    Parameters
-    ----------
-    make : callable
-        A new estimator for a target.
-    X, y : n rows
-        y holds labels of text, or numbers for a regressor.
-    test : float, optional
-        Share of the rows to hold out, 0 for none.
-    folds : int, optional
-        Of a cross-validation, 0 for none. What is not said depends on n.
+    `make` gives a new estimator for a target; `test` and `folds` may be 0 for none, and n decides where both
+    are None.
     """
     classifies, n = is_classifier(make(y)), len(y)
     if test is None and folds is None:
@@ -93,16 +86,15 @@ def held_out(
     said = baseline.fit(y[:, None], y).predict(y[:1, None])[0]
     says = f"{text(plain(said))!r} for every row" if classifies else f"{said:.4g}, the mean"
     how = f"{folds}-fold cross-validation" if folds else f"{len(left):,} of {n:,} rows held out"
-    shared = [name for name in found[0] if all(math.isfinite(one.get(name, math.nan)) for one in found)]
-    rows = np.array([[one[name] for name in shared] for one in found])
-    other = np.array([[one[name] for name in shared] for one in blind])
+    frame = require("pandas", "Averaging scores").DataFrame
+    scores = frame(found).dropna(axis=1)  # what has no value in a fold has no mean
     return {
         "method": how,
-        "values": dict(zip(shared, rows.mean(axis=0).tolist(), strict=True)),
-        "spread": dict(zip(shared, rows.std(axis=0).tolist(), strict=True)) if folds else None,
-        "baseline": dict(zip(shared, other.mean(axis=0).tolist(), strict=True)),
+        "values": scores.mean().to_dict(),
+        "spread": scores.std(ddof=0).to_dict() if folds else None,
+        "baseline": frame(blind)[list(scores)].mean().to_dict(),
         "note": f"The baseline says {says}. Below is the model of all rows.",
-    }, model
+    }, None if folds else model
 
 
 def _splits(

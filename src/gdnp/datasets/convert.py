@@ -5,8 +5,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gdnp._files import existing_file
 from gdnp.design.streams import pyarrow, write_parquet
 from gdnp.tables.reading import UNREADABLE, first_line
@@ -19,18 +17,7 @@ MOST_COLUMNS = 10_000
 def convert(path: Path, folder: Path) -> tuple[Path, int, int]:
     """Write a file as Parquet to a folder that is new or empty; its path, rows and columns.
 
-    Parameters
-    ----------
-    path : Path
-        CSV or TSV with names on top, plain or compressed; anything else is read as LIBSVM, the label first.
-    folder : Path
-
-    Raises
-    ------
-    FileExistsError
-        For a folder with something in it.
-    ValueError
-        For a file that cannot be parsed, has no rows, or as LIBSVM more than 10000 columns.
+    CSV or TSV has names on top, plain or compressed; anything else is read as LIBSVM, whose label comes last.
     """
     file = existing_file(path)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -54,9 +41,8 @@ def convert(path: Path, folder: Path) -> tuple[Path, int, int]:
 
 def _csv(file: Path, separator: str) -> Iterator[Any]:
     csv = pyarrow("pyarrow.csv")
-    with csv.open_csv(
-        file, csv.ReadOptions(block_size=BYTES), csv.ParseOptions(delimiter=separator)
-    ) as reader:
+    how = csv.ReadOptions(block_size=BYTES), csv.ParseOptions(delimiter=separator)
+    with csv.open_csv(file, *how) as reader:
         yield from reader
 
 
@@ -80,7 +66,5 @@ def _libsvm(file: Path) -> Iterator[Any]:
         step = max(1, (1 << 20) // d)
         for low in range(0, len(y), step):
             dense = X[low : low + step].toarray()
-            columns = [
-                arrow.array(np.ascontiguousarray(column)) for column in (*dense.T, y[low : low + step])
-            ]
-            yield arrow.record_batch(columns, names=names)
+            columns = (*dense.T, y[low : low + step])
+            yield arrow.record_batch([arrow.array(column.copy()) for column in columns], names=names)

@@ -3,14 +3,13 @@
 import hashlib
 import json
 import os
-import shutil
 import tarfile
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from gdnp._files import replacing, require
 from gdnp.datasets.dataset import Dataset
@@ -29,24 +28,16 @@ class ChecksumError(ValueError):
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """What a file must be, and where it can be had.
-
-    Attributes
-    ----------
-    of : str
-        The data set that it belongs to.
-    checksum : str
-        ``algorithm:digest``.
-    mirrors : sequence of str
-        Addresses, tried in this order.
-    archive : str
-        The checksum of the tar file that it is a member of, where the mirrors have that; else empty.
-    """
+    """What a file must be, and where it can be had."""
 
     of: str
+    """The data set that it belongs to."""
     checksum: str
+    """``algorithm:digest``."""
     mirrors: Sequence[str]
+    """Addresses, tried in this order."""
     archive: str = ""
+    """The checksum of the tar file that it is a member of, where the mirrors have that."""
 
 
 REGISTRY = json.loads(Path(__file__).with_name("registry.json").read_text(encoding="utf-8"))
@@ -129,14 +120,10 @@ def _download(url: str, remote: RemoteFile, path: Path) -> None:
         tarfile.open(get(known_hash=remote.archive, fname="archive.tar", path=scratch)) as tar,
     ):
         for key, other in FILES.items():
-            target = data_dir() / key
-            if other.archive != remote.archive or target.exists():
-                continue
-            member = tar.extractfile(key)
-            if member is None:
-                raise KeyError(key)
-            with member, replacing(target) as beside, beside.open("wb") as copy:
-                shutil.copyfileobj(member, copy)
+            if other.archive == remote.archive and not (data_dir() / key).exists():
+                member: Any = tar.extractfile(key)
+                with replacing(data_dir() / key) as beside:
+                    beside.write_bytes(member.read())
 
 
 def known_split(split: str) -> str:
