@@ -34,7 +34,7 @@ def diagnose(
     data: Data,
     *,
     target: Target = None,
-    symbols: Annotated[bool, flag("--symbols", "Also the numbers, in the symbols of the paper.")] = False,
+    symbols: Annotated[bool, flag("--symbols", "Also numbers, in symbols of the paper.")] = False,
     table: TableOptions,
     as_json: Json = False,
     out: Annotated[Path | None, option("FILE", "Write the JSON document there as well.")] = None,

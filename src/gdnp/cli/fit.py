@@ -68,16 +68,11 @@ class FitOptions:
     data: Data
     target: Target = None
     task: Annotated[
-        str | None,
-        option(
-            "|".join(TASKS),
-            "By default that of --loss; else classification for text, booleans and a few whole numbers.",
-            known=TASKS,
-        ),
+        str | None, option("|".join(TASKS), "By default that of --loss, or what the target tells.", TASKS)
     ] = None
     loss: Annotated[str | None, option("NAME", _losses(), known=LOSSES)] = None
     delta: Annotated[
-        str | None, option("NUMBER|auto", "Of (pseudo_)huber, in units of the target; else 1.")
+        str | None, option("NUMBER|auto", "Of huber losses, in units of the target; else 1.")
     ] = None
     alpha: Annotated[str, option("NUMBER|auto", "Ridge, alpha/2 ‖coef‖²; auto cross-validates.")] = "auto"
     test: Annotated[float | None, option("SHARE", "Hold out for the score.", min=0.0, max=0.9)] = None
@@ -88,18 +83,16 @@ class FitOptions:
     solver: Annotated[str, option("NAME", f"One of {', '.join(SOLVERS)}.", known=SOLVERS)] = "auto"
     no_intercept: NoIntercept = False
     strict: Annotated[bool, flag("--strict", "Exit with 4, and save nothing, if tol is not met.")] = False
-    dry_run: Annotated[bool, flag("--dry-run", "Say what would be done with each column, and stop.")] = False
+    dry_run: Annotated[bool, flag("--dry-run", "Say what becomes of each column, and stop.")] = False
     out: Annotated[Path | None, option("MODEL.skops", "Where to save the model.")] = None
     as_json: Json = False
     force: Force = False
     verbose: Annotated[bool, flag("--verbose", "A line an iteration on stderr.")] = False
     memory: Memory = None
     scratch: Scratch = None
-    checkpoint: Annotated[
-        Path | None, option("FILE", "Save the fit there as it goes, and go on from it.")
-    ] = None
+    checkpoint: Annotated[Path | None, option("FILE", "Save the fit as it goes; go on from it.")] = None
     scheduler: Annotated[
-        str | None, option("ADDRESS", "Fit on a Dask cluster, whose workers see DATA: CSV or Parquet.")
+        str | None, option("ADDRESS", "Of a Dask cluster that sees DATA, CSV or Parquet.")
     ] = None
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Options that several commands take, and how one is declared."""
+"""How an option is declared, and options that several commands take."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -28,23 +28,14 @@ def flag(name: str, help: str) -> Any:
     return typer.Option(name, help=help)
 
 
-Data = Annotated[
-    str,
-    typer.Argument(
-        metavar="DATA",
-        help="CSV, Parquet, Arrow, JSON, npy, LIBSVM, packed or not; - is stdin; or a name of gdnp data.",
-    ),
-]
+FORMATS = "CSV, Parquet, Arrow, JSON, npy, LIBSVM, packed or not; - is stdin; or a name of gdnp data."
+Data = Annotated[str, typer.Argument(metavar="DATA", help=FORMATS)]
 SavedModel = Annotated[Path, typer.Argument(metavar="MODEL", help="A model that gdnp fit saved.")]
-Target = Annotated[
-    str | None, option("COLUMN", "What is predicted, by name or number; by default the last column.")
-]
+Target = Annotated[str | None, option("COLUMN", "To predict, by name or number; by default the last column.")]
 Force = Annotated[bool, flag("--force", "Overwrite a file that is there.")]
 Json = Annotated[bool, flag("--json", "Print one JSON document.")]
 NoIntercept = Annotated[bool, flag("--no-intercept", "Fit through zero.")]
-Memory = Annotated[
-    str | None, option("SIZE", "Read npy, Parquet or a folder again and again, in so much memory.")
-]
+Memory = Annotated[str | None, option("SIZE", "Read npy, Parquet or a folder in so much memory.")]
 Scratch = Annotated[Path | None, option("FOLDER", "With --memory: where numbers of the rows go.")]
 
 Names = list[str] | None

@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 from gdnp._files import replacing, require
 from gdnp.cli.errors import UsageError
 from gdnp.cli.large import predict_large
-from gdnp.cli.options import Data, Force, ReadingOptions, SavedModel, Target, flag, option
+from gdnp.cli.options import Data, Force, Names, ReadingOptions, SavedModel, Target, flag, option
 from gdnp.cli.scores import NAMES, scores_of
 from gdnp.cli.tables import say, warnings_said
 from gdnp.cli.values import check_out, plain, text
@@ -23,9 +23,9 @@ def predict(
     model: SavedModel,
     data: Data,
     *,
-    proba: Annotated[bool, flag("--proba", "Also the probability of each class, a column each.")] = False,
+    proba: Annotated[bool, flag("--proba", "Also the probability of each class.")] = False,
     target: Target = None,
-    id: Annotated[list[str] | None, option("COLUMN", "Written beside the predictions; repeatable.")] = None,
+    id: Annotated[Names, option("COLUMN", "Written beside the predictions; repeatable.")] = None,
     table: ReadingOptions,
     out: Annotated[Path | None, option("FILE", "Where to write, .parquet or CSV; else stdout.")] = None,
     force: Force = False,

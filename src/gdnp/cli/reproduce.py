@@ -9,7 +9,7 @@ import typer
 
 from gdnp import paper
 from gdnp.cli.errors import ClaimFailed, UsageError, one_of
-from gdnp.cli.options import Json, TableOptions, Target, flag, option
+from gdnp.cli.options import Json, Names, TableOptions, Target, flag, option
 from gdnp.cli.tables import asked_of, say
 from gdnp.cli.terminal import Terminal, console_of, print_json, print_table
 from gdnp.datasets import DATASETS
@@ -20,25 +20,20 @@ from gdnp.tables import Reading, read_table, taken
 
 RESULTS = Path("gdnp-results")
 REPORT = "report.html"
+KNOWN = [*paper.EXPERIMENTS, *paper.ALIASES]
 
 
 def reproduce(
     name: Annotated[
         str,
-        typer.Argument(
-            metavar="[NAME]",
-            help=f"One of {', '.join((*paper.EXPERIMENTS, *paper.ALIASES))}.",
-            autocompletion=lambda: [*paper.EXPERIMENTS, *paper.ALIASES],
-        ),
+        typer.Argument(metavar="[NAME]", help=f"One of {', '.join(KNOWN)}.", autocompletion=lambda: KNOWN),
     ] = "",
     *,
-    data: Annotated[
-        list[str] | None, option("NAME|FILE", "Data instead of the default ones; repeatable.")
-    ] = None,
+    data: Annotated[Names, option("NAME|FILE", "Data instead of the default ones; repeatable.")] = None,
     target: Target = None,
     table: TableOptions,
     columns: Annotated[
-        tuple[str, str] | None, option("A B", "For figure1: two columns of the data, by name or number.")
+        tuple[str, str] | None, option("A B", "For figure1: two columns, by name or number.")
     ] = None,
     full: Annotated[bool, flag("--full", "The paper's size, not a quick run.")] = False,
     out: Annotated[Path | None, option("DIR", "Where results go.", show_default=str(RESULTS))] = None,
@@ -47,19 +42,13 @@ def reproduce(
         typer.Option("--from", metavar="DIR", help="Draw a finished result again; compute nothing."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of all random numbers.")] = 0,
-    device: Annotated[str, option("DEVICE", "For figure3: cpu, cuda or another one of PyTorch.")] = "cpu",
-    loss: Annotated[
-        list[str] | None, option("NAME|MODULE:OBJECT", "For figure2: losses instead of its two; repeatable.")
-    ] = None,
-    method: Annotated[
-        list[str] | None, option("MODULE:OBJECT", "For figure2: a method beside its own; repeatable.")
-    ] = None,
+    device: Annotated[str, option("DEVICE", "For figure3: cpu, cuda or another of PyTorch.")] = "cpu",
+    loss: Annotated[Names, option("NAME|MODULE:OBJECT", "Losses of figure2; repeatable.")] = None,
+    method: Annotated[Names, option("MODULE:OBJECT", "One more method of figure2; repeatable.")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
     as_json: Json = False,
     force: Annotated[bool, flag("--force", "Delete a finished result there.")] = False,
-    check: Annotated[
-        bool, flag("--check", "Exit with 5 if a verdict differs from the recorded one.")
-    ] = False,
+    check: Annotated[bool, flag("--check", "Exit with 5 if a verdict is not the recorded one.")] = False,
 ) -> None:
     """Compute, draw and summarise an experiment of the paper, or all of them."""
     asked = asked_of(target, table)
@@ -132,7 +121,7 @@ def _as_asked(file: str, asked: str) -> str:
 
 
 def _experiment(name: str) -> Any:
-    one_of("NAME", name, (*paper.EXPERIMENTS, *paper.ALIASES))
+    one_of("NAME", name, KNOWN)
     return paper.EXPERIMENTS[paper.ALIASES.get(name, name)]
 
 
