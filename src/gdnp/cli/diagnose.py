@@ -160,17 +160,19 @@ def _numbers(console: Console, found: Diagnosis) -> None:
     tables = sections(found)
     width = max(len(name) for _, rows in tables for name, _ in rows)
     for title, rows in tables:
-        grid = RichTable.grid(padding=(0, 2))
-        grid.add_column(width=width)
-        for name, value in rows:
-            grid.add_row(Text(name), Text(value))
-        console.print(Text(f"\n{title}", "bold"), Padding(grid, (0, 0, 0, 2), expand=False), sep="\n")
+        console.print(Text(f"\n{title}", "bold"))
+        _indented(console, rows, width + 1)
     console.print(Text("\nWhat the paper says of such data", "bold"))
     _points(console, found.theory)
 
 
 def _points(console: Console, sentences: Sequence[str]) -> None:
-    points = RichTable.grid(padding=(0, 1))
-    for sentence in sentences:
-        points.add_row("-", Text(sentence))
-    console.print(Padding(points, (0, 0, 0, 2), expand=False))
+    _indented(console, [("-", sentence) for sentence in sentences])
+
+
+def _indented(console: Console, rows: Sequence[tuple[str, str]], width: int | None = None) -> None:
+    grid = RichTable.grid(padding=(0, 1))
+    grid.add_column(width=width)
+    for row in rows:
+        grid.add_row(*map(Text, row))
+    console.print(Padding(grid, (0, 0, 0, 2), expand=False))

@@ -62,11 +62,8 @@ def _say(key: str, /, **shown: Any) -> str:
 
 
 def _about_separability(found: Diagnosis) -> str:
-    kind, rows, columns = (
-        found.separability.kind,
-        found.separability.rows,
-        _listed(found.separability.columns),
-    )
+    kind, rows = found.separability.kind, found.separability.rows
+    columns = _listed(found.separability.columns)
     alone, touching = (_say(key, columns=columns) if columns else "" for key in ("alone", "touching"))
     count = "some rows" if rows is None else _several(rows, "row")
     return _say(kind, n=found.n, rows=count, alone=alone, touching=touching, ridge=_say("ridge"))
@@ -155,24 +152,18 @@ def advice(found: Diagnosis, gram_passes: float) -> tuple[str, str]:
 
 
 def _iterations(spectrum: Spectrum, *, at_least: bool) -> str:
-    if spectrum.iterations is None:
-        return "GD and CG: not predictable, κ is not resolved; metric step: 1"
-    about = "at least " if at_least else ""
     found = spectrum.iterations
-    return (
-        f"GD {about}{_count(found.gradient)}, CG {about}{_count(found.conjugate_gradient)}, "
-        f"metric step {found.metric}"
-    )
+    if found is None:
+        return _say("no iterations")
+    about, gd, cg = "at least " * at_least, _count(found.gradient), _count(found.conjugate_gradient)
+    return _say("iterations", about=about, gd=gd, cg=cg, metric=found.metric)
 
 
 def _shape(shape: Gaussianity | None) -> str:
     if shape is None:
         return "does not vary"
     p = "too few rows to test" if shape.p_value is None else f"p {shape.p_value:.2g}"
-    return (
-        f"skewness {shape.skewness:+.2f}, excess kurtosis {shape.excess_kurtosis:+.2f}, "
-        f"off by {shape.distance:.3f} at most, {p}"
-    )
+    return _say("shape", p=p, **vars(shape))
 
 
 def _separable(found: Separability, n: int) -> str:
