@@ -9,7 +9,7 @@ import pytest
 import scipy.sparse as sp
 
 from audits import overlapping
-from gdnp import Objective, theory
+from gdnp import GDNPClassifier, Objective, theory
 from gdnp.datasets import Dataset, gaussian_design, load_breast_cancer
 from gdnp.design import source
 from gdnp.diagnose import Separability, diagnose
@@ -129,6 +129,23 @@ def test_fewer_rows_than_columns(rng):
     assert found.fit.training_error == 0.0
     assert "fewer rows than columns" in said(found)
     assert "a ridge of 0.0001" in found.fit.what
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse", "file"])
+def test_the_fit_with_a_ridge_is_that_of_columns_of_unit_variance_in_any_units(kind, tmp_path):
+    """Of classes that a hyperplane separates: the same direction and error as of columns in other units."""
+    whole = load_breast_cancer()
+    unit = (whole.X - whole.X.mean(axis=0)) / whole.X.std(axis=0)
+    wanted = diagnose(Dataset("d", unit, whole.y)).fit
+    model = GDNPClassifier(alpha=1e-4).fit(unit, whole.y)
+    if kind == "file":
+        np.save(tmp_path / "X.npy", np.column_stack([whole.X, whole.y]))
+        found = diagnose(source(tmp_path / "X.npy", y=-1)).fit
+    else:
+        found = diagnose(Dataset("d", whole.X if kind == "dense" else sp.csr_matrix(whole.X), whole.y)).fit
+    assert "a ridge of 0.0001" in found.what
+    assert found.training_error == wanted.training_error == pytest.approx(1.0 - model.score(unit, whole.y))
+    assert found.angle == pytest.approx(wanted.angle, rel=1e-6)
 
 
 def test_breast_cancer_is_separable_and_ill_conditioned():

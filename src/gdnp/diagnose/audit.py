@@ -279,8 +279,7 @@ def _fit(
         unread = Objective.unchecked(
             unread.design.transformed(None, unit), y, None, objective.loss, RIDGE, fit_intercept=True
         )
-        found = solve(unread, tol=EPSILON**2)
-        found = replace(found, coef=found.coef * unit)
+        found = solve(unread, tol=EPSILON**2)  # whose coef is of the columns as they are
     coef, S = found.coef, objective.covariance
     point = objective.at(coef, found.intercept - objective.raw_intercept(coef, 0.0))
     length, target = S.norm(coef), S.norm(predicted)
