@@ -1,4 +1,4 @@
-"""What the commands that take data share: the options of a table, and the reading of it."""
+"""What the commands that take data share: the reading of it, and lines on stderr of what was found out."""
 
 import json
 import sys
@@ -34,10 +34,8 @@ class Source:
 
 def asked_of(target: str | None, options: TableOptions) -> str:
     """What was said of a table, as JSON; nothing for nothing."""
-    reading = {name: given for name, given in vars(options.reading).items() if given not in (None, ())}
-    asked = {"target": target, "reading": reading, "columns": options.columns}
-    asked = {name: given for name, given in asked.items() if given}
-    return json.dumps(asked, sort_keys=True) if asked else ""
+    asked = {"target": target, "reading": vars(options.reading), "columns": options.columns}
+    return json.dumps(asked, sort_keys=True) if target is not None or options.given else ""
 
 
 def say(text: str) -> None:
