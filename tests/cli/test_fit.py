@@ -60,6 +60,15 @@ def test_fit_prints_one_document(capsys, iris):
     assert found["model"] == "m.skops"
 
 
+@pytest.mark.parametrize("name", ["iris.csv", "iris.svm"])
+def test_coefficients_are_given_per_standard_deviation_of_dense_and_sparse_columns(capsys, iris, name):
+    assert _fit(name, "--json") == 0
+    found = json.loads(capsys.readouterr().out)["coefficients"]
+    sd = iris.iloc[:, :4].std(ddof=0).tolist() * 3  # of each class
+    assert [one["sd"] for one in found] == pytest.approx(sd)
+    assert [one["per_sd"] / one["coefficient"] for one in found] == pytest.approx(sd)
+
+
 def test_without_out_nothing_is_written(capsys, iris):
     before = set(Path().iterdir())
     assert _fit("iris.csv") == 0

@@ -34,6 +34,7 @@ def test_cross_validation_is_scikit_learns(rows):
         assert found["values"][name] == pytest.approx(expected.mean())
         assert found["spread"][name] == pytest.approx(expected.std())
     assert found["method"] == "4-fold cross-validation"
+    assert found["note"].startswith("The baseline says 'no' for every row.")
     assert found["baseline"]["auc"] == 0.5
     assert found["baseline"]["accuracy"] == pytest.approx(np.mean(y == "no"), abs=0.01)
 
@@ -82,6 +83,7 @@ def test_regression_has_errors_in_the_units_of_the_target(rng):
     assert found["values"]["rmse"] == pytest.approx(0.5, rel=0.2)
     assert found["baseline"]["rmse"] == pytest.approx(y.std(), rel=0.2)
     assert found["baseline"]["r2"] <= 0.0
+    assert found["note"].startswith(f"The baseline says {y.mean():.4g}, the mean.")
     assert found["values"]["mae"] < found["values"]["rmse"]
 
 
