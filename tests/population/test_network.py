@@ -301,19 +301,17 @@ def test_a_run_that_ends_higher_is_not_kept():
 @pytest.mark.parametrize("loss", LOSS_NAMES)
 def test_unit_derivatives_are_differentiated_right(loss):
     outer, t, rest, h = LOSSES[loss].derivatives, np.linspace(-4.0, 4.0, 41), 0.3, 1e-5
-    psi = unit_derivatives(np, outer, -1.3, rest, t)
-    up, down = unit_derivatives(np, outer, -1.3, rest, t + h), unit_derivatives(np, outer, -1.3, rest, t - h)
+    psi = unit_derivatives(outer, -1.3, rest, t)
+    up, down = unit_derivatives(outer, -1.3, rest, t + h), unit_derivatives(outer, -1.3, rest, t - h)
     assert psi.slope == pytest.approx((up.value - down.value) / (2 * h), abs=1e-9)
     assert psi.curvature == pytest.approx((up.slope - down.slope) / (2 * h), abs=1e-9)
-    up, down = unit_derivatives(np, outer, -1.3, rest + h, t), unit_derivatives(np, outer, -1.3, rest - h, t)
+    up, down = unit_derivatives(outer, -1.3, rest + h, t), unit_derivatives(outer, -1.3, rest - h, t)
     assert psi.cross == pytest.approx((up.slope - down.slope) / (2 * h), abs=1e-9)
 
 
 def test_slope_of_tanh_keeps_its_digits_in_the_tails():
     t = np.array([-40.0, 0.0, 20.0, 300.0])
-    assert activation_slope(np, t) == pytest.approx(
-        [4 * math.exp(-80), 1.0, 4 * math.exp(-40), 0.0], rel=1e-15
-    )
+    assert activation_slope(t) == pytest.approx([4 * math.exp(-80), 1.0, 4 * math.exp(-40), 0.0], rel=1e-15)
 
 
 @pytest.mark.parametrize("loss", LOSS_NAMES)
@@ -321,11 +319,11 @@ def test_slope_of_tanh_keeps_its_digits_in_the_tails():
 def test_bounds_of_a_unit_are_not_exceeded(rng, loss, theta):
     reach = abs(theta) + 1.5
     bounds = UnitLoss(LOSSES[loss].derivatives, theta, reach)
-    psi = unit_derivatives(np, bounds.outer, theta, rng.uniform(-1.5, 1.5, (500, 1)), np.linspace(-5, 5, 101))
+    psi = unit_derivatives(bounds.outer, theta, rng.uniform(-1.5, 1.5, (500, 1)), np.linspace(-5, 5, 101))
     assert np.abs(psi.slope).max() <= bounds.max_gradient
     assert 0.3 * bounds.max_curvature < np.abs(psi.curvature).max() <= bounds.max_curvature
     t = np.linspace(-2.0, 2.0, 9)
-    alone = unit_derivatives(np, bounds.outer, theta, 0.0, t)
+    alone = unit_derivatives(bounds.outer, theta, 0.0, t)
     for found, expected in zip(
         (bounds.value(t), bounds.gradient(t), bounds.curvature(t)), alone[:3], strict=True
     ):

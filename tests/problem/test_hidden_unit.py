@@ -1,4 +1,4 @@
-"""A hidden unit as a loss of its own: on data, in arrays of either module."""
+"""A hidden unit as a loss of its own: on data."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from definition import Definition, any_scale, numeric_gradient
 from gdnp import Objective
 from gdnp.losses import LOSSES
-from gdnp.problem.hidden_unit import UnitLoss, activation_slope, unit_derivatives
+from gdnp.problem.hidden_unit import UnitLoss, unit_derivatives
 
 NAMES = ("log_loss", "sigmoid", "probit")
 
@@ -34,16 +34,16 @@ def test_other_units_only_shift_the_outer_loss(name):
     """ψ depends on the rest through ℓ(rest + ·): shifting both sides is the same function."""
     outer, t = LOSSES[name].derivatives, np.linspace(-3.0, 3.0, 25)
     rest = np.linspace(-2.0, 2.0, 7)[:, None]
-    whole = unit_derivatives(np, outer, 0.9, rest, t)
+    whole = unit_derivatives(outer, 0.9, rest, t)
     for k, shift in enumerate(rest[:, 0]):
-        alone = unit_derivatives(np, lambda f, shift=shift: outer(f + shift), 0.9, 0.0, t)
+        alone = unit_derivatives(lambda f, shift=shift: outer(f + shift), 0.9, 0.0, t)
         for found, expected in zip(whole, alone, strict=True):
             np.testing.assert_allclose(found[k], expected, rtol=1e-13, atol=1e-16)
 
 
 def test_a_unit_without_weight_is_constant():
     t = np.linspace(-3.0, 3.0, 25)
-    psi = unit_derivatives(np, LOSSES["log_loss"].derivatives, 0.0, 0.4, t)
+    psi = unit_derivatives(LOSSES["log_loss"].derivatives, 0.0, 0.4, t)
     np.testing.assert_array_equal(psi.value, LOSSES["log_loss"].value(np.full(25, 0.4)))
     assert not any(np.any(part) for part in psi[1:])
 
@@ -51,25 +51,8 @@ def test_a_unit_without_weight_is_constant():
 def test_a_unit_is_odd_in_its_sign():
     """θ tanh t = (-θ) tanh(-t): slopes change sign, curvatures do not."""
     outer, t = LOSSES["sigmoid"].derivatives, np.linspace(-3.0, 3.0, 25)
-    one, other = unit_derivatives(np, outer, 0.8, 0.2, t), unit_derivatives(np, outer, -0.8, 0.2, -t)
+    one, other = unit_derivatives(outer, 0.8, 0.2, t), unit_derivatives(outer, -0.8, 0.2, -t)
     np.testing.assert_array_equal(one.value, other.value)
     np.testing.assert_array_equal(one.slope, -other.slope)
     np.testing.assert_array_equal(one.curvature, other.curvature)
     np.testing.assert_array_equal(one.cross, -other.cross)
-
-
-def test_the_formulas_serve_tensors_alike():
-    torch = pytest.importorskip("torch")
-    t, rest = np.linspace(-30.0, 30.0, 61), 0.3
-
-    def outer(f):
-        e = torch.sigmoid(f) if isinstance(f, torch.Tensor) else 1.0 / (1.0 + np.exp(-f))
-        return e, e * (1.0 - e), e * (1.0 - e) * (1.0 - 2.0 * e)
-
-    arrays = unit_derivatives(np, outer, -1.1, rest, t)
-    tensors = unit_derivatives(torch, outer, -1.1, rest, torch.as_tensor(t))
-    for found, expected in zip(tensors, arrays, strict=True):
-        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12, atol=1e-300)
-    np.testing.assert_allclose(
-        activation_slope(torch, torch.as_tensor(t)).numpy(), activation_slope(np, t), rtol=1e-13
-    )

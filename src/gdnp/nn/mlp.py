@@ -16,20 +16,14 @@ from gdnp._typing import FloatArray
 from gdnp.losses import Loss, checked_loss
 from gdnp.metric import Covariance
 from gdnp.population.network import checked_theta
-from gdnp.problem.hidden_unit import (
-    LossDerivatives,
-    UnitDerivatives,
-    UnitLoss,
-    activation_slope,
-    unit_derivatives,
-)
+from gdnp.problem.hidden_unit import UnitDerivatives, UnitLoss, activation_slope, unit_derivatives
 from gdnp.problem.interface import Cost, Expansion, Objective, Point
-
-TensorLoss = Callable[[Tensor], Tensor]
-"""ℓ(t) elementwise, twice differentiable by autograd."""
+from gdnp.solvers.loop import Progress, Result
+from gdnp.solvers.state import Method, Status
+from gdnp.solvers.units import minimize_units
+from gdnp.validation import checked_targets, checked_weights
 
 ROWS = 65_536
-LENGTH_CAP = 1e6
 
 
 class SampleMLP:
@@ -37,18 +31,18 @@ class SampleMLP:
 
     The rows stay where they are: a point costs a product with the n x d matrix z on its device, and vectors
     alone cross to the host. There functions of the pre-activations are evaluated and averaged in float64,
-    whatever the dtype of X: by formulas where ℓ has them, else by autograd.
+    whatever the dtype of X.
 
     Parameters
     ----------
     X : tensor or array of shape (n, d)
         float32 or float64, on any device; one centred copy of it is kept.
     y : tensor or array of shape (n,)
-        -1 and +1, both present.
+        Two labels, the lesser of which stands for -1.
     theta : tensor or array of shape (m,)
         Θ, finite and without zeros.
-    loss : str, Loss or callable
-        ℓ: a classification loss, or an elementwise function of a tensor that autograd differentiates twice.
+    loss : str or Loss
+        ℓ, a classification loss.
     center : bool
         Subtract the column means, as Assumption 1 asks; without it x̄ is 0 throughout.
 
@@ -66,7 +60,8 @@ class SampleMLP:
     Raises
     ------
     ValueError
-        For shapes that do not fit, labels other than -1 and +1, values that are not finite, or a constant X.
+        For shapes that do not fit, labels of other than two classes, values that are not finite, a constant
+        X, or a loss that is not for classification.
     TypeError
         For an X that does not hold floating-point numbers.
     """
@@ -76,30 +71,29 @@ class SampleMLP:
         X: Tensor | ArrayLike,
         y: Tensor | ArrayLike,
         theta: Tensor | ArrayLike,
-        loss: str | Loss | TensorLoss = "log_loss",
+        loss: str | Loss = "log_loss",
         *,
         center: bool = True,
     ) -> None:
         rows = _checked_rows(X)
-        sign = _checked_labels(y, rows)
-        self.theta: Final = checked_theta(on_host(theta))
+        self.loss: Final = checked_loss(loss)
+        if self.loss.task != "classification":
+            raise ValueError(f"loss must be one of classification. Got {self.loss.name!r}.")
+        labels = checked_targets(_host(y), len(rows), self.loss)
+        checked_weights(None, labels, self.loss)  # both classes are there
+        self.theta: Final = checked_theta(_host(theta))
         self.n_units, self.n_features = self.theta.size, rows.shape[1]
         self.mean = rows.mean(0) if center else torch.zeros_like(rows[0])
-        self.z: Final = -sign[:, None] * (rows - self.mean)
-        self.outer, self.slope = _derivatives(loss)
+        self.z: Final = -torch.tensor(labels).to(rows)[:, None] * (rows - self.mean)
         self.cost: Final = Cost()
         self.u: Final[FloatArray] = _host(self.z.mean(0, dtype=torch.float64))
-        self.covariance: Final = Covariance(_host(_second_moment(self.z)))
+        blocks = (rows.double() for rows in torch.split(self.z, ROWS))
+        self.covariance: Final = Covariance(_host(sum(rows.T @ rows for rows in blocks)) / len(self.z))
         self.r: Final = self.covariance.dual_norm(self.u) ** 2
         if not self.r > 0.0:
             raise ValueError(
                 "X must tell the classes apart on average. Got E[-y x] = 0: no direction is best."
             )
-
-    @cached_property
-    def reach(self) -> float:
-        """Σ|θ_i|: the network's outputs lie within it."""
-        return float(np.abs(self.theta).sum())
 
     def unit(self, i: int, coef: FloatArray) -> Objective:
         """f^(i): the objective as a function of w̃_i alone, a ``gdnp.problem.interface.Objective``."""
@@ -120,12 +114,13 @@ class SampleMLP:
     def margins(self, w: FloatArray) -> FloatArray:
         """The n numbers zᵀw in float64: half a pass."""
         self.cost.charge(0.5)
-        return _host((self.z @ torch.as_tensor(w, dtype=self.z.dtype, device=self.z.device)).double())
+        return np.asarray(_host(self.z @ torch.as_tensor(w).to(self.z)), dtype=np.float64)
 
     def pull_back(self, residual: FloatArray) -> FloatArray:
         """(1/n) zᵀ residual, shape (d,): half a pass."""
         self.cost.charge(0.5)
-        return _host((self.z.T @ torch.as_tensor(residual).to(self.z)).double()) / len(self.z)
+        total = _host(self.z.T @ torch.as_tensor(residual).to(self.z))
+        return np.asarray(total, dtype=np.float64) / len(self.z)
 
 
 class _Unit:
@@ -138,13 +133,13 @@ class _Unit:
     alpha: Final = 0.0
     fit_intercept: Final = False
     gram_passes: Final = 0.0  # S is formed with the network, once for all units
-    length_cap: Final = LENGTH_CAP
+    length_cap: Final = 1e6
 
     def __init__(self, network: SampleMLP, i: int, coef: FloatArray) -> None:
         self.network, self.theta = network, float(network.theta[i])
         self.n_features, self.cost = network.n_features, network.cost
         self.u, self.covariance = network.u, network.covariance
-        self.loss: Loss = UnitLoss(network.outer, self.theta, network.reach)
+        self.loss: Loss = UnitLoss(network.loss.derivatives, self.theta, float(np.abs(network.theta).sum()))
         zero = network.margins(np.zeros(network.n_features))
         self.rest, self.pull = zero, zero
         for j, row in enumerate(coef):
@@ -152,7 +147,7 @@ class _Unit:
                 t, theta = network.margins(row), float(network.theta[j])
                 c = float(network.u @ row) / network.r
                 self.rest = self.rest + theta * np.tanh(t)
-                self.pull = self.pull + ((1.0 - network.r) * theta * c) * activation_slope(np, t)
+                self.pull = self.pull + ((1.0 - network.r) * theta * c) * activation_slope(t)
         self.origin: Final = _Point(self, np.zeros(self.n_features), zero)
 
     def at(self, coef: FloatArray, intercept: float = 0.0) -> _Point:
@@ -165,21 +160,13 @@ class _Unit:
     def raw_intercept(self, coef: FloatArray, intercept: float) -> float:
         return intercept
 
-    def mean_slope(self, t: FloatArray, d: FloatArray) -> float:
-        """E ψ'(t) d."""
-        output = np.tanh(t)
-        output *= self.theta
-        output += self.rest
-        e = np.abs(t)
-        e *= -2.0
-        np.exp(e, out=e)
-        share = 1.0 + e
-        e /= np.multiply(share, share, out=share)
-        e *= self.network.slope(output)
-        return float(e @ d) * 4.0 * self.theta / len(d)
+    def slope(self, t: FloatArray) -> FloatArray:
+        """ψ' alone, which is all that a bisection asks for."""
+        outer = self.network.loss.gradient(self.rest + self.theta * np.tanh(t))
+        return self.theta * activation_slope(t) * outer
 
     def psi(self, t: FloatArray) -> UnitDerivatives:
-        return unit_derivatives(np, self.network.outer, self.theta, self.rest, t)
+        return unit_derivatives(self.network.loss.derivatives, self.theta, self.rest, t)
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,7 +220,7 @@ class _Line:
 
     def expansion(self, t: float, c: float = 0.0) -> Expansion:
         at = self.start.t + t * self.d
-        found = _Expansion(0.0, self.start.unit.mean_slope(at, self.d), 0.0, 0.0, 0.0, 0.0)
+        found = _Expansion(0.0, _mean(self.start.unit.slope(at) * self.d), 0.0, 0.0, 0.0, 0.0)
         found.line, found.at = self, at
         return found
 
@@ -256,51 +243,13 @@ class _Expansion(Expansion):
     f_tt = property(lambda self: self._rest[1])
 
 
-def on_host(values: Tensor | ArrayLike) -> ArrayLike:
-    """A small tensor from any device, or what is an array already."""
+def _host(values: Any) -> Any:
+    """A small tensor from any device as an array, and what is an array already."""
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else values
 
 
 def _mean(column: FloatArray) -> float:
     return float(np.add.reduce(column)) / len(column)
-
-
-def _host(tensor: Tensor) -> FloatArray:
-    array: FloatArray = tensor.cpu().numpy()
-    return array
-
-
-def _derivatives(loss: str | Loss | TensorLoss) -> tuple[LossDerivatives, Callable[[FloatArray], FloatArray]]:
-    """ℓ, ℓ' and ℓ'' on arrays, and ℓ' alone."""
-    if isinstance(loss, str | Loss):
-        known = checked_loss(loss)
-        if known.task != "classification":
-            raise ValueError(f"loss must be one of classification, or a function. Got {known.name!r}.")
-        return known.derivatives, known.gradient
-    if not callable(loss):
-        raise TypeError(f"loss must be a name or a function of a tensor. Got {type(loss).__name__}.")
-
-    def jet(t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        with torch.enable_grad():
-            leaf = torch.as_tensor(t).clone().requires_grad_()
-            value = loss(leaf)
-            (first,) = torch.autograd.grad(value.sum(), leaf, create_graph=True)
-            second = torch.zeros_like(leaf)
-            if first.requires_grad:  # ℓ' of a linear loss is a constant
-                (second,) = torch.autograd.grad(first.sum(), leaf, allow_unused=True, materialize_grads=True)
-        return value.detach().numpy(), first.detach().numpy(), second.numpy()
-
-    return jet, lambda t: jet(t)[1]
-
-
-def _second_moment(z: Tensor) -> Tensor:
-    """zᵀz/n accumulated in float64, some rows at a time."""
-    d = z.shape[1]
-    total = torch.zeros((d, d), dtype=torch.float64, device=z.device)
-    for block in torch.split(z, ROWS):
-        rows = block.double()
-        total += rows.T @ rows
-    return total / len(z)
 
 
 def _checked_rows(X: Any) -> Tensor:
@@ -316,13 +265,135 @@ def _checked_rows(X: Any) -> Tensor:
     return rows
 
 
-def _checked_labels(y: Any, rows: Tensor) -> Tensor:
-    labels = torch.as_tensor(np.array(y) if isinstance(y, np.ndarray) else y).detach().to(rows)
-    if labels.shape != rows.shape[:1]:
-        raise ValueError(
-            f"y must have one entry per row of X, shape ({len(rows)},). Got {tuple(labels.shape)}."
-        )
-    if not bool((labels.abs() == 1).all() and (labels == 1).any() and (labels == -1).any()):
-        shown = ", ".join(f"{label:g}" for label in np.unique(_host(labels))[:5])
-        raise ValueError(f"y must hold both classes, as -1 and +1. Got {shown}; map the two classes to them.")
-    return labels
+@dataclass(frozen=True, eq=False)
+class MLPResult:
+    """What ``train_mlp`` found; tensors have the dtype and the device of X.
+
+    Attributes
+    ----------
+    coef : tensor of shape (m, d)
+        W̃: one row a hidden unit, in the raw coordinates of X.
+    intercept : tensor of shape (m,)
+        -x̄ᵀw̃_i, which centres the columns; 0 where they were not centred.
+    direction : tensor of shape (m, d)
+        w̃_i/‖w̃_i‖_S.
+    length : tensor of shape (m,)
+        ‖w̃_i‖_S.
+    theta : tensor of shape (m,)
+        Θ, as given.
+    objective : float
+        f_nn.
+    gradient_norm : float
+        Of all units together, in S⁻¹.
+    status : Status
+        How the training ended; ``status.message`` says it in a sentence.
+    history : dict of str to ndarray of shape (n_sweeps + 1,)
+        ``objective`` and ``gradient_norm`` after each sweep, start included.
+    runs : tuple of tuple of Result
+        ``runs[sweep][i]``: the run of unit i, with its own status and history.
+    """
+
+    coef: Tensor
+    intercept: Tensor
+    direction: Tensor
+    length: Tensor
+    theta: Tensor
+    objective: float
+    gradient_norm: float
+    status: Status
+    history: dict[str, FloatArray]
+    runs: tuple[tuple[Result, ...], ...]
+
+    def module(self) -> torch.nn.Sequential:
+        """The trained network F: (n, d) -> (n, 1) for raw rows; sign(F) is the label.
+
+        It is Linear, Tanh, Linear, with parameters of its own that can be trained further.
+        """
+        m, d = self.coef.shape
+        # On "meta" nothing is drawn at random, and nothing allocated for what is about to be replaced.
+        hidden = torch.nn.Linear(d, m, device="meta")
+        output = torch.nn.Linear(m, 1, bias=False, device="meta")
+        hidden.weight = torch.nn.Parameter(self.coef.clone())
+        hidden.bias = torch.nn.Parameter(self.intercept.clone())
+        output.weight = torch.nn.Parameter(self.theta[None].clone())
+        return torch.nn.Sequential(hidden, torch.nn.Tanh(), output)
+
+
+def train_mlp(
+    X: Tensor | ArrayLike,
+    y: Tensor | ArrayLike,
+    theta: Tensor | ArrayLike,
+    *,
+    loss: str | Loss = "log_loss",
+    center: bool = True,
+    method: Method | str = "gdnp",
+    start: Tensor | ArrayLike | None = None,
+    sweeps: int = 1,
+    max_iter: int = 100,
+    tol: float = 1e-6,
+    callback: Callable[[int, int, Progress], object] | None = None,
+) -> MLPResult:
+    """Train the hidden units of an MLP one after the other, each by GDNP (Algorithm 2).
+
+    F_x = Σ_i θ_i tanh(xᵀw̃_i) is trained on E ℓ(-y F_x) (Eq. 20) with the output weights Θ frozen. On Gaussian
+    data each unit's direction converges linearly, for any ℓ, at the rate of least squares (Theorem 3); one
+    sweep, as printed, is not a critical point of the whole.
+
+    Parameters
+    ----------
+    X, y, theta, loss, center
+        Rows of shape (n, d), two labels, Θ, ℓ and whether to subtract the column means, as for `SampleMLP`.
+        A unit's best length grows like 1/θ_i.
+    method : Method or str
+        What trains a unit: a preset of ``gdnp.methods``; ``"gdnp_metric"`` needs far fewer steps.
+    start : tensor or array of shape (m, d) or None
+        w₀ of each unit, with uᵀw₀ ≠ 0; None: u = E[-y x] for all.
+    sweeps : int
+        One as printed.
+    max_iter : int
+        T_d, steps at most in each run of a unit.
+    tol : float
+        Gradient norm in S⁻¹, relative to its value at W̃ = 0, at which a unit's run and the sweeps end.
+        float32 data seldom allow less than 1e-6.
+    callback : callable or None
+        Called with the sweep, the unit and a ``gdnp.Progress`` after every step.
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit, labels of other than two classes, or numbers outside their range.
+    TypeError
+        For an X that does not hold floating-point numbers.
+
+    Examples
+    --------
+    >>> from gdnp.datasets import gaussian_design
+    >>> data = gaussian_design(1000, 5, kappa=10.0, seed=0)
+    >>> result = train_mlp(data.X, data.y, theta=[1.0, 1.0], method="gdnp_metric", sweeps=2)
+    >>> logits = result.module()(torch.as_tensor(data.X))
+    >>> bool(((logits[:, 0] > 0) == (torch.as_tensor(data.y) > 0)).double().mean() > 0.75)
+    True
+    """
+    network = SampleMLP(X, y, theta, loss, center=center)
+    begin = None if start is None else np.asarray(_host(start), dtype=np.float64)
+    found = minimize_units(
+        network, method, start=begin, sweeps=sweeps, max_iter=max_iter, tol=tol, callback=callback
+    )
+
+    def on_device(array: ArrayLike) -> Tensor:
+        return torch.as_tensor(array, dtype=network.z.dtype, device=network.z.device)
+
+    coef, lengths = on_device(found.coef), [network.covariance.norm(row) for row in found.coef]
+    length = on_device(lengths)
+    return MLPResult(
+        coef=coef,
+        intercept=-(coef @ network.mean),
+        direction=coef / torch.where(length > 0.0, length, 1.0)[:, None],
+        length=length,
+        theta=on_device(network.theta),
+        objective=found.objective,
+        gradient_norm=found.gradient_norm,
+        status=found.status,
+        history=found.history,
+        runs=found.runs,
+    )

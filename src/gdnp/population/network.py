@@ -152,7 +152,7 @@ class HiddenUnit(Population):
         """(1-r) Σ_{j≠i} θ_j φ'_j c_j, c_j = C_j/√r: how `rest` answers when the mean of z moves along u."""
         weights = (1.0 - self.r) / math.sqrt(self.r) * self._output * self._signal
         units = zip(self._signal, weights, strict=True)
-        return sum((weight * activation_slope(np, C * s1) for C, weight in units), start=np.zeros_like(s1))
+        return sum((weight * activation_slope(C * s1) for C, weight in units), start=np.zeros_like(s1))
 
     def _expectations(self, a: float, q: float) -> Expectations:
         nodes, psi = self._at(a, math.sqrt(max(q - a * a / self.r, 0.0)))
@@ -184,7 +184,7 @@ class HiddenUnit(Population):
     def _at(self, a: float, B: float) -> tuple[_Nodes, UnitDerivatives]:
         """Nodes for t = a/√r s₁ + B s₂, and ψ with its derivatives there."""
         nodes = _nodes(a, B, self.r, self._sharpness, self._strip)
-        return nodes, unit_derivatives(np, self._outer, self._theta, self._rest(nodes.s1), nodes.t)
+        return nodes, unit_derivatives(self._outer, self._theta, self._rest(nodes.s1), nodes.t)
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,20 @@
 """One hidden unit as a function of its own pre-activation, the other units held: ψ(t) = ℓ(rest + θ tanh t).
 
 With t = zᵀw̃ the objective f^(i)(w̃) = E ψ(t) of Algorithm 2 is a halfspace whose loss differs from row to
-row (or from node to node of a quadrature) through `rest`, what the other units contribute. The formulas are
-written once and serve NumPy arrays and PyTorch tensors alike: `xp` is the module that the arrays belong to.
+row (or from node to node of a quadrature) through `rest`, what the other units contribute.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from gdnp._typing import FloatArray
 from gdnp.losses import Loss
 
-LossDerivatives = Callable[[Any], tuple[Any, Any, Any]]
-"""t -> (ℓ, ℓ', ℓ'') elementwise, on arrays or on tensors."""
+LossDerivatives = Callable[[FloatArray], tuple[FloatArray, FloatArray, FloatArray]]
+"""t -> (ℓ, ℓ', ℓ'') elementwise."""
 
 MAX_TANH_CURVATURE = 4.0 / 27.0**0.5
 """sup |tanh''|."""
@@ -24,25 +23,31 @@ MAX_TANH_CURVATURE = 4.0 / 27.0**0.5
 class UnitDerivatives(NamedTuple):
     """ψ and its derivatives, elementwise."""
 
-    value: Any  # ψ
-    slope: Any  # ψ' = θ ℓ'φ'
-    curvature: Any  # ψ'' = θ² ℓ''φ'² + θ ℓ'φ''
-    cross: Any  # ∂ψ'/∂rest = θ ℓ''φ'
+    Attributes
+    ----------
+    value, slope, curvature
+        ψ, ψ' = θ ℓ'φ', ψ'' = θ² ℓ''φ'² + θ ℓ'φ''.
+    cross
+        ∂ψ'/∂rest = θ ℓ''φ'.
+    """
+
+    value: FloatArray
+    slope: FloatArray
+    curvature: FloatArray
+    cross: FloatArray
 
 
-def activation_slope(xp: Any, t: Any) -> Any:
+def activation_slope(t: FloatArray) -> FloatArray:
     """Of φ = tanh, φ' = 4e/(1 + e)² with e = e^(-2|t|): 1 - tanh² would cancel in the tails."""
-    e = xp.exp(-2.0 * xp.abs(t))
+    e: FloatArray = np.exp(-2.0 * np.abs(t))
     return 4.0 * e / (1.0 + e) ** 2
 
 
-def unit_derivatives(xp: Any, outer: LossDerivatives, theta: float, rest: Any, t: Any) -> UnitDerivatives:
-    """ψ at the pre-activations t = zᵀw̃_i of a unit with output weight θ_i = `theta`.
-
-    `xp` is ``numpy`` or ``torch``, `outer` ℓ with its derivatives, and `rest` is Σ_{j≠i} θ_j φ(zᵀw̃_j),
-    broadcast against t.
-    """
-    phi, slope = xp.tanh(t), activation_slope(xp, t)
+def unit_derivatives(
+    outer: LossDerivatives, theta: float, rest: FloatArray | float, t: FloatArray
+) -> UnitDerivatives:
+    """ψ at t = zᵀw̃_i for ℓ = `outer`, θ_i = `theta`, `rest` = Σ_{j≠i} θ_j φ(zᵀw̃_j) broadcast against t."""
+    phi, slope = np.tanh(t), activation_slope(t)
     value, first, second = outer(rest + theta * phi)
     cross = theta * second * slope
     pull = theta * first * slope
@@ -95,5 +100,4 @@ class UnitLoss(Loss):
 
     def derivatives(self, t: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """One reading of ℓ for all three."""
-        psi = unit_derivatives(np, self.outer, self.theta, 0.0, t)
-        return np.asarray(psi.value), np.asarray(psi.slope), np.asarray(psi.curvature)
+        return unit_derivatives(self.outer, self.theta, 0.0, t)[:3]
