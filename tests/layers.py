@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from gdnp.nn import s_norm  # noqa: E402
+from gdnp.nn import fit_metric, s_norm  # noqa: E402
 from gdnp.nn.moments import InputMoments, input_rows, input_shape  # noqa: E402
 
 METRICS = ("identity", "diagonal", "low_rank", "kronecker", "full")
@@ -70,12 +70,25 @@ LAYERS = {
 }
 
 
-def known(layer, x, second="full"):
-    """S and E[x] of the inputs of a layer."""
+def moments_of(layer, x):
+    """Of the inputs of a layer, with all of S."""
     moments = InputMoments(input_shape(layer), "full")
     for rows in input_rows(layer, x):
         moments.update(rows)
-    return {"S": moments.products[0], "mean": moments.mean}
+    return moments
+
+
+def fitted(layer, x, metric="full", **options):
+    """A layer with s_norm, in the metric of x where it is one of data."""
+    s_norm(layer, metric=metric, **own(metric, layer), **options)
+    return layer if metric in ("identity", "batch") else fit_metric(layer, [x.detach()])
+
+
+def rows_with(S):
+    """Rows with mean 0 and a covariance of S."""
+    values, basis = torch.linalg.eigh(S)
+    root = (basis * (values.clamp_min(0.0) * S.shape[-1]).sqrt().unsqueeze(-2)).mT
+    return torch.cat([root, -root], dim=-2)
 
 
 def outcome(layer, x, leaves):

@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from gdnp.nn import fit_metric, fold, s_norm  # noqa: E402
-from layers import LAYERS, data, known, linear, mlp, outcome  # noqa: E402
+from layers import LAYERS, data, fitted, linear, mlp, outcome  # noqa: E402
 
 
 def bn(out, kind):
@@ -58,7 +58,7 @@ def test_full_metric_of_the_batch_is_batch_norm_without_epsilon(kind):
     plain, norm = copy.deepcopy(layer), bn(layer.weight.shape[0], kind)
     plain.bias = None
     norm.eps = 1e-300
-    s_norm(layer, metric="full", damping=0.0, **known(layer, x))
+    fitted(layer, x, damping=0.0)
     lists = layer.parametrizations
     leaves = [lists.weight.original1, lists.weight.original0, lists.bias.original]
     with torch.no_grad():

@@ -10,19 +10,14 @@ torch = pytest.importorskip("torch")
 
 from torch.nn.utils import parametrize  # noqa: E402
 
-from gdnp.nn import fold, s_norm  # noqa: E402
-from layers import METRICS, known, linear, linear_inputs, own  # noqa: E402
+from gdnp.nn import fold  # noqa: E402
+from layers import METRICS, fitted, linear, linear_inputs  # noqa: E402
 
 
 @pytest.mark.parametrize("metric", [*METRICS, "batch"])
 def test_copies_are_independent(metric):
     layer, x = linear(), linear_inputs()
-    s_norm(
-        layer,
-        **own(metric, layer),
-        metric=metric,
-        **({} if metric in ("identity", "batch") else known(layer, x)),
-    )
+    fitted(layer, x, metric)
     layer(x)
     layer.eval()
     expected = layer(x).detach()

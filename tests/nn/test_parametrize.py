@@ -9,14 +9,14 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
-from torch.nn.utils import parametrizations, parametrize  # noqa: E402
+from torch.nn.utils import parametrizations, parametrize, prune  # noqa: E402
 
 from gdnp.nn import fit_metric, fold, s_norm  # noqa: E402
 from gdnp.nn.parametrize import metric_of  # noqa: E402
-from layers import LAYERS, METRICS, MODES, conv, damped, eye, known, linear, linear_inputs, outcome, own  # noqa: E402
+from layers import LAYERS, METRICS, MODES, damped, fitted, linear, linear_inputs, moments_of, outcome, own  # noqa: E402
 
 
-@pytest.mark.parametrize("given", [False, True], ids=["before data", "with S"])
+@pytest.mark.parametrize("given", [False, True], ids=["before data", "with data"])
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("kind", LAYERS)
@@ -24,8 +24,9 @@ def test_registering_keeps_function_and_input_gradient(kind, metric, mode, given
     make, inputs = LAYERS[kind]
     layer, x = make(), inputs().requires_grad_()
     before, (slope,) = outcome(layer, x, [x])
-    options = known(layer, x.detach()) if given and metric != "identity" else {}
-    assert s_norm(layer, **own(metric, layer), metric=metric, mode=mode, **options) is layer
+    assert s_norm(layer, **own(metric, layer), metric=metric, mode=mode) is layer
+    if given:
+        fit_metric(layer, [x.detach()])
     after, (slope_after,) = outcome(layer, x, [x])
     torch.testing.assert_close(after, before, rtol=1e-11, atol=1e-11)
     torch.testing.assert_close(slope_after, slope, rtol=1e-10, atol=1e-10)
@@ -35,8 +36,7 @@ def test_registering_keeps_function_and_input_gradient(kind, metric, mode, given
 @pytest.mark.parametrize("metric", METRICS)
 def test_weight_is_the_formula_and_the_bias_is_centred(metric, mode):
     layer, x = linear(), linear_inputs()
-    options = known(layer, x) if metric != "identity" else {}
-    s_norm(layer, **own(metric, layer), metric=metric, mode=mode, damping=0.3, **options)
+    fitted(layer, x, metric, mode=mode, damping=0.3)
     with torch.no_grad():
         for p in layer.parameters():
             p.mul_(torch.rand_like(p) + 0.5)
@@ -47,14 +47,14 @@ def test_weight_is_the_formula_and_the_bias_is_centred(metric, mode):
     if mode == "whiten":
         expected = g * v / v.norm(dim=1, keepdim=True) @ F
     elif metric == "full":
-        metric_matrix = damped(options["S"], 0.3)
+        metric_matrix = damped(moments_of(layer, x).products[0], 0.3)
         expected = g * v / ((v @ metric_matrix) * v).sum(1, keepdim=True).sqrt()
     else:
         metric_matrix = torch.linalg.inv(F.mT @ F)
         expected = g * v / ((v @ metric_matrix) * v).sum(1, keepdim=True).sqrt()
     torch.testing.assert_close(layer.weight, expected, rtol=1e-11, atol=1e-12)
     if metric != "identity":
-        torch.testing.assert_close(layer.bias, c - layer.weight @ options["mean"], rtol=1e-11, atol=1e-11)
+        torch.testing.assert_close(layer.bias, c - layer.weight @ x.mean(0), rtol=1e-11, atol=1e-11)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -63,13 +63,7 @@ def test_weight_is_the_formula_and_the_bias_is_centred(metric, mode):
 def test_direction_is_scale_invariant(kind, metric, mode):
     make, inputs = LAYERS[kind]
     layer, x = make(), inputs()
-    s_norm(
-        layer,
-        **own(metric, layer),
-        metric=metric,
-        mode=mode,
-        **(known(layer, x) if metric != "identity" else {}),
-    )
+    fitted(layer, x, metric, mode=mode)
     v = layer.parametrizations.weight.original1
     before, (slope,) = outcome(layer, x, [v])
     torch.testing.assert_close(
@@ -87,12 +81,7 @@ def test_fold_leaves_a_plain_layer_with_the_same_function(kind, metric):
     make, inputs = LAYERS[kind]
     layer, x = make(), inputs()
     model = nn.Sequential(layer)
-    s_norm(
-        layer,
-        **own(metric, layer),
-        metric=metric,
-        **({} if metric in ("identity", "batch") else known(layer, x)),
-    )
+    fitted(layer, x, metric)
     with torch.no_grad():
         layer(x)  # statistics
         for p in layer.parameters():
@@ -113,8 +102,7 @@ def test_fold_leaves_a_plain_layer_with_the_same_function(kind, metric):
 def test_state_dict_round_trip_into_a_fresh_layer(kind, metric):
     make, inputs = LAYERS[kind]
     layer, x = make(), inputs()
-    moments = {} if metric in ("identity", "batch") else known(layer, x)
-    s_norm(layer, metric=metric, mode="normalize", **own(metric, layer), **moments)
+    fitted(layer, x, metric)
     with torch.no_grad():
         layer(x)
         for p in layer.parameters():
@@ -153,7 +141,7 @@ def test_weight_normalization_exchanges_states_with_torch(kind, torch_s):
 )
 def test_assigning_the_weight_and_then_the_bias(metric, mode):
     layer, x = linear(), linear_inputs()
-    s_norm(layer, **own(metric, layer), metric=metric, mode=mode, **known(layer, x))
+    fitted(layer, x, metric, mode=mode)
     weight, bias = torch.randn(4, 6, dtype=torch.float64), torch.randn(4, dtype=torch.float64)
     layer.weight = weight
     layer.bias = bias
@@ -166,7 +154,7 @@ def test_layer_without_a_bias(metric):
     """There is nothing to take up the mean: the function stays, S is centred all the same."""
     layer, x = nn.Linear(6, 4, bias=False, dtype=torch.float64), linear_inputs()
     before = layer(x)
-    s_norm(layer, **own(metric, layer), metric=metric, **(known(layer, x) if metric == "full" else {}))
+    fitted(layer, x, metric)
     if metric == "full":
         torch.testing.assert_close(layer(x), before)
         assert layer.bias is None
@@ -182,10 +170,9 @@ def test_layer_without_a_bias(metric):
 )
 def test_narrow_types(metric, mode, dtype):
     layer, x = linear(), linear_inputs()
-    options = {} if metric in ("identity", "batch") else {k: v.to(dtype) for k, v in known(layer, x).items()}
     layer, x = layer.to(dtype), x.to(dtype)
     before = layer(x)
-    s_norm(layer, **own(metric, layer), metric=metric, mode=mode, **options)
+    fitted(layer, x, metric, mode=mode)
     after = layer(x)
     assert after.dtype == dtype
     assert {b.dtype for b in layer.buffers()} <= {dtype, torch.long}
@@ -199,7 +186,7 @@ def test_narrow_types(metric, mode, dtype):
 
 def test_cached_weights_are_shared():
     layer, x = linear(), linear_inputs()
-    s_norm(layer, metric="full", mode="whiten", **known(layer, x))
+    fitted(layer, x, mode="whiten")
     with parametrize.cached():
         assert layer.weight is layer.weight
         torch.testing.assert_close(layer(x), layer(x))
@@ -209,13 +196,7 @@ def test_cached_weights_are_shared():
 @pytest.mark.parametrize("metric", METRICS)
 def test_gradients_can_be_differentiated(metric, mode):
     layer, x = linear(), linear_inputs(5)
-    s_norm(
-        layer,
-        **own(metric, layer),
-        metric=metric,
-        mode=mode,
-        **(known(layer, linear_inputs()) if metric != "identity" else {}),
-    )
+    fitted(layer, linear_inputs(), metric, mode=mode)
     names = [name for name, _ in layer.named_parameters()]
 
     def output(*values):
@@ -224,20 +205,31 @@ def test_gradients_can_be_differentiated(metric, mode):
     assert torch.autograd.gradgradcheck(output, tuple(layer.parameters()), atol=1e-4)
 
 
+def pruned(layer):
+    return prune.l1_unstructured(layer, "weight", 0.5)
+
+
 @pytest.mark.parametrize(
     ("make", "options", "error", "message"),
     [
-        (nn.ReLU, {}, ValueError, "needs a layer with a weight. Got ReLU"),
+        (nn.ReLU, {}, TypeError, "Linear, Conv1d, Conv2d and Conv3d.*Got ReLU"),
         (lambda: nn.LayerNorm(6), {}, TypeError, "Linear, Conv1d, Conv2d and Conv3d.*LayerNorm"),
-        (lambda: nn.LazyLinear(4), {}, ValueError, "lazy LazyLinear; run a batch"),
-        (lambda: s_norm(linear()), {}, ValueError, "second registration.*fit_metric, or fold"),
-        (lambda: s_norm(linear(), metric="batch"), {}, ValueError, "second registration"),
-        (lambda: parametrizations.weight_norm(linear()), {}, ValueError, "remove them first"),
+        (lambda: nn.LazyLinear(4), {}, ValueError, "LazyLinear of real numbers.*a lazy one; run a batch"),
+        (lambda: s_norm(linear()), {}, ValueError, "one that has it already; move.*fit_metric, or fold"),
+        (lambda: s_norm(linear(), metric="batch"), {}, ValueError, "one that has it already"),
+        (lambda: parametrizations.weight_norm(linear()), {}, ValueError, "one with another; remove it first"),
         (
             linear,
             {"metric": "fisher"},
             ValueError,
             "one of identity, diagonal, low_rank, kronecker, full, batch. Got 'fisher'",
+        ),
+        (linear, {"name": "bias"}, ValueError, "name must be 'weight'.*Got 'bias'"),
+        (
+            lambda: pruned(linear()),
+            {},
+            ValueError,
+            "is no Parameter; remove the older weight_norm or pruning",
         ),
         (linear, {"mode": "colour"}, ValueError, "'normalize' or 'whiten'. Got 'colour'"),
         (linear, {"metric": "batch", "mode": "whiten"}, ValueError, "use metric='full' to whiten"),
@@ -245,8 +237,6 @@ def test_gradients_can_be_differentiated(metric, mode):
         (linear, {"damping": "big"}, ValueError, "damping must be a finite number >= 0.*Got 'big'"),
         (linear, {"rank": 2.5, "metric": "low_rank"}, ValueError, "whole number from 1 to 5.*Got 2.5"),
         (lambda: nn.Linear(1, 3), {"metric": "low_rank"}, ValueError, "two inputs.*use metric='diagonal'"),
-        (linear, {"S": eye(6).numpy()}, TypeError, "S must be a Tensor. Got ndarray"),
-        (linear, {"S": eye(6) + torch.ones(6, 6).triu(1)}, ValueError, "S must be symmetric"),
         (linear, {"damping": float("nan")}, ValueError, "damping must be a finite number"),
         (
             linear,
@@ -261,36 +251,6 @@ def test_gradients_can_be_differentiated(metric, mode):
         (linear, {"metric": "kronecker", "axes": (2, 3.0)}, ValueError, r"sizes with.*Got \(2, 3.0\)"),
         (linear, {"metric": "kronecker", "axes": "23"}, ValueError, "two or more sizes"),
         (linear, {"metric": "kronecker", "axes": (6,)}, ValueError, r"two or more sizes.*Got \(6,\)"),
-        (
-            linear,
-            {"metric": "kronecker", "axes": (2, 3), "S": torch.ones(6)},
-            ValueError,
-            "S must have shape",
-        ),
-        (
-            linear,
-            {"metric": "kronecker", "axes": (2, 3), "S": torch.ones(6, 6), "damping": 0.0},
-            ValueError,
-            "raise damping",
-        ),
-        (linear, {"S": eye(5)}, ValueError, r"S must have shape \(6, 6\).*Got \(5, 5\)"),
-        (linear, {"S": torch.ones(6)}, ValueError, r"S must have shape \(6, 6\).*Got \(6,\)"),
-        (conv, {"S": eye(18)}, ValueError, r"S must have shape \(2, 18, 18\)"),
-        (linear, {"S": eye(6), "mean": torch.ones(5)}, ValueError, r"mean must have shape \(6,\)"),
-        (linear, {"mean": torch.ones(6)}, ValueError, "mean without S"),
-        (linear, {"S": eye(6), "metric": "identity"}, ValueError, "takes no S"),
-        (linear, {"S": eye(6) * float("nan")}, ValueError, "S and its mean must be finite"),
-        (linear, {"S": eye(6), "mean": torch.full((6,), float("inf"))}, ValueError, "must be finite"),
-        (linear, {"S": torch.ones(6, 6), "damping": 0.0}, ValueError, "positive definite.*raise damping"),
-        (linear, {"S": torch.ones(6, 6), "damping": 0.0, "mode": "whiten"}, ValueError, "raise damping"),
-        (linear, {"S": eye(6) - 0.5 * torch.ones(6, 6), "damping": 0.0}, ValueError, "eigenvalue of -4"),
-        (linear, {"S": torch.ones(6, 6), "damping": 0.0, "metric": "low_rank"}, ValueError, "raise damping"),
-        (
-            linear,
-            {"S": torch.tensor([1.0, 1, 1, 1, 1, 0]), "damping": 0.0, "metric": "diagonal"},
-            ValueError,
-            "raise damping",
-        ),
     ],
 )
 def test_bad_input_is_named(make, options, error, message):
@@ -299,6 +259,16 @@ def test_bad_input_is_named(make, options, error, message):
     with pytest.raises(error, match=message):
         s_norm(layer, **options)
     assert list(layer.state_dict()) == before
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("metric", ["diagonal", "low_rank", "kronecker", "full"])
+def test_a_singular_metric_is_refused(metric, mode):
+    layer = s_norm(linear(), **own(metric, linear()), metric=metric, mode=mode, damping=0.0)
+    rows = linear_inputs() * torch.tensor([1.0, 1, 1, 1, 1, 0])
+    rows = rows if metric == "diagonal" else rows[:, :1].expand(-1, 6)
+    with pytest.raises(ValueError, match=r"positive definite.*raise damping"):
+        fit_metric(layer, [rows])
 
 
 def test_a_unit_without_weight_has_no_direction():

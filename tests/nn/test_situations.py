@@ -546,8 +546,8 @@ REFUSED = [
     (lambda: nn.MultiheadAttention(6, 2).out_proj, {"metric": "batch"}, ValueError, "only lends its weight"),
     (lambda: nn.Embedding(6, 4), {}, TypeError, "Got Embedding"),
     (lambda: nn.ConvTranspose2d(6, 4, 3), {}, TypeError, "Got ConvTranspose2d"),
-    (lambda: nn.Linear(6, 4, dtype=torch.complex64), {}, ValueError, "Got complex numbers"),
-    (lambda: without_units(nn.Conv2d(6, 4, 3)), {}, ValueError, r"Got shape \(0, 6, 3, 3\)"),
+    (lambda: nn.Linear(6, 4, dtype=torch.complex64), {}, ValueError, "Got a weight of complex numbers"),
+    (lambda: without_units(nn.Conv2d(6, 4, 3)), {}, ValueError, r"of shape \(0, 6, 3, 3\)"),
     (lambda: nn.Linear(6, 4), {"damping": True}, ValueError, "damping must be"),
 ]
 

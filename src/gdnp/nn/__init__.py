@@ -8,13 +8,12 @@ except ModuleNotFoundError as error:
     ) from error
 
 from gdnp.nn.dependency import DependencyMatrix, cross_dependency, matrix_layers
-from gdnp.nn.factors import DEFAULT_DAMPING
+from gdnp.nn.factors import DEFAULT_DAMPING, DEFAULT_RANK
 from gdnp.nn.fit import fit_metric
 from gdnp.nn.groups import param_groups
 from gdnp.nn.mlp import MLPResult, SampleMLP, train_mlp
 from gdnp.nn.monitor import DependencyDisplay, StepMonitor
 from gdnp.nn.parametrize import fold, s_norm
-from gdnp.nn.structured import DEFAULT_RANK
 from gdnp.nn.whitener import Whitener, whiten_inputs
 from gdnp.nn.whole import s_norm_model
 

@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_map
 from gdnp.nn.batch import BatchMetric, take
 from gdnp.nn.moments import Convolution, InputMoments, input_rows
 from gdnp.nn.parametrize import FittedSNorm, SNorm, check_damping, metric_of
-from gdnp.nn.rebase import Move, parameters_of, restart
+from gdnp.nn.rebase import move, parameters_of, renewed, restart
 from gdnp.nn.wrappers import check_plain, eager, random_state_kept, unwrapped, unwrapped_optimizers
 
 Fitted = FittedSNorm | BatchMetric
@@ -118,13 +118,13 @@ def fit_metric(
             batches.append((part, moments))
             continue
         try:
-            moves.append(Move(layer, part, moments, part.damping if damping is None else damping))
+            moves.append((layer, part, renewed(part, moments, part.damping if damping is None else damping)))
         except ValueError as error:
             raise ValueError(f"layer {name!r}: {error}") from error
-    for move in moves:
-        move.apply(optimizers)
+    for layer, part, new in moves:
+        move(layer, part, new, optimizers)
     for one in optimizers:
-        restart(one, [p for move in moves for p in parameters_of(move.layer)[:2] if p is not None])
+        restart(one, [p for layer, *_ in moves for p in parameters_of(layer)[:2] if p is not None])
     for part, moments in batches:
         take(part, moments)
     return model

@@ -115,50 +115,6 @@ class InputMoments:
         self.products: list[Tensor] = []
         self.probe: Tensor | None = None
 
-    def known(self, S: Tensor, mean: Tensor | None) -> InputMoments:
-        """These moments, from rows made to have an S and a mean known beforehand.
-
-        A ValueError when S or the mean has another size than the inputs of the layer, or is not finite, and
-        when S is not symmetric or has a negative eigenvalue.
-        """
-        shape, second = self.shape, self.second
-        square = (*shape, shape[-1])
-        if S.shape != square and not (S.shape == shape and second in ("none", "diagonal")):
-            raise ValueError(
-                f"S must have shape {square}, one row and column for each input of a unit"
-                f"{', or its diagonal' if second == 'diagonal' else ''}. Got {tuple(S.shape)}; "
-                "compute S from the inputs of this layer."
-            )
-        if mean is not None and mean.shape != shape:
-            raise ValueError(
-                f"mean must have shape {shape}, one entry for each input of a unit. Got {tuple(mean.shape)}; "
-                "compute it from the inputs of this layer."
-            )
-        wide = S.detach().to(widest(S.device))
-        wide = torch.diag_embed(wide) if S.shape == shape else wide
-        mean = wide.new_zeros(shape) if mean is None else mean.detach().to(wide)
-        if not bool(wide.isfinite().all() and mean.isfinite().all()):
-            raise ValueError(
-                "S and its mean must be finite. Got NaN or infinity; look at what they come from."
-            )
-        if not torch.allclose(wide, wide.mT, rtol=1e-2, atol=1e-3 * float(wide.abs().max())):
-            raise ValueError(
-                "S must be symmetric. Got one that is not; a covariance of rows x is x.T.cov() in PyTorch."
-            )
-        deviations = wide.diagonal(dim1=-2, dim2=-1).clamp_min(0.0).sqrt().unsqueeze(-1)
-        units = torch.where(deviations > 0.0, deviations, 1.0)
-        values, basis = torch.linalg.eigh((wide + wide.mT) / (2.0 * units * units.mT))
-        eps = torch.finfo(S.dtype if S.is_floating_point() else wide.dtype).eps
-        if float(values.min()) < -10.0 * shape[-1] * eps:
-            raise ValueError(
-                f"S must be positive semidefinite. Got an eigenvalue of {float(values.min()):.3g} in units "
-                "of deviations; a covariance of rows x is x.T.cov() in PyTorch."
-            )
-        root = (units * basis * values.clamp_min(0.0).sqrt().unsqueeze(-2)).mT * math.sqrt(shape[-1])
-        self.update(torch.cat([root, -root], dim=-2))
-        self.mean, self.eps = mean, eps
-        return self
-
     def update(self, rows: Tensor) -> None:
         """Merge a block of rows of shape (n, d) or (groups, n, d), in full precision."""
         if rows.shape[-2] == 0:

@@ -17,14 +17,15 @@ from torch.nn.utils import parametrize
 
 from gdnp.nn.batch import BatchMetric, attach, fold_batch
 from gdnp.nn.copying import make_copyable
-from gdnp.nn.factor import Factor
-from gdnp.nn.factors import DEFAULT_DAMPING, FACTORS
-from gdnp.nn.moments import InputMoments, input_shape
+from gdnp.nn.factors import DEFAULT_DAMPING, FACTORS, Factor
+from gdnp.nn.moments import Convolution, InputMoments, input_shape
 from gdnp.nn.wrappers import check_plain, unwrapped
 
 MetricName = Literal["identity", "diagonal", "low_rank", "kronecker", "full", "batch"]
 Mode = Literal["normalize", "whiten"]
 
+LAYERS = (nn.Linear, *Convolution)
+"""What ``s_norm`` is for."""
 SIZE = 192
 """Bytes of a description at least, filled up with spaces."""
 MIXED = 5e-4
@@ -228,14 +229,13 @@ class CentredBias(nn.Module):
 @torch.inference_mode(False)
 def s_norm(
     module: nn.Module,
+    name: Literal["weight"] = "weight",
     *,
     metric: MetricName = "full",
     mode: Mode = "normalize",
     damping: float = DEFAULT_DAMPING,
     rank: int | None = None,
     axes: Sequence[int] | None = None,
-    S: Tensor | None = None,
-    mean: Tensor | None = None,
 ) -> nn.Module:
     """Split the weight of a layer into length g and direction V in the metric of the layer's inputs.
 
@@ -251,10 +251,11 @@ def s_norm(
     The bias becomes c - W E[x]. A layer without a bias has nothing to take up E[x] and keeps none; S stays
     centred.
 
-    The layer computes the same function after the call as before. S is I and E[x] is 0 until they are given
-    here or by `gdnp.nn.fit_metric`. The new parameters are ``module.parametrizations.weight.original0`` (g)
-    and ``original1`` (V), as in torch's ``weight_norm``: initialise before this call, since ``module.weight``
-    is made anew each time, and make the optimizer after it. Assigning to ``module.weight`` moves g and V but
+    The layer computes the same function after the call as before. S is I and E[x] is 0 until
+    `gdnp.nn.fit_metric` takes them from data. The new parameters are
+    ``module.parametrizations.weight.original0`` (g) and ``original1`` (V), as in torch's ``weight_norm``:
+    initialise before this call, since ``module.weight`` is made anew each time, and make the optimizer after
+    it. Assigning to ``module.weight`` moves g and V but
     leaves c, so assign ``module.bias`` after it.
 
     ``metric="batch"`` is Batch Normalization: W x is standardised by the statistics of the batch, with the
@@ -267,6 +268,8 @@ def s_norm(
     ----------
     module : Linear, Conv1d, Conv2d or Conv3d
         Changed in place, and returned.
+    name : {"weight"}
+        Of the parameter, as in torch's ``weight_norm``.
     metric : {"identity", "diagonal", "low_rank", "kronecker", "full", "batch"}
         "identity" is Ŝ = I, Weight Normalization. "diagonal" keeps the variances, "full" a d x d matrix.
         Between them, neither of which forms one, "low_rank" keeps `rank` leading directions and a diagonal,
@@ -279,20 +282,16 @@ def s_norm(
     axes : sequence of int, optional
         For "kronecker": the shape of an input of a Linear layer before it was flattened. A convolution has
         those of its kernel, such as (in_channels/groups, height, width).
-    S : Tensor of shape (d, d) or (groups, d, d), optional
-        Where it is known beforehand; its diagonal will do for "diagonal".
-    mean : Tensor of shape (d,) or (groups, d), optional
-        E[x], 0 unless given.
 
     Raises
     ------
     TypeError
-        When the module is neither Linear nor a convolution, its weight is sharded or else no plain Parameter,
-        or S or the mean no Tensor.
+        When the module is neither Linear nor a convolution, or its weight is sharded or else no plain
+        Parameter.
     ValueError
         When the module has no such weight, shares it with another or is parametrised already, and when a
         unit's weight is zero. For an unknown metric or mode, a negative damping or an option of another
-        metric, and for an S of the wrong size, not finite, not symmetric or singular.
+        metric.
 
     Notes
     -----
@@ -307,17 +306,19 @@ def s_norm(
     Examples
     --------
     >>> import torch
-    >>> from gdnp.nn import s_norm
+    >>> from gdnp.nn import fit_metric, s_norm
     >>> _ = torch.manual_seed(0)
     >>> x = torch.randn(100, 3) * torch.tensor([1.0, 10.0, 100.0]) + 5.0
     >>> layer = torch.nn.Linear(3, 2)
     >>> before = layer(x)
-    >>> layer = s_norm(layer, mode="whiten", S=x.T.cov(), mean=x.mean(0))
+    >>> layer = fit_metric(s_norm(layer, mode="whiten"), [x])
     >>> torch.allclose(layer(x), before, atol=1e-3)
     True
     """
+    if name != "weight":
+        raise ValueError(f"name must be 'weight', the parameter that is split. Got {name!r}.")
     weight = _weight(module)
-    _check_options(module, metric, mode, damping=damping, rank=rank, axes=axes, S=S, mean=mean)
+    _check_options(module, metric, mode, damping=damping, rank=rank, axes=axes)
     if metric == "batch":
         attach(module)
         return module.train(module.training)
@@ -326,8 +327,6 @@ def s_norm(
     factor = FACTORS[metric](shape, weight, whitens=whitens, **_own_options(weight, metric, rank, axes))
     kind = SNorm if metric == "identity" else FittedSNorm
     split = kind(factor, weight.detach(), damping).to(weight.device)
-    if S is not None:
-        split.update(factor.moments().known(S, mean))
     parametrize.register_parametrization(module, "weight", split)
     if module.bias is not None and metric != "identity":
         lists = module.parametrizations
@@ -383,35 +382,27 @@ def fold(module: nn.Module) -> nn.Module:
 
 
 def _weight(module: nn.Module) -> Tensor:
-    kind = type(module).__name__
-    if metric_of(module) is not None:
-        raise ValueError(
-            f"s_norm takes a layer that has none yet. Got a second registration on {kind}; move the metric "
-            "with fit_metric, or fold the layer first."
-        )
-    if parametrize.is_parametrized(module):
-        raise ValueError(
-            f"s_norm takes a layer without other parametrisations. Got {kind}; remove them first with "
-            "torch.nn.utils.parametrize.remove_parametrizations."
-        )
-    weight = getattr(module, "weight", None)
-    if not isinstance(weight, nn.Parameter):
-        raise ValueError(
-            f"s_norm needs a layer with a weight. Got {kind}, which has none; name a Linear or a convolution "
-            "inside the model."
-        )
-    if not isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):
+    """The weight to split, refused where it cannot be."""
+    kind, weight = type(module).__name__, module._parameters.get("weight")
+    if not isinstance(module, LAYERS):
         raise TypeError(
             f"s_norm works on the weight of Linear, Conv1d, Conv2d and Conv3d. Got {kind}; leave it as it "
-            "is, or use torch's weight_norm."
+            "is, use torch's weight_norm, or s_norm_model on a whole network."
         )
-    if isinstance(weight, nn.UninitializedParameter):
-        raise ValueError(
-            f"s_norm needs a weight of known size. Got a lazy {kind}; run a batch through it first."
-        )
-    if weight.is_complex() or not weight.numel():
-        got = "complex numbers" if weight.is_complex() else f"shape {tuple(weight.shape)}"
-        raise ValueError(f"s_norm needs a weight of real numbers. Got {got}; leave the {kind} as it is.")
+    got = None
+    if metric_of(module) is not None:
+        got = "one that has it already; move the metric with fit_metric, or fold the layer first"
+    elif parametrize.is_parametrized(module):
+        got = "one with another; remove it first with torch.nn.utils.parametrize.remove_parametrizations"
+    elif weight is None:
+        got = "one whose weight is no Parameter; remove the older weight_norm or pruning first"
+    elif isinstance(weight, nn.UninitializedParameter):
+        got = "a lazy one; run a batch through it first"
+    elif weight.is_complex() or not weight.numel():
+        what = "complex numbers" if weight.is_complex() else f"shape {tuple(weight.shape)}"
+        got = f"a weight of {what}; leave it as it is"
+    if got:
+        raise ValueError(f"s_norm takes a {kind} of real numbers without a parametrisation. Got {got}.")
     own = [each for each in ("weight", "bias") if module._parameters[each] is not None]
     check_plain((getattr(module, each) for each in own), f"the weight of {kind}")
     del weight  # which would be a reference of its own
@@ -483,26 +474,11 @@ def _check_options(module: nn.Module, metric: str, mode: str, **given: Any) -> N
                 f"{name} belongs to metric={owner!r}. Got {name}={given[name]!r} with metric={metric!r}; "
                 "leave it out."
             )
-    _check_known(metric, given["S"], given["mean"])
     if metric != "identity" and isinstance(module, NonDynamicallyQuantizableLinear):
         raise ValueError(
             f"metric={metric!r} needs a layer that is called, to see its inputs. Got the out_proj of "
             "MultiheadAttention, which only lends its weight; use metric='identity' or leave it as it is."
         )
-
-
-def _check_known(metric: str, S: Tensor | None, mean: Tensor | None) -> None:
-    for name, value in (("S", S), ("mean", mean)):
-        if not (value is None or isinstance(value, Tensor)):
-            raise TypeError(
-                f"{name} must be a Tensor. Got {type(value).__name__}; use torch.as_tensor on it."
-            )
-    if metric in ("identity", "batch") and (S is not None or mean is not None):
-        raise ValueError(
-            f"metric={metric!r} takes no S and no mean. Got one; leave it out or use metric='full'."
-        )
-    if mean is not None and S is None:
-        raise ValueError("mean belongs to S. Got mean without S; give both, or use fit_metric.")
 
 
 def _own_options(weight: Tensor, metric: str, rank: int | None, axes: Sequence[int] | None) -> dict[str, Any]:

@@ -24,43 +24,41 @@ def parameters_of(layer: nn.Module) -> tuple[Tensor, Tensor, Tensor | None]:
     return weight.original0, weight.original1, lists["bias"].original if "bias" in lists else None
 
 
-class Move:
-    """A layer's way from its metric to a new one: V' = V T with T = F F'⁻¹, and g' and c' that keep W and b.
+def renewed(split: FittedSNorm, moments: InputMoments, damping: float) -> FittedSNorm:
+    """A copy with the metric of new moments; a ValueError where that is singular."""
+    new = deepcopy(split)
+    new.damping = damping
+    new.update(moments)
+    return new
 
-    Nothing is changed before ``apply``. `split` is the layer's own. A new metric that is
-    singular is a ValueError.
+
+@torch.no_grad()
+def move(layer: nn.Module, split: FittedSNorm, new: FittedSNorm, optimizers: Sequence[Optimizer]) -> None:
+    """Take a layer, and what optimizers remember of it, from the metric of its `split` to that of `new`.
+
+    V' = V T with T = F F'⁻¹, and g' and c' keep W and b.
     """
-
-    def __init__(self, layer: nn.Module, split: FittedSNorm, moments: InputMoments, damping: float) -> None:
-        self.layer, self.split = layer, split
-        self.old, self.new = deepcopy(split), deepcopy(split)
-        self.new.damping = damping
-        self.new.update(moments)
-
-    @torch.no_grad()
-    def apply(self, optimizers: Sequence[Optimizer]) -> None:
-        """Move the layer, and what the optimizers remember of it."""
-        parameters = [p for p in parameters_of(self.layer) if p is not None]
-        wide = widest(parameters[0].device)
-        old, new = self.old.to(wide), deepcopy(self.new).to(wide)
-        holders = [_holder(optimizers, p) for p in parameters]
-        averages = [found and _average(*found, p) for found, p in zip(holders, parameters, strict=True)]
-        slopes = [p.grad for p in parameters]
-        if any(slope is None for slope in slopes):
-            slopes = [None] * len(slopes)
-        with torch.autocast(parameters[0].device.type, enabled=False):
-            moved = _moved(old, new, *(p.to(wide) for p in parameters))
-            pulled = _pulled_back(new, old, moved, averages)
-            slopes = _pulled_back(new, old, moved, slopes)
-        for p, value, slope in zip(parameters, moved, slopes, strict=True):
-            p.copy_(value)
-            p.grad = None if slope is None else slope.to(p)
-        for found, p, average in list(zip(holders, parameters, pulled, strict=True))[:2]:  # c's stays
-            if found is not None:
-                _go_on(*found, p, average)
-        for mine, its in zip(self.split.buffers(), self.new.buffers(), strict=True):
-            mine.copy_(its)
-        self.split.damping, self.split.count = self.new.damping, self.new.count
+    parameters = [p for p in parameters_of(layer) if p is not None]
+    wide = widest(parameters[0].device)
+    there, here = deepcopy(new).to(wide), deepcopy(split).to(wide)
+    holders = [_holder(optimizers, p) for p in parameters]
+    averages = [found and _average(*found, p) for found, p in zip(holders, parameters, strict=True)]
+    slopes = [p.grad for p in parameters]
+    if any(slope is None for slope in slopes):
+        slopes = [None] * len(slopes)
+    with torch.autocast(parameters[0].device.type, enabled=False):
+        moved = _moved(here, there, *(p.to(wide) for p in parameters))
+        pulled = _pulled_back(there, here, moved, averages)
+        slopes = _pulled_back(there, here, moved, slopes)
+    for p, value, slope in zip(parameters, moved, slopes, strict=True):
+        p.copy_(value)
+        p.grad = None if slope is None else slope.to(p)
+    for found, p, average in list(zip(holders, parameters, pulled, strict=True))[:2]:  # c's stays
+        if found is not None:
+            _go_on(*found, p, average)
+    for mine, its in zip(split.buffers(), new.buffers(), strict=True):
+        mine.copy_(its)
+    split.damping, split.count = new.damping, new.count
 
 
 def _moved(a: SNorm, b: SNorm, g: Tensor, v: Tensor, c: Tensor | None = None) -> list[Tensor]:

@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from gdnp.nn.factors import DEFAULT_DAMPING
-from gdnp.nn.moments import Convolution
-from gdnp.nn.parametrize import MetricName, Mode, s_norm
+from gdnp.nn.parametrize import LAYERS, MetricName, Mode, s_norm
 from gdnp.nn.wrappers import unwrapped
 
 WIDEST_FULL = 256
@@ -63,8 +62,7 @@ def s_norm_model(
             "s_norm_model must come before DistributedDataParallel, which averages the gradients of the "
             "parameters that it found. Got a model inside; call it on the bare model, then wrap that."
         )
-    kinds = (nn.Linear, *Convolution)
-    names = [name for name, layer in inside.named_modules() if isinstance(layer, kinds)]
+    names = [name for name, layer in inside.named_modules() if isinstance(layer, LAYERS)]
     if select is None:
         names = names[1:-1]
     found: dict[str, str] = {}
