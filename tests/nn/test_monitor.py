@@ -87,9 +87,9 @@ def test_a_heat_map_and_a_history():
     model, x = mlp(), data()
     y = torch.arange(len(x)) % 3
     _, ax = pyplot.subplots()
-    drawn = DependencyDisplay.from_model(model, F.cross_entropy, x, y, probes=1, ax=ax)
-    assert drawn.ax_ is ax
-    expected = cross_dependency(model, F.cross_entropy, x, y, probes=1).scaled.norms.log10()
+    found = cross_dependency(model, F.cross_entropy, x, y, probes=1)
+    assert DependencyDisplay(found).plot(ax=ax).ax_ is ax
+    expected = found.scaled.norms.log10()
     torch.testing.assert_close(torch.as_tensor(ax.images[0].get_array().data), expected)
     pyplot.close("all")
     with pytest.raises(ValueError, match="at least one DependencyMatrix"):

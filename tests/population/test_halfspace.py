@@ -289,7 +289,7 @@ def test_points_are_checked(rng):
             f.at(np.ones(4))
         with pytest.raises(ValueError, match=r"direction must have shape \(5,\)\. Got \(6,\)"):
             point.line(np.ones(6))
-        for call in (f.at, point.line(np.ones(5)).expansion, point.line(np.ones(5)).point):
+        for call in (f.at, point.line(np.ones(5)).point):
             argument = np.ones(5) if call == f.at else 1.0
             with pytest.raises(ValueError, match=r"no intercept: it must be 0\. Got 0\.5"):
                 call(argument, 0.5)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gdnp._files import require
-from gdnp.nn.dependency import DependencyMatrix, cross_dependency, effective_weight, matrix_layers
+from gdnp.nn.dependency import DependencyMatrix, effective_weight, matrix_layers
 from gdnp.nn.wrappers import unwrapped, unwrapped_optimizers
 
 
@@ -104,11 +104,6 @@ class DependencyDisplay:
         self.matrices = dict(matrices) if isinstance(matrices, Mapping) else {0.0: matrices}
         if not self.matrices:
             raise ValueError("matrices must hold at least one DependencyMatrix. Got none.")
-
-    @classmethod
-    def from_model(cls, *model_loss_and_data: Any, ax: Any = None, **options: Any) -> DependencyDisplay:
-        """Measure a model and draw the heat map; the arguments are those of `cross_dependency`."""
-        return cls(cross_dependency(*model_loss_and_data, **options)).plot(ax=ax)
 
     def plot(self, *, scaled: bool = True, ax: Any = None) -> DependencyDisplay:
         """The heat map: log₁₀ of the norms, times those of the weights unless ``scaled=False``."""

@@ -9,7 +9,6 @@ from scipy.optimize import minimize, root
 
 from gdnp._typing import FloatArray
 from gdnp.losses import LOSSES, Loss
-from gdnp.metric import Covariance
 from gdnp.population.halfspace import Halfspace
 
 
@@ -111,10 +110,10 @@ def slow_population(kappa: float, r: float) -> tuple[FloatArray, FloatArray, Flo
     return u, S, np.array([1.0, 0.03 * math.sqrt(kappa)])
 
 
-def whitening(metric: Covariance) -> FloatArray:
-    """T of shape (d, rank) with TᵀST = I: w̃ = T v has ‖w̃‖_S = ‖v‖."""
-    unit = metric._unit
-    values, vectors, _ = metric._spectrum
+def whitening(S: FloatArray) -> FloatArray:
+    """T with TᵀST = I: w̃ = T v has ‖w̃‖_S = ‖v‖."""
+    unit = 1.0 / np.sqrt(np.diagonal(S))
+    values, vectors = np.linalg.eigh(S * np.outer(unit, unit))
     return np.asarray((unit[:, None] * vectors) / np.sqrt(values))
 
 
@@ -123,8 +122,7 @@ def critical_points(f: Halfspace, starts: int, *, seed: int = 0) -> list[FloatAr
 
     The steps keep the root finder away from where f is flat; it may end in a saddle or a maximum.
     """
-    metric, rng = f.covariance, np.random.default_rng(seed)
-    T = whitening(metric)
+    T, rng = whitening(f.S), np.random.default_rng(seed)
 
     def gradient(v: FloatArray) -> FloatArray:
         return np.asarray(T.T @ f.at(T @ v).gradient)
@@ -135,6 +133,6 @@ def critical_points(f: Halfspace, starts: int, *, seed: int = 0) -> list[FloatAr
         options = {"maxiter": 15}
         near = minimize(lambda v: f.at(T @ v).value, start, jac=gradient, method="BFGS", options=options)
         coef = T @ root(gradient, near.x, tol=1e-13).x
-        if metric.norm(coef) < 50.0 and metric.dual_norm(f.at(coef).gradient) < 1e-10:
+        if f.covariance.norm(coef) < 50.0 and f.covariance.dual_norm(f.at(coef).gradient) < 1e-10:
             found.append(coef)
     return found

@@ -78,7 +78,8 @@ class Population(ABC):
 
     def at(self, coef: ArrayLike, intercept: float = 0.0) -> PopulationPoint:
         """The handle of the point w̃ = `coef`; `intercept` must be 0."""
-        _require_no_intercept(intercept)
+        if intercept != 0.0:
+            raise ValueError(f"A population objective has no intercept: it must be 0. Got {intercept!r}.")
         return PopulationPoint(self, _vector("coef", coef, self.n_features))
 
     def stein_coefficient(self, point: AnyPoint) -> float:
@@ -324,8 +325,7 @@ class _Line:
         self._ridge = np.array([0.5 * coef @ coef, coef @ direction, direction @ direction]) * alpha
 
     def expansion(self, t: float, c: float = 0.0) -> Expansion:
-        """Value and derivatives at step length `t`; those of the absent intercept are 0."""
-        _require_no_intercept(c)
+        """Value and derivatives at step length `t`; those of the absent intercept are 0, as is `c`."""
         value, slope, curvature = self._moments(t) + np.array(
             [self._ridge @ [1.0, t, 0.5 * t * t], self._ridge[1] + t * self._ridge[2], self._ridge[2]]
         )
@@ -334,11 +334,6 @@ class _Line:
     def point(self, t: float, c: float = 0.0, *, last: bool = False) -> PopulationPoint:
         """The handle of w̃ + t d, with S w̃ computed afresh so that rounding does not build up over steps."""
         return self._point.objective.at(self._point.coef + t * self._direction, c)
-
-
-def _require_no_intercept(intercept: float) -> None:
-    if intercept != 0.0:
-        raise ValueError(f"A population objective has no intercept: it must be 0. Got {intercept!r}.")
 
 
 def _vector(name: str, vector: ArrayLike, size: int | None = None) -> FloatArray:
