@@ -23,7 +23,7 @@ def test_identity_is_the_weight_norm_of_torch(kind, mode):
     make, inputs = LAYERS[kind]
     ours = make()
     theirs = parametrizations.weight_norm(copy.deepcopy(ours))
-    s_norm(ours, metric="identity", mode=mode)
+    s_norm(ours, "weight", metric="identity", mode=mode)
     assert list(ours.state_dict())[:3] == list(theirs.state_dict())
     with torch.no_grad():
         for p, q in zip(ours.parameters(), theirs.parameters(), strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -159,12 +159,13 @@ def cross_dependency(
     kept = random_state_kept(model), sdpa_kernel(SDPBackend.MATH)
     with torch.inference_mode(False), torch.enable_grad(), eager(), kept[0], kept[1]:
         batches = _batches(inputs, targets)
-        one = list(_graphs(model, loss_fn, batches, names, layers)) if len(batches) == 1 else None
+        shares = [_rows(batch) / sum(map(_rows, batches)) for batch in batches]
+        one = [_gradients(model, loss_fn, batches[0], names, layers)] if len(batches) == 1 else None
         for name in names:  # with several batches a graph is made again rather than kept for each
             weight = layers[name].weight
             vectors = _unit_vectors(weight) if exact else _signs(weight, probes, generator)
-            graphs = one or _graphs(model, loss_fn, batches, [name], layers)
-            squares[name] = _squares(graphs, projected, name, vectors)
+            graphs = one or (_gradients(model, loss_fn, batch, [name], layers) for batch in batches)
+            squares[name] = _squares(zip(shares, graphs, strict=True), projected, name, vectors)
     found = {name: _norms(columns, exact) for name, columns in squares.items()}
     if layer is not None:
         pairs = zip(layers, *(values.tolist() for values in found[layer]), strict=True)
@@ -281,28 +282,15 @@ Graph = tuple[dict[str, Tensor], list[Tensor]]
 """∂f/∂W_k for some k, differentiable, and all W_i."""
 
 
-def _graphs(
-    model: nn.Module,
-    loss_fn: Callable[[Any, Any], Tensor],
-    batches: list[Batch],
-    names: list[str],
-    layers: Mapping[str, _Layer],
-) -> Iterator[tuple[float, Graph]]:
-    """Each batch's share of the rows, and its gradients."""
-    total = sum(_rows(batch) for batch in batches)
-    for batch in batches:
-        yield _rows(batch) / total, _gradients(model, loss_fn, *batch, names, layers)
-
-
 def _gradients(
     model: nn.Module,
     loss_fn: Callable[[Any, Any], Tensor],
-    inputs: Any,
-    targets: Any,
+    batch: Batch,
     names: list[str],
     layers: Mapping[str, _Layer],
 ) -> Graph:
     """At leaves of their own, which carry no gradient to the model's."""
+    inputs, targets = batch
     weights = {entry.parameter: entry.weight.detach().requires_grad_() for entry in layers.values()}
     # A forward pass in training mode writes running statistics: into copies of the buffers.
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}

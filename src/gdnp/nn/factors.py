@@ -274,7 +274,19 @@ class FullFactor(Factor):
         ridge = damping * moments.variance.mean(-1, keepdim=True)
         damped = moments.products[0] + torch.diag_embed(ridge.expand(moments.variance.shape))
         damped = (damped + damped.mT) / 2.0
-        self.matrix.copy_(_inverse_root(damped, moments.eps) if self.whitens else _root(damped, moments.eps))
+        if self.whitens:
+            values, vectors = torch.linalg.eigh(damped)
+            check_positive(values[..., 0], values[..., -1], 2.0 * moments.eps)
+            root = (vectors * values.rsqrt().unsqueeze(-2)) @ vectors.mT
+        else:
+            root, info = torch.linalg.cholesky_ex(damped)
+            pivots = root.diagonal(dim1=-2, dim2=-1).square().amin(-1)
+            check_positive(
+                torch.where(info > 0, 0.0, pivots),
+                damped.diagonal(dim1=-2, dim2=-1).amax(-1),
+                2.0 * moments.eps,
+            )
+        self.matrix.copy_(root)
 
 
 def damped_diagonal(moments: InputMoments, damping: float) -> Tensor:
@@ -290,24 +302,6 @@ def check_positive(smallest: Tensor, largest: Tensor, eps: float) -> None:
             f"S must be positive definite after damping. Got a smallest eigenvalue of {least:.3g} beside a "
             f"largest of {most:.3g}, which is singular to the accuracy of the data; raise damping."
         )
-
-
-def _inverse_root(damped: Tensor, eps: float) -> Tensor:
-    """The symmetric Ŝ^(-½)."""
-    values, vectors = torch.linalg.eigh(damped)
-    check_positive(values[..., 0], values[..., -1], 2.0 * eps)
-    root: Tensor = (vectors * values.rsqrt().unsqueeze(-2)) @ vectors.mT
-    return root
-
-
-def _root(damped: Tensor, eps: float) -> Tensor:
-    """The lower triangular root of Ŝ."""
-    root: Tensor
-    root, info = torch.linalg.cholesky_ex(damped)
-    pivots = root.diagonal(dim1=-2, dim2=-1).square()
-    smallest = torch.where(info > 0, torch.zeros_like(pivots[..., 0]), pivots.amin(-1))
-    check_positive(smallest, damped.diagonal(dim1=-2, dim2=-1).amax(-1), 2.0 * eps)
-    return root
 
 
 def _nystrom(moments: InputMoments, unit: Tensor) -> tuple[Tensor, Tensor]:

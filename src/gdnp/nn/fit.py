@@ -230,7 +230,11 @@ def _streamed(
         )
     for name, moments in found.items():
         moments.gather()
-        moments.checked(f"inputs of layer {name!r}")
+        if not moments.is_finite():
+            raise ValueError(
+                f"inputs of layer {name!r} must be finite. Got NaN or infinity; look at the data they come "
+                "from."
+            )
     return found
 
 

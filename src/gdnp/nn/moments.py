@@ -120,10 +120,9 @@ class InputMoments:
         if rows.shape[-2] == 0:
             return
         with torch.autocast(rows.device.type, enabled=False):
-            self._update(rows)
+            self._update(rows, rows.shape[-2])
 
-    def _update(self, rows: Tensor) -> None:
-        n = rows.shape[-2]
+    def _update(self, rows: Tensor, n: int) -> None:
         rows = rows if rows.dtype in (torch.float32, torch.float64) else rows.float()
         wide = widest(rows.device)
         mean = rows.mean(-2, keepdim=True)
@@ -133,7 +132,7 @@ class InputMoments:
         mean = (mean.to(wide) + rest.to(wide)).squeeze(-2)
         variance = centred.square().mean(-2).to(wide)
         if self.second == "sketch" and self.probe is None:
-            self.probe = self._draw(self._agreed(variance))
+            self.probe = self._draw(variance)
         self.eps = torch.finfo(rows.dtype).eps
         self._merge(n, mean, variance, [product.to(wide) for product in self._products(centred)])
 
@@ -161,6 +160,10 @@ class InputMoments:
 
     def _draw(self, variance: Tensor) -> Tensor:
         """Random orthonormal columns, in units of the rows' deviations; seeded, so that they repeat."""
+        if self.group is not None:  # the mean over processes: each must draw the same
+            variance = variance.clone()
+            dist.all_reduce(variance, group=self.group)
+            variance /= dist.get_world_size(self.group)
         generator = torch.Generator(variance.device).manual_seed(0)
         size = (*self.shape, min(self.columns, self.shape[-1]))
         normal = torch.randn(size, generator=generator, device=variance.device, dtype=variance.dtype)
@@ -169,14 +172,6 @@ class InputMoments:
         typical = torch.where(typical > 0.0, typical, torch.ones_like(typical))
         unit = torch.where(variance > 1e-12 * typical, variance, typical).rsqrt()
         return basis * unit.unsqueeze(-1)
-
-    def _agreed(self, values: Tensor) -> Tensor:
-        """The mean over processes: each must draw the same Ω."""
-        if self.group is None:
-            return values
-        values = values.clone()
-        dist.all_reduce(values, group=self.group)
-        return values / dist.get_world_size(self.group)
 
     def gather(self) -> None:
         """Merge the moments of all processes of the group, each of which has seen rows of its own."""
@@ -196,11 +191,9 @@ class InputMoments:
             dist.all_reduce(product, group=self.group)
         self.count = int(count)
 
-    def checked(self, what: str) -> InputMoments:
-        """These moments; a ValueError when an entry is NaN or infinite."""
-        if not all(bool(part.isfinite().all()) for part in [self.mean, self.variance, *self.products]):
-            raise ValueError(f"{what} must be finite. Got NaN or infinity; look at the data they come from.")
-        return self
+    def is_finite(self) -> bool:
+        """Whether no entry is NaN or infinite."""
+        return all(bool(part.isfinite().all()) for part in [self.mean, self.variance, *self.products])
 
 
 def _along(rows: Tensor, axes: tuple[int, ...], k: int) -> Tensor:
