@@ -25,14 +25,8 @@ class Factor(nn.Module):
     F is a root of the inverse, Fᵀ F = Ŝ⁻¹, so that F (x - E[x]) is white and a gradient step on v for w = v F
     is a step preconditioned by Ŝ⁻¹ on w. (For a symmetric F that is F Fᵀ = Ŝ⁻¹ too.)
 
-    Parameters
-    ----------
-    shape : tuple of int
-        (d,), or (groups, d) for one metric a group; rows then have shape (groups, n, d).
-    like : Tensor
-        Of the wanted dtype and device.
-    whitens : bool
-        Whether ``whiten`` will be used in each step, or only ``norm``.
+    `shape` is (d,), or (groups, d) for one metric a group, where rows have shape (groups, n, d). Only
+    ``norm`` is used in each step unless it `whitens`.
     """
 
     second: ClassVar[Second]

@@ -73,30 +73,10 @@ class InputMoments:
     scale of 1e-3 keeps its variance. S Ω and partial traces of S are additive in the same way, so that they
     need one pass and no d x d matrix.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        (d,), or (groups, d) for one S a group.
-    second : {"none", "diagonal", "sketch", "axes", "full"}
-        "full" is Ω = I.
-    columns : int
-        Of Ω, for a sketch.
-    axes : tuple of int
-        Of which d is the product, for "axes".
-    group : ProcessGroup or None
-        Processes whose rows count too; they must make the same calls.
-
-    Attributes
-    ----------
-    count : int
-    mean, variance : Tensor of `shape`
-    products : list of Tensor
-        S Ω of shape (..., d, d) or (..., d, columns) alone; or the covariance of the entries along each axis,
-        averaged over the others.
-    probe : Tensor or None
-        Ω of a sketch.
-    eps : float
-        The rounding of the rows, below which an eigenvalue of S is not told from zero.
+    `mean` and `variance` have the `shape` (d,), or (groups, d) for one S a group. `products` is S Ω alone,
+    with the `probe` Ω of so many `columns` for a sketch and Ω = I for "full"; or the covariance of the
+    entries along each of the `axes`, averaged over the others. The rows of all processes of a `group` count,
+    which make the same calls. `eps` is the rounding of the rows: smaller eigenvalues are not told from zero.
     """
 
     def __init__(

@@ -35,18 +35,9 @@ MIXED = 5e-4
 class SNorm(nn.Module):
     """(g, V) -> W, with W = g V/‖V‖_Ŝ (normalize) or W = g (V/‖V‖) F, Fᵀ F = Ŝ⁻¹ (whiten), row by row.
 
-    Attributes
-    ----------
-    factor : Factor
-        Ŝ.
-    mean : Tensor of shape (d,) or (groups, d)
-        E[x].
-    damping : float
-        The λ of the next metric.
-    whitens : bool
-        Whether this is the whitening mode, of which Weight Normalization is a case.
-    centres : bool
-        Whether the bias takes up E[x]; Weight Normalization does not centre.
+    `factor` is Ŝ, `mean` is E[x] and `damping` the λ of the next metric. `whitens` says which mode this is;
+    Weight Normalization is a case of the second. `centres` says whether the bias takes up E[x], which Weight
+    Normalization does not do.
     """
 
     mean: Tensor

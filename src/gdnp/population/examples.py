@@ -14,13 +14,7 @@ from gdnp.population.halfspace import Halfspace
 
 @dataclass(frozen=True)
 class Target(Loss):
-    """φ(t) = √(1 + (t + k)²) - 1: a convex loss with a slope of at most one that wants z = -k.
-
-    Parameters
-    ----------
-    k : float
-        The margin that costs nothing.
-    """
+    """φ(t) = √(1 + (t + k)²) - 1: a convex loss with a slope of at most one that wants z = -k."""
 
     k: float = 1.0
 
@@ -45,13 +39,7 @@ class Target(Loss):
 
 @dataclass(frozen=True)
 class Welsch(Loss):
-    """φ(t) = 1 - exp(-(t - k)²/2): bounded and not convex, with a best length on Gaussian data.
-
-    Parameters
-    ----------
-    k : float
-        The z that costs nothing.
-    """
+    """φ(t) = 1 - exp(-(t - k)²/2): bounded and not convex, with a best length on Gaussian data."""
 
     k: float = -1.0
 

@@ -21,15 +21,7 @@ MAX_TANH_CURVATURE = 4.0 / 27.0**0.5
 
 
 class UnitDerivatives(NamedTuple):
-    """ψ and its derivatives, elementwise."""
-
-    Attributes
-    ----------
-    value, slope, curvature
-        ψ, ψ' = θ ℓ'φ', ψ'' = θ² ℓ''φ'² + θ ℓ'φ''.
-    cross
-        ∂ψ'/∂rest = θ ℓ''φ'.
-    """
+    """ψ, ψ' = θ ℓ'φ', ψ'' = θ² ℓ''φ'² + θ ℓ'φ'' and ∂ψ'/∂rest = θ ℓ''φ', elementwise."""
 
     value: FloatArray
     slope: FloatArray
@@ -60,7 +52,7 @@ class UnitLoss(Loss):
 
     F = Σ θ_j φ_j stays within ±Σ|θ_j|, so |ψ'| <= |θ_i| sup|ℓ'| and |ψ''| <= θ_i² sup|ℓ''| + |θ_i| sup|ℓ'|
     sup|φ''|, the suprema of ℓ over that interval. As a function of one number it is the unit alone,
-    ℓ(θ_i tanh t).
+    ℓ(θ_i tanh t). `outer` is ℓ, `theta` θ_i and `reach` Σ|θ_j|.
     """
 
     outer: LossDerivatives  # ℓ and its derivatives, on float64 arrays
