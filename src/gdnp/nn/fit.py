@@ -9,6 +9,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils._pytree import tree_map
+from torch.utils.hooks import RemovableHandle
 
 from gdnp.nn.batch import BatchMetric, take
 from gdnp.nn.moments import Convolution, InputMoments, input_rows
@@ -203,30 +204,35 @@ def _streamed(
             "mask cannot tell which patches of a convolution are padding. Got one and a convolution; name "
             "the other layers in layers=."
         )
-    found = {name: _empty(part, group) for name, (_, part) in chosen.items()}
-    masks: list[Tensor | None] = [None]  # of the present batch
-    masked: set[InputMoments] = set()
-    device = next(model.parameters()).device
+    found = {
+        name: InputMoments((part.num_features,), "diagonal", group=group)
+        if isinstance(part, BatchMetric)
+        else part.factor.moments(group)
+        for name, (_, part) in chosen.items()
+    }
+    padding, device = _Padding(mask), next(model.parameters()).device
+
+    def moved(part: Any) -> Any:
+        return part.to(device) if hasattr(part, "to") else part
+
     with ExitStack() as stack:
         for context in (torch.no_grad(), eager(), random_state_kept(model), _statistics_kept(model)):
             stack.enter_context(context)
         for name, (layer, part) in chosen.items():
-            stack.callback(_watch(layer, part, found[name], masks, masked).remove)
+            stack.callback(_watch(layer, part, found[name], padding).remove)
         batches = iter(loader)
         batch = next(batches, END)
         _agree(group, batch is not END, device, NO_BATCH)
         while batch is not END:
-            masks[0] = None if mask is None else _checked_mask(mask(batch))
-            forward(
-                model, tree_map(lambda one: one.to(device) if _moves(one) else one, batch, is_leaf=_moves)
-            )
+            padding.look(batch)
+            forward(model, tree_map(moved, batch, is_leaf=lambda part: hasattr(part, "to")))
             batch = next(batches, END)
     unseen = [name for name, moments in found.items() if moments.count == 0]
     _agree(group, not unseen, device, NO_INPUT.format(*unseen[:1] or ("",)))
-    if masks[0] is not None and not masked:
+    if padding.kept is not None and not padding.used:
         raise ValueError(
             f"mask must have the shape of a layer's inputs without the last axis. Got "
-            f"{tuple(masks[0].shape)}, that of none; leave it out, or return a mask of (rows, positions)."
+            f"{tuple(padding.kept.shape)}, that of none; leave it out, or return a mask of (rows, positions)."
         )
     for name, moments in found.items():
         moments.gather()
@@ -255,53 +261,46 @@ def _agree(group: dist.ProcessGroup | None, fine: bool, device: torch.device, me
         raise ValueError(message)
 
 
-def _checked_mask(mask: Any) -> Tensor:
-    if getattr(mask, "dtype", None) != torch.bool:
-        got = getattr(mask, "dtype", type(mask).__name__)
-        raise TypeError(f"mask must return a tensor of booleans. Got {got}; compare, as in ids != pad.")
-    found: Tensor = mask
-    return found
+class _Padding:
+    """Which rows of the present batch are `kept`, and whether inputs of a layer have had that shape."""
 
+    kept: Tensor | None = None
+    used = False
 
-def _empty(part: Fitted, group: dist.ProcessGroup | None) -> InputMoments:
-    if isinstance(part, BatchMetric):
-        return InputMoments((part.num_features,), "diagonal", group=group)
-    return part.factor.moments(group)
+    def __init__(self, mask: Callable[[Any], Tensor] | None) -> None:
+        self._mask = mask
 
+    def look(self, batch: Any) -> None:
+        if self._mask is None:
+            return
+        self.kept = self._mask(batch)
+        if getattr(self.kept, "dtype", None) != torch.bool:
+            got = getattr(self.kept, "dtype", type(self.kept).__name__)
+            raise TypeError(f"mask must return a tensor of booleans. Got {got}; compare, as in ids != pad.")
 
-def _watch(
-    layer: nn.Module,
-    part: Fitted,
-    moments: InputMoments,
-    masks: list[Tensor | None],
-    masked: set[InputMoments],
-) -> Any:
-    """A hook that adds what the layer sees to its moments, but for rows of padding."""
-
-    def counted(values: Tensor) -> Tensor | None:
-        if masks[0] is None or values.shape[:-1] != masks[0].shape:
+    def mask_of(self, values: Tensor) -> Tensor | None:
+        if self.kept is None or values.shape[:-1] != self.kept.shape:
             return None
-        masked.add(moments)
-        return masks[0].to(values.device)
+        self.used = True
+        return self.kept.to(values.device)
+
+
+def _watch(layer: nn.Module, part: Fitted, moments: InputMoments, padding: _Padding) -> RemovableHandle:
+    """A hook that adds what the layer sees to its moments, but for rows of padding."""
 
     def after(_: nn.Module, __: Any, output: Tensor) -> None:
         units = output if isinstance(layer, nn.Linear) else output.movedim(1, -1)
-        mask = counted(units)
+        mask = padding.mask_of(units)
         moments.update(units.reshape(-1, units.shape[-1]) if mask is None else units[mask])
 
     def before(_: nn.Module, args: tuple[Tensor, ...], kwargs: dict[str, Tensor]) -> None:
         values = args[0] if args else kwargs["input"]
-        for rows in input_rows(layer, values, counted(values)):
+        for rows in input_rows(layer, values, padding.mask_of(values)):
             moments.update(rows)
 
     if isinstance(part, BatchMetric):
         return layer.register_forward_hook(after, prepend=True)
     return layer.register_forward_pre_hook(before, with_kwargs=True)
-
-
-def _moves(part: object) -> bool:
-    """Whether part of a batch can be sent to a device: tensors, and batches that know how."""
-    return hasattr(part, "to")
 
 
 def _on_tensor(model: nn.Module, batch: Any) -> object:
