@@ -246,8 +246,7 @@ def s_norm(
     `gdnp.nn.fit_metric` takes them from data. The new parameters are
     ``module.parametrizations.weight.original0`` (g) and ``original1`` (V), as in torch's ``weight_norm``:
     initialise before this call, since ``module.weight`` is made anew each time, and make the optimizer after
-    it. Assigning to ``module.weight`` moves g and V but
-    leaves c, so assign ``module.bias`` after it.
+    it. Assigning to ``module.weight`` moves g and V but leaves c, so assign ``module.bias`` after it.
 
     ``metric="batch"`` is Batch Normalization: W x is standardised by the statistics of the batch, with the
     gradient through them, and by running statistics in evaluation. ``module.s_norm`` is PyTorch's own

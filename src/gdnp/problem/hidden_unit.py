@@ -52,7 +52,7 @@ class UnitLoss(Loss):
 
     F = Σ θ_j φ_j stays within ±Σ|θ_j|, so |ψ'| <= |θ_i| sup|ℓ'| and |ψ''| <= θ_i² sup|ℓ''| + |θ_i| sup|ℓ'|
     sup|φ''|, the suprema of ℓ over that interval. As a function of one number it is the unit alone,
-    ℓ(θ_i tanh t). `outer` is ℓ, `theta` θ_i and `reach` Σ|θ_j|.
+    ℓ(θ_i tanh t).
     """
 
     outer: LossDerivatives  # ℓ and its derivatives, on float64 arrays
