@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from gdnp import GDNPClassifier, GDNPRegressor, Objective
+from gdnp import GDNPClassifier, GDNPRegressor, Objective, minimize
 from gdnp.estimators.fitting import SOLVERS
 from gdnp.losses import LOSSES
 from gdnp.problem.rank import least
@@ -246,6 +246,38 @@ def test_many_rows_tell_a_small_pivot_from_none(rng, loss):
     X = np.column_stack((A, A.sum(axis=1) + 1e-8 * rng.standard_normal(200_000)))
     assert problem_of(X, np.sign(A[:, 0]), LOSSES[loss], 0.0).n_features == 5
     assert problem_of(sums(A), np.sign(A[:, 0]), LOSSES[loss], 0.0).n_features == 4
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("of_class", [None, (1.0, 1.0), (0.7, 2.1)])
+def test_sums_of_many_equal_numbers_round_the_mean_and_S(rng, form, fit_intercept, of_class):
+    """Codes of categories, many of them rare: their sums round one way, by far more than their entries."""
+    n, sizes = 20_000, (9, 16, 7, 14, 6, 5, 41)
+    X = []
+    for k in sizes:
+        p = 0.5 ** np.arange(k) + 1e-4
+        X.append(np.eye(k)[np.append(np.repeat(rng.integers(0, k, 200), 2), rng.choice(k, n, p=p / p.sum()))])
+    X = np.column_stack(X)
+    y = np.where(rng.logistic(size=len(X)) < 0.5 * X[:, 0] - X[:, 10] - 1.0, 1, -1)
+    y[:400] = np.tile([-1, 1], 200)  # of the same rows: no direction separates them
+    weight = None if of_class is None else np.where(y > 0, of_class[1], of_class[0])
+    problem = Objective(FORMS[form](X), y, fit_intercept=fit_intercept, sample_weight=weight)
+    assert problem.standardised.n_features == sum(sizes) - len(sizes)
+    fit = minimize(problem, "newton")
+    assert fit.status is Status.CONVERGED
+    lost = np.logaddexp(0.0, -y * (X @ fit.coef + fit.intercept))
+    assert fit.objective == pytest.approx(np.average(lost, weights=weight), rel=1e-12)
+
+
+def test_a_small_pivot_is_kept_beside_columns_that_are_sums(rng):
+    """Both are below the rounding of S; too many rows for reflections."""
+    n = 300_000
+    A = rng.standard_normal((n, 60))
+    near = A[:, :3] + 1e-6 * rng.standard_normal((n, 3))
+    X = np.column_stack((A, A[:, :4].sum(axis=1), near))
+    y = np.sign(A[:, 0] + rng.standard_normal(n))
+    assert problem_of(X, y, LOSSES["log_loss"], 0.0).n_features == 63
 
 
 def test_a_handful_of_rows(rng):

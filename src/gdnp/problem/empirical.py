@@ -65,6 +65,7 @@ class Empirical:
     loss: Loss  # φ
     coordinates: Coordinates
     fit_intercept: bool  # whether γ is a variable
+    center: bool  # whether columns are about their mean
     cost: Cost  # the ledger
     shared: Shared
 

@@ -111,27 +111,28 @@ def _first(problem: Empirical, mass: float, first: FloatArray) -> FloatArray:
 
 
 def gram_product(
-    problem: Empirical, curvature: RowVector, V: FloatArray, mean: FloatArray, choice: Choice | None = None
-) -> FloatArray:
-    """Σ c_i (x_i - m)(x_i - m)ᵀ V in the problem's coordinates, shape (d, k), for any m; k passes.
+    problem: Empirical,
+    curvature: RowVector,
+    V: FloatArray,
+    constant: FloatArray,
+    choice: Choice | None = None,
+) -> tuple[FloatArray, FloatArray]:
+    """Σ c_i x_i t_iᵀ, shape (d, k), and Σ c_i t_i, (k,), of t_i = Vᵀx_i - constant; k passes.
 
-    With `choice` it is made from those rows.
+    In the problem's coordinates. With `choice` they are made from those rows.
     """
     chosen = problem.n_samples if choice is None else choice.count
     problem.cost.charge(V.shape[1] * chosen / problem.n_samples)
     coordinates = problem.coordinates
     W = coordinates.scale[:, None] * V
-    product, rest = problem.design.map(
+    product, first = problem.design.map(
         "product",
-        Affine(W, -(coordinates.centre @ W + mean @ V)),
+        Affine(W, -(coordinates.centre @ W + constant)),
         reads=(curvature,),
         partial_size=W.size,
         chosen=choice,
     )
-    product -= np.outer(coordinates.centre, rest)
-    product *= coordinates.scale[:, None]
-    product -= np.outer(mean, rest)
-    return np.asarray(product)
+    return coordinates.scale[:, None] * (product - np.outer(coordinates.centre, first)), first
 
 
 def hessian(problem: Empirical, curvature: RowVector) -> FloatArray:

@@ -109,42 +109,62 @@ def _sample_is_independent(problem: Empirical, live: NDArray[np.intp]) -> bool:
 
 
 def _by_cholesky(problem: Empirical, live: NDArray[np.intp], noise: FloatArray) -> _Found | None:
-    """From S with pivots; None where it does not tell a small pivot from 0, or what it tells is not so."""
+    """From S with pivots; None where it does not tell a small pivot from 0, or what it tells is not so.
+
+    S sums n rows. Columns whose pivots that may round to are looked at beside those whose pivots are larger.
+    """
     S = covariance(problem).scatter[np.ix_(live, live)]
     eps = float(np.finfo(np.float64).eps)
-    cut, blunt = max(RANK_TOLERANCE * len(live) * eps, float(np.min(noise)) ** 2), math.sqrt(eps)
+    cut = max(RANK_TOLERANCE * len(live) * eps, float(np.min(noise)) ** 2)
     factor, order, rank, _ = lapack.dpstrf(S, tol=cut, lower=1)
-    order = order - 1
-    kept, rest = order[:rank], order[rank:]
-    low = factor[:rank, :rank]
+    kept, rest, low = order[:rank] - 1, order[rank:] - 1, factor[:rank, :rank]
+    pivots = np.square(np.diagonal(low))
     # Least squares without a ridge is better solved by reflections where S squares the condition too far.
-    if problem.loss.quadratic and np.min(np.square(np.diagonal(low)), initial=1.0) < blunt:
+    if problem.loss.quadratic and np.min(pivots, initial=1.0) < math.sqrt(eps):
         return None
+    sure = int(np.count_nonzero(pivots > RANK_TOLERANCE * problem.n_samples * eps))
+    if sure < rank:
+        doubtful = kept[sure:]
+        _, made, left = _made_up(problem, live, S, low[:sure, :sure], (kept[:sure], doubtful), noise)
+        alone = left[np.ix_(~made, ~made)]
+        kept, rest = np.append(kept[:sure], doubtful[~made]), np.append(doubtful[made], rest)
+        low, info = lapack.dpotrf(S[np.ix_(kept, kept)], lower=1)
+        if info or lapack.dpstrf(alone, tol=eps, lower=1)[2] < len(alone):
+            return None
     if not len(rest):
-        return _Found(kept, rest, np.empty((rank, 0)))
-    mixture = lapack.dpotrs(low, S[np.ix_(kept, rest)], lower=1)[0]
-    for _ in range(4):
-        product = _product(problem, live, kept, rest, mixture)
-        left = np.diagonal(product[rest] - mixture.T @ product[kept])
-        found = (left <= np.square(_rounding(mixture, noise[kept], noise[rest]))).all()
-        mixture += lapack.dpotrs(low, product[kept], lower=1)[0]
-        if found:
-            return _Found(kept, rest, mixture)
-    return None
+        return _Found(kept, rest, np.empty((len(kept), 0)))
+    mixture, made, _ = _made_up(problem, live, S, low, (kept, rest), noise)
+    return _Found(kept, rest, mixture) if made.all() else None
 
 
-def _product(
+def _made_up(
     problem: Empirical,
     live: NDArray[np.intp],
-    kept: NDArray[np.intp],
-    rest: NDArray[np.intp],
-    mixture: FloatArray,
-) -> FloatArray:
-    """S (e_rest - mixture), shape (d, k): what is left of the columns that may be combinations."""
-    V = np.zeros((problem.n_features, len(rest)))
-    V[live[kept]] = -mixture
+    S: FloatArray,
+    low: FloatArray,
+    columns: tuple[NDArray[np.intp], NDArray[np.intp]],
+    noise: FloatArray,
+) -> tuple[FloatArray, NDArray[np.bool_], FloatArray]:
+    """How columns make up others, which of these they do to rounding, and the covariance of what is left.
+
+    That comes from X itself, not from differences in S, of which `low` is the factor for the first ones. More
+    than eps is no rounding: what makes it is not looked at again.
+    """
+    kept, rest = columns
+    mixture = lapack.dpotrs(low, S[np.ix_(kept, rest)], lower=1)[0]
+    V, constant = np.zeros((problem.n_features, len(rest))), np.zeros(len(rest))
     V[live[rest], np.arange(len(rest))] = 1.0
-    return gram_product(problem, problem.mass, V, np.zeros(len(V)))[live]
+    for _ in range(4):
+        V[live[kept]] = -mixture
+        product, first = gram_product(problem, problem.mass, V, constant)
+        left = V.T @ product - np.outer(constant, first)
+        made = np.diagonal(left) <= np.square(_rounding(mixture, noise[kept], noise[rest]))
+        mixture += lapack.dpotrs(low, product[live[kept]], lower=1)[0]
+        if (made | (np.diagonal(left) > np.finfo(np.float64).eps)).all():
+            break
+        # Rounding of the mean moves all rows alike, which says nothing where columns are about it.
+        constant += problem.center * first
+    return mixture, made, left
 
 
 def _rounding(mixture: FloatArray, kept: FloatArray, rest: FloatArray) -> FloatArray:
@@ -159,7 +179,7 @@ def _by_reflections(problem: Empirical, live: NDArray[np.intp], noise: FloatArra
     whole = triangle(problem, live, problem.weight, y)
     whole *= np.sqrt(problem.share)
     first = int(problem.fit_intercept)
-    Q, R, order = qr(whole[first:, 1:-1], mode="economic", pivoting=True, check_finite=False)
+    Q, R, order = qr(whole[problem.center :, 1:-1], mode="economic", pivoting=True, check_finite=False)
     rank = int(np.count_nonzero(np.abs(np.diagonal(R)) > np.finfo(np.float64).eps))
     while rank:
         lower = rank - 1
@@ -172,7 +192,7 @@ def _by_reflections(problem: Empirical, live: NDArray[np.intp], noise: FloatArra
     mean = whole[0, 1:-1][kept] / whole[0, 0] if first else np.zeros(rank)
     solved = None
     if problem.loss.quadratic:
-        root, right = R[:rank, :rank], Q[:, :rank].T @ whole[first:, -1]
+        root, right = R[:rank, :rank], Q[:, :rank].T @ whole[problem.center :, -1]
         coef = solve_triangular(root, right, check_finite=False)
         constant = whole[0, -1] / whole[0, 0] if first else 0.0
         solved = Triangle(root, mean, np.append(coef, constant - mean @ coef), kept)

@@ -74,8 +74,9 @@ class LowRankPreconditioner:
             kept = min(rank, previous.basis.shape[1])
             Q[:, :kept] = previous.basis[:, :kept]
         Q = qr(Q, mode="economic", overwrite_a=True, check_finite=False)[0]
-        Y = gram_product(problem, curvature, unit[:, None] * Q, about.mean, choice)
-        Y *= unit[:, None]
+        V = unit[:, None] * Q
+        Y, first = gram_product(problem, curvature, V, about.mean @ V, choice)
+        Y = unit[:, None] * (Y - np.outer(about.mean, first))
         return cls(about, ridge, *_eigen(Q, Y))
 
     def solve(self, g: FloatArray) -> FloatArray:
