@@ -80,7 +80,14 @@ def drawn_rows(mass: FloatArray, points: FloatArray) -> NDArray[np.intp]:
 
 
 class Rows:
-    """Row vectors as arrays in memory: n rows, and the threads of a sum over them."""
+    """Row vectors as arrays in memory.
+
+    Parameters
+    ----------
+    n : int
+    n_jobs : int or Threads
+        Of a sum.
+    """
 
     strip = STRIP
     gives_back = False

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import gdnp.design.compiled as compiled
 from gdnp._cached import cached_property
+from gdnp._typing import FloatArray
 from gdnp.design.base import Job, merge_each, merged
 from gdnp.design.costs import SERIAL_WORK
 from gdnp.design.dense import DenseBlock, DenseDesign
@@ -52,8 +53,17 @@ class StreamDesign(DenseDesign):
 
     _X: Any
 
-    def __init__(self, X: Any, n_jobs: int | None = None, *, shared: Any = None, **frame: Any) -> None:
-        super().__init__(X, n_jobs, **frame)
+    def __init__(
+        self,
+        X: Any,
+        n_jobs: int | None = None,
+        *,
+        offset: FloatArray | None = None,
+        factor: FloatArray | None = None,
+        block_rows: int | None = None,
+        shared: Any = None,
+    ) -> None:
+        super().__init__(X, n_jobs, offset=offset, factor=factor, block_rows=block_rows)
         if not isinstance(shared, Meter):
             n, threads = self.n_samples, self._threads
             shared = Meter(Rows(n, threads) if shared is None else ScratchRows(n, threads, shared or None))

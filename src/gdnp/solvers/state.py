@@ -51,9 +51,13 @@ class Status(Enum):
         """The sentence."""
         return self.value
 
+    @classmethod
+    def _missing_(cls, name: object) -> Status | None:
+        return cls.__members__.get(str(name))
+
     def __reduce__(self) -> tuple[type[Status], tuple[str]]:
-        """As pickle has it anyway; skops, which saves models safely, needs it said."""
-        return Status, (self.value,)
+        """By name, so that a sentence may change; skops, which saves models safely, needs this said."""
+        return Status, (self.name,)
 
 
 @dataclass(frozen=True, kw_only=True)
