@@ -56,7 +56,7 @@ class Status(Enum):
         return cls.__members__.get(str(name))
 
     def __reduce__(self) -> tuple[type[Status], tuple[str]]:
-        """By name, so that a sentence may change; skops, which saves models safely, needs this said."""
+        """For skops, which saves models: by name, so that the sentence may change."""
         return Status, (self.name,)
 
 
