@@ -6,6 +6,7 @@ The numbers are recorded rather than measured each time, so that the page is the
 tests measure afresh and compare.
 """
 
+import argparse
 import json
 import sys
 from dataclasses import replace
@@ -103,9 +104,10 @@ def _cell(text):
 
 def main(arguments=None):
     """See the top of this file."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("page", nargs="?", type=Path, default=Path("docs/verdicts.md"))
+    page = parser.parse_args(arguments).page
     record()
-    given = sys.argv[1:] if arguments is None else arguments
-    page = Path(given[0] if given else "docs/verdicts.md")
     head, mark, _ = (page.read_text(encoding="utf-8") if page.is_file() else MARK).partition(MARK)
     if not mark:
         sys.exit(f"{page} should hold the line {MARK.strip()!r}. Got none: name another page, or put it in.")

@@ -37,7 +37,7 @@ CORE = ("problem", "newton", "solvers")
 MOST_CONSTANTS = 57
 PLAIN = (0, 1, 2)
 """Numbers that say themselves what they are."""
-MOST_LINES = {"": 31_586, "paper": 5_504}  # to come down to 27 000
+MOST_LINES = {"": 31_618, "paper": 5_511}  # to come down to 27 000
 MOST_PARAMETERS = 8
 PUBLIC_AND_LONG = {"diagnose", "moments", "reproduce"}
 PUBLIC_AND_LONG |= {"fit_metric", "cross_dependency", "s_norm", "source", "train_mlp"}

@@ -120,7 +120,8 @@ def load_model(path: str | os.PathLike[str]) -> Model:
             raise ValueError(f"{file} should be a model saved by gdnp. Got a file of another kind.")
     # Parsers of bytes from anywhere raise anything.
     try:
-        most, size = UNPACKED + RATIO * file.stat().st_size, _unpacked_size(file)
+        most = UNPACKED + RATIO * file.stat().st_size
+        size = _unpacked_size(file, most)
         if size <= most:
             contents = file.read_bytes()
             root, types = _root(contents), set(skops.get_untrusted_types(data=contents))
@@ -165,20 +166,21 @@ def estimator_of(model: Model) -> GDNPClassifier | GDNPRegressor:
     return final
 
 
-def _unpacked_size(file: Any, *, inner: bool = False) -> int:
+def _unpacked_size(file: Any, most: int, *, inner: bool = False) -> int:
     """Bytes that an archive unpacks to, with those of sparse matrices, which are archives in it.
 
-    No reader takes more of a member than it says.
+    No reader takes more of a member than it says. Beyond `most` nothing is unpacked any more.
     """
-    size = 0
     with ZipFile(file) as archive:
-        for member in archive.infolist():
+        members = archive.infolist()
+        size = sum(member.file_size for member in members)
+        for member in members:
             if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):  # others unpack what they read at once
                 raise BadZipFile(f"Compression {member.compress_type}.")
-            size += member.file_size
-            with archive.open(member) as opened:
-                if not inner and opened.read(2) == b"PK":
-                    size += _unpacked_size(opened, inner=True)
+            if not inner and size <= most:
+                with archive.open(member) as opened:
+                    if opened.read(2) == b"PK":
+                        size += _unpacked_size(opened, most, inner=True)
     return size
 
 

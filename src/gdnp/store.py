@@ -115,7 +115,9 @@ class Store:
             return True
         elif self.finished:
             known = found or {}
-            names = sorted(key for key in {*known, *settings} if known.get(key) != settings.get(key))
+            names = sorted(
+                key for key in {*known, *settings} if known.get(key, ...) != settings.get(key, ...)
+            )
             raise StoreError(
                 f"{self.directory} holds a finished result with other settings ({', '.join(names)}): "
                 "choose another folder with --out, or --force to delete it."

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 import typer
@@ -71,6 +72,14 @@ def test_sigterm_stops_the_command_and_means_afterwards_what_it_meant(capsys, mo
     assert _ends_with(monkeypatch, lambda: os.kill(os.getpid(), signal.SIGTERM)) == 130
     assert one_sentence(capsys) == "gdnp: Stopped.\n"
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_in_another_thread_signals_are_left_alone(capsys):
+    codes = []
+    thread = threading.Thread(target=lambda: codes.append(main(["--version"])))
+    thread.start()
+    thread.join()
+    assert codes == [0]
 
 
 @pytest.mark.parametrize("missing", ["typer", "rich"])

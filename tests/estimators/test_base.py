@@ -108,6 +108,19 @@ def test_a_fit_that_fails_changes_nothing(data, bad):
     assert set(model.predict(X)) <= set(data[1])
 
 
+def test_attributes_of_others_stay(data):
+    class Noted(GDNPClassifier):
+        def fit(self, X, y):
+            self.rows_ = len(X)
+            return super().fit(X, y)
+
+    model = Noted()
+    model.note_ = "mine"
+    for rows in (60, 50):
+        model.fit(data[0][:rows], data[1][:rows])
+        assert (model.rows_, model.note_) == (rows, "mine")
+
+
 def test_names_of_columns_go_with_the_next_fit(data):
     pd = pytest.importorskip("pandas")
     X, y = data

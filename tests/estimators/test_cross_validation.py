@@ -14,6 +14,7 @@ from sklearn.model_selection import (
     GroupKFold,
     KFold,
     LeaveOneOut,
+    PredefinedSplit,
     ShuffleSplit,
     StratifiedKFold,
     cross_val_score,
@@ -188,6 +189,14 @@ def test_folds_may_overlap_and_leave_rows_unused(rng):
     model = GDNPRegressorCV(alphas=ALPHAS, cv=cv).fit(X, y)
     expected = cross_val_score(GDNPRegressor(alpha=1.0), X, y, cv=cv, scoring="neg_mean_squared_error")
     np.testing.assert_allclose(model.scores_[:, 1], expected, rtol=1e-6)
+
+
+def test_a_fold_whose_rows_count_for_nothing_is_told(rng):
+    X, y, weight = rng.standard_normal((60, 2)), np.arange(60) % 2, np.ones(60)
+    y[40:], weight[40:] = 2, 0.0
+    folds = PredefinedSplit(np.r_[np.arange(40) % 3 // 2, np.full(20, 2)])
+    with pytest.raises(ValueError, match=r"rows of classes with weight\. Got a fold without"):
+        GDNPClassifierCV(alphas=[0.1], cv=folds).fit(X, y, sample_weight=weight)
 
 
 def test_weights_are_in_the_fits_and_in_the_scores(rng):

@@ -106,6 +106,16 @@ def test_a_gradient_that_is_small_enough_is_not_the_end(solver):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("solver", ["gd", "agd", "weight_norm_gd"])
+def test_where_rounding_stops_the_certified_solver_others_come_as_far(rng, solver):
+    X = rng.standard_normal((200, 4))
+    X = np.column_stack((X, X[:, 0]))
+    y = X @ [1.0, 2.0, 3.0, -1.0, 0.5] + 1e-7 * rng.standard_normal(200)
+    model = GDNPRegressor(alpha=0.0, solver=solver, tol=1e-8, fit_intercept=False).fit(X, y)
+    assert model.certificate_.objective < 1e-14  # half of 1e-7 squared, in the mean
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_no_tolerance_at_all_goes_as_far_as_rounding_lets():
     X, y = load_breast_cancer(return_X_y=True)
     best, good = (GDNPClassifier(tol=tol).fit(X, y) for tol in (0.0, 1e-10))

@@ -8,6 +8,7 @@ import os
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _say('the command line needs typer and rich: pip install "gdnp[cli]".', FAILURE)
     # ClickException: of click, or of the copy of it that newer versions of typer bring.
     refused: Any = typer.BadParameter.__mro__[2]
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends workers, names what is finished
+    main_thread = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM)
+    if main_thread:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends workers, names what is finished
     try:
         from gdnp.cli.application import app
 
@@ -55,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _say(_sentence(error), FAILURE)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if main_thread:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _stopped(error: BaseException, given: list[str]) -> str:

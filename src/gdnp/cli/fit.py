@@ -72,7 +72,7 @@ class FitOptions:
     ] = None
     loss: Annotated[str | None, option("NAME", _losses(), known=LOSSES)] = None
     delta: Annotated[
-        str | None, option("NUMBER|auto", "Of huber losses, in units of the target; else 1.")
+        str | None, option("NUMBER|auto", "δ of huber losses, in the units of the target; by default 1.")
     ] = None
     alpha: Annotated[str, option("NUMBER|auto", "Ridge, alpha/2 ‖coef‖²; auto cross-validates.")] = "auto"
     test: Annotated[float | None, option("SHARE", "Hold out for the score.", min=0.0, max=0.9)] = None
@@ -92,7 +92,7 @@ class FitOptions:
     scratch: Scratch = None
     checkpoint: Annotated[Path | None, option("FILE", "Save the fit as it goes; go on from it.")] = None
     scheduler: Annotated[
-        str | None, option("ADDRESS", "Of a Dask cluster that sees DATA, CSV or Parquet.")
+        str | None, option("ADDRESS", "Fit on the Dask cluster there, which sees DATA: CSV or Parquet.")
     ] = None
 
     def __post_init__(self) -> None:

@@ -28,10 +28,12 @@ def flag(name: str, help: str) -> Any:
     return typer.Option(name, help=help)
 
 
-FORMATS = "CSV, Parquet, Arrow, JSON, npy, LIBSVM, packed or not; - is stdin; or a name of gdnp data."
+FORMATS = "CSV, Parquet, Arrow or LIBSVM, packed or not; - is stdin; or a name of gdnp data."
 Data = Annotated[str, typer.Argument(metavar="DATA", help=FORMATS)]
 SavedModel = Annotated[Path, typer.Argument(metavar="MODEL", help="A model that gdnp fit saved.")]
-Target = Annotated[str | None, option("COLUMN", "To predict, by name or number; by default the last column.")]
+Target = Annotated[
+    str | None, option("COLUMN", "What is predicted, by name or number; by default the last column.")
+]
 Force = Annotated[bool, flag("--force", "Overwrite a file that is there.")]
 Json = Annotated[bool, flag("--json", "Print one JSON document.")]
 NoIntercept = Annotated[bool, flag("--no-intercept", "Fit through zero.")]
@@ -49,7 +51,9 @@ class ReadingOptions:
     encoding: Annotated[str | None, option("NAME", "Of a text: utf-8, latin-1, ...")] = None
     decimal: Annotated[str | None, option("MARK", "In numbers: . or ,")] = None
     header: Annotated[bool | None, typer.Option(help="Whether the first line names the columns.")] = None
-    missing: Annotated[Names, option("TEXT", "A gap, beside nothing, NA and the like; repeatable.")] = None
+    missing: Annotated[
+        Names, option("TEXT", "What stands for a gap, beside nothing, NA and the like; repeatable.")
+    ] = None
 
     @property
     def reading(self) -> Reading:

@@ -86,7 +86,7 @@ class ScoresSources:
 
 @dataclass(eq=False, repr=False)
 class Parameters:
-    """Those of all estimators, as ``GDNPClassifier`` describes them."""
+    """The parameters of all estimators, as ``GDNPClassifier`` describes them."""
 
     _: KW_ONLY
     alpha: float = 1e-4
@@ -121,6 +121,8 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator, Parameters):  # type:
     """Of the copy: whether attributes have an axis for targets."""
     _interrupted = False
     """Of the copy: whether the fit was ended by Ctrl-C."""
+    _of_last_fit: tuple[str, ...] = ()
+    """Attributes that the last fit has set; of the copy, those that were there before."""
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -251,8 +253,9 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator, Parameters):  # type:
     def _draft(self) -> Any:
         """A copy to be fitted; of the last fit it has the coefficients, to be gone on from."""
         draft = copy.copy(self)
-        for name in set(_fitted(self)) - {"coef_", "intercept_"}:
-            delattr(draft, name)
+        for name in set(self._of_last_fit) - {"coef_", "intercept_"}:
+            draft.__dict__.pop(name, None)
+        draft._of_last_fit = tuple(set(_fitted(draft)) - {"coef_", "intercept_"})
         return draft
 
     def _task(self, X: Any, y: Any, sample_weight: Any, **options: Any) -> Task:
@@ -368,9 +371,10 @@ class LinearEstimator(CallbackSupportMixin, BaseEstimator, Parameters):  # type:
 
     def _published(self, draft: Any, settings: Settings, callbacks: Callbacks | None) -> None:
         """Take the attributes of a copy that was fitted, all at once; warn of what it came to."""
-        for name in _fitted(self):
-            delattr(self, name)
+        for name in self._of_last_fit:
+            self.__dict__.pop(name, None)
         self.__dict__.update(_fitted(draft))
+        self._of_last_fit = tuple(sorted(set(_fitted(draft)) - set(draft._of_last_fit)))
         if draft._interrupted:
             raise KeyboardInterrupt
         if callbacks is not None:

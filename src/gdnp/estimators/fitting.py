@@ -93,13 +93,13 @@ def fit_one(
     # A method that does not know how good it is ends where f is as low as it has to be, if that is known.
     bound = solve(objective, tol=0.1 * settings.tol)
     assert bound.certificate is not None
-    least, known = bound.certificate.objective, bound.certificate.status is Status.CONVERGED
+    least = bound.certificate.objective
     enough = least + 0.5 * settings.tol * max(least, bound.state.floor)
 
     def watch(row: Progress) -> bool:
         return (monitor is not None and monitor(row) is True) or row.objective <= enough
 
-    tol = 0.0 if known and settings.loss.convex else 0.1 * settings.tol**0.5
+    tol = 0.0 if settings.loss.convex else 0.1 * settings.tol**0.5
     method, most = get_method(settings.solver), settings.max_iter
     found = run(objective, method, at, max_iter=most, tol=tol, callback=watch, lengths=False)
     if found.objective <= enough:

@@ -32,6 +32,11 @@ class Scores:
         """A function of a model's attributes, and of what it is called, for some rows."""
         if is_classifier(self._model):  # others count for nothing
             rows = rows[np.isin(self.y[rows], self._model.classes_)]
+            if not len(rows):
+                raise ValueError(
+                    "cv must test on rows of classes with weight. Got a fold without: give fewer folds, or "
+                    "leave out the classes that count for nothing."
+                )
         X, y = _safe_indexing(self.X, rows), self.y[rows]
         options = {} if self._weight is None else {"sample_weight": self._weight[rows]}
 

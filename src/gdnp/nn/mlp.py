@@ -78,7 +78,7 @@ class SampleMLP:
         rows = _checked_rows(X)
         self.loss: Final = checked_loss(loss)
         if self.loss.task != "classification":
-            raise ValueError(f"loss must be one of classification. Got {self.loss.name!r}.")
+            raise ValueError(f"loss must be one for classification. Got {self.loss.name!r}.")
         labels = checked_targets(_host(y), len(rows), self.loss)
         checked_weights(None, labels, self.loss)  # both classes are there
         self.theta: Final = checked_theta(_host(theta))

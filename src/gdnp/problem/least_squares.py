@@ -38,7 +38,7 @@ def refined(
         inside = Q.T @ (root * left) + solve_triangular(R, gradient, trans="T", check_finite=False)
         step = solve_triangular(R, inside, check_finite=False)
         # The residual does not tell: x is rounded, which A magnifies by its condition.
-        moved = float(np.linalg.norm(scale * step))
+        moved = math.hypot(*(scale * step))
         if not 0.0 < 2.0 * moved < size:
             return x[first:], float(x[0]) if first else 0.0
         if first:

@@ -216,7 +216,9 @@ class Objective(Empirical):
             if self.shared.standard is None:
                 self.cost.charge(1.0)
                 self._given.rows.foresee(partial(sum_of, np.positive), self.target, self.weight)
-                parts = standardise(self._given, self.weight, self.loss, self.alpha, self.center)
+                # An intercept makes up for what is taken off the columns.
+                centred = self.center or self.fit_intercept
+                parts = standardise(self._given, self.weight, self.loss, self.alpha, centred)
                 self.shared.standard = parts
                 if self.alpha == 0.0:
                     self._do_without_combinations(*parts)

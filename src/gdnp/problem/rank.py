@@ -151,6 +151,7 @@ def _made_up(
     than eps is no rounding: what makes it is not looked at again.
     """
     kept, rest = columns
+    centred = problem.center or problem.fit_intercept
     mixture = lapack.dpotrs(low, S[np.ix_(kept, rest)], lower=1)[0]
     V, constant = np.zeros((problem.n_features, len(rest))), np.zeros(len(rest))
     V[live[rest], np.arange(len(rest))] = 1.0
@@ -163,7 +164,7 @@ def _made_up(
         if (made | (np.diagonal(left) > np.finfo(np.float64).eps)).all():
             break
         # Rounding of the mean moves all rows alike, which says nothing where columns are about it.
-        constant += problem.center * first
+        constant += centred * first
     return mixture, made, left
 
 
@@ -178,8 +179,8 @@ def _by_reflections(problem: Empirical, live: NDArray[np.intp], noise: FloatArra
     y = problem.base if problem.loss.quadratic else None
     whole = triangle(problem, live, problem.weight, y)
     whole *= np.sqrt(problem.share)
-    first = int(problem.fit_intercept)
-    Q, R, order = qr(whole[problem.center :, 1:-1], mode="economic", pivoting=True, check_finite=False)
+    first, centred = int(problem.fit_intercept), problem.center or problem.fit_intercept
+    Q, R, order = qr(whole[centred:, 1:-1], mode="economic", pivoting=True, check_finite=False)
     rank = int(np.count_nonzero(np.abs(np.diagonal(R)) > np.finfo(np.float64).eps))
     while rank:
         lower = rank - 1
@@ -192,7 +193,7 @@ def _by_reflections(problem: Empirical, live: NDArray[np.intp], noise: FloatArra
     mean = whole[0, 1:-1][kept] / whole[0, 0] if first else np.zeros(rank)
     solved = None
     if problem.loss.quadratic:
-        root, right = R[:rank, :rank], Q[:, :rank].T @ whole[problem.center :, -1]
+        root, right = R[:rank, :rank], Q[:, :rank].T @ whole[centred:, -1]
         coef = solve_triangular(root, right, check_finite=False)
         constant = whole[0, -1] / whole[0, 0] if first else 0.0
         solved = Triangle(root, mean, np.append(coef, constant - mean @ coef), kept)

@@ -130,6 +130,18 @@ def test_redraw_refuses_what_is_not_whole(tmp_path, toy):
         redraw(toy, folder)
 
 
+def test_a_result_of_other_code_is_told(tmp_path, toy):
+    reproduce(toy, out=tmp_path, workers=1)
+    path = tmp_path / "toy" / "settings.json"
+    settings = path.read_text()
+    path.write_text(settings.replace('"offset"', '"shift"'))
+    with pytest.raises(StoreError, match=r"result of this code\. Got one of other code"):
+        redraw(toy, tmp_path / "toy")
+    path.write_text(settings.replace("{", '{"former": null, ', 1))
+    with pytest.raises(StoreError, match=r"other settings \(former\)"):
+        reproduce(toy, out=tmp_path, workers=1)
+
+
 def test_size_decides_folder_profile_and_head():
     class Figure9(Experiment):
         name, title, quick, full = "figure9", "Figure 9", {"n": 1, "m": 7}, {"n": 2, "m": 8}

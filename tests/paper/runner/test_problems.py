@@ -178,7 +178,7 @@ def test_other_text_is_another_hash(tmp_path):
         (("nowhere:Loss",), (), "No module named 'nowhere'"),
         (("ours:Nothing",), (), "no attribute 'Nothing'"),
         (("ours:Wrong",), (), "ours:Wrong: "),
-        (("squared_error",), (), "one of classification"),
+        (("squared_error",), (), "one for classification"),
         (("cauchy",), (), "loss must be one of"),
         ((), ("gdnp",), "MODULE:OBJECT"),
         ((), ("math:pi",), "should name a function"),

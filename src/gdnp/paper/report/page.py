@@ -26,6 +26,8 @@ from gdnp.paper.runner.experiment import Experiment, Options, Table
 from gdnp.store import Store, StoreError
 
 NAME = "report.html"
+OTHER = LookupError, TypeError, ValueError
+"""What reading the result of other code may raise."""
 TITLE = "Exponential convergence rates for Batch Normalization: what holds"
 LOOKS = {
     Verdict.HOLDS.value: ("holds", "✓ Holds"),
@@ -93,7 +95,7 @@ def write_report(
     results = [_read(one, experiments) for one in (find_results(directory) if folders is None else folders)]
     entries = [entry for result in results for entry in result.summary.get("claims", ())]
     verdicts: list[ClaimResult] = []
-    with suppress(LookupError):  # of other code: those on record are shown
+    with suppress(*OTHER):  # of other code: those on record are shown
         verdicts = [ClaimResult.read(entry) for entry in entries if entry["id"] in CLAIMS]
     results = [result for result in results if "claims" not in result.summary]
     directory.mkdir(parents=True, exist_ok=True)
@@ -112,7 +114,7 @@ def _read(folder: Path, experiments: Mapping[str, Experiment]) -> Result:
     experiment = experiments.get(name)
     if experiment is None or "claims" in summary:  # claims are a table of their own
         return found
-    with suppress(LookupError):  # what other code has left has other keys
+    with suppress(*OTHER):  # what other code has left has other keys
         parts = experiment.parts(settings, Options())
         results = store.results(parts)
         complete = len(results) == len(parts)

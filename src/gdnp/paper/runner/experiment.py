@@ -191,7 +191,12 @@ def redraw(
         found = "no settings.json" if settings is None else f"one of {settings.get('experiment')!r}"
         raise StoreError(f"{source} should be the folder of a result of {experiment.name}. Got {found}.")
     summary = store.summary
-    parts = experiment.parts(settings, Options())
+    try:
+        parts = experiment.parts(settings, Options())
+    except (LookupError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"{source} should be a result of this code. Got one of other code: run it again."
+        ) from error
     results = store.results(parts)
     missing = [part.name for part in parts if part.name not in results]
     if missing:

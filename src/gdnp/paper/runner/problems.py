@@ -184,7 +184,7 @@ def hashes(losses: tuple[str, ...], methods: tuple[str, ...]) -> dict[str, str]:
         try:
             loss = loss_of(name)
             if loss.task != "classification":
-                raise ValueError("the loss should be one of classification.")
+                raise ValueError("the loss should be one for classification.")
             check_loss(loss)
         except (TypeError, ValueError) as error:
             raise OptionError(f"{name}: {error}") from error
