@@ -29,7 +29,6 @@ import signal
 import sys
 import time
 from pathlib import Path
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell leaves it ignored
 sys.path.insert(0, {tests!r})
 import tiny
 from gdnp.cli import main
@@ -42,7 +41,8 @@ def run(*arguments, **options):
         time.sleep(600.0)  # in the middle of a part, until the test stops it
     return compute(*arguments, **options)
 columns.run = run
-if __name__ == "__main__":
+if __name__ == "__main__":  # not in workers, which run this too and are to be deaf
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell leaves it ignored
     sys.exit(main())
 """
 
