@@ -329,7 +329,7 @@ def chart(
         height = low - margin, high + margin
     return Chart(
         f"{label_of(spec)}, {called(loss, LOSS_LABELS)}",
-        f"{_about(results, spec)}; starts {SCALES[scale]}",
+        f"{_about(results, spec)}; starts {SCALES[scale]}" if log else "",  # the first of a row says it
         "passes over the data" if against == "passes" else "iterations",
         name if log else NAMES[what],
         curves,
