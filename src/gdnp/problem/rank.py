@@ -111,7 +111,7 @@ def _sample_is_independent(problem: Empirical, live: NDArray[np.intp]) -> bool:
 def _by_cholesky(problem: Empirical, live: NDArray[np.intp], noise: FloatArray) -> _Found | None:
     """From S with pivots; None where it does not tell a small pivot from 0, or what it tells is not so.
 
-    S sums n rows. Columns whose pivots that may round to are looked at beside those whose pivots are larger.
+    S sums n rows. A column whose pivot may be rounding is looked at beside those with larger pivots.
     """
     S = covariance(problem).scatter[np.ix_(live, live)]
     eps = float(np.finfo(np.float64).eps)
